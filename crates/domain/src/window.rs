@@ -1,0 +1,79 @@
+//! Half-open intervals of time. Touching ends do not overlap.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Span, Timestamp};
+
+/// From `start` (inside) to `end` (outside); `start < end` always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "RawWindow")]
+pub struct Window {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct RawWindow {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+/// A window that ends before, or as, it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a window must end after it starts, got {start} to {end}")]
+pub struct ReversedWindow {
+    /// The start that was given.
+    pub start: Timestamp,
+    /// The end that was given.
+    pub end: Timestamp,
+}
+
+impl TryFrom<RawWindow> for Window {
+    type Error = ReversedWindow;
+    fn try_from(raw: RawWindow) -> Result<Self, ReversedWindow> {
+        Self::new(raw.start, raw.end)
+    }
+}
+
+impl Window {
+    /// A window from its ends, refused when it would be empty or reversed.
+    pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, ReversedWindow> {
+        if start < end { Ok(Self { start, end }) } else { Err(ReversedWindow { start, end }) }
+    }
+
+    /// The first instant inside.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        self.start
+    }
+
+    /// The first instant after.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        self.end
+    }
+
+    /// Whether the two share an instant.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Whether the instant lies inside.
+    #[must_use]
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// The smallest window around both.
+    #[must_use]
+    pub fn span_with(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// How much of the window lies at or after `now`; zero when it is over.
+    #[must_use]
+    pub fn remaining(self, now: Timestamp) -> Span {
+        (self.end - self.start.max(now)).max(Span::zero())
+    }
+}
