@@ -1,0 +1,43 @@
+//! One order offered to one driver until a deadline.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::ids::{DriverId, OfferId};
+use crate::window::Window;
+
+/// An open offer. It is part of its order's state, so no crash can leave an offer without an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The offer.
+    pub id: OfferId,
+    /// The driver who may take it.
+    pub driver: DriverId,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The instant after which silence counts as a decline.
+    pub deadline: Timestamp,
+    /// The driver's time that accepting it commits.
+    pub commitment: Window,
+}
+
+/// Why an offer ended without the driver's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Withdrawal {
+    /// The order was canceled or ended otherwise.
+    OrderEnded,
+    /// The driver went off shift, on a break, or silent.
+    DriverUnavailable,
+    /// Operations gave the order to somebody.
+    AssignedByHand,
+}
+
+/// A driver who is not asked again about an order for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoolDown {
+    /// The driver.
+    pub driver: DriverId,
+    /// The end of the pause.
+    pub until: Timestamp,
+}

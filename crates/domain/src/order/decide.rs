@@ -1,0 +1,280 @@
+//! What a command would do to an order: the rules, in one place.
+
+use crate::Timestamp;
+use crate::ids::{DriverId, TaskId};
+
+use super::command::{Command, Rejected};
+use super::event::{AssignedBy, Event, ReleaseReason};
+use super::status::Status;
+use super::task::{FailReason, Task, TaskKind, TaskStatus};
+use super::{Deadline, Order};
+
+type Decided = Result<Vec<Event>, Rejected>;
+
+pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decided {
+    match command {
+        Command::Confirm { seller, ready_at } => confirm(order, *seller, *ready_at),
+        Command::Reject { seller, reason } => reject(order, *seller, reason),
+        Command::LapseConfirmation => lapse_confirmation(order, now),
+        Command::Offer(offer) => {
+            need_status(order, |s| s == Status::Confirmed)?;
+            Ok(vec![Event::Offered { offer: *offer }])
+        }
+        Command::Accept { offer, driver } => accept(order, *offer, *driver, now),
+        Command::Decline { offer, driver, cool_until, silent } => {
+            let open = open_offer(order, *offer, *driver)?;
+            if *silent && now < open.deadline {
+                return Err(Rejected::NotDue);
+            }
+            Ok(vec![Event::OfferDeclined { offer: *offer, driver: *driver, silent: *silent, cool_until: *cool_until }])
+        }
+        Command::Withdraw { offer, why } => match order.offer {
+            Some(open) if open.id == *offer => {
+                Ok(vec![Event::OfferWithdrawn { offer: open.id, driver: open.driver, why: *why }])
+            }
+            _ => Err(Rejected::OfferGone),
+        },
+        Command::AssignByHand { driver, commitment } => assign_by_hand(order, *driver, *commitment),
+        Command::Unassign { reason } => unassign(order, *reason, now),
+        Command::Depart { driver, task } => depart(order, *driver, *task),
+        Command::Arrive { driver, task } => arrive(order, *driver, *task),
+        Command::Complete { driver, task, code, proof, command } => {
+            let task = drivers_task(order, *driver, *task)?;
+            if task.status == TaskStatus::Done {
+                return Ok(Vec::new());
+            }
+            due(order, task)?;
+            if let Some(refused) = check_code(task, code.as_deref(), command.as_ref(), now)? {
+                return Ok(refused);
+            }
+            Ok(vec![match task.kind {
+                TaskKind::Pickup => Event::PickedUp { task: task.id, proof: proof.clone() },
+                TaskKind::Delivery => Event::Delivered { task: task.id, proof: proof.clone() },
+                TaskKind::Return => Event::Returned { task: task.id },
+            }])
+        }
+        Command::Fail { driver, task, reason, note, cool_until } => {
+            let task = drivers_task(order, *driver, *task)?;
+            due(order, task)?;
+            Ok(vec![fail(order, task, *reason, note.clone(), *driver, *cool_until)])
+        }
+        Command::UnlockCode { task } => {
+            let task = order.task(*task).ok_or(Rejected::UnknownTask(*task))?;
+            let locked = task.wrong_codes > 0 || task.locked_until.is_some();
+            Ok(if locked { vec![Event::CodeUnlocked { task: task.id }] } else { Vec::new() })
+        }
+        Command::Cancel { by, reason } => {
+            not_ended(order)?;
+            need_status(order, |s| s != Status::Returning)?;
+            let returns = returns(order);
+            Ok(vec![Event::Canceled { by: *by, reason: reason.clone(), returns }])
+        }
+        Command::GiveUp => {
+            let due = order.deadlines().iter().any(|(d, at)| *d == Deadline::GiveUp && *at <= now);
+            if !due {
+                return Err(Rejected::NotDue);
+            }
+            Ok(vec![Event::Expired])
+        }
+    }
+}
+
+fn not_ended(order: &Order) -> Result<(), Rejected> {
+    let status = order.status();
+    if status.is_final() { Err(Rejected::Ended(status)) } else { Ok(()) }
+}
+
+fn need_status(order: &Order, allowed: impl Fn(Status) -> bool) -> Result<(), Rejected> {
+    not_ended(order)?;
+    let status = order.status();
+    if allowed(status) { Ok(()) } else { Err(Rejected::NotNow(status)) }
+}
+
+fn sellers_tasks(order: &Order, seller: crate::ids::MerchantId) -> Result<Vec<&Task>, Rejected> {
+    let tasks: Vec<_> = order.tasks.iter().filter(|t| t.kind == TaskKind::Pickup && t.seller == Some(seller)).collect();
+    if tasks.is_empty() { Err(Rejected::NotASeller(seller)) } else { Ok(tasks) }
+}
+
+fn confirm(order: &Order, seller: crate::ids::MerchantId, ready_at: Option<Timestamp>) -> Decided {
+    let tasks = sellers_tasks(order, seller)?;
+    if tasks.iter().all(|t| t.status != TaskStatus::AwaitingConfirmation) {
+        let rejected = tasks.iter().any(|t| t.status == TaskStatus::Rejected);
+        return if rejected { Err(Rejected::AlreadyAnswered) } else { Ok(Vec::new()) };
+    }
+    not_ended(order)?;
+    Ok(vec![Event::SellerConfirmed { seller, ready_at }])
+}
+
+fn reject(order: &Order, seller: crate::ids::MerchantId, reason: &str) -> Decided {
+    let tasks = sellers_tasks(order, seller)?;
+    if tasks.iter().all(|t| t.status != TaskStatus::AwaitingConfirmation) {
+        let rejected = tasks.iter().all(|t| t.status == TaskStatus::Rejected);
+        return if rejected { Ok(Vec::new()) } else { Err(Rejected::AlreadyAnswered) };
+    }
+    not_ended(order)?;
+    Ok(vec![Event::SellerRejected { seller, reason: reason.to_owned(), automatic: false }])
+}
+
+fn lapse_confirmation(order: &Order, now: Timestamp) -> Decided {
+    let mut silent: Vec<_> = order
+        .tasks
+        .iter()
+        .filter(|t| t.confirmation_due().is_some_and(|due| due <= now))
+        .filter_map(|t| t.seller)
+        .collect();
+    silent.sort();
+    silent.dedup();
+    if silent.is_empty() {
+        return Err(Rejected::NotDue);
+    }
+    let reason = "not confirmed in time".to_owned();
+    Ok(silent
+        .into_iter()
+        .map(|seller| Event::SellerRejected { seller, reason: reason.clone(), automatic: true })
+        .collect())
+}
+
+fn open_offer(order: &Order, offer: crate::ids::OfferId, driver: DriverId) -> Result<crate::offer::Offer, Rejected> {
+    order.offer.filter(|open| open.id == offer && open.driver == driver).ok_or(Rejected::OfferGone)
+}
+
+fn accept(order: &Order, offer: crate::ids::OfferId, driver: DriverId, now: Timestamp) -> Decided {
+    if order.assignment.is_some_and(|a| a.offer == Some(offer) && a.driver == driver) {
+        return Ok(Vec::new());
+    }
+    let open = open_offer(order, offer, driver)?;
+    if open.deadline <= now {
+        return Err(Rejected::OfferGone);
+    }
+    let by = AssignedBy::Offer;
+    Ok(vec![Event::Assigned { driver, offer: Some(offer), by, commitment: open.commitment }])
+}
+
+fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Window) -> Decided {
+    need_status(order, |s| matches!(s, Status::Confirmed | Status::Offered))?;
+    let mut events = Vec::new();
+    if let Some(open) = order.offer {
+        let why = crate::offer::Withdrawal::AssignedByHand;
+        events.push(Event::OfferWithdrawn { offer: open.id, driver: open.driver, why });
+    }
+    events.push(Event::Assigned { driver, offer: None, by: AssignedBy::Hand, commitment });
+    Ok(events)
+}
+
+fn unassign(order: &Order, reason: ReleaseReason, now: Timestamp) -> Decided {
+    not_ended(order)?;
+    let Some(assignment) = order.assignment else { return Err(Rejected::NotNow(order.status())) };
+    if order.goods_on_board() {
+        return Err(Rejected::GoodsOnBoard);
+    }
+    Ok(vec![Event::Unassigned { driver: assignment.driver, reason, cool_until: now }])
+}
+
+fn drivers_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {
+    if order.assignment.is_none_or(|a| a.driver != driver) {
+        return Err(Rejected::NotYours);
+    }
+    order.task(task).ok_or(Rejected::UnknownTask(task))
+}
+
+/// Whether the driver may work on the task now.
+fn due(order: &Order, task: &Task) -> Result<(), Rejected> {
+    not_ended(order)?;
+    match task.status {
+        TaskStatus::Assigned | TaskStatus::EnRoute | TaskStatus::Arrived => {}
+        TaskStatus::Done => return Err(Rejected::TaskNotDue("it is already done")),
+        _ => return Err(Rejected::TaskNotDue("it is not in the driver's hands")),
+    }
+    let picked_up = order.pickups().all(|t| t.status == TaskStatus::Done);
+    if task.kind == TaskKind::Delivery && !picked_up {
+        return Err(Rejected::TaskNotDue("not everything has been picked up"));
+    }
+    Ok(())
+}
+
+fn depart(order: &Order, driver: DriverId, task: TaskId) -> Decided {
+    let task = drivers_task(order, driver, task)?;
+    if matches!(task.status, TaskStatus::EnRoute | TaskStatus::Arrived | TaskStatus::Done) {
+        return Ok(Vec::new());
+    }
+    due(order, task)?;
+    Ok(vec![Event::Departed { task: task.id }])
+}
+
+fn arrive(order: &Order, driver: DriverId, task: TaskId) -> Decided {
+    let task = drivers_task(order, driver, task)?;
+    if matches!(task.status, TaskStatus::Arrived | TaskStatus::Done) {
+        return Ok(Vec::new());
+    }
+    due(order, task)?;
+    Ok(vec![Event::Arrived { task: task.id }])
+}
+
+/// `Ok(None)`: the code is right or not needed. `Ok(Some(_))`: wrong, with what that changes.
+fn check_code(
+    task: &Task,
+    code: Option<&str>,
+    command: Option<&String>,
+    now: Timestamp,
+) -> Result<Option<Vec<Event>>, Rejected> {
+    let Some(expected) = &task.code else { return Ok(None) };
+    if let Some(until) = task.locked_until.filter(|until| *until > now) {
+        return Err(Rejected::CodeLocked { until });
+    }
+    let Some(code) = code else { return Err(Rejected::CodeRequired) };
+    if expected.matches(code) {
+        return Ok(None);
+    }
+    if command.is_some() && task.last_wrong_command.as_ref() == command {
+        return Ok(Some(Vec::new()));
+    }
+    Ok(Some(vec![Event::CodeRefused { task: task.id, command: command.cloned() }]))
+}
+
+fn fail(
+    order: &Order,
+    task: &Task,
+    reason: FailReason,
+    note: Option<String>,
+    driver: DriverId,
+    cool_until: Timestamp,
+) -> Event {
+    if reason.is_the_drivers() && !order.goods_on_board() && task.kind != TaskKind::Return {
+        let reason = match reason {
+            FailReason::Accident => ReleaseReason::Accident,
+            _ => ReleaseReason::VehicleBreakdown,
+        };
+        return Event::Unassigned { driver, reason, cool_until };
+    }
+    let goods_can_go_back = !reason.destroys_goods() && !reason.is_the_drivers() && task.kind != TaskKind::Return;
+    let returns = if goods_can_go_back { returns(order) } else { Vec::new() };
+    Event::Failed { task: task.id, reason, note, returns }
+}
+
+/// The tasks that bring back what is on board, one per seller already picked up from.
+fn returns(order: &Order) -> Vec<Task> {
+    order
+        .pickups()
+        .filter(|t| t.status == TaskStatus::Done)
+        .enumerate()
+        .map(|(n, pickup)| Task {
+            id: Task::id_of(order.id, order.tasks.len() + n),
+            kind: TaskKind::Return,
+            status: TaskStatus::Assigned,
+            seller: pickup.seller,
+            place: pickup.place,
+            contact: pickup.contact.clone(),
+            window: None,
+            ready_at: None,
+            service_seconds: pickup.service_seconds,
+            confirm_by: None,
+            code: None,
+            wrong_codes: 0,
+            last_wrong_command: None,
+            locked_until: None,
+            arrived_at: None,
+            done_at: None,
+            proof: None,
+        })
+        .collect()
+}

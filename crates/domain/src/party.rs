@@ -1,0 +1,68 @@
+//! Who did something: the author of an event.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AdminId, CustomerId, DriverId, MerchantId};
+
+/// The author of a command or event. Its wire form is the id itself, or `system`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// The program: a deadline that passed, a pass of the dispatcher.
+    System,
+    /// Operations.
+    Admin(AdminId),
+    /// A merchant.
+    Merchant(MerchantId),
+    /// A customer.
+    Customer(CustomerId),
+    /// A driver.
+    Driver(DriverId),
+}
+
+/// Text that names no party.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected system or an id of an admin, merchant, customer or driver")]
+pub struct InvalidParty;
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::Admin(id) => id.fmt(f),
+            Self::Merchant(id) => id.fmt(f),
+            Self::Customer(id) => id.fmt(f),
+            Self::Driver(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Party {
+    type Err = InvalidParty;
+    fn from_str(text: &str) -> Result<Self, InvalidParty> {
+        let party = match text.split('_').next() {
+            Some("system") if text == "system" => Some(Self::System),
+            Some("adm") => text.parse().ok().map(Self::Admin),
+            Some("mer") => text.parse().ok().map(Self::Merchant),
+            Some("cus") => text.parse().ok().map(Self::Customer),
+            Some("drv") => text.parse().ok().map(Self::Driver),
+            _ => None,
+        };
+        party.ok_or(InvalidParty)
+    }
+}
+
+impl Serialize for Party {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Party {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

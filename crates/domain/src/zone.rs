@@ -1,0 +1,112 @@
+//! The numbers that dispatch in a zone is run by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+
+/// How a zone picks drivers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// The driver with the fewest open orders, whose commitments do not overlap the new one.
+    #[default]
+    LeastBusy,
+}
+
+/// A zone's dispatch rules. All spans are seconds of product time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ZoneRules {
+    /// How drivers are picked.
+    pub policy: Policy,
+    /// How long a driver has to answer an offer. Too short loses drivers in a lift; too long delays the food.
+    pub offer_seconds: u32,
+    /// How long a driver who declined, or let an offer lapse, is not asked about the same order.
+    pub cool_down_seconds: u32,
+    /// How long a seller has to confirm (row L15: 15 minutes).
+    pub confirmation_seconds: u32,
+    /// A driver silent for longer gets no new work.
+    pub stale_after_seconds: u32,
+    /// A fast order without a driver for longer than this is expired.
+    pub give_up_seconds: u32,
+    /// Slack added to the estimate when a fast order's promise is made.
+    pub promise_slack_seconds: u32,
+    /// The farthest a driver may be from the first pickup, in metres; `None` for no limit.
+    pub pickup_radius_meters: Option<u32>,
+    /// Time at a pickup, from arrival to leaving, where the order does not say.
+    pub pickup_service_seconds: u32,
+    /// Time at a door, from arrival to leaving, where the order does not say.
+    pub delivery_service_seconds: u32,
+}
+
+impl Default for ZoneRules {
+    fn default() -> Self {
+        Self {
+            policy: Policy::LeastBusy,
+            offer_seconds: 30,
+            cool_down_seconds: 300,
+            confirmation_seconds: 900,
+            stale_after_seconds: 60,
+            give_up_seconds: 4 * 3600,
+            promise_slack_seconds: 600,
+            pickup_radius_meters: None,
+            pickup_service_seconds: 120,
+            delivery_service_seconds: 120,
+        }
+    }
+}
+
+/// Zone rules outside what can be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} must lie between {least} and {most} seconds, got {given}")]
+pub struct InvalidRule {
+    /// The field.
+    pub field: &'static str,
+    /// The least value that can be run.
+    pub least: u32,
+    /// The greatest value that can be run.
+    pub most: u32,
+    /// What was given.
+    pub given: u32,
+}
+
+impl ZoneRules {
+    /// Checks every number; all that are wrong are returned.
+    pub fn check(&self) -> Result<(), Vec<InvalidRule>> {
+        let day = 86_400;
+        let bounds = [
+            ("offer_seconds", self.offer_seconds, 1, 3600),
+            ("cool_down_seconds", self.cool_down_seconds, 0, day),
+            ("confirmation_seconds", self.confirmation_seconds, 1, day),
+            ("stale_after_seconds", self.stale_after_seconds, 5, day),
+            ("give_up_seconds", self.give_up_seconds, 60, 7 * day),
+            ("promise_slack_seconds", self.promise_slack_seconds, 0, day),
+            ("pickup_service_seconds", self.pickup_service_seconds, 0, 3600),
+            ("delivery_service_seconds", self.delivery_service_seconds, 0, 3600),
+        ];
+        let wrong: Vec<_> = bounds
+            .into_iter()
+            .filter(|(_, given, least, most)| given < least || given > most)
+            .map(|(field, given, least, most)| InvalidRule { field, least, most, given })
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// [`Self::offer_seconds`] as a span.
+    #[must_use]
+    pub fn offer_span(&self) -> Span {
+        Span::seconds(i64::from(self.offer_seconds))
+    }
+
+    /// [`Self::cool_down_seconds`] as a span.
+    #[must_use]
+    pub fn cool_down_span(&self) -> Span {
+        Span::seconds(i64::from(self.cool_down_seconds))
+    }
+
+    /// [`Self::stale_after_seconds`] as a span.
+    #[must_use]
+    pub fn stale_span(&self) -> Span {
+        Span::seconds(i64::from(self.stale_after_seconds))
+    }
+}
