@@ -1,1 +1,19 @@
-//! posthaste-protocol
+//! What goes over the wire: the views of REST and the messages of the sockets.
+//!
+//! Shared by the server's routes and the client, so that the two cannot drift apart. A view is made
+//! from a domain type by a function that takes who is looking ([`orders::Audience`]); secrets such as
+//! codes are left out there and nowhere else.
+//!
+//! - [`problem`]: the one error format (RFC 9457) and the list of its codes.
+//! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
+//! - [`socket`]: the envelope and every message of the socket protocol.
+//! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
+
+pub mod clock;
+pub mod drivers;
+pub mod orders;
+pub mod page;
+pub mod problem;
+pub mod socket;
+pub mod tracking;
+pub mod zones;

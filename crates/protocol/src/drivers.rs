@@ -1,0 +1,243 @@
+//! Drivers on the wire.
+
+use chrono::{DateTime, Utc};
+use posthaste_domain::driver::{Driver, Shift, Vehicle};
+use posthaste_domain::ids::{DriverId, OfferId, OrderId, ZoneId};
+use posthaste_domain::order::{Order, Speed, Status};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::orders::{Audience, OrderView, PlaceView, TaskView, WindowView};
+
+fn both_speeds() -> Vec<Speed> {
+    vec![Speed::Fast, Speed::Slow]
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Registers a driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateDriver {
+    /// The name customers see, 1 to 100 characters.
+    pub name: String,
+    /// `foot`, `bicycle`, `motorbike`, `car` or `van`.
+    #[schema(value_type = String, example = "bicycle")]
+    pub vehicle: Vehicle,
+    /// Units of size that fit at once, 1 to 1000.
+    #[serde(default = "one")]
+    pub capacity: u32,
+    /// Zones served, 1 to 50.
+    #[schema(value_type = Vec<String>)]
+    pub zones: Vec<ZoneId>,
+    /// Speeds served; both by default.
+    #[serde(default = "both_speeds")]
+    #[schema(value_type = Vec<String>)]
+    pub speeds: Vec<Speed>,
+}
+
+/// What a driver asks for: `available`, `on_break` or `offline`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShiftState {
+    /// Not working.
+    Offline,
+    /// Taking work.
+    Available,
+    /// No new work for now.
+    OnBreak,
+}
+
+/// A shift change, and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShiftView {
+    /// The state.
+    pub state: ShiftState,
+    /// When the driver means to stop: no pickup is planned after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// Where the driver starts, so that work can be offered before the first position arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
+}
+
+impl From<ShiftView> for Shift {
+    fn from(view: ShiftView) -> Self {
+        match view.state {
+            ShiftState::Offline => Self::Offline,
+            ShiftState::Available => Self::Available { until: view.until },
+            ShiftState::OnBreak => Self::OnBreak { until: view.until },
+        }
+    }
+}
+
+impl From<Shift> for ShiftView {
+    fn from(shift: Shift) -> Self {
+        let state = match shift {
+            Shift::Offline => ShiftState::Offline,
+            Shift::Available { .. } => ShiftState::Available,
+            Shift::OnBreak { .. } => ShiftState::OnBreak,
+        };
+        Self { state, until: shift.until(), place: None }
+    }
+}
+
+/// One position from a device.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PositionReport {
+    /// Latitude.
+    pub lat: f64,
+    /// Longitude.
+    pub lng: f64,
+    /// The device's own time; arrival at the server where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+    /// Radius of uncertainty in metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_meters: Option<f32>,
+    /// Direction of movement in degrees from north.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heading_degrees: Option<f32>,
+    /// Metres per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_meters_per_second: Option<f32>,
+}
+
+/// Positions collected by a device, in any order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PositionBatch {
+    /// 1 to 500 positions.
+    pub positions: Vec<PositionReport>,
+}
+
+/// A driver's newest position.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PositionView {
+    /// The driver.
+    #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub driver_id: DriverId,
+    /// Latitude.
+    pub lat: f64,
+    /// Longitude.
+    pub lng: f64,
+    /// The device's time.
+    pub at: DateTime<Utc>,
+    /// Direction of movement in degrees from north.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heading_degrees: Option<f32>,
+    /// Metres per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_meters_per_second: Option<f32>,
+}
+
+/// A driver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DriverView {
+    /// The driver.
+    #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub id: DriverId,
+    /// The name customers see.
+    pub name: String,
+    /// The vehicle.
+    #[schema(value_type = String, example = "bicycle")]
+    pub vehicle: Vehicle,
+    /// Units of size that fit at once.
+    pub capacity: u32,
+    /// Zones served.
+    #[schema(value_type = Vec<String>)]
+    pub zones: Vec<ZoneId>,
+    /// Speeds served.
+    #[schema(value_type = Vec<String>)]
+    pub speeds: Vec<Speed>,
+    /// Shift.
+    pub shift: ShiftView,
+    /// Whether he has been silent too long to get work.
+    pub stale: bool,
+    /// Open orders in hand.
+    pub open_orders: u32,
+    /// Last position.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<PositionView>,
+    /// When he was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+impl DriverView {
+    /// The view of a driver with what is live about him.
+    #[must_use]
+    pub fn of(driver: &Driver, stale: bool, open_orders: u32, position: Option<PositionView>) -> Self {
+        Self {
+            id: driver.id,
+            name: driver.name.clone(),
+            vehicle: driver.vehicle,
+            capacity: driver.capacity,
+            zones: driver.zones.clone(),
+            speeds: driver.speeds.clone(),
+            shift: driver.shift.into(),
+            stale,
+            open_orders,
+            position,
+            created_at: driver.created_at,
+        }
+    }
+}
+
+/// An offer, as its driver sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OfferView {
+    /// The offer.
+    #[schema(value_type = String, example = "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub id: OfferId,
+    /// Answer before this, or it goes to another driver.
+    pub deadline: DateTime<Utc>,
+    /// The time it would take of the driver.
+    pub commitment: WindowView,
+    /// The work, without codes.
+    pub order: OrderView,
+}
+
+impl OfferView {
+    /// The view of the order's open offer, if it has one.
+    #[must_use]
+    pub fn of(order: &Order) -> Option<Self> {
+        let offer = order.offer?;
+        Some(Self {
+            id: offer.id,
+            deadline: offer.deadline,
+            commitment: WindowView { start: offer.commitment.start(), end: offer.commitment.end() },
+            order: OrderView::of(order, Audience::Driver),
+        })
+    }
+}
+
+/// One stop of a driver's route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StopView {
+    /// The order.
+    #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub order_id: OrderId,
+    /// The order's status.
+    #[schema(value_type = String, example = "assigned")]
+    pub order_status: Status,
+    /// The promised time at the door.
+    pub promised_at: DateTime<Utc>,
+    /// What to do.
+    pub task: TaskView,
+}
+
+/// What a driver has to do, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RouteView {
+    /// The driver.
+    #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub driver_id: DriverId,
+    /// Open stops, next first.
+    pub stops: Vec<StopView>,
+    /// Open offers.
+    pub offers: Vec<OfferView>,
+}

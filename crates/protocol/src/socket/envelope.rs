@@ -1,0 +1,117 @@
+//! Reading and writing the envelope. The body is parsed once, by its type: no intermediate tree.
+
+use posthaste_domain::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::messages::{ClientMessage, ServerMessage};
+
+/// The envelope around a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Header {
+    /// A command's id, and its answer's.
+    pub id: Option<String>,
+    /// Place in the stream.
+    pub seq: Option<u64>,
+    /// When it was sent.
+    pub ts: Option<Timestamp>,
+}
+
+/// A frame that is no message of the protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not an envelope.
+    #[error("not an envelope: {0}")]
+    Envelope(serde_json::Error),
+    /// A type that does not exist in this direction.
+    #[error("unknown message type {kind:?}")]
+    UnknownType {
+        /// The command's id, so that the error can be answered.
+        id: Option<String>,
+        /// The type that was given.
+        kind: String,
+    },
+    /// The data does not fit the type.
+    #[error("{kind}: {source}")]
+    Data {
+        /// The command's id, so that the error can be answered.
+        id: Option<String>,
+        /// The type.
+        kind: String,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct Incoming<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(default)]
+    ts: Option<Timestamp>,
+    #[serde(default, borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct Outgoing<'a, T: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ts: Option<Timestamp>,
+    data: &'a T,
+}
+
+pub(super) fn write<T: Serialize>(kind: &str, header: &Header, data: &T) -> String {
+    let frame = Outgoing { kind, id: header.id.as_deref(), seq: header.seq, ts: header.ts, data };
+    // Views hold no maps with non-string keys and no failing serializers: this cannot fail.
+    serde_json::to_string(&frame).unwrap_or_default()
+}
+
+fn open(text: &str) -> Result<(Header, String, Option<&RawValue>), DecodeError> {
+    let incoming: Incoming<'_> = serde_json::from_str(text).map_err(DecodeError::Envelope)?;
+    let header = Header { id: incoming.id, seq: incoming.seq, ts: incoming.ts };
+    Ok((header, incoming.kind.into_owned(), incoming.data))
+}
+
+/// Reads a frame that a client sent.
+pub fn decode_client(text: &str) -> Result<(Header, ClientMessage), DecodeError> {
+    let (header, kind, data) = open(text)?;
+    let body = data.map_or("{}", RawValue::get);
+    match ClientMessage::from_parts(&kind, body) {
+        Some(Ok(message)) => Ok((header, message)),
+        Some(Err(source)) => Err(DecodeError::Data { id: header.id, kind, source }),
+        None => Err(DecodeError::UnknownType { id: header.id, kind }),
+    }
+}
+
+/// Reads a frame that the server sent.
+pub fn decode_server(text: &str) -> Result<(Header, ServerMessage), DecodeError> {
+    let (header, kind, data) = open(text)?;
+    let body = data.map_or("{}", RawValue::get);
+    match ServerMessage::from_parts(&kind, body) {
+        Some(Ok(message)) => Ok((header, message)),
+        Some(Err(source)) => Err(DecodeError::Data { id: header.id, kind, source }),
+        None => Err(DecodeError::UnknownType { id: header.id, kind }),
+    }
+}
+
+/// Writes a frame for the server.
+#[must_use]
+pub fn encode_client(message: &ClientMessage, header: &Header) -> String {
+    message.write(header)
+}
+
+/// Writes a frame for a client.
+#[must_use]
+pub fn encode_server(message: &ServerMessage, header: &Header) -> String {
+    message.write(header)
+}

@@ -1,0 +1,314 @@
+//! Every message of the socket protocol.
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{DriverId, OfferId, OrderId, SessionId, TaskId, ZoneId};
+use posthaste_domain::order::FailReason;
+use serde::{Deserialize, Serialize};
+
+use super::envelope::{Header, write};
+use crate::clock::ClockView;
+use crate::drivers::{DriverView, OfferView, PositionBatch, PositionReport, PositionView, RouteView, ShiftView};
+use crate::orders::{OrderView, ProofView, TimelineEntry};
+use crate::problem::Problem;
+use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
+use crate::zones::ZoneView;
+
+macro_rules! messages {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $kind:literal => $variant:ident($data:ty),)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant($data),)+
+        }
+
+        impl $name {
+            /// The `type` of every message in this direction.
+            pub const KINDS: &'static [&'static str] = &[$($kind),+];
+
+            /// The message's `type`.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $kind,)+ }
+            }
+
+            pub(super) fn write(&self, header: &Header) -> String {
+                match self { $(Self::$variant(data) => write($kind, header, data),)+ }
+            }
+
+            pub(super) fn from_parts(kind: &str, data: &str) -> Option<Result<Self, serde_json::Error>> {
+                match kind {
+                    $($kind => Some(serde_json::from_str::<$data>(data).map(Self::$variant)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    /// From the server.
+    ServerMessage {
+        /// First message of every connection.
+        "welcome" => Welcome(Welcome),
+        /// The missed messages follow.
+        "resumed" => Resumed(Resumed),
+        /// The present state of what the socket follows; the stream goes on from the envelope's `seq`.
+        "snapshot" => Snapshot(Box<Snapshot>),
+        /// The command with this id is done.
+        "ack" => Ack(Ack),
+        /// The command with this id was refused; or, without id, a frame was not understood.
+        "error" => Error(Problem),
+        /// Drivers: an order is offered.
+        "offer" => Offer(Box<OfferView>),
+        /// Drivers: an offer is no longer open.
+        "offer_ended" => OfferEnded(OfferEnded),
+        /// Drivers: the route changed; this is all of it.
+        "route" => Route(Box<RouteView>),
+        /// Drivers: the shift changed by other means than this socket.
+        "shift" => Shift(ShiftView),
+        /// Merchants and operations: an order changed; this is all of it.
+        "order" => Order(Box<OrderChanged>),
+        /// Customers: the order took a step.
+        "step" => Step(Step),
+        /// Customers, merchants, operations: a driver moved. Latest wins; has no `seq`.
+        "position" => Position(PositionUpdate),
+        /// Operations: a driver changed.
+        "driver" => Driver(Box<DriverView>),
+        /// Operations: a zone was made or changed.
+        "zone" => Zone(Box<ZoneView>),
+        /// Operations: somebody should look.
+        "alert" => Alert(Alert),
+    }
+}
+
+messages! {
+    /// From a client.
+    ClientMessage {
+        /// First message of a client: where it was, or nothing.
+        "hello" => Hello(Hello),
+        /// Alive. Any other message counts as one.
+        "heartbeat" => Heartbeat(Heartbeat),
+        /// Drivers: shift change.
+        "shift" => Shift(ShiftView),
+        /// Drivers: where I am. Not answered unless it has an id.
+        "position" => Position(PositionReport),
+        /// Drivers: where I was. Answered when safe.
+        "positions" => Positions(PositionBatch),
+        /// Drivers: take an offer.
+        "accept" => Accept(OfferAnswer),
+        /// Drivers: decline an offer.
+        "decline" => Decline(OfferAnswer),
+        /// Drivers: on the way to a task.
+        "departed" => Departed(TaskRef),
+        /// Drivers: at the place of a task.
+        "arrived" => Arrived(TaskRef),
+        /// Drivers: a pickup is done.
+        "picked_up" => PickedUp(TaskDone),
+        /// Drivers: the delivery is done.
+        "delivered" => Delivered(TaskDone),
+        /// Drivers: a return is done.
+        "returned" => Returned(TaskDone),
+        /// Drivers: a task cannot be done.
+        "failed" => Failed(TaskFailed),
+    }
+}
+
+/// First message of every connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// This connection.
+    pub session: SessionId,
+    /// Names the numbering that `seq` belongs to; a new one when the numbering starts anew.
+    pub epoch: String,
+    /// The `seq` of the stream's newest message.
+    pub seq: u64,
+    /// Send something at least this often (real seconds).
+    pub heartbeat_seconds: u32,
+    /// The server's clock.
+    pub clock: ClockView,
+    /// What the socket takes.
+    pub limits: Limits,
+}
+
+/// What a socket takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of one frame.
+    pub frame_bytes: u32,
+    /// Positions in one batch.
+    pub batch_positions: u32,
+    /// Messages in a real second, sustained.
+    pub messages_per_second: u32,
+}
+
+/// First message of a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hello {
+    /// The epoch of the last connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// The last `seq` seen in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<u64>,
+}
+
+/// Nothing but a sign of life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {}
+
+/// The missed messages follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The last `seq` that the client had.
+    pub from: u64,
+    /// The `seq` of the last missed message.
+    pub to: u64,
+}
+
+/// The present state of what a socket follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Snapshot {
+    /// A driver's socket.
+    Driver {
+        /// The driver.
+        driver: DriverView,
+        /// Stops and offers.
+        route: RouteView,
+    },
+    /// A tracking socket.
+    Tracking {
+        /// The order.
+        tracking: TrackingView,
+    },
+    /// A merchant's socket.
+    Merchant {
+        /// Its live orders, newest first, at most 1,000.
+        orders: Vec<OrderView>,
+    },
+    /// A socket of operations.
+    Operations {
+        /// Zones in view.
+        zones: Vec<ZoneView>,
+        /// Drivers in view.
+        drivers: Vec<DriverView>,
+        /// Live orders in view, newest first, at most 1,000.
+        orders: Vec<OrderView>,
+    },
+}
+
+/// A command is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// False when it had been done before and nothing changed.
+    pub changed: bool,
+    /// The instant that the server recorded for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// An offer is no longer open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferEnded {
+    /// The offer.
+    pub offer_id: OfferId,
+    /// Its order.
+    pub order_id: OrderId,
+    /// `accepted`, `declined`, `lapsed`, `withdrawn`.
+    pub outcome: String,
+}
+
+/// An order changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderChanged {
+    /// What happened, oldest first.
+    pub events: Vec<TimelineEntry>,
+    /// The order now.
+    pub order: OrderView,
+}
+
+/// The order took a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The step.
+    pub step: TrackingStep,
+    /// Whether a driver has the order in hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_name: Option<String>,
+    /// The present estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<Timestamp>,
+}
+
+/// A driver moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PositionUpdate {
+    /// To merchants and operations: who it is.
+    Driver(PositionView),
+    /// To customers: only where.
+    Tracking(TrackingPosition),
+}
+
+/// Somebody should look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// `driver_silent`, `order_waiting`, `order_failed`.
+    pub kind: String,
+    /// In words.
+    pub text: String,
+    /// The order, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
+    /// The driver, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_id: Option<DriverId>,
+    /// The zone, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_id: Option<ZoneId>,
+}
+
+/// A driver answers an offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfferAnswer {
+    /// The offer.
+    pub offer_id: OfferId,
+}
+
+/// A task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskRef {
+    /// The task.
+    pub task_id: TaskId,
+}
+
+/// A task is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskDone {
+    /// The task.
+    pub task_id: TaskId,
+    /// The code, where one is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What else is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ProofView>,
+}
+
+/// A task cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskFailed {
+    /// The task.
+    pub task_id: TaskId,
+    /// Why.
+    pub reason: FailReason,
+    /// In words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}

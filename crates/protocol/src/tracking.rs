@@ -1,0 +1,116 @@
+//! What a tracking link shows: the holder's order and nothing more.
+
+use chrono::{DateTime, Utc};
+use posthaste_domain::ids::OrderId;
+use posthaste_domain::order::{Order, Status, TaskKind};
+use posthaste_domain::place::Place;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::orders::PlaceView;
+
+/// A step of the order that the customer cares about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingStep {
+    /// Number of the order's event; later than all before it.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The event's name, as in the order's timeline.
+    pub event: String,
+    /// The order's status after it.
+    #[schema(value_type = String, example = "assigned")]
+    pub status: Status,
+}
+
+/// The driver, while he carries the order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingDriver {
+    /// First word of the name.
+    pub name: String,
+    /// The vehicle.
+    pub vehicle: String,
+    /// Last position and its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<TrackingPosition>,
+}
+
+/// Where the driver is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingPosition {
+    /// Latitude.
+    pub lat: f64,
+    /// Longitude.
+    pub lng: f64,
+    /// The device's time.
+    pub at: DateTime<Utc>,
+    /// Direction of movement in degrees from north.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heading_degrees: Option<f32>,
+}
+
+/// The tracking view of an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrackingView {
+    /// The order.
+    #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub order_id: OrderId,
+    /// Where it stands.
+    #[schema(value_type = String, example = "enroute_to_dropoff")]
+    pub status: Status,
+    /// Number of the newest event.
+    pub seq: u64,
+    /// The promised time at the door.
+    pub promised_at: DateTime<Utc>,
+    /// The present estimate; absent when the order is over or nobody has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<DateTime<Utc>>,
+    /// The door.
+    pub destination: PlaceView,
+    /// What to tell the driver at the door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_code: Option<String>,
+    /// The driver, from assignment to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<TrackingDriver>,
+    /// What happened so far.
+    pub timeline: Vec<TrackingStep>,
+}
+
+impl TrackingView {
+    /// The view of an order. `driver` and `eta` are shown only while a driver has the order in hand.
+    #[must_use]
+    pub fn of(
+        order: &Order,
+        timeline: Vec<TrackingStep>,
+        driver: Option<TrackingDriver>,
+        eta: Option<DateTime<Utc>>,
+    ) -> Self {
+        let status = order.status();
+        let door = order.tasks.iter().find(|t| t.kind == TaskKind::Delivery);
+        let nowhere = PlaceView { lat: 0.0, lng: 0.0 };
+        let live = status.is_underway();
+        Self {
+            order_id: order.id,
+            status,
+            seq: order.version,
+            promised_at: order.promised_at,
+            eta: eta.filter(|_| live),
+            destination: door.map_or(nowhere, |t| PlaceView::from(t.place)),
+            delivery_code: door
+                .filter(|_| !status.is_final() && status != Status::Returning)
+                .and_then(|t| t.code.as_ref())
+                .map(|c| c.digits().to_owned()),
+            driver: driver.filter(|_| live && status != Status::Returning),
+            timeline,
+        }
+    }
+}
+
+impl TrackingPosition {
+    /// From a place and its time.
+    #[must_use]
+    pub fn new(place: Place, at: DateTime<Utc>, heading_degrees: Option<f32>) -> Self {
+        Self { lat: place.lat(), lng: place.lng(), at, heading_degrees }
+    }
+}
