@@ -1,1 +1,151 @@
-//! posthaste-clock
+//! The one clock, injected everywhere, and the timers that follow it.
+//!
+//! Product time runs at a speed: 1 in production, faster in demos, replays and tests, so that a
+//! fifteen-minute deadline can be seen in a second through the real server. This file is the only
+//! one that reads the machine's clock; [`alarm`] is the only one that sets timers for product time.
+
+pub mod alarm;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use posthaste_domain::ids::Id;
+use posthaste_domain::{Span, Timestamp};
+
+/// A speed that no clock can run at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct InvalidSpeed(pub f64);
+
+impl std::fmt::Display for InvalidSpeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a clock speed lies between 0.01 and 10000, got {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidSpeed {}
+
+/// Product time. Cheap to clone; never goes backwards.
+#[derive(Debug, Clone)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    speed: f64,
+    /// Microseconds of product time at the start.
+    start: i64,
+    started: std::time::Instant,
+    /// Product time minus the machine's, in microseconds; used at speed 1, where the machine's clock is followed.
+    offset: i64,
+    newest: AtomicI64,
+}
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        let now = chrono::Utc::now();
+        Self::build(1.0, now, now)
+    }
+
+    /// A clock at `speed` product seconds per real second that starts now, or at `not_before` where that is
+    /// later: time that was handed out before a restart is never handed out again.
+    pub fn at_speed(speed: f64, not_before: Option<Timestamp>) -> Result<Self, InvalidSpeed> {
+        if !(0.01..=10_000.0).contains(&speed) {
+            return Err(InvalidSpeed(speed));
+        }
+        let wall = chrono::Utc::now();
+        let start = not_before.map_or(wall, |t| t.max(wall));
+        Ok(Self::build(speed, start, wall))
+    }
+
+    fn build(speed: f64, start: Timestamp, wall: Timestamp) -> Self {
+        let start_micros = start.timestamp_micros();
+        Self(Arc::new(Inner {
+            speed,
+            start: start_micros,
+            started: std::time::Instant::now(),
+            offset: start_micros - wall.timestamp_micros(),
+            newest: AtomicI64::new(start_micros),
+        }))
+    }
+
+    /// The present instant, in whole microseconds.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let inner = &*self.0;
+        #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
+        let micros = if inner.speed == 1.0 {
+            chrono::Utc::now().timestamp_micros() + inner.offset
+        } else {
+            let elapsed = inner.started.elapsed().as_secs_f64() * 1e6 * inner.speed;
+            #[expect(clippy::cast_possible_truncation, reason = "292,000 years of microseconds fit")]
+            let elapsed = elapsed as i64;
+            inner.start + elapsed
+        };
+        let newest = inner.newest.fetch_max(micros, Ordering::Relaxed).max(micros);
+        Timestamp::from_timestamp_micros(newest).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Product seconds per real second.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        self.0.speed
+    }
+
+    /// The machine's own time, for what outlives or crosses the process: tokens.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        chrono::Utc::now()
+    }
+
+    /// How long a span of product time takes in real time; nothing where it is negative.
+    #[must_use]
+    pub fn real(&self, span: Span) -> Duration {
+        span.to_std().unwrap_or(Duration::ZERO).div_f64(self.0.speed)
+    }
+
+    /// Sleeps for a span of product time.
+    pub async fn sleep(&self, span: Span) {
+        tokio::time::sleep(self.real(span)).await;
+    }
+
+    /// Sleeps until an instant of product time.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        self.sleep(at - self.now()).await;
+    }
+
+    /// A fresh id of this instant.
+    #[must_use]
+    pub fn id<I: Id>(&self) -> I {
+        I::at(self.now(), rand::random())
+    }
+
+    /// A random number, for codes.
+    #[must_use]
+    pub fn entropy(&self) -> u32 {
+        rand::random()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_goes_back_behind_what_was_handed_out_before_a_restart() {
+        let later = chrono::Utc::now() + Span::days(3);
+        let clock = Clock::at_speed(60.0, Some(later)).unwrap();
+        assert!(clock.now().timestamp_micros() >= later.timestamp_micros());
+        let earlier = Clock::at_speed(1.0, Some(chrono::Utc::now() - Span::days(3))).unwrap();
+        assert!((earlier.now() - chrono::Utc::now()).abs() < Span::seconds(5));
+    }
+
+    #[test]
+    fn a_fast_clock_makes_waiting_short() {
+        let clock = Clock::at_speed(60.0, None).unwrap();
+        assert_eq!(clock.real(Span::minutes(15)), Duration::from_secs(15));
+        assert_eq!(clock.real(Span::seconds(-5)), Duration::ZERO);
+        assert!(Clock::at_speed(0.0, None).is_err() && Clock::at_speed(f64::NAN, None).is_err());
+    }
+}
