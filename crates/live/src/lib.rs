@@ -1,1 +1,24 @@
-//! posthaste-live
+//! The live system: actors that own what is going on now, and the doors to them.
+//!
+//! - [`System`] starts, stops and hands out the doors: [`orders::Orders`], [`drivers::Drivers`],
+//!   [`zones::Zones`], [`streams::Streams`]. They take an id and a message with a deadline; nothing outside
+//!   this crate knows that an actor is in this process.
+//! - An `order` actor is the only writer of one order. A `driver` actor is the authority over one driver's
+//!   time. A `zone` actor knows who is present and what waits; its `dispatcher` decides. The `journal` gathers
+//!   what many actors want to write and commits it together.
+//! - Effects go Postgres, then memory, then publish. What is unknown is reloaded.
+//!
+//! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
+
+pub mod cause;
+pub mod drivers;
+pub mod orders;
+pub mod presence;
+pub mod refused;
+pub mod streams;
+pub mod system;
+pub mod zones;
+
+pub use cause::Cause;
+pub use refused::Refused;
+pub use system::{Settings, StartError, System};

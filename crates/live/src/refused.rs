@@ -1,0 +1,62 @@
+//! Why a request to the live system was refused. Nothing has changed, but for a counted wrong code.
+
+use posthaste_domain::calendar::Overlap;
+use posthaste_domain::driver::ShiftRefused;
+use posthaste_domain::order::{InvalidOrder, Rejected};
+use posthaste_domain::zone::InvalidRule;
+
+/// Why a request was refused. The API maps each variant to one problem.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// No such order, driver, zone or offer.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The order machine says no.
+    #[error(transparent)]
+    Order(#[from] Rejected),
+    /// The code is wrong; this many tries remain before a pause.
+    #[error("wrong code, {attempts_left} tries left")]
+    WrongCode {
+        /// Tries that remain before a pause.
+        attempts_left: u8,
+    },
+    /// Fields of a new order are wrong.
+    #[error("{} fields are wrong", .0.len())]
+    InvalidOrder(Vec<InvalidOrder>),
+    /// A place lies in no zone.
+    #[error("{field} lies in no zone")]
+    OutsideServiceArea {
+        /// The field with the place.
+        field: String,
+    },
+    /// The shift cannot change so.
+    #[error(transparent)]
+    Shift(#[from] ShiftRefused),
+    /// The driver's time is taken.
+    #[error(transparent)]
+    DriverBusy(#[from] Overlap),
+    /// The driver cannot take the order, whoever says so.
+    #[error("the driver cannot take the order: {0}")]
+    DriverUnsuited(String),
+    /// Fields of a zone are wrong: path and problem of each.
+    #[error("{} fields are wrong", .0.len())]
+    InvalidZone(Vec<(String, String)>),
+    /// Another zone has the name.
+    #[error("a zone of this name exists")]
+    ZoneNameTaken,
+    /// Somebody else changed it in between.
+    #[error("changed by somebody else in between")]
+    LostRace,
+    /// The idempotency key was used with another request.
+    #[error("the idempotency key was used with another request")]
+    IdempotencyMismatch,
+    /// Postgres, an actor, or the whole system cannot serve it now. Trying again may help.
+    #[error("temporarily unavailable: {0}")]
+    Unavailable(&'static str),
+}
+
+impl From<Vec<InvalidRule>> for Refused {
+    fn from(wrong: Vec<InvalidRule>) -> Self {
+        Self::InvalidZone(wrong.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())).collect())
+    }
+}
