@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId, TaskId, ZoneId};
-use posthaste_domain::order::{self, FailReason, Order, Proof, Speed, Status, TaskKind, TaskStatus};
+use posthaste_domain::order::{self, FailReason, Order, Proof, Recorded, Speed, Status, TaskKind, TaskStatus};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
@@ -427,6 +427,28 @@ pub struct TimelineEntry {
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     #[schema(value_type = Object)]
     pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+impl TimelineEntry {
+    /// The entry of a recorded event, without what only the database needs (the first state, return tasks).
+    #[must_use]
+    pub fn of(recorded: &Recorded, status: Status) -> Self {
+        let mut data = match serde_json::to_value(&recorded.event) {
+            Ok(serde_json::Value::Object(data)) => data,
+            _ => serde_json::Map::new(),
+        };
+        for hidden in ["type", "order", "returns", "command"] {
+            data.remove(hidden);
+        }
+        Self {
+            seq: recorded.seq,
+            at: recorded.at,
+            by: recorded.by,
+            event: recorded.event.name().to_owned(),
+            status,
+            data,
+        }
+    }
 }
 
 /// Cancels an order.

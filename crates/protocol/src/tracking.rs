@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::order::{Order, Status, TaskKind};
+use posthaste_domain::order::{Event, Order, Recorded, Status, TaskKind};
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +21,22 @@ pub struct TrackingStep {
     /// The order's status after it.
     #[schema(value_type = String, example = "assigned")]
     pub status: Status,
+}
+
+impl TrackingStep {
+    /// The step of a recorded event; `None` for what is not the customer's business (who was asked, wrong codes).
+    #[must_use]
+    pub fn of(recorded: &Recorded, status: Status) -> Option<Self> {
+        let inner = matches!(
+            recorded.event,
+            Event::Offered { .. }
+                | Event::OfferDeclined { .. }
+                | Event::OfferWithdrawn { .. }
+                | Event::CodeRefused { .. }
+                | Event::CodeUnlocked { .. }
+        );
+        (!inner).then(|| Self { seq: recorded.seq, at: recorded.at, event: recorded.event.name().to_owned(), status })
+    }
 }
 
 /// The driver, while he carries the order.
