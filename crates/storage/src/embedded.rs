@@ -1,0 +1,268 @@
+//! A private, real Postgres, started from the machine's own binaries, for running with nothing else set up.
+//!
+//! What holds, whatever happens:
+//!
+//! - **One owner.** A process owns a data directory from start to stop, by a file lock that the system releases when
+//!   the process dies. A second start on the same directory is refused at once with [`EmbeddedError::InUse`].
+//! - **Nothing is left behind.** Stopping or dropping [`EmbeddedPostgres`] stops the server. If the owner is killed,
+//!   the server goes on; the next start adopts it and stops it when it ends itself. A server that hangs is stopped.
+//! - **Nothing acknowledged is lost.** With `durable`, fsync and synchronous commit are on; a killed server recovers
+//!   at the next start. Leftovers of a dead one (pid file, sockets, backends) do not get in the way.
+//! - **Nobody else gets in.** The server listens on no port, only on a socket in a directory of its own account.
+//! - **Not as root.** Started by root, it runs as `postgres`, else `nobody`; see [`EmbeddedPostgres::moved_from`].
+//! - **Data of another major version is refused**, never touched.
+
+mod account;
+mod binaries;
+mod cluster;
+mod error;
+mod home;
+mod package;
+mod pid_file;
+mod postmaster;
+mod process;
+mod settings;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod shared;
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use account::Account;
+use binaries::Search;
+pub use error::EmbeddedError;
+use home::{Home, HomeLock};
+use postmaster::Postmaster;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use process::is_alive;
+
+/// How long a drop may hold up its thread. A stop takes about a tenth of a second; one that takes longer goes on
+/// without us, and a later start waits for it.
+const DROP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How to run an embedded Postgres. Start from [`EmbeddedOptions::new`].
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The directory for the server's files, made if missing. Nothing else should live in it.
+    pub data_dir: PathBuf,
+    /// The directory that holds `postgres` and `initdb`; without one, the machine is searched.
+    pub bin_dir: Option<PathBuf>,
+    /// Whether commits survive the loss of power. Off only in tests: without it they survive the server's death, but
+    /// not the machine's.
+    pub durable: bool,
+    /// How many connections the server takes.
+    pub max_connections: u32,
+    /// The database that is made at the first start, and that [`EmbeddedPostgres::url`] names.
+    pub database: String,
+    /// Further settings of Postgres, as in `postgresql.conf`; they win over the launcher's own.
+    pub settings: Vec<(String, String)>,
+    /// Whether npm may be asked for a Postgres when the machine has none.
+    pub allow_download: bool,
+    /// How long a start may take. Recovery after a crash is part of it.
+    pub start_timeout: Duration,
+    /// How long a stop may take before connections are cut without a checkpoint.
+    pub stop_timeout: Duration,
+}
+
+impl EmbeddedOptions {
+    /// The options of a production server with its files in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            bin_dir: None,
+            durable: true,
+            max_connections: 100,
+            database: "posthaste".into(),
+            settings: Vec::new(),
+            allow_download: true,
+            start_timeout: Duration::from_secs(120),
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A running private Postgres, owned by this process. Dropping it stops the server.
+#[derive(Debug)]
+pub struct EmbeddedPostgres {
+    server: Server,
+    url: String,
+}
+
+/// The blocking half: the server and the lock of its directory, given back in this order.
+#[derive(Debug)]
+struct Server {
+    postmaster: Postmaster,
+    home: Home,
+    major: u32,
+    stop_timeout: Duration,
+    _lock: HomeLock,
+}
+
+impl EmbeddedPostgres {
+    /// Starts the server, or adopts the one that a killed owner left running, and makes the database if it is new.
+    ///
+    /// # Errors
+    ///
+    /// See [`EmbeddedError`]; every one says what to do. Nothing is left running after one.
+    pub async fn start(options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        let database = options.database.clone();
+        let server = blocking(move || Server::start(&options)).await?;
+        ensure_database(&url(&server.postmaster.socket_dir, "postgres"), &database).await?;
+        let url = url(&server.postmaster.socket_dir, &database);
+        tracing::info!(
+            home = %server.home.path.display(), major = server.major, pid = server.postmaster.pid,
+            adopted = server.postmaster.adopted, "embedded Postgres is ready"
+        );
+        Ok(Self { server, url })
+    }
+
+    /// The address of the database, for any Postgres client that understands socket directories as hosts.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the server's files are.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.server.home.path
+    }
+
+    /// The directory that was asked for, when the server's account could not reach it and [`Self::home`] is another.
+    #[must_use]
+    pub fn moved_from(&self) -> Option<&Path> {
+        self.server.home.instead_of.as_deref()
+    }
+
+    /// Whether the server was already running, left by an owner that was killed.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.server.postmaster.adopted
+    }
+
+    /// The server's major version.
+    #[must_use]
+    pub fn major_version(&self) -> u32 {
+        self.server.major
+    }
+
+    /// The process number of the server.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.server.postmaster.pid
+    }
+
+    /// Stops the server and waits until it is gone: connections are cut, what was committed is flushed.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::StopTimeout`] when it withstands even a kill.
+    pub async fn stop(self) -> Result<(), EmbeddedError> {
+        self.stop_by(Signal::SIGINT).await
+    }
+
+    /// Kills the server as a crash would, and waits until it is gone. For tests of recovery.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::stop`].
+    #[cfg(any(test, feature = "testing"))]
+    pub async fn kill(self) -> Result<(), EmbeddedError> {
+        self.stop_by(Signal::SIGKILL).await
+    }
+
+    async fn stop_by(self, signal: Signal) -> Result<(), EmbeddedError> {
+        let mut server = self.server;
+        blocking(move || server.postmaster.stop(signal, server.stop_timeout)).await
+    }
+}
+
+impl Server {
+    fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        let account = Account::choose()?;
+        let home = Home::prepare(&options.data_dir, &account)?;
+        if let Some(requested) = &home.instead_of {
+            tracing::warn!(
+                requested = %requested.display(), home = %home.path.display(),
+                "Postgres does not run as root, and its account cannot reach the data directory: it is kept elsewhere"
+            );
+        }
+        let lock = home.lock()?;
+        let (postmaster, major) = match Postmaster::adopt_running(&home, options)? {
+            Some(postmaster) => (postmaster, cluster::version(&home.cluster())?.unwrap_or_default()),
+            None => boot(&home, &account, options)?,
+        };
+        Ok(Self { postmaster, home, major, stop_timeout: options.stop_timeout, _lock: lock })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.postmaster.signal_and_wait(Signal::SIGINT, DROP_PATIENCE);
+    }
+}
+
+/// Makes the cluster if there is none, and starts its server.
+fn boot(home: &Home, account: &Account, options: &EmbeddedOptions) -> Result<(Postmaster, u32), EmbeddedError> {
+    let written_by = cluster::version(&home.cluster())?;
+    let search = Search::of_this_machine(options.bin_dir.clone(), options.allow_download);
+    let binaries = search.find(&home.cluster(), written_by, account)?;
+    if written_by.is_none() {
+        cluster::create(home, account, &binaries, options.durable)?;
+    }
+    Ok((Postmaster::start(home, account, &binaries, options)?, binaries.major))
+}
+
+/// Makes a database if it does not exist.
+async fn ensure_database(maintenance_url: &str, database: &str) -> Result<(), EmbeddedError> {
+    let mut connection = PgConnection::connect(maintenance_url)
+        .await
+        .map_err(|source| EmbeddedError::sql("connect to the embedded Postgres", source))?;
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(database)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|source| EmbeddedError::sql("look for the database", source))?;
+    if !exists {
+        let statement = format!("CREATE DATABASE \"{}\"", database.replace('"', "\"\""));
+        connection
+            .execute(sqlx::raw_sql(AssertSqlSafe(statement)))
+            .await
+            .map_err(|source| EmbeddedError::sql("make the database", source))?;
+    }
+    let _ = connection.close().await;
+    Ok(())
+}
+
+/// The address of a database behind a socket directory.
+fn url(socket_dir: &Path, database: &str) -> String {
+    let host = percent_encoded(socket_dir.as_os_str().as_bytes());
+    let database = percent_encoded(database.as_bytes());
+    // a Unix socket has no use for TLS: not asking saves a round trip for every connection
+    format!("postgres://postgres@{host}:5432/{database}?sslmode=disable")
+}
+
+fn percent_encoded(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+        text
+    })
+}
+
+/// Runs the launcher's blocking work beside the runtime. If the caller goes away meanwhile, what was started is
+/// dropped there, and so stopped.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
+) -> Result<T, EmbeddedError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| EmbeddedError::Interrupted)?
+}
