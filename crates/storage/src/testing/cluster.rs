@@ -1,0 +1,87 @@
+//! The server that all tests of a user share.
+
+use std::path::PathBuf;
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use tokio::sync::Mutex;
+
+use crate::embedded::{EmbeddedOptions, shared};
+
+use super::{causes, template, watchdog};
+
+/// Names a server to use instead of the shared one.
+const VARIABLE: &str = "POSTHASTE_TEST_DATABASE_URL";
+/// Connections of the shared server: test programs run side by side, each test with a pool.
+const MAX_CONNECTIONS: u32 = 200;
+
+/// A server on which test databases are made.
+#[derive(Debug, Clone)]
+pub(super) struct TestCluster {
+    /// The address of a database to give orders from.
+    pub(super) url: String,
+    /// Whether processes of this machine are the only users.
+    pub(super) local: bool,
+}
+
+/// The server that this process found to be prepared.
+static PREPARED: Mutex<Option<TestCluster>> = Mutex::const_new(None);
+
+/// The shared server, or the one that the environment names, prepared on first use.
+pub(super) async fn server() -> Result<TestCluster, String> {
+    let mut prepared = PREPARED.lock().await;
+    if let Some(cluster) = &*prepared {
+        return Ok(cluster.clone());
+    }
+    let cluster = match std::env::var(VARIABLE) {
+        Ok(url) => prepare(TestCluster { url, local: false }).await?,
+        Err(_) => shared_server().await?,
+    };
+    Ok(prepared.insert(cluster).clone())
+}
+
+/// Looks at the server anew next time, as the one that was prepared may be gone.
+pub(super) async fn forget() {
+    *PREPARED.lock().await = None;
+}
+
+async fn shared_server() -> Result<TestCluster, String> {
+    let major = shared::major_version().await.map_err(|error| causes(&error))?;
+    let turn = shared::adopt_or_boot(options(major)).await.map_err(|error| causes(&error))?;
+    // within the turn: a server without a watchdog must not be left behind
+    watchdog::install(&turn.url, watchdog::IDLE).await.map_err(|error| format!("setting the watchdog: {error}"))?;
+    let cluster = TestCluster { url: turn.url.clone(), local: true };
+    drop(turn);
+    prepare(cluster).await
+}
+
+async fn prepare(cluster: TestCluster) -> Result<TestCluster, String> {
+    let said = |error: sqlx::Error| format!("preparing the test server: {}", causes(&error));
+    let mut connection = PgConnection::connect(&cluster.url).await.map_err(said)?;
+    template::ensure(&mut connection, &cluster).await?;
+    template::sweep(&mut connection, &cluster).await.map_err(said)?;
+    connection.close().await.map_err(said)?;
+    Ok(cluster)
+}
+
+/// One place per user and major version. Fast, and of no worth: nothing in it outlives the machine's power.
+fn options(major: u32) -> EmbeddedOptions {
+    let place = format!("posthaste-test-postgres-{major}-{}", nix::unistd::geteuid());
+    let settings = [
+        ("synchronous_commit", "off"),
+        ("wal_level", "minimal"),
+        ("max_wal_senders", "0"),
+        ("max_wal_size", "128MB"),
+        ("min_wal_size", "32MB"),
+        ("shared_buffers", "64MB"),
+        ("checkpoint_timeout", "1h"),
+        // databases live for seconds
+        ("autovacuum", "off"),
+    ];
+    EmbeddedOptions {
+        durable: false,
+        max_connections: MAX_CONNECTIONS,
+        settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..EmbeddedOptions::new(std::env::temp_dir().join(PathBuf::from(place)))
+    }
+}
