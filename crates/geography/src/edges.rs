@@ -118,11 +118,12 @@ impl Edges {
         if north > south {
             index.bands_per_degree = count as f64 / (north - south);
         }
-        let last = count - 1;
+        let passed =
+            |index: &Self, edge: &Edge| index.band(edge.low.y).min(count - 1)..=index.band(edge.high.y).min(count - 1);
         let mut sizes = vec![0u32; count + 1];
         for edge in all {
-            for band in index.band(edge.low.y).min(last)..=index.band(edge.high.y).min(last) {
-                sizes[band + 1] += 1;
+            for size in &mut sizes[1..][passed(&index, edge)] {
+                *size += 1;
             }
         }
         for band in 0..count {
@@ -133,9 +134,9 @@ impl Edges {
             index.edges = vec![*filler; sizes[count] as usize];
         }
         for edge in all {
-            for band in index.band(edge.low.y).min(last)..=index.band(edge.high.y).min(last) {
-                index.edges[next[band] as usize] = *edge;
-                next[band] += 1;
+            for place in &mut next[passed(&index, edge)] {
+                index.edges[*place as usize] = *edge;
+                *place += 1;
             }
         }
         index.starts = sizes;
