@@ -5,7 +5,7 @@ use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
 use serde::Serialize;
 
-/// Why a driver was passed over.
+/// Why a driver was passed over, with the numbers that decided it. [`crate::rule`] says which of several is named.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
@@ -41,7 +41,7 @@ pub enum Reason {
         /// That order.
         order: OrderId,
     },
-    /// The shift ends before the pickup.
+    /// The shift ends before the pickups could be made, or before the window of a slow order is over.
     ShiftEnds {
         /// The end of the shift.
         at: Timestamp,
@@ -116,9 +116,11 @@ pub struct Decision {
     pub order: OrderId,
     /// The choice; `None` when nobody can take it.
     pub chosen: Option<Choice>,
-    /// Candidates passed over: those ahead of the choice, and some behind it; when nobody can take it, the nearest.
+    /// Candidates passed over: those that the search met ahead of the choice, and some behind it, the most preferred
+    /// first; when nobody can take it, the nearest. [`Board::explain`](crate::Board::explain) names everybody.
     pub passed: Vec<Passed>,
-    /// How many drivers were passed over, by the name of the reason. Complete when nobody can take it.
+    /// How many drivers were passed over, by the name of the reason, the most frequent first. Complete when nobody
+    /// can take it; otherwise it counts `passed`.
     pub counts: Vec<(&'static str, u32)>,
 }
 

@@ -1,4 +1,4 @@
-//! What the matcher sees of drivers and orders.
+//! What the matcher sees of drivers and orders: small copies, never the things themselves.
 
 use posthaste_domain::calendar::Commitment;
 use posthaste_domain::driver::Shift;
@@ -8,8 +8,9 @@ use posthaste_domain::order::Speed;
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_geography::VehicleSpeed;
 
-/// A driver of the zone.
+/// A driver of the zone. Which zones he serves is said by the boards that he is on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriverView {
     /// The driver.
@@ -20,6 +21,8 @@ pub struct DriverView {
     pub shift: Shift,
     /// Silent too long.
     pub stale: bool,
+    /// How fast he moves, as a factor on the zone's speed.
+    pub vehicle: VehicleSpeed,
     /// Whether he serves fast orders.
     pub fast: bool,
     /// Whether he serves slow orders.
@@ -28,7 +31,8 @@ pub struct DriverView {
     pub capacity_left: u32,
     /// Orders in hand or offered.
     pub open_orders: u32,
-    /// Committed and held time, by start, never overlapping.
+    /// Committed time of his open orders, and time held by offers that he has not answered; in any order. What has
+    /// ended stays until its order is closed: it says that he is overdue.
     pub commitments: Vec<Commitment>,
 }
 
@@ -42,21 +46,53 @@ impl DriverView {
         }
     }
 
-    /// Committed seconds at or after `now`.
+    /// Committed time at or after `now`, in seconds, rounded up: what is left of each commitment, summed.
     #[must_use]
     pub fn committed_seconds(&self, now: Timestamp) -> i64 {
-        self.commitments.iter().map(|c| c.window.remaining(now).num_seconds()).sum()
+        let micros: i64 = self.commitments.iter().map(|c| micros(c.window.remaining(now))).sum();
+        seconds_up(micros)
     }
 
-    /// Whether an order's commitment has run out while the order is still open.
+    /// The commitment that has run out first while its order is still open.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Option<Commitment> {
-        self.commitments.iter().find(|c| c.window.end() <= now).copied()
+        let ended = self.commitments.iter().filter(|c| c.window.end() <= now);
+        ended.min_by_key(|c| (c.window.end(), c.order)).copied()
+    }
+
+    /// The first commitment that overlaps a window.
+    #[must_use]
+    pub fn overlap(&self, window: Window) -> Option<Commitment> {
+        let overlapping = self.commitments.iter().filter(|c| c.window.overlaps(window));
+        overlapping.min_by_key(|c| (c.window.start(), c.order)).copied()
+    }
+
+    /// Takes time and capacity for an order, as if it were open.
+    pub fn hold(&mut self, order: OrderId, window: Window, size: u32) {
+        self.commitments.push(Commitment { order, window, tentative: true });
+        self.capacity_left = self.capacity_left.saturating_sub(size);
+        self.open_orders = self.open_orders.saturating_add(1);
+    }
+
+    /// Gives back what [`hold`](Self::hold) took; whether there was something.
+    pub fn release(&mut self, order: OrderId, size: u32) -> bool {
+        let Some(at) = self.commitments.iter().rposition(|c| c.order == order) else { return false };
+        self.commitments.remove(at);
+        self.capacity_left = self.capacity_left.saturating_add(size);
+        self.open_orders = self.open_orders.saturating_sub(1);
+        true
     }
 }
 
-/// Whether a driver's time is free.
-pub type Free = Result<(), Commitment>;
+/// Microseconds, the resolution of product time.
+pub(crate) fn micros(span: Span) -> i64 {
+    span.num_microseconds().unwrap_or(i64::MAX / 4)
+}
+
+/// Microseconds as seconds, rounded up.
+pub(crate) fn seconds_up(micros: i64) -> i64 {
+    micros.div_euclid(1_000_000) + i64::from(micros.rem_euclid(1_000_000) > 0)
+}
 
 /// One stop of an order.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,10 +122,24 @@ pub struct OrderView {
     pub promised_at: Timestamp,
     /// Slow orders: the time they commit.
     pub window: Option<Window>,
-    /// Pickups in order, at least one.
+    /// Pickups in the order in which they are made; empty when there is nothing to fetch.
     pub pickups: Vec<Stop>,
     /// The door.
     pub delivery: Stop,
     /// Drivers not to be asked for now.
     pub cooling: Vec<CoolDown>,
+}
+
+impl OrderView {
+    /// Where a driver goes first: the first pickup, or the door.
+    #[must_use]
+    pub fn first_stop(&self) -> Place {
+        self.pickups.first().map_or(self.delivery.place, |pickup| pickup.place)
+    }
+
+    /// Until when this driver is not to be asked; none when he may be.
+    #[must_use]
+    pub fn cooling_until(&self, driver: DriverId, now: Timestamp) -> Option<Timestamp> {
+        self.cooling.iter().filter(|c| c.driver == driver && now < c.until).map(|c| c.until).max()
+    }
 }

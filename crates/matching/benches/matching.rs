@@ -1,0 +1,3 @@
+//! Benchmarks to come with the index.
+
+fn main() {}

@@ -1,0 +1,190 @@
+//! The policy `least_busy`: who can take an order, for what time, and who is preferred.
+//!
+//! A driver's commitments never overlap. An order with a window holds that window; any other, and one whose window
+//! is over, holds its driver from now to the promised time, or to when he could be done if that is later. A driver
+//! with an order that should be over and is not is asked about nothing that starts now: nobody knows when he is free.
+//! Of those who can take it, the one with the fewest open orders is preferred, then the fewest committed seconds
+//! ahead, then the shortest travel to the first pickup, then the lowest id.
+
+use posthaste_domain::driver::Shift;
+use posthaste_domain::ids::DriverId;
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_geography::TravelModel;
+
+use crate::decision::{Choice, Passed, Reason};
+use crate::views::{DriverView, OrderView};
+
+/// By what a driver is preferred: the least is chosen. Fields compare in the order in which they stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// His open orders.
+    pub open_orders: u32,
+    /// His committed time ahead, in seconds.
+    pub committed_seconds: i64,
+    /// His travel time to the first pickup, in seconds.
+    pub travel_seconds: i64,
+    /// Who he is.
+    pub driver: DriverId,
+}
+
+/// A driver who can take an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// How he compares.
+    pub rank: Rank,
+    /// The time that the order would hold.
+    pub commitment: Window,
+}
+
+impl Fit {
+    /// As the answer of a decision.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        let Rank { open_orders, committed_seconds, travel_seconds, driver } = self.rank;
+        Choice { driver, open_orders, committed_seconds, travel_seconds, commitment: self.commitment }
+    }
+
+    /// As somebody who had to stand back.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        let Rank { open_orders, committed_seconds, travel_seconds, driver } = self.rank;
+        Passed { driver, reason: Reason::LessPreferred { open_orders, committed_seconds, travel_seconds } }
+    }
+}
+
+/// What every driver is asked about.
+#[derive(Clone, Copy)]
+pub struct Question<'q> {
+    /// The order.
+    pub order: &'q OrderView,
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// How long ways take.
+    pub travel: &'q dyn TravelModel,
+    /// The farthest a driver may be from the first pickup, great-circle, in metres.
+    pub radius_meters: Option<u32>,
+}
+
+impl std::fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question").field("order", &self.order.id).field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Question<'_> {
+    /// Whether a driver can take the order, and at what rank; otherwise the first reason why not. Reasons that only
+    /// the calendar decides come before those that need a way to be measured.
+    ///
+    /// # Errors
+    /// The [`Reason`].
+    pub fn judge(&self, driver: &DriverView) -> Result<Fit, Reason> {
+        self.admits(driver)?;
+        let least = self.least_window();
+        if least.start() <= self.now
+            && let Some(late) = driver.overdue(self.now)
+        {
+            return Err(Reason::Overdue { order: late.order });
+        }
+        self.is_free(driver, least)?;
+        self.is_near(driver)?;
+        let travel_seconds = self.travel.seconds(driver.place, self.order.first_stop(), driver.vehicle);
+        let (picked_up, done) = self.run(driver, travel_seconds);
+        let fixed = self.fixed_window();
+        let latest = fixed.map_or(picked_up, Window::end);
+        if let Some(at) = driver.shift.until().filter(|until| *until < latest) {
+            return Err(Reason::ShiftEnds { at });
+        }
+        let commitment = fixed.unwrap_or_else(|| least.span_with(until(self.now, done)));
+        self.is_free(driver, commitment)?;
+        let rank = Rank {
+            open_orders: driver.open_orders,
+            committed_seconds: driver.committed_seconds(self.now),
+            travel_seconds: i64::from(travel_seconds),
+            driver: driver.id,
+        };
+        Ok(Fit { rank, commitment })
+    }
+
+    /// What the driver is, before any time or place.
+    fn admits(&self, driver: &DriverView) -> Result<(), Reason> {
+        match driver.shift {
+            Shift::Offline => return Err(Reason::Offline),
+            Shift::OnBreak { .. } => return Err(Reason::OnBreak),
+            Shift::Available { .. } => {}
+        }
+        if driver.stale {
+            return Err(Reason::Stale);
+        }
+        if !driver.serves(self.order.speed) {
+            return Err(Reason::WrongSpeed);
+        }
+        if self.order.size > driver.capacity_left {
+            return Err(Reason::NoCapacity { needs: self.order.size, left: driver.capacity_left });
+        }
+        match self.order.cooling_until(driver.id, self.now) {
+            Some(until) => Err(Reason::CoolingDown { until }),
+            None => Ok(()),
+        }
+    }
+
+    fn is_free(&self, driver: &DriverView, window: Window) -> Result<(), Reason> {
+        match driver.overlap(window) {
+            Some(other) => Err(Reason::Overlaps { order: other.order, until: other.window.end() }),
+            None => Ok(()),
+        }
+    }
+
+    fn is_near(&self, driver: &DriverView) -> Result<(), Reason> {
+        let Some(limit_meters) = self.radius_meters else { return Ok(()) };
+        let meters = driver.place.meters_to(self.order.first_stop());
+        if meters > f64::from(limit_meters) {
+            // Rounded up, so that what is shown exceeds the limit too. The globe fits.
+            return Err(Reason::TooFar { meters: meters.ceil() as u32, limit_meters });
+        }
+        Ok(())
+    }
+
+    /// The window that the order holds, whoever takes it. None for an order that is wanted as soon as possible;
+    /// one whose window is over is just that.
+    #[must_use]
+    pub fn fixed_window(&self) -> Option<Window> {
+        self.order.window.filter(|window| self.now < window.end())
+    }
+
+    /// The time that the order holds of anybody at the least: its window, or from now to the promised time.
+    #[must_use]
+    pub fn least_window(&self) -> Window {
+        self.fixed_window().unwrap_or_else(|| until(self.now, self.order.promised_at))
+    }
+
+    /// When the last pickup would be done and when the order, for a driver who starts now and needs this long to the
+    /// first stop: travel, waiting until ready, services.
+    fn run(&self, driver: &DriverView, travel_seconds: u32) -> (Timestamp, Timestamp) {
+        let order = self.order;
+        let mut at = self.now + seconds(travel_seconds);
+        let mut place = order.first_stop();
+        for (turn, stop) in order.pickups.iter().enumerate() {
+            if turn > 0 {
+                at += seconds(self.travel.seconds(place, stop.place, driver.vehicle));
+            }
+            at = stop.ready_at.map_or(at, |ready| at.max(ready)) + stop.service;
+            place = stop.place;
+        }
+        let picked_up = at;
+        if !order.pickups.is_empty() {
+            at += seconds(self.travel.seconds(place, order.delivery.place, driver.vehicle));
+        }
+        (picked_up, at + order.delivery.service)
+    }
+}
+
+fn seconds(seconds: u32) -> Span {
+    Span::seconds(i64::from(seconds))
+}
+
+/// From now to then, or for an instant when that is past: an order that needs no time still holds its driver.
+fn until(now: Timestamp, then: Timestamp) -> Window {
+    let end = then.max(now + Span::microseconds(1));
+    Window::new(now, end).unwrap_or_else(|_| unreachable!("the end was made later than the start"))
+}
