@@ -1,6 +1,30 @@
-//! Postgres: the embedded server, the pool and its migrations, and databases for tests.
+//! Postgres: what the program keeps, and nothing that it decides.
+//!
+//! - [`embedded`], [`pool`]: the server, the connections to it and the migrations. `testing` gives every test a real
+//!   database of its own.
+//! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
+//!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
+//! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`]: one file per aggregate, with its reads and
+//!   the writes that do not go through the journal.
+//! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).
+//!
+//! Queries are checked when the crate is compiled, against `.sqlx` at the workspace root;
+//! `docs/how-to/change-a-query.md` says how to refresh it. No sqlx type leaves the crate. Rows become domain types
+//! here or not at all: a row that cannot be read is a [`StorageError::Corrupt`], never a default.
 
+pub mod clock;
+pub mod decisions;
+pub mod drivers;
 pub mod embedded;
+mod error;
+pub mod idempotency;
+pub mod journal;
+pub mod orders;
 pub mod pool;
+pub mod positions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod tracks;
+pub mod zones;
+
+pub use error::StorageError;

@@ -1,0 +1,18 @@
+//! The write path: entries of many actors, one commit.
+//!
+//! [`write`] takes whatever is waiting and writes it with **one statement** in one round trip: the rows of orders
+//! and drivers, their numbered events, commitments given back and taken, decisions, idempotency keys. The statement
+//! commits as a whole or not at all. If it finds a bad entry it refuses itself and names the bad ones; the rest is
+//! written again without them, so that one bad entry fails alone.
+//!
+//! What the caller owes: never two entries of one stream in flight at once, in a batch or in two. Batches of
+//! different streams may run beside each other on different connections. Every table is written in the order of its
+//! keys, and the tables in one order, so that two batches do not wait for each other in a circle.
+
+mod batch;
+mod entry;
+mod write;
+
+pub(crate) use batch::speed_name;
+pub use entry::{AppendError, Cause, Change, CommitmentChange, DriverChange, Entry, OrderChange, Stream};
+pub use write::write;

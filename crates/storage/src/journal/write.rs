@@ -1,0 +1,226 @@
+//! The statement, and what to do when it refuses.
+
+use std::sync::Arc;
+
+use posthaste_domain::Timestamp;
+use serde::Deserialize;
+use sqlx::postgres::PgDatabaseError;
+use uuid::Uuid;
+
+use super::batch::Batch;
+use super::entry::{AppendError, Entry};
+use crate::error::{Nature, constraint};
+use crate::pool::Pool;
+
+/// How often a batch that lost a race inside Postgres (a deadlock) is sent again. Locks are taken in one order, so
+/// this happens only beside foreign writers; more tries would keep everybody else waiting.
+const RACES: usize = 4;
+/// SQLSTATE of `journal_refuse`.
+const REFUSED_BY_JOURNAL: &str = "PJ001";
+
+/// Writes entries in one commit, each as a whole or not at all; answers in their order.
+///
+/// A bad entry fails alone: the others are committed. When the answer is [`AppendError::Unknown`] the caller has to
+/// reload what it wanted to write. See the [module](crate::journal) for what the caller owes.
+pub async fn write(pool: &Pool, entries: &[Entry]) -> Vec<Result<(), AppendError>> {
+    let mut outcomes: Vec<_> = entries.iter().map(Entry::check).collect();
+    let mut groups = vec![(0..entries.len()).filter(|n| outcomes[*n].is_ok()).collect::<Vec<_>>()];
+    while let Some(group) = groups.pop() {
+        if group.is_empty() {
+            continue;
+        }
+        match attempt(pool, entries, &group).await {
+            Ok(()) => {}
+            Err(Failure::Bad(bad)) => {
+                for (n, error) in bad {
+                    outcomes[n] = Err(error);
+                }
+                groups.push(group.into_iter().filter(|n| outcomes[*n].is_ok()).collect());
+            }
+            Err(Failure::Somewhere(error)) if group.len() == 1 => outcomes[group[0]] = Err(error),
+            Err(Failure::Somewhere(_)) => {
+                // Later entries may build on earlier ones: the first half goes first.
+                let (first, second) = group.split_at(group.len() / 2);
+                groups.push(second.to_vec());
+                groups.push(first.to_vec());
+            }
+            Err(Failure::Unreachable(error)) => {
+                // What is left would only wait for the same connection again.
+                for n in group.into_iter().chain(groups.drain(..).flatten()) {
+                    outcomes[n] = Err(error.clone());
+                }
+            }
+            Err(Failure::Everything(error)) => {
+                for n in group {
+                    outcomes[n] = Err(error.clone());
+                }
+            }
+        }
+    }
+    outcomes
+}
+
+/// Why a group was not written.
+enum Failure {
+    /// These entries are bad; nothing is known against the others.
+    Bad(Vec<(usize, AppendError)>),
+    /// One or more entries are bad and Postgres did not say which.
+    Somewhere(AppendError),
+    /// All of the group failed, through no fault of an entry.
+    Everything(AppendError),
+    /// No connection: nothing else can be written now either.
+    Unreachable(AppendError),
+}
+
+async fn attempt(pool: &Pool, entries: &[Entry], group: &[usize]) -> Result<(), Failure> {
+    let batch =
+        Batch::of(entries, group).map_err(|(n, error)| Failure::Bad(vec![(n, refused(None, Arc::new(error)))]))?;
+    let mut races = 0;
+    loop {
+        let mut connection =
+            pool.0.acquire().await.map_err(|error| Failure::Unreachable(AppendError::Unavailable(Arc::new(error))))?;
+        let Err(error) = execute(&mut connection, &batch).await else { return Ok(()) };
+        if Nature::of(&error) == Nature::LostRace && races < RACES {
+            races += 1;
+            tracing::warn!(%error, races, "a batch of the journal lost a race and is sent again");
+            continue;
+        }
+        return Err(failure(error, &batch, entries));
+    }
+}
+
+/// What `journal_refuse` says: positions in the statement's arrays, from 1.
+#[derive(Deserialize)]
+struct Refusal {
+    orders: Vec<usize>,
+    drivers: Vec<usize>,
+    commitments: Vec<usize>,
+    keys: Vec<usize>,
+}
+
+fn failure(error: sqlx::Error, batch: &Batch<'_>, entries: &[Entry]) -> Failure {
+    if let Some(refusal) = refusal(&error) {
+        let bad = attribute(&refusal, batch, entries);
+        if !bad.is_empty() {
+            return Failure::Bad(bad);
+        }
+    }
+    match Nature::of(&error) {
+        Nature::Unreached => Failure::Unreachable(AppendError::Unavailable(Arc::new(error))),
+        Nature::CutOff => Failure::Everything(AppendError::Unknown(Arc::new(error))),
+        Nature::Withheld | Nature::LostRace => Failure::Everything(AppendError::Unavailable(Arc::new(error))),
+        Nature::Refused => {
+            let constraint = constraint(&error).map(str::to_owned);
+            Failure::Somewhere(refused(constraint, Arc::new(error)))
+        }
+    }
+}
+
+fn refused(constraint: Option<String>, cause: super::Cause) -> AppendError {
+    AppendError::Refused { constraint, cause }
+}
+
+fn refusal(error: &sqlx::Error) -> Option<Refusal> {
+    let refused = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    if refused.code() != REFUSED_BY_JOURNAL {
+        return None;
+    }
+    serde_json::from_str(refused.detail()?).ok()
+}
+
+/// Which entries are bad, and why.
+///
+/// Only the gravest kind is named at a time: what an entry that lost its stream did to a key or to a driver's time
+/// must not be held against another. The rest is judged again without it.
+fn attribute(refusal: &Refusal, batch: &Batch<'_>, entries: &[Entry]) -> Vec<(usize, AppendError)> {
+    let named = |positions: &[usize], of: &[usize]| -> Vec<usize> {
+        positions.iter().filter_map(|n| of.get(n.checked_sub(1)?).copied()).collect()
+    };
+    let mut streams = named(&refusal.orders, &batch.orders.entry);
+    streams.extend(named(&refusal.drivers, &batch.drivers.entry));
+    if !streams.is_empty() {
+        let lost = |n: usize| match entries[n].expected_version() {
+            0 => AppendError::Duplicate,
+            expected => AppendError::VersionConflict { expected },
+        };
+        return streams.into_iter().map(|n| (n, lost(n))).collect();
+    }
+    let keys = named(&refusal.keys, &batch.keys.entry);
+    if !keys.is_empty() {
+        return keys.into_iter().map(|n| (n, AppendError::IdempotencyKeyUsed)).collect();
+    }
+    let takes = named(&refusal.commitments, &batch.takes.entry);
+    takes.into_iter().map(|n| (n, AppendError::CommitmentOverlap)).collect()
+}
+
+/// One statement, one round trip, one commit.
+async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), sqlx::Error> {
+    let Batch { text, orders, sellers, order_events, drivers, driver_events, released, takes, decisions, keys } = batch;
+    sqlx::query_file!(
+        "src/journal/write.sql",
+        &orders.id,
+        &orders.version,
+        &orders.previous,
+        &orders.merchant,
+        &orders.zone,
+        &orders.customer as &[Option<Uuid>],
+        &orders.driver as &[Option<Uuid>],
+        &orders.offered as &[Option<Uuid>],
+        &orders.placed_at,
+        &orders.promised_at,
+        &orders.settled_at as &[Option<Timestamp>],
+        &orders.status as &[&str],
+        &orders.speed as &[&str],
+        &orders.reference as &[Option<&str>],
+        &text.pieces(&orders.state) as &[&str],
+        &sellers.order,
+        &sellers.merchant,
+        &sellers.placed_at,
+        &order_events.stream,
+        &order_events.seq,
+        &order_events.at,
+        &text.pieces(&order_events.by) as &[&str],
+        &order_events.name as &[&str],
+        &order_events.status as &[&str],
+        &order_events.correlation as &[Option<&str>],
+        &text.pieces(&order_events.payload) as &[&str],
+        &drivers.id,
+        &drivers.version,
+        &drivers.previous,
+        &drivers.created_at,
+        &drivers.until as &[Option<Timestamp>],
+        &drivers.capacity,
+        &drivers.name as &[&str],
+        &drivers.vehicle as &[&str],
+        &drivers.shift as &[&str],
+        &text.pieces(&drivers.zones) as &[&str],
+        &text.pieces(&drivers.speeds) as &[&str],
+        &driver_events.stream,
+        &driver_events.seq,
+        &driver_events.at,
+        &text.pieces(&driver_events.by) as &[&str],
+        &driver_events.name as &[&str],
+        &driver_events.correlation as &[Option<&str>],
+        &text.pieces(&driver_events.payload) as &[&str],
+        released,
+        &takes.order,
+        &takes.version,
+        &takes.driver,
+        &takes.start,
+        &takes.end,
+        &decisions.order,
+        &decisions.driver as &[Option<Uuid>],
+        &decisions.at,
+        &decisions.summary as &[&str],
+        &text.pieces(&decisions.detail) as &[&str],
+        &keys.principal as &[&str],
+        &keys.key as &[&str],
+        &keys.at,
+        &keys.status,
+        &keys.fingerprint as &[&[u8]],
+        &keys.response as &[&str],
+    )
+    .fetch_one(connection)
+    .await
+    .map(drop)
+}

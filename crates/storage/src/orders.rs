@@ -1,0 +1,168 @@
+//! Orders as they are read: one, all that are live, a driver's, pages of them, and what happened to one.
+//! They are written by the [journal](crate::journal) alone.
+
+mod list;
+
+pub use list::{Cursor, InvalidCursor, ListFilter, Listed, list};
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{DriverId, Id, OrderId, ZoneId};
+use posthaste_domain::order::{Order, Recorded, Status};
+use uuid::Uuid;
+
+use crate::error::StorageError;
+use crate::pool::Pool;
+
+/// How many orders one query of [`for_each_live`] brings. Larger costs memory for nothing (5,000 are about 10 MB);
+/// below a thousand the round trips show.
+const CHUNK: i64 = 5_000;
+
+/// The state of an order, as JSON.
+struct Row {
+    id: Uuid,
+    state: String,
+}
+
+impl TryFrom<Row> for Order {
+    type Error = StorageError;
+    fn try_from(row: Row) -> Result<Self, StorageError> {
+        serde_json::from_str(&row.state)
+            .map_err(|e| StorageError::corrupt(format!("order {}", OrderId::from_uuid(row.id)), e))
+    }
+}
+
+/// One order.
+pub async fn get(pool: &Pool, id: OrderId) -> Result<Option<Order>, StorageError> {
+    let row = sqlx::query_as!(Row, r#"SELECT id, state::text AS "state!" FROM orders WHERE id = $1"#, id.uuid())
+        .fetch_optional(&pool.0)
+        .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Live orders that `driver` works or holds an open offer for, in no order.
+pub async fn of_driver(pool: &Pool, driver: DriverId) -> Result<Vec<Order>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id!", state::text AS "state!" FROM orders WHERE driver_id = $1 AND settled_at IS NULL
+        UNION ALL
+        SELECT id, state::text FROM orders
+        WHERE offered_driver_id = $1 AND driver_id IS DISTINCT FROM $1 AND settled_at IS NULL"#,
+        driver.uuid(),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Hands every live order to `each`, oldest first, or those of one zone; says how many there were.
+///
+/// They come in chunks, the next being fetched while the present one is read, so that memory stays small and the
+/// database and this process work at once. An order that changes meanwhile is seen before or after its change.
+pub async fn for_each_live(
+    pool: &Pool,
+    zone: Option<ZoneId>,
+    mut each: impl FnMut(Order) + Send,
+) -> Result<u64, StorageError> {
+    let mut count = 0;
+    let mut next = tokio::spawn(live_after(
+        pool.clone(),
+        zone,
+        Cursor { placed_at: Timestamp::UNIX_EPOCH, id: OrderId::from_uuid(Uuid::nil()) },
+    ));
+    loop {
+        let chunk = next.await.map_err(|e| StorageError::Unavailable(e.into()))??;
+        let Some(last) = chunk.last().map(LiveRow::cursor) else { return Ok(count) };
+        next = tokio::spawn(live_after(pool.clone(), zone, last));
+        for row in chunk {
+            each(Row { id: row.id, state: row.state }.try_into()?);
+            count += 1;
+        }
+    }
+}
+
+struct LiveRow {
+    id: Uuid,
+    placed_at: Timestamp,
+    state: String,
+}
+
+impl LiveRow {
+    fn cursor(&self) -> Cursor {
+        Cursor { placed_at: self.placed_at, id: OrderId::from_uuid(self.id) }
+    }
+}
+
+async fn live_after(pool: Pool, zone: Option<ZoneId>, after: Cursor) -> Result<Vec<LiveRow>, StorageError> {
+    let (placed_at, id) = (after.placed_at, after.id.uuid());
+    let rows = match zone {
+        Some(zone) => {
+            sqlx::query_as!(
+                LiveRow,
+                r#"SELECT id, placed_at, state::text AS "state!" FROM orders
+                WHERE settled_at IS NULL AND zone_id = $1 AND (placed_at, id) > ($2, $3)
+                ORDER BY placed_at, id LIMIT $4"#,
+                zone.uuid(),
+                placed_at,
+                id,
+                CHUNK,
+            )
+            .fetch_all(&pool.0)
+            .await?
+        }
+        None => {
+            sqlx::query_as!(
+                LiveRow,
+                r#"SELECT id, placed_at, state::text AS "state!" FROM orders
+                WHERE settled_at IS NULL AND (placed_at, id) > ($1, $2)
+                ORDER BY placed_at, id LIMIT $3"#,
+                placed_at,
+                id,
+                CHUNK,
+            )
+            .fetch_all(&pool.0)
+            .await?
+        }
+    };
+    Ok(rows)
+}
+
+struct EventRow {
+    seq: i64,
+    at: Timestamp,
+    by: String,
+    status: String,
+    payload: String,
+}
+
+impl TryFrom<EventRow> for (Recorded, Status) {
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    fn try_from(row: EventRow) -> Result<Self, Self::Error> {
+        let status = Status::from_name(&row.status).ok_or_else(|| format!("unknown status {}", row.status))?;
+        let recorded = Recorded {
+            seq: row.seq.try_into()?,
+            at: row.at,
+            by: row.by.parse()?,
+            event: serde_json::from_str(&row.payload)?,
+        };
+        Ok((recorded, status))
+    }
+}
+
+/// What happened to an order after event `after_seq` (0 for all), each event with the status after it.
+pub async fn timeline(pool: &Pool, id: OrderId, after_seq: u64) -> Result<Vec<(Recorded, Status)>, StorageError> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"SELECT seq, at, by, status, payload::text AS "payload!" FROM order_events
+        WHERE order_id = $1 AND seq > $2 ORDER BY seq"#,
+        id.uuid(),
+        i64::try_from(after_seq).unwrap_or(i64::MAX),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let what = format!("event {} of {id}", row.seq);
+            row.try_into().map_err(|e: Box<dyn std::error::Error + Send + Sync>| StorageError::corrupt(what, e))
+        })
+        .collect()
+}

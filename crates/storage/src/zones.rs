@@ -1,0 +1,178 @@
+//! Zones: few, changed seldom, read whole at start.
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{Id, ZoneId};
+use posthaste_domain::zone::ZoneRules;
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::error::{StorageError, constraint};
+use crate::idempotency::IdempotencyRecord;
+use crate::pool::Pool;
+
+/// A zone as stored. Area and travel are JSON that the geography crate reads and checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Zone {
+    /// The zone.
+    pub id: ZoneId,
+    /// Its name, unique among the zones that are served.
+    pub name: String,
+    /// A GeoJSON Polygon or MultiPolygon.
+    pub area: Value,
+    /// Dispatch rules.
+    pub rules: ZoneRules,
+    /// How travel times are estimated.
+    pub travel: Value,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Counts its changes, from 1.
+    pub version: u64,
+    /// When it was removed.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Why a zone was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ZoneError {
+    /// Another zone has the name.
+    #[error("another zone has this name")]
+    NameTaken,
+    /// A request with the same idempotency key was answered before.
+    #[error("the idempotency key was used before")]
+    IdempotencyKeyUsed,
+    /// The zone is not at the expected version, was removed, or never was.
+    #[error("the zone is not at the expected version")]
+    VersionConflict,
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<sqlx::Error> for ZoneError {
+    fn from(error: sqlx::Error) -> Self {
+        match constraint(&error) {
+            Some("zones_name_unique") => Self::NameTaken,
+            Some("idempotency_keys_pkey") => Self::IdempotencyKeyUsed,
+            _ => Self::Storage(error.into()),
+        }
+    }
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    area: Json<Value>,
+    rules: Json<Value>,
+    travel: Json<Value>,
+    created_at: Timestamp,
+    version: i64,
+    deleted_at: Option<Timestamp>,
+}
+
+impl TryFrom<Row> for Zone {
+    type Error = StorageError;
+    fn try_from(row: Row) -> Result<Self, StorageError> {
+        let id = ZoneId::from_uuid(row.id);
+        Ok(Self {
+            id,
+            name: row.name,
+            area: row.area.0,
+            rules: serde_json::from_value(row.rules.0).map_err(|e| StorageError::corrupt(format!("zone {id}"), e))?,
+            travel: row.travel.0,
+            created_at: row.created_at,
+            version: u64::try_from(row.version).map_err(|e| StorageError::corrupt(format!("zone {id}"), e))?,
+            deleted_at: row.deleted_at,
+        })
+    }
+}
+
+/// Every zone that is served, by id.
+pub async fn served(pool: &Pool) -> Result<Vec<Zone>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
+            travel AS "travel: Json<Value>", created_at, version, deleted_at
+        FROM zones WHERE deleted_at IS NULL ORDER BY id"#,
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// One zone, removed or not.
+pub async fn get(pool: &Pool, id: ZoneId) -> Result<Option<Zone>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
+            travel AS "travel: Json<Value>", created_at, version, deleted_at
+        FROM zones WHERE id = $1"#,
+        id.uuid(),
+    )
+    .fetch_optional(&pool.0)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Adds a zone, and keeps the answer of the request that asked for it in the same commit.
+pub async fn insert(pool: &Pool, zone: &Zone, answer: Option<&IdempotencyRecord>) -> Result<(), ZoneError> {
+    let mut transaction = pool.0.begin().await?;
+    sqlx::query!(
+        "INSERT INTO zones (id, version, created_at, name, area, rules, travel) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        zone.id.uuid(),
+        i64::try_from(zone.version).unwrap_or(i64::MAX),
+        zone.created_at,
+        zone.name,
+        zone.area,
+        Json(zone.rules) as _,
+        zone.travel,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if let Some(answer) = answer {
+        sqlx::query!(
+            "INSERT INTO idempotency_keys (principal, key, created_at, status, fingerprint, response)
+            VALUES ($1, $2, $3, $4, $5, $6)",
+            answer.principal,
+            answer.key,
+            answer.at,
+            i16::try_from(answer.status).unwrap_or(i16::MAX),
+            answer.fingerprint,
+            answer.response,
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Replaces name, area, rules and travel of a zone that stands at `expected_version`; `zone.version` is the new one.
+pub async fn update(pool: &Pool, expected_version: u64, zone: &Zone) -> Result<(), ZoneError> {
+    let done = sqlx::query!(
+        "UPDATE zones SET version = $3, name = $4, area = $5, rules = $6, travel = $7
+        WHERE id = $1 AND version = $2 AND deleted_at IS NULL",
+        zone.id.uuid(),
+        i64::try_from(expected_version).unwrap_or(i64::MAX),
+        i64::try_from(zone.version).unwrap_or(i64::MAX),
+        zone.name,
+        zone.area,
+        Json(zone.rules) as _,
+        zone.travel,
+    )
+    .execute(&pool.0)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(ZoneError::VersionConflict) }
+}
+
+/// Removes a zone from service. Its row stays. True when it was served until now.
+pub async fn delete(pool: &Pool, id: ZoneId, at: Timestamp) -> Result<bool, ZoneError> {
+    let done = sqlx::query!(
+        "UPDATE zones SET deleted_at = $2, version = version + 1 WHERE id = $1 AND deleted_at IS NULL",
+        id.uuid(),
+        at,
+    )
+    .execute(&pool.0)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
