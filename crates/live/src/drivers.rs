@@ -2,16 +2,34 @@
 
 use std::sync::Arc;
 
+use dashmap::DashMap;
+use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
 use posthaste_domain::place::Place;
-use posthaste_protocol::drivers::PositionView;
+use posthaste_protocol::drivers::{DriverView, OfferView, PositionView, RouteView, StopView};
+use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
+use posthaste_storage::journal::Entry;
+use posthaste_storage::pool::Pool;
+use posthaste_storage::positions::Position;
+use ractor::{ActorCell, ActorRef, ActorRuntime, SpawnErr};
 
+mod actor;
+
+pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
+
+use crate::door::{Door, Kind};
 use crate::orders::Done;
-use crate::presence::{Fix, Presence};
+use crate::presence::{Fix, Presence, Summary};
+use crate::streams::{Streams, position_view};
+use crate::system::{Doors, Late};
 use crate::{Cause, Refused};
+
+/// Positions in one batch at most.
+pub const MOST_POSITIONS: usize = 500;
 
 /// A new driver.
 #[derive(Debug, Clone)]
@@ -74,28 +92,143 @@ pub enum DriverCommand {
     },
 }
 
+impl LiveDriver {
+    /// The driver as those may see him who may know all of him.
+    #[must_use]
+    pub fn view(&self) -> DriverView {
+        DriverView::of(&self.driver, self.stale, self.open_orders, self.position)
+    }
+}
+
+/// Stops in the order in which they are to be done, and offers.
+#[must_use]
+pub fn route_view(driver: DriverId, in_hand: &[Arc<Order>], offered: &[Arc<Order>]) -> RouteView {
+    let mut orders: Vec<_> = in_hand.iter().collect();
+    orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
+    let stops = orders
+        .iter()
+        .flat_map(|order| {
+            let view = OrderView::of(order, Audience::Driver);
+            let (status, promised_at, order_id) = (view.status, view.promised_at, view.id);
+            view.tasks
+                .into_iter()
+                .filter(|task| !task.status.is_final())
+                .map(move |task| StopView { order_id, order_status: status, promised_at, task })
+        })
+        .collect();
+    RouteView { driver_id: driver, stops, offers: offered.iter().filter_map(|o| OfferView::of(o)).collect() }
+}
+
+/// How drivers are loaded and started.
+pub(crate) struct DriverKind {
+    pub(crate) doors: Late,
+    pub(crate) pool: Pool,
+}
+
+impl Kind for DriverKind {
+    type Key = DriverId;
+    type Msg = DriverMsg;
+    type Loaded = (Arc<Driver>, Vec<Arc<Order>>);
+    const NAME: &'static str = "driver";
+
+    async fn load(&self, key: DriverId) -> Result<Option<Self::Loaded>, Refused> {
+        let doors = self.doors.get()?;
+        let Some(driver) = posthaste_storage::drivers::get(&self.pool, key).await? else { return Ok(None) };
+        let orders = posthaste_storage::orders::of_driver(&self.pool, key).await?;
+        if !doors.drivers.presences.contains_key(&key) {
+            let newest = posthaste_storage::positions::get(&self.pool, key).await?;
+            doors.drivers.make_presence(Arc::new(driver.clone()), newest);
+        }
+        Ok(Some((Arc::new(driver), orders.into_iter().map(Arc::new).collect())))
+    }
+
+    fn spawn(&self, (driver, orders): Self::Loaded, supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
+        let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
+        let presence = doors.drivers.make_presence(Arc::clone(&driver), None);
+        let id = driver.id;
+        let args = DriverArgs { driver, orders, presence };
+        let (actor, _) = ActorRuntime::spawn_linked_instant(None, DriverActor { id, doors }, args, supervisor)?;
+        Ok(actor)
+    }
+
+    fn announce() -> DriverMsg {
+        DriverMsg::Announce
+    }
+}
+
 /// The door to drivers. Cheap to clone.
 #[derive(Clone)]
-pub struct Drivers {}
+pub struct Drivers {
+    pub(crate) door: Arc<Door<DriverKind>>,
+    /// Slots outlive their actors, so that a failed actor costs no position.
+    pub(crate) presences: Arc<DashMap<DriverId, Arc<Presence>>>,
+    pub(crate) clock: Clock,
+    pub(crate) streams: Streams,
+    pub(crate) doors: Late,
+}
 
 impl Drivers {
+    fn doors(&self) -> Result<Arc<Doors>, Refused> {
+        self.doors.get()
+    }
+
     /// Registers a driver.
     pub async fn register(&self, new: RegisterDriver, cause: Cause) -> Result<Arc<Driver>, Refused> {
-        let _ = (new, cause);
-        todo!()
+        let doors = self.doors()?;
+        let now = doors.clock.now();
+        let driver = Driver {
+            id: doors.clock.id(),
+            name: new.name,
+            vehicle: new.vehicle,
+            capacity: new.capacity,
+            zones: new.zones,
+            speeds: new.speeds,
+            shift: Shift::Offline,
+            created_at: now,
+            version: 1,
+        };
+        let event = DriverRecorded { seq: 1, at: now, by: cause.by, event: DriverEvent::Registered };
+        let mut entry = Entry::driver(0, driver.clone(), vec![event]);
+        if let Some(correlation) = &cause.correlation {
+            entry = entry.correlation(&**correlation);
+        }
+        doors.journal.append(entry).await.map_err(|error| crate::refused::not_stored(&error))?;
+        let driver = Arc::new(driver);
+        self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()))?;
+        Ok(driver)
     }
 
     /// The driver with what is live about him.
     pub async fn get(&self, id: DriverId) -> Result<LiveDriver, Refused> {
-        let _ = id;
-        todo!()
+        Ok(self.of(&*self.presence(id).await?))
+    }
+
+    pub(crate) fn of(&self, presence: &Presence) -> LiveDriver {
+        let summary = presence.summary();
+        LiveDriver {
+            driver: Arc::clone(&summary.driver),
+            stale: summary.stale,
+            open_orders: summary.open_orders,
+            position: presence.newest().map(|fix| position_view(presence.driver(), &fix)),
+        }
     }
 
     /// Adds what is live about drivers read from a list.
     #[must_use]
     pub fn live(&self, driver: Driver) -> LiveDriver {
-        let _ = driver;
-        todo!()
+        match self.presences.get(&driver.id) {
+            Some(presence) => self.of(&presence),
+            None => LiveDriver { driver: Arc::new(driver), stale: false, open_orders: 0, position: None },
+        }
+    }
+
+    /// Everybody on shift.
+    #[must_use]
+    pub fn on_shift(&self) -> Vec<LiveDriver> {
+        let mut all: Vec<_> =
+            self.presences.iter().map(|p| self.of(&p)).filter(|d| d.driver.shift.is_on()).collect();
+        all.sort_by_key(|d| d.driver.id);
+        all
     }
 
     /// Changes the shift. `place` is where the driver is, so that work can come before his first position.
@@ -106,8 +239,7 @@ impl Drivers {
         place: Option<Place>,
         cause: Cause,
     ) -> Result<(Shift, bool, Timestamp), Refused> {
-        let _ = (id, shift, place, cause);
-        todo!()
+        self.door.ask(id, |reply| DriverMsg::Shift { shift, place, cause: cause.clone(), reply }).await
     }
 
     /// Does what the driver asks, once per `command_id`. Answered after the commit.
@@ -118,26 +250,66 @@ impl Drivers {
         command_id: Option<String>,
         cause: Cause,
     ) -> Result<Done, Refused> {
-        let _ = (id, command, command_id, cause);
-        todo!()
+        let message = |reply| DriverMsg::Command {
+            command: command.clone(),
+            command_id: command_id.clone(),
+            cause: cause.clone(),
+            reply,
+        };
+        self.door.ask(id, message).await
     }
 
     /// Orders in hand (assigned, next stops first) and orders offered to the driver.
     pub async fn work(&self, id: DriverId) -> Result<(Vec<Arc<Order>>, Vec<Arc<Order>>), Refused> {
-        let _ = id;
-        todo!()
+        self.door.ask(id, DriverMsg::Work).await
     }
 
     /// The driver's position slot: a socket writes it directly, with no actor in between.
     pub async fn presence(&self, id: DriverId) -> Result<Arc<Presence>, Refused> {
-        let _ = id;
-        todo!()
+        if self.door.present(id).is_none() {
+            self.door.find(id).await?;
+        }
+        let presence = self.presences.get(&id).ok_or(Refused::NotFound("driver"))?;
+        Ok(Arc::clone(&presence))
     }
 
     /// Stores positions that a device collected; answered when they are in Postgres. The newest becomes the
     /// present position if it is newer than what is known.
-    pub async fn positions(&self, id: DriverId, fixes: Vec<Fix>) -> Result<(), Refused> {
-        let _ = (id, fixes);
-        todo!()
+    pub async fn positions(&self, id: DriverId, mut fixes: Vec<Fix>) -> Result<(), Refused> {
+        let presence = self.presence(id).await?;
+        let doors = self.doors()?;
+        fixes.sort_by_key(|fix| fix.at);
+        let now = doors.clock.now();
+        let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
+        posthaste_storage::tracks::append(&doors.pool, &points).await?;
+        if let Some(newest) = points.last() {
+            posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
+        }
+        if let Some(newest) = fixes.last() {
+            presence.report(*newest);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn make_presence(&self, driver: Arc<Driver>, newest: Option<Position>) -> Arc<Presence> {
+        let id = driver.id;
+        let presence = self.presences.entry(id).or_insert_with(|| {
+            let fix = newest.map(|p| Fix {
+                place: p.place,
+                at: p.at,
+                heading_degrees: p.heading_degrees,
+                speed_meters_per_second: p.speed_meters_per_second,
+                accuracy_meters: None,
+            });
+            let door = Arc::downgrade(&self.door);
+            let waker = Box::new(move || {
+                if let Some(door) = door.upgrade() {
+                    door.tell(id, DriverMsg::Awake);
+                }
+            });
+            let summary = Summary { driver, stale: false, open_orders: 0 };
+            Arc::new(Presence::new(summary, fix, self.clock.clone(), self.streams.clone(), waker))
+        });
+        Arc::clone(&presence)
     }
 }

@@ -1,8 +1,30 @@
 //! Where a driver is: a latest-wins slot that his socket writes and everybody else reads when needed.
+//!
+//! A position never travels as an actor message. It lands in the slot, on the boards of his zones and with those who
+//! follow him, all in the caller's task. Only what changes a decision becomes a message: a silent driver who is heard
+//! again wakes his actor.
 
-use posthaste_domain::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use posthaste_clock::Clock;
+use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::place::Place;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::positions::Position;
+
+use crate::streams::{Scope, Streams, TopicKey};
+use crate::zones::ZoneCell;
+
+/// A track keeps a point when the driver has moved this far since the last one kept.
+const TRACK_METERS: f64 = 25.0;
+/// Or when this much time has passed since.
+const TRACK_SECONDS: i64 = 60;
+/// Track points held for the next checkpoint at most; a database that is away for long costs detail, not memory.
+const MOST_TRACK_POINTS: usize = 256;
 
 /// One position from a device.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,12 +41,61 @@ pub struct Fix {
     pub accuracy_meters: Option<f32>,
 }
 
+/// What a driver's actor lets everybody read of him.
+#[derive(Debug, Clone)]
+pub(crate) struct Summary {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) stale: bool,
+    pub(crate) open_orders: u32,
+}
+
 /// A driver's slot.
 pub struct Presence {
     driver: DriverId,
+    clock: Clock,
+    streams: Streams,
+    last_seen: AtomicI64,
+    /// Set while the actor wants to hear of the next sign of life.
+    wake: AtomicBool,
+    waker: Box<dyn Fn() + Send + Sync>,
+    slot: Mutex<Slot>,
+    boards: ArcSwap<Vec<Arc<ZoneCell>>>,
+    audience: ArcSwap<Vec<TopicKey>>,
+    summary: ArcSwap<Summary>,
+}
+
+#[derive(Default)]
+struct Slot {
+    fix: Option<Fix>,
+    received_at: Timestamp,
+    dirty: bool,
+    tracked: Option<Fix>,
+    track: Vec<Position>,
 }
 
 impl Presence {
+    pub(crate) fn new(
+        summary: Summary,
+        newest: Option<Fix>,
+        clock: Clock,
+        streams: Streams,
+        waker: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            driver: summary.driver.id,
+            streams,
+            last_seen: AtomicI64::new(now.timestamp_micros()),
+            wake: AtomicBool::new(newest.is_none()),
+            waker,
+            slot: Mutex::new(Slot { fix: newest, received_at: now, ..Slot::default() }),
+            boards: ArcSwap::default(),
+            audience: ArcSwap::default(),
+            summary: ArcSwap::from_pointee(summary),
+            clock,
+        }
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn driver(&self) -> DriverId {
@@ -33,18 +104,114 @@ impl Presence {
 
     /// A sign of life without a position.
     pub fn heartbeat(&self) {
-        todo!()
+        self.last_seen.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
+        self.wake_up();
+    }
+
+    fn wake_up(&self) {
+        if self.wake.load(Ordering::Relaxed) && self.wake.swap(false, Ordering::AcqRel) {
+            (self.waker)();
+        }
     }
 
     /// Takes a position: visible to dispatch and trackers when this returns. False when a newer one is known.
     pub fn report(&self, fix: Fix) -> bool {
-        let _ = fix;
-        todo!()
+        let now = self.clock.now();
+        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        if !self.store(fix, now) {
+            self.wake_up();
+            return false;
+        }
+        for board in self.boards.load().iter() {
+            board.move_driver(self.driver, fix.place);
+        }
+        let audience = self.audience.load();
+        if !audience.is_empty() {
+            let zone = self.summary.load().driver.zones.first().copied();
+            self.streams.moved(self.driver, &fix, &audience, Scope { zone, place: Some(fix.place) });
+        }
+        self.wake_up();
+        true
+    }
+
+    fn store(&self, fix: Fix, now: Timestamp) -> bool {
+        let mut slot = self.slot.lock();
+        if slot.fix.is_some_and(|known| known.at >= fix.at) {
+            return false;
+        }
+        slot.fix = Some(fix);
+        slot.received_at = now;
+        slot.dirty = true;
+        let keep = slot.tracked.is_none_or(|last| {
+            fix.at - last.at >= Span::seconds(TRACK_SECONDS) || last.place.meters_to(fix.place) >= TRACK_METERS
+        });
+        if keep && slot.track.len() < MOST_TRACK_POINTS {
+            slot.tracked = Some(fix);
+            let point = self.position(&fix, now);
+            slot.track.push(point);
+        }
+        true
     }
 
     /// The newest position.
     #[must_use]
     pub fn newest(&self) -> Option<Fix> {
-        todo!()
+        self.slot.lock().fix
+    }
+
+    /// When the driver was last heard of.
+    #[must_use]
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_timestamp_micros(self.last_seen.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    pub(crate) fn position(&self, fix: &Fix, received_at: Timestamp) -> Position {
+        Position {
+            driver: self.driver,
+            place: fix.place,
+            at: fix.at,
+            received_at,
+            heading_degrees: fix.heading_degrees,
+            speed_meters_per_second: fix.speed_meters_per_second,
+        }
+    }
+
+    /// What the checkpointer has to write: the newest position if it changed, and the track since.
+    pub(crate) fn take_dirty(&self) -> (Option<Position>, Vec<Position>) {
+        let mut slot = self.slot.lock();
+        let track = std::mem::take(&mut slot.track);
+        let newest = slot.fix.filter(|_| slot.dirty).map(|fix| self.position(&fix, slot.received_at));
+        slot.dirty = false;
+        (newest, track)
+    }
+
+    /// The checkpoint failed: the newest position is to be written again.
+    pub(crate) fn mark_dirty(&self) {
+        self.slot.lock().dirty = true;
+    }
+
+    /// The next sign of life becomes a message to the actor.
+    pub(crate) fn wake_on_sign_of_life(&self) {
+        self.wake.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn set_boards(&self, boards: Vec<Arc<ZoneCell>>) {
+        self.boards.store(Arc::new(boards));
+    }
+
+    pub(crate) fn boards(&self) -> Arc<Vec<Arc<ZoneCell>>> {
+        self.boards.load_full()
+    }
+
+    pub(crate) fn set_audience(&self, audience: Vec<TopicKey>) {
+        self.audience.store(Arc::new(audience));
+    }
+
+    pub(crate) fn set_summary(&self, summary: Summary) {
+        self.summary.store(Arc::new(summary));
+    }
+
+    pub(crate) fn summary(&self) -> Arc<Summary> {
+        self.summary.load_full()
     }
 }

@@ -60,3 +60,16 @@ impl From<Vec<InvalidRule>> for Refused {
         Self::InvalidZone(wrong.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())).collect())
     }
 }
+
+impl From<posthaste_storage::StorageError> for Refused {
+    fn from(error: posthaste_storage::StorageError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "a read or write failed");
+        Self::Unavailable(if error.is_temporary() { "the database is away" } else { "stored state cannot be read" })
+    }
+}
+
+/// What an entry that was not stored answers, where nothing better is known.
+pub(crate) fn not_stored(error: &posthaste_storage::journal::AppendError) -> Refused {
+    tracing::error!(%error, "not stored");
+    Refused::Unavailable(if error.is_certain() { "not stored; try again" } else { "it is unknown whether it was stored" })
+}

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::order::{Event, Order, Recorded, Status, TaskKind};
+use posthaste_domain::order::{Order, Recorded, Status, TaskKind};
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,18 +24,11 @@ pub struct TrackingStep {
 }
 
 impl TrackingStep {
-    /// The step of a recorded event; `None` for what is not the customer's business (who was asked, wrong codes).
+    /// The step of a recorded event. Every event is a step, so that numbers have no gaps; who was asked and what
+    /// was typed is not in it.
     #[must_use]
-    pub fn of(recorded: &Recorded, status: Status) -> Option<Self> {
-        let inner = matches!(
-            recorded.event,
-            Event::Offered { .. }
-                | Event::OfferDeclined { .. }
-                | Event::OfferWithdrawn { .. }
-                | Event::CodeRefused { .. }
-                | Event::CodeUnlocked { .. }
-        );
-        (!inner).then(|| Self { seq: recorded.seq, at: recorded.at, event: recorded.event.name().to_owned(), status })
+    pub fn of(recorded: &Recorded, status: Status) -> Self {
+        Self { seq: recorded.seq, at: recorded.at, event: recorded.event.name().to_owned(), status }
     }
 }
 

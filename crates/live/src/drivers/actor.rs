@@ -1,0 +1,645 @@
+//! The driver actor: the authority over one driver's time.
+//!
+//! Owns the driver's record, his calendar and what he has in hand. Supervised by the door to drivers, which reloads
+//! him from Postgres when he fails: the record, and the orders assigned or offered to him, from which the calendar
+//! follows. It holds an interval while an offer is open and refuses what overlaps, so a plan made on a stale board
+//! ends here. It asks orders by messages and never waits for one; the order answers the caller itself.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use posthaste_domain::calendar::Calendar;
+use posthaste_domain::driver::{Driver, Shift};
+use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
+use posthaste_domain::offer::{Offer, Withdrawal};
+use posthaste_domain::order::{Command, Order, Rejected, Speed};
+use posthaste_domain::place::Place;
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_matching::DriverView;
+use posthaste_protocol::drivers::OfferView;
+use posthaste_protocol::socket::{Alert, OfferEnded, ServerMessage};
+use posthaste_storage::decisions::NewDecision;
+use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
+use posthaste_storage::journal::{AppendError, Entry};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{DriverCommand, route_view};
+use crate::door::Reply;
+use crate::orders::{Done, OrderMsg};
+use crate::presence::{Fix, Presence, Summary};
+use crate::streams::{Scope, TopicKey};
+use crate::system::Doors;
+use crate::zones::{DispatcherMsg, ZoneCell};
+use crate::{Cause, Refused};
+
+/// Settled orders remembered, so that a command sent twice after the end is answered like the first time.
+const REMEMBERED: usize = 16;
+
+/// A driver's actor.
+pub(crate) type DriverRef = ActorRef<DriverMsg>;
+
+/// The dispatcher asks the driver to hold time for an order.
+pub(crate) struct Proposal {
+    pub(crate) order: OrderId,
+    pub(crate) zone: ZoneId,
+    pub(crate) size: u32,
+    pub(crate) commitment: Window,
+    pub(crate) answer_within: Span,
+    pub(crate) decision: NewDecision,
+}
+
+/// Messages of a driver.
+pub(crate) enum DriverMsg {
+    /// Orders in hand and orders offered.
+    Work(Reply<(Vec<Arc<Order>>, Vec<Arc<Order>>)>),
+    /// Change the shift.
+    Shift { shift: Shift, place: Option<Place>, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
+    /// The driver asks for something about his work.
+    Command { command: DriverCommand, command_id: Option<String>, cause: Cause, reply: Reply<Done> },
+    /// The dispatcher asks to hold time.
+    Consider(Box<Proposal>),
+    /// Operations give him an order.
+    AssignByHand { order: Arc<Order>, commitment: Window, cause: Cause, reply: Reply<Done> },
+    /// An order that concerns him changed; with the word for how its offer ended, if it did.
+    OrderChanged(Arc<Order>, Option<&'static str>),
+    /// The order did not take what was held for it.
+    Release(OrderId),
+    /// Tell the boards how he stands: they have lost him, or zones changed.
+    Announce,
+    /// Heard of again after silence.
+    Awake,
+    /// Look whether he has gone silent.
+    Internal(u64),
+}
+
+/// What a driver actor is started with.
+pub(crate) struct DriverArgs {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) orders: Vec<Arc<Order>>,
+    pub(crate) presence: Arc<Presence>,
+}
+
+/// The driver actor.
+pub(crate) struct DriverActor {
+    pub(crate) id: DriverId,
+    pub(crate) doors: Arc<Doors>,
+}
+
+/// What the actor remembers.
+pub(crate) struct DriverState {
+    driver: Arc<Driver>,
+    presence: Arc<Presence>,
+    calendar: Calendar,
+    orders: BTreeMap<OrderId, Arc<Order>>,
+    /// Held for orders that have not yet said that the offer is made: their sizes, and since when.
+    proposed: HashMap<OrderId, (u32, Timestamp)>,
+    settled: VecDeque<Arc<Order>>,
+    /// Offers declined lately, for the same reason.
+    declined: VecDeque<(OfferId, Arc<Order>)>,
+    stale: bool,
+    /// Generation of the silence alarm; an older one is ignored.
+    watch: u64,
+}
+
+impl Actor for DriverActor {
+    type Msg = DriverMsg;
+    type State = DriverState;
+    type Arguments = DriverArgs;
+
+    async fn pre_start(&self, myself: DriverRef, args: DriverArgs) -> Result<DriverState, ActorProcessingErr> {
+        let mut state = DriverState {
+            driver: args.driver,
+            presence: args.presence,
+            calendar: Calendar::default(),
+            orders: BTreeMap::new(),
+            proposed: HashMap::new(),
+            settled: VecDeque::new(),
+            declined: VecDeque::new(),
+            stale: false,
+            watch: 0,
+        };
+        for order in args.orders {
+            self.take_in(&mut state, order);
+        }
+        self.publish(&state);
+        self.watch(&myself, &mut state);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: DriverRef,
+        message: DriverMsg,
+        state: &mut DriverState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DriverMsg::Work(reply) => {
+                let (in_hand, offered) = state.orders.values().cloned().partition(|o| o.offer.is_none());
+                let _ = reply.send(Ok((in_hand, offered)));
+                Ok(())
+            }
+            DriverMsg::Shift { shift, place, cause, reply } => {
+                self.on_shift(&myself, state, shift, place, cause, reply).await
+            }
+            DriverMsg::Command { command, command_id, cause, reply } => {
+                self.on_command(state, command, command_id, cause, reply);
+                Ok(())
+            }
+            DriverMsg::Consider(proposal) => {
+                self.on_consider(state, *proposal);
+                Ok(())
+            }
+            DriverMsg::AssignByHand { order, commitment, cause, reply } => {
+                self.on_assign_by_hand(state, &order, commitment, cause, reply);
+                Ok(())
+            }
+            DriverMsg::OrderChanged(order, outcome) => {
+                self.on_order_changed(state, order, outcome);
+                Ok(())
+            }
+            DriverMsg::Release(order) => {
+                if state.proposed.remove(&order).is_some() {
+                    state.calendar.release(order);
+                    self.publish(state);
+                }
+                Ok(())
+            }
+            DriverMsg::Announce => {
+                self.publish(state);
+                Ok(())
+            }
+            DriverMsg::Awake => {
+                self.on_awake(&myself, state);
+                Ok(())
+            }
+            DriverMsg::Internal(generation) => {
+                self.on_watch(&myself, state, generation);
+                Ok(())
+            }
+        }
+    }
+
+    async fn post_stop(&self, myself: DriverRef, _: &mut DriverState) -> Result<(), ActorProcessingErr> {
+        self.doors.drivers.door.forget(self.id, &myself.get_cell());
+        Ok(())
+    }
+}
+
+impl DriverActor {
+    async fn on_shift(
+        &self,
+        myself: &DriverRef,
+        state: &mut DriverState,
+        shift: Shift,
+        place: Option<Place>,
+        cause: Cause,
+        reply: Reply<(Shift, bool, Timestamp)>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.doors.clock.now();
+        let changed = match state.driver.shift.decide(shift, now) {
+            Ok(changed) => changed,
+            Err(refused) => {
+                let _ = reply.send(Err(refused.into()));
+                return Ok(());
+            }
+        };
+        let outcome = match changed {
+            Some(shift) => self.store_shift(state, shift, &cause, now).await,
+            None => Ok(()),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(AppendError::Unavailable(_)) => {
+                let _ = reply.send(Err(Refused::Unavailable("the database is away")));
+                return Ok(());
+            }
+            Err(error) => {
+                let _ = reply.send(Err(Refused::Unavailable("it is unknown whether it was stored; try again")));
+                return Err(error.into());
+            }
+        }
+        if let Some(place) = place {
+            state.presence.report(Fix {
+                place,
+                at: now,
+                heading_degrees: None,
+                speed_meters_per_second: None,
+                accuracy_meters: None,
+            });
+        }
+        state.presence.heartbeat();
+        state.stale = false;
+        if !state.driver.shift.takes_work() {
+            self.withdraw_offers(state);
+        }
+        self.publish(state);
+        self.watch(myself, state);
+        if changed.is_some() {
+            self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
+            self.show_operations(state);
+        }
+        let _ = reply.send(Ok((state.driver.shift, changed.is_some(), now)));
+        Ok(())
+    }
+
+    async fn store_shift(
+        &self,
+        state: &mut DriverState,
+        shift: Shift,
+        cause: &Cause,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let mut driver = (*state.driver).clone();
+        driver.shift = shift;
+        driver.version += 1;
+        let event = DriverRecorded { seq: driver.version, at: now, by: cause.by, event: DriverEvent::ShiftChanged { shift } };
+        let mut entry = Entry::driver(state.driver.version, driver.clone(), vec![event]);
+        if let Some(correlation) = &cause.correlation {
+            entry = entry.correlation(&**correlation);
+        }
+        self.doors.journal.append(entry).await?;
+        tracing::info!(
+            driver = %self.id, shift = shift.name(), by = %cause.by, request_id = cause.correlation.as_deref(), "shift"
+        );
+        state.driver = Arc::new(driver);
+        Ok(())
+    }
+
+    fn on_command(
+        &self,
+        state: &DriverState,
+        command: DriverCommand,
+        command_id: Option<String>,
+        cause: Cause,
+        reply: Reply<Done>,
+    ) {
+        let driver = self.id;
+        let now = self.doors.clock.now();
+        let found = match &command {
+            DriverCommand::Accept(offer) | DriverCommand::Decline(offer) => match state
+                .offered(*offer, matches!(command, DriverCommand::Decline(_)))
+            {
+                Ok(order) => Ok(order),
+                Err(answer) => {
+                    let _ = reply.send(answer);
+                    return;
+                }
+            },
+            DriverCommand::Depart(task)
+            | DriverCommand::Arrive(task)
+            | DriverCommand::Complete { task, .. }
+            | DriverCommand::Fail { task, .. } => state.with_task(*task).ok_or(*task),
+        };
+        let order = match found {
+            Ok(order) => order,
+            Err(task) => {
+                self.ask_stored(task, command, command_id, cause, reply);
+                return;
+            }
+        };
+        let cool_until = now + self.doors.zones.rules(order.zone).cool_down_span();
+        if let Some(refused) = wrong_kind(&order, &command) {
+            let _ = reply.send(Err(refused));
+            return;
+        }
+        let command = to_order(command, driver, command_id, cool_until);
+        self.tell_order(order.id, command, cause, None, Some(reply));
+    }
+
+    /// The task belongs to no order in hand: perhaps one that has been settled since. The door knows, or Postgres.
+    fn ask_stored(
+        &self,
+        task: TaskId,
+        command: DriverCommand,
+        command_id: Option<String>,
+        cause: Cause,
+        reply: Reply<Done>,
+    ) {
+        let (doors, driver) = (Arc::clone(&self.doors), self.id);
+        let cool_until = doors.clock.now();
+        tokio::spawn(async move {
+            let answer = match doors.order_of_task(task).await {
+                Ok(Some(order)) => match wrong_kind(&order, &command) {
+                    Some(refused) => Err(refused),
+                    None => {
+                        let command = to_order(command, driver, command_id, cool_until);
+                        doors.orders.command(order.id, command, cause).await
+                    }
+                },
+                Ok(None) => Err(Refused::NotFound("task")),
+                Err(refused) => Err(refused),
+            };
+            let _ = reply.send(match answer {
+                // Whose it is shall not be told to those who do not have it.
+                Err(Refused::Order(Rejected::NotYours)) => Err(Refused::NotFound("task")),
+                other => other,
+            });
+        });
+    }
+
+    fn on_consider(&self, state: &mut DriverState, proposal: Proposal) {
+        let now = self.doors.clock.now();
+        let able = state.driver.shift.takes_work()
+            && !state.stale
+            && state.capacity_left() >= proposal.size
+            && !state.orders.contains_key(&proposal.order)
+            && proposal.commitment.end() > now
+            && state.calendar.hold(proposal.order, proposal.commitment).is_ok();
+        if !able {
+            self.publish(state);
+            if let Some(cell) = self.doors.zones.cell(proposal.zone) {
+                cell.dispatch(DispatcherMsg::Refused(proposal.order));
+            }
+            return;
+        }
+        state.proposed.insert(proposal.order, (proposal.size, now));
+        let offer = Offer {
+            id: self.doors.clock.id(),
+            driver: self.id,
+            made_at: now,
+            deadline: now + proposal.answer_within,
+            commitment: proposal.commitment,
+        };
+        let command = Command::Offer(offer);
+        self.tell_order(proposal.order, command, Cause::system(), Some(Box::new(proposal.decision)), None);
+        self.publish(state);
+    }
+
+    fn on_assign_by_hand(
+        &self,
+        state: &mut DriverState,
+        order: &Order,
+        commitment: Window,
+        cause: Cause,
+        reply: Reply<Done>,
+    ) {
+        if !state.driver.shift.is_on() {
+            let _ = reply.send(Err(Refused::DriverUnsuited("he is not on shift".to_owned())));
+            return;
+        }
+        if state.capacity_left() < order.size {
+            let left = state.capacity_left();
+            let why = format!("the order takes {} units, {left} are left", order.size);
+            let _ = reply.send(Err(Refused::DriverUnsuited(why)));
+            return;
+        }
+        if let Err(overlap) = state.calendar.hold(order.id, commitment) {
+            let _ = reply.send(Err(overlap.into()));
+            return;
+        }
+        state.proposed.insert(order.id, (order.size, self.doors.clock.now()));
+        self.publish(state);
+        let command = Command::AssignByHand { driver: self.id, commitment };
+        self.tell_order(order.id, command, cause, None, Some(reply));
+    }
+
+    fn on_order_changed(&self, state: &mut DriverState, order: Arc<Order>, outcome: Option<&'static str>) {
+        let known = state.orders.get(&order.id).cloned();
+        if known.as_ref().is_some_and(|k| k.version > order.version) {
+            return;
+        }
+        let offered_before = known.as_ref().and_then(|k| k.offer).filter(|o| o.driver == self.id);
+        let in_hand_before = known.as_ref().is_some_and(|k| k.offer.is_none());
+        self.take_in(state, Arc::clone(&order));
+        let offered = order.offer.filter(|o| o.driver == self.id);
+        if let Some(ended) = offered_before.filter(|b| offered.is_none_or(|o| o.id != b.id)) {
+            let outcome = outcome.unwrap_or("withdrawn").to_owned();
+            let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome };
+            self.doors.streams.to_driver(self.id, ServerMessage::OfferEnded(message));
+            if outcome == Some("declined") {
+                state.declined.push_front((ended.id, Arc::clone(&order)));
+                state.declined.truncate(REMEMBERED);
+            }
+        }
+        if offered.is_some_and(|o| offered_before.is_none_or(|b| b.id != o.id))
+            && let Some(view) = OfferView::of(&order)
+        {
+            self.doors.streams.to_driver(self.id, ServerMessage::Offer(Box::new(view)));
+        }
+        if in_hand_before || state.orders.get(&order.id).is_some_and(|o| o.offer.is_none()) {
+            self.show_route(state);
+        }
+        self.publish(state);
+    }
+
+    /// Takes in an order's newest state: what it holds of the driver's time, and whether it is his at all.
+    fn take_in(&self, state: &mut DriverState, order: Arc<Order>) {
+        state.proposed.remove(&order.id);
+        let held = match (order.offer, order.assignment) {
+            (Some(offer), _) if offer.driver == self.id => state.calendar.hold(order.id, offer.commitment),
+            (_, Some(a)) if a.driver == self.id && !order.status().is_final() => {
+                state.calendar.commit(order.id, a.commitment)
+            }
+            _ => {
+                state.calendar.release(order.id);
+                if state.orders.remove(&order.id).is_some() && order.status().is_final() {
+                    state.settled.push_front(order);
+                    state.settled.truncate(REMEMBERED);
+                }
+                return;
+            }
+        };
+        if let Err(overlap) = held {
+            tracing::error!(driver = %self.id, order = %order.id, %overlap, "an assigned order overlaps another");
+        }
+        state.orders.insert(order.id, order);
+    }
+
+    fn on_awake(&self, myself: &DriverRef, state: &mut DriverState) {
+        if state.stale {
+            tracing::info!(driver = %self.id, "heard of again");
+        }
+        state.stale = false;
+        self.publish(state);
+        self.show_operations(state);
+        self.watch(myself, state);
+    }
+
+    /// Silent too long: no new work, and open offers go to somebody who hears them.
+    fn on_watch(&self, myself: &DriverRef, state: &mut DriverState, generation: u64) {
+        if generation != state.watch || !state.driver.shift.is_on() {
+            return;
+        }
+        self.drop_lost_proposals(state);
+        let silent = self.doors.clock.now() - state.presence.last_seen();
+        if silent >= self.stale_after(state) && !state.stale {
+            state.stale = true;
+            state.presence.wake_on_sign_of_life();
+            self.withdraw_offers(state);
+            self.publish(state);
+            self.show_operations(state);
+            let alert = Alert {
+                kind: "driver_silent".to_owned(),
+                text: format!("{} has been silent for {} s", state.driver.name, silent.num_seconds()),
+                order_id: state.orders.keys().next().copied(),
+                driver_id: Some(self.id),
+                zone_id: state.driver.zones.first().copied(),
+            };
+            self.doors.streams.alert(alert, self.scope(state));
+            return;
+        }
+        self.watch(myself, state);
+    }
+
+    /// Time held for orders that never answered is given back; the order says how it stands.
+    fn drop_lost_proposals(&self, state: &mut DriverState) {
+        let old = self.doors.clock.now() - self.stale_after(state);
+        let lost: Vec<_> = state.proposed.iter().filter(|(_, (_, at))| *at <= old).map(|(id, _)| *id).collect();
+        for order in lost {
+            state.proposed.remove(&order);
+            state.calendar.release(order);
+            self.doors.orders.door.tell(order, OrderMsg::Announce);
+        }
+    }
+
+    fn watch(&self, myself: &DriverRef, state: &mut DriverState) {
+        state.watch += 1;
+        if !state.driver.shift.is_on() || state.stale {
+            return;
+        }
+        let (generation, myself) = (state.watch, myself.clone());
+        let at = (state.presence.last_seen() + self.stale_after(state)).max(self.doors.clock.now() + Span::seconds(1));
+        self.doors.alarms.set(at, move || {
+            let _ = myself.cast(DriverMsg::Internal(generation));
+        });
+    }
+
+    fn stale_after(&self, state: &DriverState) -> Span {
+        let zones = state.driver.zones.iter();
+        let spans = zones.map(|zone| self.doors.zones.rules(*zone).stale_span());
+        spans.max().unwrap_or_else(|| posthaste_domain::zone::ZoneRules::default().stale_span())
+    }
+
+    fn withdraw_offers(&self, state: &DriverState) {
+        for offer in state.orders.values().filter_map(|o| o.offer.map(|offer| (o.id, offer.id))) {
+            let why = Withdrawal::DriverUnavailable;
+            self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, Cause::system(), None, None);
+        }
+    }
+
+    fn tell_order(
+        &self,
+        order: OrderId,
+        command: Command,
+        cause: Cause,
+        decision: Option<Box<NewDecision>>,
+        reply: Option<Reply<Done>>,
+    ) {
+        let command = Box::new(command);
+        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply });
+    }
+
+    fn scope(&self, state: &DriverState) -> Scope {
+        Scope { zone: state.driver.zones.first().copied(), place: state.presence.newest().map(|fix| fix.place) }
+    }
+
+    fn show_operations(&self, state: &DriverState) {
+        if self.doors.streams.follows_operations() {
+            let view = Box::new(self.doors.drivers.of(&state.presence).view());
+            self.doors.streams.to_operations(ServerMessage::Driver(view), self.scope(state));
+        }
+    }
+
+    fn show_route(&self, state: &DriverState) {
+        let (in_hand, offered): (Vec<_>, Vec<_>) = state.orders.values().cloned().partition(|o| o.offer.is_none());
+        let route = Box::new(route_view(self.id, &in_hand, &offered));
+        self.doors.streams.to_driver(self.id, ServerMessage::Route(route));
+    }
+
+    /// Everybody who reads the driver's slot or a board sees him as he is now.
+    fn publish(&self, state: &DriverState) {
+        let in_hand = state.orders.values().filter(|o| o.offer.is_none());
+        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
+        let open_orders = in_hand.clone().count() as u32;
+        state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
+        let mut audience: Vec<_> =
+            in_hand.flat_map(|o| [TopicKey::Order(o.id), TopicKey::Merchant(o.merchant)]).collect();
+        audience.push(TopicKey::Operations);
+        audience.dedup();
+        state.presence.set_audience(audience);
+        self.update_boards(state);
+    }
+
+    fn update_boards(&self, state: &DriverState) {
+        let wanted: Vec<Arc<ZoneCell>> = match state.presence.newest() {
+            Some(_) if state.driver.shift.is_on() => {
+                state.driver.zones.iter().filter_map(|zone| self.doors.zones.cell(*zone)).collect()
+            }
+            _ => {
+                state.presence.wake_on_sign_of_life();
+                Vec::new()
+            }
+        };
+        for cell in state.presence.boards().iter() {
+            if !wanted.iter().any(|w| w.id == cell.id) {
+                cell.remove_driver(self.id);
+            }
+        }
+        state.presence.set_boards(wanted.clone());
+        let Some(fix) = state.presence.newest() else { return };
+        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
+        let open_orders = (state.orders.len() + state.proposed.len()) as u32;
+        for cell in wanted {
+            cell.upsert_driver(DriverView {
+                id: self.id,
+                place: fix.place,
+                shift: state.driver.shift,
+                stale: state.stale,
+                fast: state.driver.speeds.contains(&Speed::Fast),
+                slow: state.driver.speeds.contains(&Speed::Slow),
+                capacity_left: state.capacity_left(),
+                open_orders,
+                commitments: state.calendar.commitments().to_vec(),
+            });
+            cell.dispatch_if_waiting();
+        }
+    }
+}
+
+impl DriverState {
+    fn capacity_left(&self) -> u32 {
+        let held: u32 = self.orders.values().map(|o| o.size).chain(self.proposed.values().map(|(size, _)| *size)).sum();
+        self.driver.capacity.saturating_sub(held)
+    }
+
+    /// The order that is offered, or what to answer: an offer accepted or declined before is answered as then.
+    fn offered(&self, offer: OfferId, declining: bool) -> Result<Arc<Order>, Result<Done, Refused>> {
+        if declining && let Some((_, order)) = self.declined.iter().find(|(id, _)| *id == offer) {
+            return Err(Ok(Done { order: Arc::clone(order), changed: false, at: order.placed_at }));
+        }
+        if let Some(order) = self.orders.values().find(|o| o.offer.is_some_and(|open| open.id == offer)) {
+            return Ok(Arc::clone(order));
+        }
+        let taken = |o: &&Arc<Order>| o.assignment.is_some_and(|a| a.offer == Some(offer));
+        match self.orders.values().chain(&self.settled).find(taken) {
+            Some(order) if !declining => {
+                let at = order.assignment.map_or(order.placed_at, |a| a.at);
+                Err(Ok(Done { order: Arc::clone(order), changed: false, at }))
+            }
+            _ => Err(Err(Rejected::OfferGone.into())),
+        }
+    }
+
+    fn with_task(&self, task: TaskId) -> Option<Arc<Order>> {
+        let has = |o: &&Arc<Order>| o.offer.is_none() && o.task(task).is_some();
+        self.orders.values().find(has).cloned()
+    }
+}
+
+fn wrong_kind(order: &Order, command: &DriverCommand) -> Option<Refused> {
+    let DriverCommand::Complete { task, kind, .. } = command else { return None };
+    let actual = order.task(*task)?.kind;
+    (actual != *kind).then_some(Refused::Order(Rejected::TaskNotDue("it is a task of another kind")))
+}
+
+fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_until: Timestamp) -> Command {
+    match command {
+        DriverCommand::Accept(offer) => Command::Accept { offer, driver },
+        DriverCommand::Decline(offer) => Command::Decline { offer, driver, cool_until, silent: false },
+        DriverCommand::Depart(task) => Command::Depart { driver, task },
+        DriverCommand::Arrive(task) => Command::Arrive { driver, task },
+        DriverCommand::Complete { task, code, proof, .. } => Command::Complete { driver, task, code, proof, command: id },
+        DriverCommand::Fail { task, reason, note } => Command::Fail { driver, task, reason, note, cool_until },
+    }
+}

@@ -1,0 +1,134 @@
+//! The journal actor: gathers what many actors want to write and commits it in one transaction.
+//!
+//! Owns the queue of entries that wait. A batch is what is waiting when a connection is free; no timer delays a lone
+//! command. Up to [`MOST_IN_FLIGHT`] batches are under way at once. A stream's actor waits for each of its entries,
+//! so two entries of one stream are never in flight together. The journal holds nothing that is acknowledged: when it
+//! fails, callers hear that the outcome is unknown and reload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_storage::journal::{self, AppendError, Entry};
+use posthaste_storage::pool::Pool;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+
+use crate::keeper::Seat;
+
+/// Entries in one transaction at most. More gain nothing and hold locks longer.
+const MOST_IN_BATCH: usize = 1024;
+/// Batches under way at once: one is prepared while another waits for the disk.
+const MOST_IN_FLIGHT: usize = 2;
+
+/// The door to the journal. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Journal {
+    pub(crate) seat: Seat<JournalMsg>,
+}
+
+impl Journal {
+    /// Stores the entry. `Ok` means committed; [`AppendError::Unknown`] that nobody can say.
+    pub(crate) async fn append(&self, entry: Entry) -> Result<(), AppendError> {
+        let (reply, answer) = oneshot::channel();
+        if self.seat.tell(JournalMsg::Append(Box::new(entry), reply)).is_err() {
+            return Err(AppendError::Unavailable(Arc::new(Restarting)));
+        }
+        answer.await.unwrap_or_else(|_| Err(AppendError::Unknown(Arc::new(Restarting))))
+    }
+
+    /// Stores what nobody waits for (a recorded decision). Lost when Postgres is away.
+    pub(crate) fn note(&self, entry: Entry) {
+        let (reply, _) = oneshot::channel();
+        let _ = self.seat.tell(JournalMsg::Append(Box::new(entry), reply));
+    }
+}
+
+/// The journal failed and is started again.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is restarting")]
+struct Restarting;
+
+/// Messages of the journal.
+pub(crate) enum JournalMsg {
+    /// Store an entry and say how it went.
+    Append(Box<Entry>, oneshot::Sender<Result<(), AppendError>>),
+    /// A batch has ended.
+    Internal,
+}
+
+/// The journal.
+pub(crate) struct JournalActor {
+    pub(crate) pool: Pool,
+}
+
+/// What waits, and how much is under way.
+#[derive(Default)]
+pub(crate) struct JournalState {
+    entries: Vec<Entry>,
+    replies: Vec<oneshot::Sender<Result<(), AppendError>>>,
+    in_flight: usize,
+}
+
+impl Actor for JournalActor {
+    type Msg = JournalMsg;
+    type State = JournalState;
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<JournalMsg>, (): ()) -> Result<JournalState, ActorProcessingErr> {
+        Ok(JournalState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<JournalMsg>,
+        message: JournalMsg,
+        state: &mut JournalState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            JournalMsg::Append(entry, reply) => {
+                state.entries.push(*entry);
+                state.replies.push(reply);
+            }
+            JournalMsg::Internal => state.in_flight -= 1,
+        }
+        self.perform(&myself, state);
+        Ok(())
+    }
+}
+
+impl JournalActor {
+    /// Starts a batch when there is something to write and a place for it.
+    fn perform(&self, myself: &ActorRef<JournalMsg>, state: &mut JournalState) {
+        if state.entries.is_empty() || state.in_flight >= MOST_IN_FLIGHT {
+            return;
+        }
+        let take = state.entries.len().min(MOST_IN_BATCH);
+        let rest = state.entries.split_off(take);
+        let entries = std::mem::replace(&mut state.entries, rest);
+        let rest = state.replies.split_off(take);
+        let replies = std::mem::replace(&mut state.replies, rest);
+        state.in_flight += 1;
+        let (pool, myself) = (self.pool.clone(), myself.clone());
+        tokio::spawn(async move {
+            // Dropped on any way out, a panic in the batch included: the place is always given back.
+            let _done = Done(myself);
+            let started = std::time::Instant::now();
+            let outcomes = journal::write(&pool, &entries).await;
+            let took = started.elapsed();
+            if took > Duration::from_millis(500) {
+                tracing::warn!(entries = entries.len(), ?took, "slow commit");
+            }
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                let _ = reply.send(outcome);
+            }
+        });
+    }
+}
+
+struct Done(ActorRef<JournalMsg>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        let _ = self.0.cast(JournalMsg::Internal);
+    }
+}

@@ -1,0 +1,190 @@
+//! The keeper: supervises the actors that are always there (journal, hub, zones, dispatchers) and starts each again,
+//! with back-off, when it fails. Orders and drivers have supervisors of their own behind their doors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use posthaste_domain::ids::ZoneId;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Message, SupervisionEvent};
+
+use crate::door::Reply;
+use crate::journal::JournalActor;
+use crate::streams::HubActor;
+use crate::system::Late;
+use crate::zones::{Dispatcher, ZoneActor};
+
+/// First pause before a failed actor is started again; doubles while it keeps failing.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The most doublings: about five seconds.
+const MOST_DOUBLINGS: u32 = 8;
+
+/// Where the present actor of a post is found. Empty for the moment between a failure and the restart.
+pub(crate) struct Seat<M>(Arc<RwLock<Option<ActorRef<M>>>>);
+
+impl<M> Clone for Seat<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> Default for Seat<M> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<M: Message> Seat<M> {
+    /// Sends the message to whoever sits there; gives it back when nobody does.
+    pub(crate) fn tell(&self, message: M) -> Result<(), Box<M>> {
+        match &*self.0.read() {
+            Some(actor) => actor.cast(message).map_err(|error| match error {
+                ractor::MessagingErr::SendErr(message) => Some(Box::new(message)),
+                _ => None,
+            }),
+            None => return Err(Box::new(message)),
+        }
+        .or_else(|returned| returned.map_or(Ok(()), Err))
+    }
+
+    pub(crate) fn take(&self, actor: ActorRef<M>) {
+        *self.0.write() = Some(actor);
+    }
+
+    /// The actor's cell, for tests that kill it.
+    pub(crate) fn cell(&self) -> Option<ActorCell> {
+        self.0.read().as_ref().map(ActorRef::get_cell)
+    }
+}
+
+/// What the keeper keeps filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Post {
+    Journal,
+    Hub,
+    Zone(ZoneId),
+    Dispatcher(ZoneId),
+}
+
+/// Messages of the keeper.
+pub(crate) enum KeeperMsg {
+    /// Fill a post; answered when somebody sits there.
+    Start(Post, Reply<()>),
+    /// Fill it again after a failure.
+    Internal(Post),
+}
+
+/// The keeper.
+pub(crate) struct Keeper {
+    pub(crate) doors: Late,
+}
+
+/// Who sits where, and how often each post has failed lately.
+#[derive(Default)]
+pub(crate) struct KeeperState {
+    posts: HashMap<ActorId, Post>,
+    failures: HashMap<Post, u32>,
+}
+
+impl Actor for Keeper {
+    type Msg = KeeperMsg;
+    type State = KeeperState;
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<KeeperMsg>, (): ()) -> Result<KeeperState, ActorProcessingErr> {
+        Ok(KeeperState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<KeeperMsg>,
+        message: KeeperMsg,
+        state: &mut KeeperState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            KeeperMsg::Start(post, reply) => {
+                self.start(&myself, state, post).await?;
+                let _ = reply.send(Ok(()));
+            }
+            KeeperMsg::Internal(post) => {
+                if self.doors.get().is_ok() && self.start(&myself, state, post).await.is_err() {
+                    again(&myself, state, post);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A child's end never ends the keeper.
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<KeeperMsg>,
+        event: SupervisionEvent,
+        state: &mut KeeperState,
+    ) -> Result<(), ActorProcessingErr> {
+        let gone = match &event {
+            SupervisionEvent::ActorFailed(actor, error) => {
+                tracing::error!(post = ?state.posts.get(&actor.get_id()), %error, "actor failed; it is started again");
+                actor.get_id()
+            }
+            SupervisionEvent::ActorTerminated(actor, ..) => actor.get_id(),
+            _ => return Ok(()),
+        };
+        if let Some(post) = state.posts.remove(&gone) {
+            again(&myself, state, post);
+        }
+        Ok(())
+    }
+}
+
+fn again(myself: &ActorRef<KeeperMsg>, state: &mut KeeperState, post: Post) {
+    let failures = state.failures.entry(post).or_insert(0);
+    let pause = FIRST_PAUSE * 2u32.pow((*failures).min(MOST_DOUBLINGS));
+    *failures += 1;
+    let myself = myself.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        let _ = myself.cast(KeeperMsg::Internal(post));
+    });
+}
+
+impl Keeper {
+    async fn start(
+        &self,
+        myself: &ActorRef<KeeperMsg>,
+        state: &mut KeeperState,
+        post: Post,
+    ) -> Result<(), ActorProcessingErr> {
+        let doors = self.doors.get()?;
+        let keeper = myself.get_cell();
+        let id = match post {
+            Post::Journal => {
+                let pool = doors.pool.clone();
+                let (actor, _) = Actor::spawn_linked(None, JournalActor { pool }, (), keeper).await?;
+                doors.journal.seat.take(actor.clone());
+                actor.get_id()
+            }
+            Post::Hub => {
+                let hub = HubActor { streams: doors.streams.clone() };
+                let (actor, _) = Actor::spawn_linked(None, hub, (), keeper).await?;
+                doors.streams.seat().take(actor.clone());
+                actor.get_id()
+            }
+            Post::Zone(zone) => {
+                let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
+                let zone = ZoneActor { cell, doors: Arc::clone(&doors) };
+                let (actor, _) = Actor::spawn_linked(None, zone, (), keeper).await?;
+                actor.get_id()
+            }
+            Post::Dispatcher(zone) => {
+                let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
+                let dispatcher = Dispatcher { cell, doors: Arc::clone(&doors) };
+                let (actor, _) = Actor::spawn_linked(None, dispatcher, (), keeper).await?;
+                actor.get_id()
+            }
+        };
+        state.posts.insert(id, post);
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! The hub actor: hands on, in order, what the other actors publish after their commits.
+//!
+//! Owns nothing: topics and outboxes are shared, so that positions need no message. Supervised by the keeper. What was
+//! in its mailbox when it failed is lost to subscribers, so a restart ends every subscription and every numbering:
+//! clients come back and get a snapshot (trackers, whose numbers are in Postgres, what they missed).
+
+use std::sync::Arc;
+
+use posthaste_domain::ids::DriverId;
+use posthaste_domain::order::{Order, Recorded, Status};
+use posthaste_protocol::socket::{Alert, ServerMessage};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{Scope, Streams};
+
+/// Messages of the hub.
+pub(crate) enum HubMsg {
+    /// An order changed.
+    Order(Arc<Order>, Vec<(Recorded, Status)>),
+    /// For a driver's own stream.
+    Driver(DriverId, Box<ServerMessage>),
+    /// For operations.
+    Operations(Box<ServerMessage>, Scope),
+}
+
+/// The hub.
+pub(crate) struct HubActor {
+    pub(crate) streams: Streams,
+}
+
+impl Actor for HubActor {
+    type Msg = HubMsg;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<HubMsg>, (): ()) -> Result<(), ActorProcessingErr> {
+        self.streams.start_anew();
+        Ok(())
+    }
+
+    async fn handle(&self, _: ActorRef<HubMsg>, message: HubMsg, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        match message {
+            HubMsg::Order(order, events) => self.streams.publish_order(&order, &events),
+            HubMsg::Driver(driver, message) => self.streams.publish_to_driver(driver, &message),
+            HubMsg::Operations(message, scope) => self.streams.publish_to_operations(&message, scope),
+        }
+        Ok(())
+    }
+}
+
+impl Streams {
+    fn tell(&self, message: HubMsg) {
+        // Without a hub the message is lost to subscribers; its successor ends their subscriptions.
+        let _ = self.seat().tell(message);
+    }
+
+    /// An order changed; events with the status after each.
+    pub(crate) fn order_changed(&self, order: Arc<Order>, events: Vec<(Recorded, Status)>) {
+        self.tell(HubMsg::Order(order, events));
+    }
+
+    /// For a driver's own stream.
+    pub(crate) fn to_driver(&self, driver: DriverId, message: ServerMessage) {
+        self.tell(HubMsg::Driver(driver, Box::new(message)));
+    }
+
+    /// For operations.
+    pub(crate) fn to_operations(&self, message: ServerMessage, scope: Scope) {
+        self.tell(HubMsg::Operations(Box::new(message), scope));
+    }
+
+    /// Somebody should look.
+    pub(crate) fn alert(&self, alert: Alert, scope: Scope) {
+        tracing::warn!(kind = alert.kind, order = ?alert.order_id, driver = ?alert.driver_id, "{}", alert.text);
+        self.to_operations(ServerMessage::Alert(alert), scope);
+    }
+}

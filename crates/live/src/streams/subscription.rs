@@ -1,0 +1,182 @@
+//! One subscriber: how it begins, what it gets next, and its end.
+
+use std::sync::Arc;
+
+use posthaste_domain::ids::{DriverId, MerchantId, OrderId};
+use posthaste_domain::order::Order;
+use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::socket::{Hello, Resumed, ServerMessage, Snapshot, Step};
+use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
+
+use super::outbox::Outbox;
+use super::topic::{Start, Topic};
+use super::{
+    CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Subject, TopicKey, View,
+};
+use crate::Refused;
+use crate::system::Doors;
+
+/// Orders in a snapshot at most.
+const MOST_ORDERS: u32 = 1000;
+
+/// One subscriber. Dropping it ends the subscription.
+pub struct Subscription {
+    hub: Arc<Hub>,
+    topic: Arc<Topic>,
+    outbox: Arc<Outbox>,
+    subject: Subject,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.topic.unsubscribe(&self.outbox);
+        if let TopicKey::Order(_) = self.subject.key() {
+            self.hub.topics.remove_if(&self.subject.key(), |_, topic| {
+                Arc::ptr_eq(topic, &self.topic) && Arc::strong_count(topic) <= 2 && topic.sweep(0)
+            });
+        }
+    }
+}
+
+impl Subscription {
+    pub(super) fn new(hub: Arc<Hub>, subject: Subject) -> Self {
+        let topic = hub.topic_or_new(subject.key());
+        let capacity = match subject {
+            Subject::Driver(_) | Subject::Tracking(_) => QUEUE_OF_ONE,
+            Subject::Merchant(_) | Subject::Operations(_) => QUEUE_OF_DESK,
+        };
+        Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject }
+    }
+
+    /// Names the numbering.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.topic.epoch
+    }
+
+    /// The newest number in the stream.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.topic.seq()
+    }
+
+    /// The first frames after the client's `hello`: `resumed` and what was missed, or a `snapshot`. From now on
+    /// the outbox fills, without a gap to these frames.
+    pub async fn begin(&mut self, hello: Hello) -> Result<Vec<Frame>, Refused> {
+        let view = if let Subject::Operations(view) = self.subject { view } else { View::All };
+        let most = if let Subject::Driver(_) = self.subject { CONNECTIONS_PER_DRIVER } else { usize::MAX };
+        let last = hello.last_seq.filter(|_| hello.epoch.as_deref() == Some(self.topic.epoch.as_str()));
+        let start = self.topic.subscribe(view, Arc::clone(&self.outbox), last, most);
+        let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping"))?;
+        if let Subject::Tracking(order) = self.subject {
+            return self.begin_tracking(&doors, order, last).await;
+        }
+        match start {
+            Start::Resumed { from, to, mut missed } => {
+                missed.insert(0, self.hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None));
+                Ok(missed)
+            }
+            Start::Fresh { seq } => {
+                let snapshot = match &self.subject {
+                    Subject::Driver(id) => driver_snapshot(&doors, *id).await?,
+                    Subject::Merchant(id) => merchant_snapshot(&doors, *id).await?,
+                    Subject::Operations(view) => operations_snapshot(&doors, *view).await?,
+                    Subject::Tracking(_) => return Err(Refused::NotFound("order")),
+                };
+                Ok(vec![self.hub.frame(&ServerMessage::Snapshot(Box::new(snapshot)), Some(seq))])
+            }
+        }
+    }
+
+    /// The missed steps come from Postgres, so a tracking stream resumes across restarts.
+    async fn begin_tracking(&self, doors: &Doors, id: OrderId, last: Option<u64>) -> Result<Vec<Frame>, Refused> {
+        let hub = &*self.hub;
+        let order = doors.orders.get(id).await?;
+        let steps = |events: Vec<(posthaste_domain::order::Recorded, posthaste_domain::order::Status)>| {
+            events.into_iter().map(|(recorded, status)| TrackingStep::of(&recorded, status)).collect::<Vec<_>>()
+        };
+        if let Some(from) = last.filter(|from| *from <= order.version) {
+            let missed = steps(doors.timeline(id, from).await?);
+            let to = missed.last().map_or(from, |step| step.seq);
+            self.outbox.skip_up_to(to, frame_seq);
+            let mut frames = vec![hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None)];
+            frames.extend(missed.into_iter().map(|step| {
+                let seq = step.seq;
+                hub.frame(&ServerMessage::Step(Step { step, driver_name: None, eta: None }), Some(seq))
+            }));
+            return Ok(frames);
+        }
+        let timeline = steps(doors.timeline(id, 0).await?);
+        let seq = timeline.last().map_or(order.version, |step| step.seq.max(order.version));
+        self.outbox.skip_up_to(seq, frame_seq);
+        let tracking = tracking_view(doors, &order, timeline).await;
+        let snapshot = Snapshot::Tracking { tracking };
+        Ok(vec![hub.frame(&ServerMessage::Snapshot(Box::new(snapshot)), Some(seq))])
+    }
+
+    /// Waits for frames and takes all that are there, to be written together and flushed once.
+    /// `Err` when the system closed the outbox.
+    pub async fn next(&mut self, into: &mut Vec<Frame>) -> Result<(), Closed> {
+        self.outbox.next(into).await
+    }
+
+    /// The outbox, for tests and metrics.
+    #[must_use]
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+}
+
+fn frame_seq(frame: &Frame) -> Option<u64> {
+    let text = std::str::from_utf8(frame).ok()?;
+    posthaste_protocol::socket::decode_server(text).ok()?.0.seq
+}
+
+async fn driver_snapshot(doors: &Doors, id: DriverId) -> Result<Snapshot, Refused> {
+    let driver = doors.drivers.get(id).await?.view();
+    let (in_hand, offered) = doors.drivers.work(id).await?;
+    Ok(Snapshot::Driver { driver, route: crate::drivers::route_view(id, &in_hand, &offered) })
+}
+
+async fn merchant_snapshot(doors: &Doors, id: MerchantId) -> Result<Snapshot, Refused> {
+    let orders = doors.live_orders(Some(id), None, MOST_ORDERS).await?;
+    Ok(Snapshot::Merchant { orders: orders.iter().map(|o| OrderView::of(o, Audience::Merchant(id))).collect() })
+}
+
+async fn operations_snapshot(doors: &Doors, view: View) -> Result<Snapshot, Refused> {
+    let zone = if let View::Zone(zone) = view { Some(zone) } else { None };
+    let inside = |lat: f64, lng: f64| match view {
+        View::Box { west, south, east, north } => (south..=north).contains(&lat) && (west..=east).contains(&lng),
+        _ => true,
+    };
+    let zones = doors.zones.list().iter().filter(|z| zone.is_none_or(|id| id == z.id)).map(|z| (**z).clone()).collect();
+    let drivers = doors
+        .drivers
+        .on_shift()
+        .into_iter()
+        .filter(|d| zone.is_none_or(|z| d.driver.zones.contains(&z)))
+        .map(|d| d.view())
+        .filter(|d| d.position.is_none_or(|p| inside(p.lat, p.lng)))
+        .collect();
+    let orders = doors.live_orders(None, zone, MOST_ORDERS).await?;
+    let orders = orders
+        .iter()
+        .filter(|o| o.tasks.iter().any(|t| inside(t.place.lat(), t.place.lng())))
+        .map(|o| OrderView::of(o, Audience::Operations))
+        .collect();
+    Ok(Snapshot::Operations { zones, drivers, orders })
+}
+
+/// The order as the holder of its link sees it now.
+pub(crate) async fn tracking_view(doors: &Doors, order: &Order, timeline: Vec<TrackingStep>) -> TrackingView {
+    let driver = match order.working_driver() {
+        Some(id) => doors.drivers.get(id).await.ok().map(|live| TrackingDriver {
+            name: live.driver.name.split_whitespace().next().unwrap_or_default().to_owned(),
+            vehicle: format!("{:?}", live.driver.vehicle).to_lowercase(),
+            position: live.position.map(|p| TrackingPosition { lat: p.lat, lng: p.lng, at: p.at, heading_degrees: p.heading_degrees }),
+        }),
+        None => None,
+    };
+    let eta = doors.orders.eta(order).await;
+    TrackingView::of(order, timeline, driver, eta)
+}

@@ -1,0 +1,111 @@
+//! The zone actor: what waits in the zone.
+//!
+//! Owns the list of waiting orders in its [`ZoneCell`]. Supervised, with the zone's dispatcher, by the zones' keeper.
+//! It tells the dispatcher that there is something to decide. A restart empties the list and asks every order to say
+//! how it stands, so nothing that waits is forgotten.
+
+use std::sync::Arc;
+
+use posthaste_domain::Span;
+use posthaste_domain::ids::OrderId;
+use posthaste_domain::order::{Order, Status};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::cell::{Waiting, ZoneCell, order_view};
+use super::dispatcher::DispatcherMsg;
+use crate::orders::OrderMsg;
+use crate::system::Doors;
+
+/// How often what waits is looked at again, in product seconds: pauses of drivers who declined end, shifts near
+/// their end. Lower costs passes that find nothing.
+const LOOK_AGAIN_SECONDS: i64 = 5;
+/// How long a driver may take to hold time before the order is asked how it stands (real time): the question or
+/// its answer was lost with an actor that failed.
+const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Messages of a zone.
+pub(crate) enum ZoneMsg {
+    /// The order waits for a driver.
+    Waiting(Arc<Order>),
+    /// The order waits no more.
+    Gone(OrderId),
+    /// Time to look again.
+    Internal,
+}
+
+/// The zone actor.
+pub(crate) struct ZoneActor {
+    pub(crate) cell: Arc<ZoneCell>,
+    pub(crate) doors: Arc<Doors>,
+}
+
+impl Actor for ZoneActor {
+    type Msg = ZoneMsg;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, myself: ActorRef<ZoneMsg>, (): ()) -> Result<(), ActorProcessingErr> {
+        self.cell.actor.take(myself.clone());
+        self.cell.waiting.lock().clear();
+        for (_, order) in self.doors.orders.door.all() {
+            let _ = order.cast(OrderMsg::Announce);
+        }
+        self.look_again_later(&myself);
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ZoneMsg>,
+        message: ZoneMsg,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ZoneMsg::Waiting(order) => self.on_waiting(&order),
+            ZoneMsg::Gone(order) => {
+                self.cell.waiting.lock().remove(&order);
+            }
+            ZoneMsg::Internal => {
+                self.ask_for_lost();
+                if !self.cell.waiting.lock().is_empty() {
+                    self.cell.dispatch(DispatcherMsg::Look);
+                }
+                self.look_again_later(&myself);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ZoneActor {
+    fn on_waiting(&self, order: &Order) {
+        if order.zone != self.cell.id || order.status() != Status::Confirmed {
+            return;
+        }
+        let Some(view) = order_view(order) else { return };
+        let now = self.doors.clock.now();
+        let mut waiting = self.cell.waiting.lock();
+        let known = waiting.remove(&order.id);
+        let since = known.as_ref().map_or(now, |w| w.since);
+        let recorded = known.and_then(|w| w.recorded);
+        waiting.insert(order.id, Waiting { view, since, asked: None, recorded });
+        drop(waiting);
+        self.cell.dispatch(DispatcherMsg::Look);
+    }
+
+    /// Orders whose driver never answered the dispatcher say how they stand.
+    fn ask_for_lost(&self) {
+        let waiting = self.cell.waiting.lock();
+        let lost = waiting.iter().filter(|(_, w)| w.asked.is_some_and(|at| at.elapsed() > LOST_AFTER));
+        for (id, _) in lost {
+            self.doors.orders.door.tell(*id, OrderMsg::Announce);
+        }
+    }
+
+    fn look_again_later(&self, myself: &ActorRef<ZoneMsg>) {
+        let myself = myself.clone();
+        self.doors.alarms.after(Span::seconds(LOOK_AGAIN_SECONDS), move || {
+            let _ = myself.cast(ZoneMsg::Internal);
+        });
+    }
+}

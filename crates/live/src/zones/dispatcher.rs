@@ -1,0 +1,189 @@
+//! The dispatcher of a zone: decides which driver is asked next.
+//!
+//! Holds nothing that it could not read again from the zone's cell: kill it, and its successor goes on from there.
+//! It is supervised, with the zone's actor, by the zones' keeper. A pass is debounced: a burst of news is one pass.
+//! Each choice is a question to the driver's actor, which alone knows whether the time is still free; a plan made on
+//! a stale board is refused there, and the next pass asks the next candidate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthaste_domain::ids::OrderId;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_matching::{Decision, OrderView};
+use posthaste_storage::decisions::NewDecision;
+use posthaste_storage::journal::Entry;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::cell::ZoneCell;
+use crate::drivers::{DriverMsg, Proposal};
+use crate::system::Doors;
+
+/// How long news is gathered before a pass (real time). Lower decides single orders sooner, higher decides bursts
+/// together; both are far below what a driver notices.
+const GATHER: Duration = Duration::from_millis(3);
+/// Orders decided in one go; the rest follows in the next, so that the mailbox is read in between.
+const MOST_IN_A_PASS: usize = 256;
+/// A decision without a driver is recorded again when its words change, or after this many product seconds.
+const RECORD_AGAIN_SECONDS: i64 = 60;
+
+/// Messages of a dispatcher.
+pub(crate) enum DispatcherMsg {
+    /// There may be something to decide.
+    Look,
+    /// The driver who was asked to hold time for the order could not.
+    Refused(OrderId),
+    /// Enough gathered.
+    Internal,
+}
+
+/// The dispatcher.
+pub(crate) struct Dispatcher {
+    pub(crate) cell: Arc<ZoneCell>,
+    pub(crate) doors: Arc<Doors>,
+}
+
+/// Whether a pass is on its way.
+pub(crate) struct DispatcherState {
+    scheduled: bool,
+}
+
+impl Actor for Dispatcher {
+    type Msg = DispatcherMsg;
+    type State = DispatcherState;
+    type Arguments = ();
+
+    async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
+        self.cell.dispatcher.take(myself.clone());
+        let mut state = DispatcherState { scheduled: false };
+        schedule(&myself, &mut state);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<DispatcherMsg>,
+        message: DispatcherMsg,
+        state: &mut DispatcherState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            DispatcherMsg::Look => schedule(&myself, state),
+            DispatcherMsg::Refused(order) => {
+                if let Some(waiting) = self.cell.waiting.lock().get_mut(&order) {
+                    waiting.asked = None;
+                }
+                schedule(&myself, state);
+            }
+            DispatcherMsg::Internal => {
+                state.scheduled = false;
+                if self.pass() {
+                    schedule(&myself, state);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
+    if state.scheduled {
+        return;
+    }
+    state.scheduled = true;
+    let myself = myself.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(GATHER).await;
+        let _ = myself.cast(DispatcherMsg::Internal);
+    });
+}
+
+impl Dispatcher {
+    /// Decides what waits, most urgent first. True when more waits and this pass found drivers.
+    fn pass(&self) -> bool {
+        let now = self.doors.clock.now();
+        let mut due: Vec<OrderView> = {
+            let waiting = self.cell.waiting.lock();
+            waiting.values().filter(|w| w.asked.is_none()).map(|w| w.view.clone()).collect()
+        };
+        due.sort_by_key(|o| (std::cmp::Reverse(o.priority), o.promised_at, o.placed_at, o.id));
+        let more = due.len() > MOST_IN_A_PASS;
+        due.truncate(MOST_IN_A_PASS);
+        let config = self.cell.config.load();
+        let mut unserved = Vec::new();
+        let mut asked = false;
+        for order in due {
+            let decision = {
+                let mut board = self.cell.board.lock();
+                let decision = board.choose(&order, now, &|from, to| config.travel_seconds(from, to));
+                if let Some(choice) = &decision.chosen {
+                    board.hold(choice.driver, order.id, choice.commitment, order.size);
+                }
+                decision
+            };
+            if decision.chosen.is_some() {
+                asked = true;
+                self.ask(&order, &decision, now);
+            } else {
+                unserved.extend(self.to_record(&decision, now));
+            }
+        }
+        if !unserved.is_empty() {
+            self.doors.journal.note(Entry::decisions(unserved));
+        }
+        more && asked
+    }
+
+    fn ask(&self, order: &OrderView, decision: &Decision, now: Timestamp) {
+        let Some(choice) = decision.chosen else { return };
+        match self.cell.waiting.lock().get_mut(&order.id) {
+            Some(waiting) => waiting.asked = Some(std::time::Instant::now()),
+            None => return,
+        }
+        let proposal = Proposal {
+            order: order.id,
+            zone: self.cell.id,
+            size: order.size,
+            commitment: choice.commitment,
+            answer_within: self.cell.config.load().rules.offer_span(),
+            decision: record(decision, now),
+        };
+        match self.doors.drivers.door.present(choice.driver) {
+            Some(driver) => {
+                let _ = driver.cast(DriverMsg::Consider(Box::new(proposal)));
+            }
+            None => {
+                // The driver's actor is being revived; it comes back on the board by itself.
+                self.cell.remove_driver(choice.driver);
+                if let Some(waiting) = self.cell.waiting.lock().get_mut(&order.id) {
+                    waiting.asked = None;
+                }
+            }
+        }
+    }
+
+    /// A decision without a driver, when it says something new.
+    fn to_record(&self, decision: &Decision, now: Timestamp) -> Option<NewDecision> {
+        let mut waiting = self.cell.waiting.lock();
+        let entry = waiting.get_mut(&decision.order)?;
+        let summary = decision.summary();
+        let known = entry
+            .recorded
+            .as_ref()
+            .is_some_and(|(at, said)| *said == summary && now - *at < Span::seconds(RECORD_AGAIN_SECONDS));
+        if known {
+            return None;
+        }
+        entry.recorded = Some((now, summary));
+        Some(record(decision, now))
+    }
+}
+
+fn record(decision: &Decision, at: Timestamp) -> NewDecision {
+    NewDecision {
+        order: decision.order,
+        driver: decision.chosen.map(|c| c.driver),
+        at,
+        summary: decision.summary(),
+        detail: serde_json::to_value(decision).unwrap_or_default(),
+    }
+}
