@@ -15,7 +15,7 @@ use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::Entry;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::positions::Position;
-use ractor::{ActorCell, ActorRef, ActorRuntime, SpawnErr};
+use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
 
@@ -110,10 +110,12 @@ pub fn route_view(driver: DriverId, in_hand: &[Arc<Order>], offered: &[Arc<Order
         .flat_map(|order| {
             let view = OrderView::of(order, Audience::Driver);
             let (status, promised_at, order_id) = (view.status, view.promised_at, view.id);
-            view.tasks
-                .into_iter()
-                .filter(|task| !task.status.is_final())
-                .map(move |task| StopView { order_id, order_status: status, promised_at, task })
+            view.tasks.into_iter().filter(|task| !task.status.is_final()).map(move |task| StopView {
+                order_id,
+                order_status: status,
+                promised_at,
+                task,
+            })
         })
         .collect();
     RouteView { driver_id: driver, stops, offers: offered.iter().filter_map(|o| OfferView::of(o)).collect() }
@@ -225,8 +227,7 @@ impl Drivers {
     /// Everybody on shift.
     #[must_use]
     pub fn on_shift(&self) -> Vec<LiveDriver> {
-        let mut all: Vec<_> =
-            self.presences.iter().map(|p| self.of(&p)).filter(|d| d.driver.shift.is_on()).collect();
+        let mut all: Vec<_> = self.presences.iter().map(|p| self.of(&p)).filter(|d| d.driver.shift.is_on()).collect();
         all.sort_by_key(|d| d.driver.id);
         all
     }

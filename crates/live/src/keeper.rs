@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use posthaste_domain::ids::ZoneId;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, Message, SupervisionEvent};
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, Message, SupervisionEvent};
 
 use crate::door::Reply;
 use crate::journal::JournalActor;
@@ -53,7 +53,8 @@ impl<M: Message> Seat<M> {
     }
 
     /// The actor's cell, for tests that kill it.
-    pub(crate) fn cell(&self) -> Option<ActorCell> {
+    #[cfg(test)]
+    pub(crate) fn cell(&self) -> Option<ractor::ActorCell> {
         self.0.read().as_ref().map(ActorRef::get_cell)
     }
 }

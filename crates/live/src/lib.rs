@@ -11,8 +11,12 @@
 //! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
 
 pub mod cause;
+mod door;
 pub mod drivers;
+mod journal;
+mod keeper;
 pub mod orders;
+mod periodic;
 pub mod presence;
 pub mod refused;
 pub mod streams;

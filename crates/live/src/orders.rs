@@ -4,9 +4,29 @@ use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId};
-use posthaste_domain::order::{CodeRule, Command, NewPickup, NewStop, Order, Speed};
-use posthaste_protocol::orders::Audience;
+use posthaste_domain::order::{
+    CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed, Status, TaskKind,
+    TaskStatus,
+};
+use posthaste_domain::place::Place;
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, ids::ZoneId};
+use posthaste_geography::{TravelModel, VehicleSpeed};
+use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::tracking::TrackingView;
+use posthaste_storage::idempotency::IdempotencyRecord;
+use posthaste_storage::journal::{AppendError, Entry};
+use posthaste_storage::pool::Pool;
+use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
+mod actor;
+
+pub(crate) use actor::{OrderActor, OrderArgs, OrderMsg, OrderRef};
+
+use crate::door::{Door, Kind};
+use crate::drivers::DriverMsg;
+use crate::system::Late;
+use crate::zones::ZoneMsg;
 use crate::{Cause, Refused};
 
 /// A new order as it was handed in: the live system adds id, codes, zone and promise.
@@ -65,9 +85,43 @@ pub struct Done {
     pub at: Timestamp,
 }
 
+/// How orders are loaded and started.
+pub(crate) struct OrderKind {
+    pub(crate) doors: Late,
+    pub(crate) pool: Pool,
+}
+
+impl Kind for OrderKind {
+    type Key = OrderId;
+    type Msg = OrderMsg;
+    type Loaded = Arc<Order>;
+    const NAME: &'static str = "order";
+
+    /// A settled order needs no actor.
+    async fn load(&self, key: OrderId) -> Result<Option<Arc<Order>>, Refused> {
+        let order = posthaste_storage::orders::get(&self.pool, key).await?;
+        Ok(order.filter(|o| !o.status().is_final()).map(Arc::new))
+    }
+
+    fn spawn(&self, order: Arc<Order>, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
+        let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
+        let actor = OrderActor { id: order.id, doors };
+        let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, OrderArgs { order }, supervisor)?;
+        Ok(actor)
+    }
+
+    fn announce() -> OrderMsg {
+        OrderMsg::Announce
+    }
+}
+
 /// The door to orders. Cheap to clone.
 #[derive(Clone)]
-pub struct Orders {}
+pub struct Orders {
+    pub(crate) door: Arc<Door<OrderKind>>,
+    pub(crate) doors: Late,
+    pub(crate) pool: Pool,
+}
 
 impl Orders {
     /// Checks and stores a new order. Answered after its commit.
@@ -77,38 +131,212 @@ impl Orders {
         idempotency: Option<Idempotency>,
         cause: Cause,
     ) -> Result<Placed, Refused> {
-        let _ = (order, idempotency, cause);
-        todo!()
+        let doors = self.doors.get()?;
+        let now = doors.clock.now();
+        let first = order.pickups.first().map(|p| p.stop.place);
+        let zone = match first {
+            Some(place) => doors.zones.at(place),
+            None => None,
+        };
+        let id: OrderId = doors.clock.id();
+        let zone_id = zone.unwrap_or_else(|| doors.clock.id());
+        let new = self.fill_in(order, id, zone_id, &doors);
+        let event = new.place(now).map_err(Refused::InvalidOrder)?;
+        if zone.is_none() {
+            return Err(Refused::OutsideServiceArea { field: "pickups[0]".to_owned() });
+        }
+        let Event::Placed { order } = &event else { return Err(Refused::Unavailable("the order was not made")) };
+        let order = Arc::new((**order).clone());
+        let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
+        let events = vec![(recorded, order.status())];
+        let mut entry = Entry::order(0, Arc::clone(&order), events.clone());
+        if let Some(correlation) = &cause.correlation {
+            entry = entry.correlation(&**correlation);
+        }
+        if let Some(key) = &idempotency {
+            let body = serde_json::to_string(&OrderView::of(&order, key.audience)).unwrap_or_default();
+            entry = entry.idempotency(key.record(201, body, now));
+        }
+        match doors.journal.append(entry).await {
+            Ok(()) => {}
+            Err(AppendError::IdempotencyKeyUsed) => return self.replay(idempotency).await,
+            Err(error) => return Err(crate::refused::not_stored(&error)),
+        }
+        tracing::info!(order = %id, by = %cause.by, request_id = cause.correlation.as_deref(), "order placed");
+        self.door.enter(id, Arc::clone(&order))?;
+        if order.status() == Status::Confirmed {
+            doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(&order)));
+        }
+        doors.streams.order_changed(Arc::clone(&order), events);
+        Ok(Placed::New(order))
+    }
+
+    fn fill_in(&self, order: PlaceOrder, id: OrderId, zone: ZoneId, doors: &crate::system::Doors) -> NewOrder {
+        let stops = order.pickups.iter().map(|p| p.stop.place).chain([order.delivery.place]);
+        let travel_seconds = doors.zones.way_seconds(zone, stops);
+        NewOrder {
+            id,
+            merchant: order.merchant,
+            customer: order.customer,
+            reference: order.reference,
+            speed: order.speed,
+            size: order.size,
+            priority: order.priority,
+            entropy: (0..=order.pickups.len()).map(|_| doors.clock.entropy()).collect(),
+            pickups: order.pickups,
+            delivery: order.delivery,
+            codes: order.codes,
+            zone,
+            rules: doors.zones.rules(zone),
+            travel_seconds,
+        }
+    }
+
+    async fn replay(&self, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
+        let key = idempotency.ok_or(Refused::LostRace)?;
+        let (status, body) = key.first_answer(&self.pool).await?;
+        Ok(Placed::Replayed(status, body))
     }
 
     /// The order's present state, live or settled.
     pub async fn get(&self, id: OrderId) -> Result<Arc<Order>, Refused> {
-        let _ = id;
-        todo!()
+        if self.door.present(id).is_some() {
+            match self.door.ask(id, OrderMsg::Get).await {
+                Err(Refused::NotFound(_) | Refused::Unavailable(_)) => {}
+                answer => return answer,
+            }
+        }
+        let order = posthaste_storage::orders::get(&self.pool, id).await?;
+        order.map(Arc::new).ok_or(Refused::NotFound("order"))
     }
 
     /// Asks the order for something (confirm, reject, cancel, unlock). Answered after the commit.
     /// A driver's commands go through [`crate::drivers::Drivers::command`] instead.
     pub async fn command(&self, id: OrderId, command: Command, cause: Cause) -> Result<Done, Refused> {
-        let _ = (id, command, cause);
-        todo!()
+        let message = |reply| OrderMsg::Command {
+            command: Box::new(command.clone()),
+            cause: cause.clone(),
+            decision: None,
+            reply: Some(reply),
+        };
+        match self.door.ask(id, message).await {
+            Err(Refused::NotFound(_)) => self.command_settled(id, &command).await,
+            answer => answer,
+        }
+    }
+
+    /// A settled order has no actor: nothing can change, but what was done before is still answered as done.
+    async fn command_settled(&self, id: OrderId, command: &Command) -> Result<Done, Refused> {
+        let order = posthaste_storage::orders::get(&self.pool, id).await?.ok_or(Refused::NotFound("order"))?;
+        let doors = self.doors.get()?;
+        if order.decide(command, doors.clock.now())?.is_empty() {
+            let at = order.settled_at.unwrap_or(order.placed_at);
+            return Ok(Done { order: Arc::new(order), changed: false, at });
+        }
+        Err(Refused::LostRace)
     }
 
     /// Operations give the order to a driver, whose calendar must have the time.
     pub async fn assign(&self, id: OrderId, driver: DriverId, cause: Cause) -> Result<Done, Refused> {
-        let _ = (id, driver, cause);
-        todo!()
+        let doors = self.doors.get()?;
+        let order = self.get(id).await?;
+        let status = order.status();
+        if status.is_final() {
+            return Err(posthaste_domain::order::Rejected::Ended(status).into());
+        }
+        let commitment = self.commitment_by_hand(&order, driver, &doors).await?;
+        let message =
+            |reply| DriverMsg::AssignByHand { order: Arc::clone(&order), commitment, cause: cause.clone(), reply };
+        doors.drivers.door.ask(driver, message).await
+    }
+
+    async fn commitment_by_hand(
+        &self,
+        order: &Order,
+        driver: DriverId,
+        doors: &crate::system::Doors,
+    ) -> Result<Window, Refused> {
+        if let Some(window) = order.window() {
+            return Ok(window);
+        }
+        let now = doors.clock.now();
+        let from = doors.drivers.presence(driver).await?.newest().map(|fix| fix.place);
+        let done = now + Span::seconds(remaining_seconds(order, from, now, doors).max(60));
+        Window::new(now, order.promised_at.max(done)).map_err(|_| Refused::Unavailable("no time could be found"))
     }
 
     /// Operations take the order back from its driver.
     pub async fn unassign(&self, id: OrderId, cause: Cause) -> Result<Done, Refused> {
-        let _ = (id, cause);
-        todo!()
+        self.command(id, Command::Unassign { reason: ReleaseReason::ByHand }, cause).await
     }
 
     /// The present estimate of the time at the door, while a driver has the order.
     pub async fn eta(&self, order: &Order) -> Option<Timestamp> {
-        let _ = order;
-        todo!()
+        let doors = self.doors.get().ok()?;
+        let driver = order.working_driver()?;
+        let from = doors.drivers.presence(driver).await.ok()?.newest().map(|fix| fix.place);
+        let now = doors.clock.now();
+        Some(now + Span::seconds(remaining_seconds(order, from, now, &doors)))
     }
+
+    /// The order as the holder of its tracking link sees it now.
+    pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
+        let doors = self.doors.get()?;
+        let order = self.get(id).await?;
+        let timeline = doors.timeline(id, 0).await?;
+        let steps = timeline
+            .iter()
+            .map(|(recorded, status)| posthaste_protocol::tracking::TrackingStep::of(recorded, *status))
+            .collect();
+        Ok(crate::streams::tracking_view(&doors, &order, steps).await)
+    }
+
+    /// How many orders have an actor.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.door.len()
+    }
+}
+
+impl Idempotency {
+    pub(crate) fn record(&self, status: u16, response: String, at: Timestamp) -> IdempotencyRecord {
+        IdempotencyRecord {
+            principal: self.principal.clone(),
+            key: self.key.clone(),
+            fingerprint: self.fingerprint.to_vec(),
+            status,
+            response,
+            at,
+        }
+    }
+
+    /// The answer stored under the key, if it was given to the same request.
+    pub(crate) async fn first_answer(&self, pool: &Pool) -> Result<(u16, String), Refused> {
+        let stored = posthaste_storage::idempotency::find(pool, &self.principal, &self.key).await?;
+        let stored = stored.ok_or(Refused::LostRace)?;
+        if stored.fingerprint != self.fingerprint {
+            return Err(Refused::IdempotencyMismatch);
+        }
+        Ok((stored.status, stored.response))
+    }
+}
+
+/// Travel, waiting and services still ahead of the door, in seconds.
+fn remaining_seconds(order: &Order, from: Option<Place>, now: Timestamp, doors: &crate::system::Doors) -> i64 {
+    let travel = doors.zones.travel(order.zone);
+    let (mut at, mut place) = (now, from);
+    let open = |t: &&posthaste_domain::order::Task| !t.status.is_final() && t.kind != TaskKind::Return;
+    for task in order.tasks.iter().filter(open) {
+        if task.status != TaskStatus::Arrived
+            && let Some(from) = place
+        {
+            at += Span::seconds(i64::from(travel.seconds(from, task.place, VehicleSpeed::default())));
+        }
+        if task.kind == TaskKind::Delivery {
+            break;
+        }
+        at = task.ready_at.map_or(at, |ready| at.max(ready)) + Span::seconds(i64::from(task.service_seconds));
+        place = Some(task.place);
+    }
+    (at - now).num_seconds()
 }

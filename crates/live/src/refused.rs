@@ -71,5 +71,9 @@ impl From<posthaste_storage::StorageError> for Refused {
 /// What an entry that was not stored answers, where nothing better is known.
 pub(crate) fn not_stored(error: &posthaste_storage::journal::AppendError) -> Refused {
     tracing::error!(%error, "not stored");
-    Refused::Unavailable(if error.is_certain() { "not stored; try again" } else { "it is unknown whether it was stored" })
+    Refused::Unavailable(if error.is_certain() {
+        "not stored; try again"
+    } else {
+        "it is unknown whether it was stored"
+    })
 }

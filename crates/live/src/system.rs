@@ -1,11 +1,24 @@
-//! Wires the live system together: the journal, the registries, the zones with their dispatchers, the periodic work.
+//! Wires the live system together: the journal, the doors, the zones with their dispatchers, the periodic work.
 
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::alarm::Alarms;
+use posthaste_domain::ids::{MerchantId, OrderId, TaskId, ZoneId};
+use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
+use posthaste_storage::orders::ListFilter;
+use posthaste_storage::pool::Pool;
+use ractor::rpc::CallResult;
+use ractor::{Actor, ActorRef};
 
-use crate::drivers::Drivers;
-use crate::orders::Orders;
+use crate::Refused;
+use crate::door::{Door, Reply};
+use crate::drivers::{DriverKind, Drivers};
+use crate::journal::Journal;
+use crate::keeper::{Keeper, KeeperMsg, Post};
+use crate::orders::{OrderKind, Orders};
+use crate::periodic::Periodic;
 use crate::streams::Streams;
 use crate::zones::Zones;
 
@@ -28,52 +41,201 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Stored state could not be loaded.
-    #[error("could not load stored state: {0}")]
-    Load(String),
+    #[error("could not load stored state")]
+    Load(#[from] posthaste_storage::StorageError),
+    /// An actor could not be started.
+    #[error("could not start an actor")]
+    Spawn(#[from] ractor::SpawnErr),
+    /// Something stored cannot be run.
+    #[error("stored state cannot be run")]
+    Refused(#[from] Refused),
+}
+
+/// Everything an actor needs to reach the others.
+pub(crate) struct Doors {
+    pub(crate) clock: Clock,
+    pub(crate) alarms: Alarms,
+    pub(crate) pool: Pool,
+    pub(crate) journal: Journal,
+    pub(crate) orders: Orders,
+    pub(crate) drivers: Drivers,
+    pub(crate) zones: Zones,
+    pub(crate) streams: Streams,
+    pub(crate) keeper: ActorRef<KeeperMsg>,
+    pub(crate) settings: Settings,
+}
+
+/// The doors, for those who are made before them; gone when the system has stopped.
+#[derive(Clone, Default)]
+pub(crate) struct Late(Arc<OnceLock<Weak<Doors>>>);
+
+impl Late {
+    pub(crate) fn get(&self) -> Result<Arc<Doors>, Refused> {
+        self.0.get().and_then(Weak::upgrade).ok_or(Refused::Unavailable("the system is starting or stopping"))
+    }
+}
+
+impl Doors {
+    pub(crate) async fn keep(&self, message: impl FnOnce(Reply<()>) -> KeeperMsg) -> Result<(), Refused> {
+        match self.keeper.call(message, Some(Duration::from_secs(10))).await {
+            Ok(CallResult::Success(answer)) => answer,
+            _ => Err(Refused::Unavailable("an actor could not be started")),
+        }
+    }
+
+    pub(crate) async fn timeline(&self, id: OrderId, after: u64) -> Result<Vec<(Recorded, Status)>, Refused> {
+        Ok(posthaste_storage::orders::timeline(&self.pool, id, after).await?)
+    }
+
+    /// Live orders, newest first.
+    pub(crate) async fn live_orders(
+        &self,
+        merchant: Option<MerchantId>,
+        zone: Option<ZoneId>,
+        most: u32,
+    ) -> Result<Vec<Order>, Refused> {
+        let statuses = Status::ALL.into_iter().filter(|s| !s.is_final()).collect();
+        let filter = ListFilter { merchant, zone, statuses, ..ListFilter::default() };
+        Ok(posthaste_storage::orders::list(&self.pool, &filter, None, most).await?.orders)
+    }
+
+    /// The order that a task belongs to, live or settled. Task ids are made from order ids, so few can be meant.
+    pub(crate) async fn order_of_task(&self, task: TaskId) -> Result<Option<Arc<Order>>, Refused> {
+        // Pickups, the delivery, and a return for each pickup.
+        for index in 0..=2 * MOST_PICKUPS {
+            match self.orders.get(Task::order_of(task, index)).await {
+                Ok(order) if order.task(task).is_some() => return Ok(Some(order)),
+                Ok(_) | Err(Refused::NotFound(_)) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The live system. Cheap to clone.
 #[derive(Clone)]
-pub struct System {}
+pub struct System {
+    pub(crate) doors: Arc<Doors>,
+    periodic: Arc<Periodic>,
+}
 
 impl System {
+    /// Loads what is stored and starts everything. Live orders, drivers on shift, open offers and every deadline
+    /// come back as they were.
+    pub async fn start(pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
+        let late = Late::default();
+        let streams = Streams::new(clock.clone());
+        let (keeper, _) = Actor::spawn(None, Keeper { doors: late.clone() }, ()).await?;
+        let orders = Orders {
+            door: Door::open(OrderKind { doors: late.clone(), pool: pool.clone() }).await?,
+            doors: late.clone(),
+            pool: pool.clone(),
+        };
+        let drivers = Drivers {
+            door: Door::open(DriverKind { doors: late.clone(), pool: pool.clone() }).await?,
+            presences: Arc::default(),
+            clock: clock.clone(),
+            streams: streams.clone(),
+            doors: late.clone(),
+        };
+        let doors = Arc::new(Doors {
+            alarms: Alarms::start(clock.clone()),
+            clock,
+            zones: Zones::new(late.clone(), pool.clone()),
+            journal: Journal::default(),
+            pool,
+            orders,
+            drivers,
+            streams,
+            keeper,
+            settings,
+        });
+        let _ = late.0.set(Arc::downgrade(&doors));
+        doors.keep(|reply| KeeperMsg::Start(Post::Journal, reply)).await?;
+        doors.keep(|reply| KeeperMsg::Start(Post::Hub, reply)).await?;
+        load(&doors).await?;
+        doors.streams.connect(Arc::clone(&doors));
+        let periodic = Arc::new(Periodic::start(&doors));
+        Ok(Self { doors, periodic })
+    }
+
     /// The door to orders.
     #[must_use]
     pub fn orders(&self) -> &Orders {
-        todo!()
+        &self.doors.orders
     }
 
     /// The door to drivers.
     #[must_use]
     pub fn drivers(&self) -> &Drivers {
-        todo!()
+        &self.doors.drivers
     }
 
     /// The door to zones.
     #[must_use]
     pub fn zones(&self) -> &Zones {
-        todo!()
+        &self.doors.zones
     }
 
     /// The door to streams.
     #[must_use]
     pub fn streams(&self) -> &Streams {
-        todo!()
+        &self.doors.streams
     }
 
     /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        todo!()
+        &self.doors.clock
     }
 
     /// Whether stored state is loaded and Postgres answers.
     pub async fn ready(&self) -> Result<(), &'static str> {
-        todo!()
+        match tokio::time::timeout(Duration::from_secs(2), self.doors.pool.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err("the database does not answer"),
+        }
     }
 
-    /// Finishes what is being committed, checkpoints positions and stops all actors.
+    /// Ends all streams, finishes what is being committed, checkpoints positions and stops all actors.
     pub async fn stop(&self) {
-        todo!()
+        self.doors.streams.close();
+        self.periodic.stop(&self.doors).await;
+        self.doors.orders.door.close().await;
+        self.doors.drivers.door.close().await;
+        self.doors.keeper.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
+        self.doors.keeper.stop(None);
     }
+}
+
+/// Zones, then drivers on shift, then live orders: each finds what it belongs to.
+async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
+    let now = doors.clock.now();
+    let retention = doors.settings.track_retention_days;
+    posthaste_storage::tracks::maintain(&doors.pool, now, retention).await?;
+    for zone in posthaste_storage::zones::served(&doors.pool).await? {
+        doors.zones.load(zone)?;
+    }
+    let door = Arc::clone(&doors.orders.door);
+    let mut failed = None;
+    let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, move |order| {
+        if failed.is_none() {
+            failed = door.enter(order.id, Arc::new(order)).err();
+        }
+    })
+    .await?;
+    let mut positions: std::collections::HashMap<_, _> =
+        posthaste_storage::positions::all(&doors.pool).await?.into_iter().map(|p| (p.driver, p)).collect();
+    let on_shift = posthaste_storage::drivers::on_shift(&doors.pool).await?;
+    tracing::info!(orders = loaded, drivers = on_shift.len(), "stored state loaded");
+    for driver in on_shift {
+        let position = positions.remove(&driver.id);
+        doors.drivers.make_presence(Arc::new(driver.clone()), position);
+        doors.drivers.door.find(driver.id).await?;
+    }
+    for zone in doors.zones.ids() {
+        doors.zones.start(zone, doors).await?;
+    }
+    Ok(())
 }

@@ -1,68 +1,37 @@
 //! The door to zones.
 
+mod actor;
+mod cell;
+mod dispatcher;
+
+pub(crate) use actor::{ZoneActor, ZoneMsg};
+pub(crate) use cell::{ZoneCell, ZoneConfig};
+pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::place::Place;
-use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
+use posthaste_domain::zone::ZoneRules;
+use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed, ZoneMap, ZoneShape};
+use posthaste_protocol::socket::ServerMessage;
+use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, ZoneView};
+use posthaste_storage::pool::Pool;
+use posthaste_storage::zones::{Zone, ZoneError};
 
+use crate::drivers::DriverMsg;
+use crate::keeper::{KeeperMsg, Post};
 use crate::orders::Idempotency;
+use crate::streams::Scope;
+use crate::system::{Doors, Late};
 use crate::{Cause, Refused};
 
-/// The door to zones. Cheap to clone.
-#[derive(Clone)]
-pub struct Zones {}
-
-impl Zones {
-    /// Makes a zone; it takes orders when this returns. `Err(Ok(..))` style replays come back as the first answer.
-    pub async fn create(
-        &self,
-        zone: PutZone,
-        idempotency: Option<Idempotency>,
-        cause: Cause,
-    ) -> Result<CreatedZone, Refused> {
-        let _ = (zone, idempotency, cause);
-        todo!()
-    }
-
-    /// Replaces name, area, rules and travel model. Orders under way keep their zone.
-    pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
-        let _ = (id, zone, cause);
-        todo!()
-    }
-
-    /// Removes a zone: no new orders. What waits there moves to another zone around its pickup, where there is
-    /// one; what is under way is finished.
-    pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
-        let _ = (id, cause);
-        todo!()
-    }
-
-    /// One zone.
-    pub fn get(&self, id: ZoneId) -> Result<Arc<ZoneView>, Refused> {
-        let _ = id;
-        todo!()
-    }
-
-    /// All zones, by name.
-    #[must_use]
-    pub fn list(&self) -> Vec<Arc<ZoneView>> {
-        todo!()
-    }
-
-    /// The zone of a place.
-    #[must_use]
-    pub fn at(&self, place: Place) -> Option<ZoneId> {
-        let _ = place;
-        todo!()
-    }
-
-    /// What the zone's dispatcher sees.
-    pub async fn board(&self, id: ZoneId) -> Result<BoardView, Refused> {
-        let _ = id;
-        todo!()
-    }
-}
+/// Drivers and orders listed on a board at most.
+const MOST_LISTED: usize = 1000;
+/// Characters of a zone's name at most.
+const MOST_NAME: usize = 100;
 
 /// What became of a new zone.
 #[derive(Debug, Clone)]
@@ -71,4 +40,301 @@ pub enum CreatedZone {
     New(Arc<ZoneView>),
     /// The key was used before with the same request: the first answer, status and body.
     Replayed(u16, String),
+}
+
+/// The door to zones. Cheap to clone.
+#[derive(Clone)]
+pub struct Zones(Arc<Inner>);
+
+struct Inner {
+    cells: DashMap<ZoneId, Arc<ZoneCell>>,
+    map: ArcSwap<ZoneMap>,
+    /// One change of zones at a time.
+    changing: tokio::sync::Mutex<()>,
+    doors: Late,
+    pool: Pool,
+}
+
+impl Zones {
+    pub(crate) fn new(doors: Late, pool: Pool) -> Self {
+        Self(Arc::new(Inner {
+            cells: DashMap::new(),
+            map: ArcSwap::from_pointee(ZoneMap::new([])),
+            changing: tokio::sync::Mutex::default(),
+            doors,
+            pool,
+        }))
+    }
+
+    /// Takes in a stored zone, without its actors. A removed one stays while it has live orders.
+    pub(crate) fn load(&self, stored: Zone) -> Result<(), Refused> {
+        let shape = shape(&stored.area)?;
+        let removed = stored.deleted_at.is_some();
+        let view = view(stored, &shape);
+        self.put_cell(view, &shape, removed);
+        Ok(())
+    }
+
+    fn put_cell(&self, view: ZoneView, shape: &Arc<ZoneShape>, removed: bool) -> Arc<ZoneCell> {
+        let id = view.id;
+        let bounds = shape.bounds();
+        let latitude = f64::midpoint(bounds.south, bounds.north);
+        let config = ZoneConfig::new(view, removed);
+        let cell = Arc::clone(
+            &self.0.cells.entry(id).or_insert_with(|| Arc::new(ZoneCell::new(id, latitude, config.clone()))),
+        );
+        cell.board.lock().set_radius(config.rules.pickup_radius_meters);
+        cell.config.store(Arc::new(config));
+        let map = self.0.map.load();
+        let map = if removed { map.without_zone(id) } else { map.with_zone(id, Arc::clone(shape)) };
+        self.0.map.store(Arc::new(map));
+        cell
+    }
+
+    /// Makes a zone; it takes orders when this returns. A key used before gives its first answer.
+    pub async fn create(
+        &self,
+        zone: PutZone,
+        idempotency: Option<Idempotency>,
+        cause: Cause,
+    ) -> Result<CreatedZone, Refused> {
+        let doors = self.0.doors.get()?;
+        let shape = check(&zone)?;
+        let _one = self.0.changing.lock().await;
+        let stored = Zone {
+            id: doors.clock.id(),
+            name: zone.name.trim().to_owned(),
+            area: zone.area,
+            rules: zone.rules.into(),
+            travel: serde_json::to_value(zone.travel).unwrap_or_default(),
+            created_at: doors.clock.now(),
+            version: 1,
+            deleted_at: None,
+        };
+        let view = view(stored.clone(), &shape);
+        let answer = idempotency
+            .as_ref()
+            .map(|key| key.record(201, serde_json::to_string(&view).unwrap_or_default(), stored.created_at));
+        match posthaste_storage::zones::insert(&self.0.pool, &stored, answer.as_ref()).await {
+            Ok(()) => {}
+            Err(ZoneError::IdempotencyKeyUsed) => {
+                let key = idempotency.ok_or(Refused::LostRace)?;
+                let (status, body) = key.first_answer(&self.0.pool).await?;
+                return Ok(CreatedZone::Replayed(status, body));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
+        let cell = self.put_cell(view, &shape, false);
+        self.start(cell.id, &doors).await?;
+        Ok(CreatedZone::New(self.changed(&cell, &doors)))
+    }
+
+    /// Fills the posts of a zone's actor and dispatcher.
+    pub(crate) async fn start(&self, id: ZoneId, doors: &Doors) -> Result<(), Refused> {
+        for post in [Post::Zone(id), Post::Dispatcher(id)] {
+            doors.keep(|reply| KeeperMsg::Start(post, reply)).await?;
+        }
+        Ok(())
+    }
+
+    /// Drivers look at their zones again; operations see the change.
+    fn changed(&self, cell: &ZoneCell, doors: &Doors) -> Arc<ZoneView> {
+        for (_, driver) in doors.drivers.door.all() {
+            let _ = driver.cast(DriverMsg::Announce);
+        }
+        let view = Arc::clone(&cell.config.load().view);
+        let scope = Scope { zone: Some(view.id), place: None };
+        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), scope);
+        view
+    }
+
+    /// Replaces name, area, rules and travel model. Orders under way keep their zone.
+    pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
+        let doors = self.0.doors.get()?;
+        let shape = check(&zone)?;
+        let _one = self.0.changing.lock().await;
+        let before = self.get(id)?;
+        let stored = Zone {
+            id,
+            name: zone.name.trim().to_owned(),
+            area: zone.area,
+            rules: zone.rules.into(),
+            travel: serde_json::to_value(zone.travel).unwrap_or_default(),
+            created_at: before.created_at,
+            version: before.version + 1,
+            deleted_at: None,
+        };
+        posthaste_storage::zones::update(&self.0.pool, before.version, &stored).await?;
+        tracing::info!(zone = %id, by = %cause.by, "zone changed");
+        let cell = self.put_cell(view(stored, &shape), &shape, false);
+        Ok(self.changed(&cell, &doors))
+    }
+
+    /// Removes a zone: no new orders. What waits there or is under way is finished by the zone's drivers.
+    pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
+        let doors = self.0.doors.get()?;
+        let _one = self.0.changing.lock().await;
+        let before = self.get(id)?;
+        if !posthaste_storage::zones::delete(&self.0.pool, id, doors.clock.now()).await? {
+            return Err(Refused::NotFound("zone"));
+        }
+        tracing::info!(zone = %id, by = %cause.by, "zone removed");
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        cell.config.store(Arc::new(ZoneConfig::new((*before).clone(), true)));
+        self.0.map.store(Arc::new(self.0.map.load().without_zone(id)));
+        Ok(())
+    }
+
+    /// One zone.
+    pub fn get(&self, id: ZoneId) -> Result<Arc<ZoneView>, Refused> {
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        let config = cell.config.load();
+        if config.removed { Err(Refused::NotFound("zone")) } else { Ok(Arc::clone(&config.view)) }
+    }
+
+    /// All zones, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<ZoneView>> {
+        let configs = self.0.cells.iter().map(|cell| cell.config.load_full());
+        let mut all: Vec<_> = configs.filter(|c| !c.removed).map(|c| Arc::clone(&c.view)).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The zone of a place.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<ZoneId> {
+        self.0.map.load().zone_at(place)
+    }
+
+    /// What the zone's dispatcher sees.
+    #[expect(clippy::unused_async, reason = "in a cluster the zone may be on another node")]
+    pub async fn board(&self, id: ZoneId) -> Result<BoardView, Refused> {
+        self.get(id)?;
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        let now = self.0.doors.get()?.clock.now();
+        let (mut drivers, drivers_total) = {
+            let board = cell.board.lock();
+            let drivers: Vec<_> = board
+                .drivers()
+                .map(|d| BoardDriver {
+                    id: d.id,
+                    shift: d.shift.name().to_owned(),
+                    stale: d.stale,
+                    open_orders: d.open_orders,
+                    committed_seconds: d.committed_seconds(now),
+                    place: Some(d.place.into()),
+                })
+                .collect();
+            let total = drivers.len();
+            (drivers, total)
+        };
+        drivers.sort_by_key(|d| d.id);
+        drivers.truncate(MOST_LISTED);
+        let mut waiting: Vec<_> = cell
+            .waiting
+            .lock()
+            .values()
+            .map(|w| BoardOrder {
+                id: w.view.id,
+                waiting_since: w.since,
+                promised_at: w.view.promised_at,
+                pickup: w.view.first_stop(),
+            })
+            .collect();
+        let waiting_total = waiting.len();
+        waiting.sort_by_key(|w| (w.waiting_since, w.id));
+        waiting.truncate(MOST_LISTED);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Ok(BoardView {
+            zone: id,
+            drivers_total: count(drivers_total),
+            waiting_total: count(waiting_total),
+            drivers,
+            waiting,
+        })
+    }
+
+    pub(crate) fn cell(&self, id: ZoneId) -> Option<Arc<ZoneCell>> {
+        self.0.cells.get(&id).map(|cell| Arc::clone(&cell))
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ZoneId> {
+        self.0.cells.iter().map(|cell| cell.id).collect()
+    }
+
+    pub(crate) fn tell(&self, id: ZoneId, message: ZoneMsg) {
+        if let Some(cell) = self.cell(id) {
+            cell.tell(message);
+        }
+    }
+
+    /// The zone's rules; the defaults for one that is not known.
+    pub(crate) fn rules(&self, id: ZoneId) -> ZoneRules {
+        self.cell(id).map_or_else(ZoneRules::default, |cell| cell.config.load().rules)
+    }
+
+    /// The zone's travel model; the default for one that is not known.
+    pub(crate) fn travel(&self, id: ZoneId) -> StraightLine {
+        self.cell(id).map_or_else(StraightLine::default, |cell| cell.config.load().travel.clone())
+    }
+
+    /// Travel time along the places, in seconds.
+    pub(crate) fn way_seconds(&self, id: ZoneId, places: impl Iterator<Item = Place>) -> u32 {
+        let travel = self.travel(id);
+        let places: Vec<_> = places.collect();
+        let leg = |pair: &[Place]| travel.seconds(pair[0], pair[1], VehicleSpeed::default());
+        places.windows(2).map(leg).fold(0, u32::saturating_add)
+    }
+}
+
+fn shape(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
+    let wrong = |problem: String| Refused::InvalidZone(vec![("area".to_owned(), problem)]);
+    ZoneShape::from_geojson(area).map(Arc::new).map_err(|error| wrong(error.to_string()))
+}
+
+/// Everything that is wrong with a zone, or its shape.
+fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
+    let mut wrong = Vec::new();
+    let length = zone.name.trim().chars().count();
+    if length == 0 || length > MOST_NAME {
+        wrong.push(("name".to_owned(), format!("must have 1 to {MOST_NAME} characters")));
+    }
+    if let Err(rules) = ZoneRules::from(zone.rules).check() {
+        wrong.extend(rules.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())));
+    }
+    if let Err(travel) = cell::travel_model(&zone.travel).check() {
+        wrong.extend(travel.into_iter().map(|w| (format!("travel.{}", w.field), w.to_string())));
+    }
+    match shape(&zone.area) {
+        Ok(shape) if wrong.is_empty() => return Ok(shape),
+        Err(Refused::InvalidZone(more)) => wrong.extend(more),
+        _ => {}
+    }
+    Err(Refused::InvalidZone(wrong))
+}
+
+fn view(zone: Zone, shape: &ZoneShape) -> ZoneView {
+    ZoneView {
+        id: zone.id,
+        name: zone.name,
+        area: zone.area,
+        area_km2: shape.square_kilometers(),
+        cells: u32::try_from(shape.cell_count()).unwrap_or(u32::MAX),
+        rules: zone.rules.into(),
+        travel: serde_json::from_value(zone.travel).unwrap_or_default(),
+        created_at: zone.created_at,
+        version: zone.version,
+    }
+}
+
+impl From<ZoneError> for Refused {
+    fn from(error: ZoneError) -> Self {
+        match error {
+            ZoneError::NameTaken => Self::ZoneNameTaken,
+            ZoneError::IdempotencyKeyUsed | ZoneError::VersionConflict => Self::LostRace,
+            ZoneError::Storage(error) => error.into(),
+        }
+    }
 }

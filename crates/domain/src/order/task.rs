@@ -263,6 +263,13 @@ impl Task {
         TaskId::from_uuid(uuid::Uuid::from_u128(order.uuid().as_u128() ^ (index as u128 + 1)))
     }
 
+    /// The order whose `index`-th task this would be: the reverse of [`Self::id_of`].
+    #[must_use]
+    pub fn order_of(task: TaskId, index: usize) -> OrderId {
+        use crate::ids::Id;
+        OrderId::from_uuid(uuid::Uuid::from_u128(task.uuid().as_u128() ^ (index as u128 + 1)))
+    }
+
     /// When the seller's silence becomes a rejection, while it is still due.
     #[must_use]
     pub fn confirmation_due(&self) -> Option<Timestamp> {

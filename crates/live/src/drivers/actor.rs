@@ -16,6 +16,7 @@ use posthaste_domain::order::{Command, Order, Rejected, Speed};
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_geography::VehicleSpeed;
 use posthaste_matching::DriverView;
 use posthaste_protocol::drivers::OfferView;
 use posthaste_protocol::socket::{Alert, OfferEnded, ServerMessage};
@@ -253,7 +254,8 @@ impl DriverActor {
         let mut driver = (*state.driver).clone();
         driver.shift = shift;
         driver.version += 1;
-        let event = DriverRecorded { seq: driver.version, at: now, by: cause.by, event: DriverEvent::ShiftChanged { shift } };
+        let event =
+            DriverRecorded { seq: driver.version, at: now, by: cause.by, event: DriverEvent::ShiftChanged { shift } };
         let mut entry = Entry::driver(state.driver.version, driver.clone(), vec![event]);
         if let Some(correlation) = &cause.correlation {
             entry = entry.correlation(&**correlation);
@@ -277,15 +279,15 @@ impl DriverActor {
         let driver = self.id;
         let now = self.doors.clock.now();
         let found = match &command {
-            DriverCommand::Accept(offer) | DriverCommand::Decline(offer) => match state
-                .offered(*offer, matches!(command, DriverCommand::Decline(_)))
-            {
-                Ok(order) => Ok(order),
-                Err(answer) => {
-                    let _ = reply.send(answer);
-                    return;
+            DriverCommand::Accept(offer) | DriverCommand::Decline(offer) => {
+                match state.offered(*offer, matches!(command, DriverCommand::Decline(_))) {
+                    Ok(order) => Ok(order),
+                    Err(answer) => {
+                        let _ = reply.send(answer);
+                        return;
+                    }
                 }
-            },
+            }
             DriverCommand::Depart(task)
             | DriverCommand::Arrive(task)
             | DriverCommand::Complete { task, .. }
@@ -404,8 +406,8 @@ impl DriverActor {
         self.take_in(state, Arc::clone(&order));
         let offered = order.offer.filter(|o| o.driver == self.id);
         if let Some(ended) = offered_before.filter(|b| offered.is_none_or(|o| o.id != b.id)) {
-            let outcome = outcome.unwrap_or("withdrawn").to_owned();
-            let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome };
+            let word = outcome.unwrap_or("withdrawn").to_owned();
+            let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome: word };
             self.doors.streams.to_driver(self.id, ServerMessage::OfferEnded(message));
             if outcome == Some("declined") {
                 state.declined.push_front((ended.id, Arc::clone(&order)));
@@ -586,6 +588,7 @@ impl DriverActor {
                 place: fix.place,
                 shift: state.driver.shift,
                 stale: state.stale,
+                vehicle: VehicleSpeed::default(),
                 fast: state.driver.speeds.contains(&Speed::Fast),
                 slow: state.driver.speeds.contains(&Speed::Slow),
                 capacity_left: state.capacity_left(),
@@ -639,7 +642,9 @@ fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_u
         DriverCommand::Decline(offer) => Command::Decline { offer, driver, cool_until, silent: false },
         DriverCommand::Depart(task) => Command::Depart { driver, task },
         DriverCommand::Arrive(task) => Command::Arrive { driver, task },
-        DriverCommand::Complete { task, code, proof, .. } => Command::Complete { driver, task, code, proof, command: id },
+        DriverCommand::Complete { task, code, proof, .. } => {
+            Command::Complete { driver, task, code, proof, command: id }
+        }
         DriverCommand::Fail { task, reason, note } => Command::Fail { driver, task, reason, note, cool_until },
     }
 }

@@ -386,4 +386,3 @@ fn last_touched(order: &Order) -> Timestamp {
     let others = [order.settled_at, order.assignment.map(|a| a.at)];
     tasks.chain(others).flatten().max().unwrap_or(order.placed_at)
 }
-

@@ -10,9 +10,7 @@ use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingSte
 
 use super::outbox::Outbox;
 use super::topic::{Start, Topic};
-use super::{
-    CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Subject, TopicKey, View,
-};
+use super::{CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Subject, TopicKey, View};
 use crate::Refused;
 use crate::system::Doors;
 
@@ -173,7 +171,12 @@ pub(crate) async fn tracking_view(doors: &Doors, order: &Order, timeline: Vec<Tr
         Some(id) => doors.drivers.get(id).await.ok().map(|live| TrackingDriver {
             name: live.driver.name.split_whitespace().next().unwrap_or_default().to_owned(),
             vehicle: format!("{:?}", live.driver.vehicle).to_lowercase(),
-            position: live.position.map(|p| TrackingPosition { lat: p.lat, lng: p.lng, at: p.at, heading_degrees: p.heading_degrees }),
+            position: live.position.map(|p| TrackingPosition {
+                lat: p.lat,
+                lng: p.lng,
+                at: p.at,
+                heading_degrees: p.heading_degrees,
+            }),
         }),
         None => None,
     };

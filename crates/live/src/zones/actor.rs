@@ -54,12 +54,7 @@ impl Actor for ZoneActor {
         Ok(())
     }
 
-    async fn handle(
-        &self,
-        myself: ActorRef<ZoneMsg>,
-        message: ZoneMsg,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
+    async fn handle(&self, myself: ActorRef<ZoneMsg>, message: ZoneMsg, (): &mut ()) -> Result<(), ActorProcessingErr> {
         match message {
             ZoneMsg::Waiting(order) => self.on_waiting(&order),
             ZoneMsg::Gone(order) => {

@@ -13,6 +13,7 @@ use posthaste_domain::order::{Order, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::ZoneRules;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_geography::{Distance, StraightLine};
 use posthaste_matching::{Board, DriverView, OrderView, Stop};
 use posthaste_protocol::zones::{DistanceView, TravelView, ZoneView};
 
@@ -20,43 +21,32 @@ use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
 use crate::keeper::Seat;
 
-/// Degrees to metres in a plane laid near latitude 0, longitude 0.
-const METERS_A_DEGREE: f64 = 111_320.0;
-
 /// A zone's rules, as they are now.
 #[derive(Debug, Clone)]
 pub(crate) struct ZoneConfig {
     pub(crate) view: Arc<ZoneView>,
     pub(crate) rules: ZoneRules,
+    pub(crate) travel: StraightLine,
     /// A removed zone takes no new orders and finishes what it has.
     pub(crate) removed: bool,
 }
 
 impl ZoneConfig {
     pub(crate) fn new(view: ZoneView, removed: bool) -> Self {
-        Self { rules: view.rules.into(), view: Arc::new(view), removed }
-    }
-
-    /// Travel time in whole seconds, rounded up.
-    pub(crate) fn travel_seconds(&self, from: Place, to: Place) -> i64 {
-        travel_seconds(&self.view.travel, from, to)
+        Self { rules: view.rules.into(), travel: travel_model(&view.travel), view: Arc::new(view), removed }
     }
 }
 
-fn travel_seconds(travel: &TravelView, from: Place, to: Place) -> i64 {
-    let meters = match travel.distance {
-        DistanceView::GreatCircle => from.meters_to(to),
-        DistanceView::Plane => {
-            let (north, east) = (to.lat() - from.lat(), to.lng() - from.lng());
-            north.hypot(east) * METERS_A_DEGREE
-        }
-    };
-    // A millimetre of slack: a distance that is a whole number of steps is not rounded up to one more.
-    let seconds = (meters * travel.detour_factor - 1e-3).max(0.0) / travel.meters_per_second;
-    let step = f64::from(travel.round_up_to_seconds.unwrap_or(1).max(1));
-    #[expect(clippy::cast_possible_truncation, reason = "a way around the Earth takes fewer seconds than fit")]
-    let whole = ((seconds / step).ceil() * step) as i64;
-    whole
+pub(super) fn travel_model(travel: &TravelView) -> StraightLine {
+    StraightLine {
+        distance: match travel.distance {
+            DistanceView::GreatCircle => Distance::GreatCircle,
+            DistanceView::Plane => Distance::Plane,
+        },
+        detour_factor: travel.detour_factor,
+        speed_meters_per_second: travel.meters_per_second,
+        round_up_to_seconds: travel.round_up_to_seconds,
+    }
 }
 
 /// An order that waits for a driver.
@@ -81,8 +71,8 @@ pub(crate) struct ZoneCell {
 }
 
 impl ZoneCell {
-    pub(crate) fn new(id: ZoneId, config: ZoneConfig) -> Self {
-        let board = Board::new(config.rules.pickup_radius_meters);
+    pub(crate) fn new(id: ZoneId, latitude: f64, config: ZoneConfig) -> Self {
+        let board = Board::new(latitude, config.rules.pickup_radius_meters);
         Self {
             id,
             config: ArcSwap::from_pointee(config),

@@ -114,7 +114,7 @@ impl Dispatcher {
         for order in due {
             let decision = {
                 let mut board = self.cell.board.lock();
-                let decision = board.choose(&order, now, &|from, to| config.travel_seconds(from, to));
+                let decision = board.choose(&order, now, &config.travel);
                 if let Some(choice) = &decision.chosen {
                     board.hold(choice.driver, order.id, choice.commitment, order.size);
                 }
