@@ -23,7 +23,7 @@ CREATE TABLE orders (
     settled_status text GENERATED ALWAYS AS (CASE WHEN settled_at IS NOT NULL THEN status END) STORED,
     speed text NOT NULL,
     reference text,
-    state jsonb NOT NULL,
+    state json NOT NULL,
     CONSTRAINT orders_pkey PRIMARY KEY (id),
     CONSTRAINT orders_version_moves_on CHECK (version > previous_version AND previous_version >= 0),
     CONSTRAINT orders_speed_known CHECK (speed IN ('fast', 'slow')),
@@ -89,7 +89,7 @@ CREATE TABLE order_events (
     name text NOT NULL,
     status text NOT NULL,
     correlation_id text,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,
     CONSTRAINT order_events_pkey PRIMARY KEY (order_id, seq),
     CONSTRAINT order_events_seq_positive CHECK (seq > 0)
 );

@@ -44,7 +44,7 @@ CREATE TABLE driver_events (
     by text NOT NULL,
     name text NOT NULL,
     correlation_id text,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,
     CONSTRAINT driver_events_pkey PRIMARY KEY (driver_id, seq),
     CONSTRAINT driver_events_seq_positive CHECK (seq > 0)
 );

@@ -6,7 +6,7 @@ CREATE TABLE decisions (
     driver_id uuid,
     at timestamptz NOT NULL,
     summary text NOT NULL,
-    detail jsonb NOT NULL,
+    detail json NOT NULL,
     CONSTRAINT decisions_pkey PRIMARY KEY (id)
 );
 

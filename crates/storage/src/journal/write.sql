@@ -7,7 +7,7 @@ WITH order_rows AS (
         placed_at, promised_at, settled_at, status, speed, reference, state
     )
     SELECT u.id, u.version, u.previous, u.merchant, u.zone, u.customer, u.driver, u.offered,
-        u.placed, u.promised, u.settled, u.status, u.speed, u.reference, u.state::jsonb
+        u.placed, u.promised, u.settled, u.status, u.speed, u.reference, u.state::json
     FROM unnest(
         $1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::uuid[],
         $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[]
@@ -31,7 +31,7 @@ WITH order_rows AS (
     ON CONFLICT DO NOTHING
 ), order_history AS (
     INSERT INTO order_events (order_id, seq, at, by, name, status, correlation_id, payload)
-    SELECT u.id, u.seq, u.at, u.party, u.name, u.status, u.correlation, u.payload::jsonb
+    SELECT u.id, u.seq, u.at, u.party, u.name, u.status, u.correlation, u.payload::json
     FROM unnest(
         $19::uuid[], $20::bigint[], $21::timestamptz[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[]
     ) AS u (id, seq, at, party, name, status, correlation, payload)
@@ -59,7 +59,7 @@ WITH order_rows AS (
     RETURNING d.id, (d.xmax = 0) = (d.previous_version = 0) AS as_expected
 ), driver_history AS (
     INSERT INTO driver_events (driver_id, seq, at, by, name, correlation_id, payload)
-    SELECT u.id, u.seq, u.at, u.party, u.name, u.correlation, u.payload::jsonb
+    SELECT u.id, u.seq, u.at, u.party, u.name, u.correlation, u.payload::json
     FROM unnest(
         $38::uuid[], $39::bigint[], $40::timestamptz[], $41::text[], $42::text[], $43::text[], $44::text[]
     ) AS u (id, seq, at, party, name, correlation, payload)
@@ -79,7 +79,7 @@ WITH order_rows AS (
     RETURNING order_id
 ), made_decisions AS (
     INSERT INTO decisions (order_id, driver_id, at, summary, detail)
-    SELECT u.order_id, u.driver, u.at, u.summary, u.detail::jsonb
+    SELECT u.order_id, u.driver, u.at, u.summary, u.detail::json
     FROM unnest($51::uuid[], $52::uuid[], $53::timestamptz[], $54::text[], $55::text[])
         AS u (order_id, driver, at, summary, detail)
 ), kept_keys AS (
