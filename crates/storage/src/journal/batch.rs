@@ -3,7 +3,8 @@
 //! JSON and ids are written once, into one buffer for the whole batch; the columns point into it. Everything else
 //! is borrowed from the entries.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
+use std::io::Write as _;
 use std::ops::Range;
 
 use posthaste_domain::Timestamp;
@@ -19,41 +20,46 @@ use crate::idempotency::IdempotencyRecord;
 
 /// The text of a batch. Columns hold ranges of it until it is complete.
 #[derive(Default)]
-pub(super) struct Text(String);
+pub(super) struct Text(Vec<u8>);
 
 type Piece = Range<usize>;
 
 impl Text {
     fn json(&mut self, value: &impl Serialize) -> Result<Piece, serde_json::Error> {
         let start = self.0.len();
-        let mut bytes = std::mem::take(&mut self.0).into_bytes();
-        let written = serde_json::to_writer(&mut bytes, value);
-        // JSON is UTF-8, and so was what stood before.
-        self.0 = String::from_utf8(bytes).map_err(serde::ser::Error::custom)?;
-        written.map(|()| start..self.0.len())
+        serde_json::to_writer(&mut self.0, value)?;
+        Ok(start..self.0.len())
     }
 
     fn display(&mut self, value: &impl Display) -> Piece {
         let start = self.0.len();
-        // Writing into a string cannot fail.
-        let _ = write!(self.0, "{value}");
+        self.write(value);
         start..self.0.len()
     }
 
     /// A Postgres array literal of texts that need no quotes.
     fn array<T: Display>(&mut self, values: impl Iterator<Item = T>) -> Piece {
         let start = self.0.len();
-        self.0.push('{');
+        self.0.push(b'{');
         for (n, value) in values.enumerate() {
-            let _ = write!(self.0, "{}{value}", if n == 0 { "" } else { "," });
+            if n > 0 {
+                self.0.push(b',');
+            }
+            self.write(&value);
         }
-        self.0.push('}');
+        self.0.push(b'}');
         start..self.0.len()
+    }
+
+    fn write(&mut self, value: &impl Display) {
+        // Writing into memory cannot fail.
+        let _ = write!(self.0, "{value}");
     }
 
     /// The text of each piece.
     pub(super) fn pieces(&self, pieces: &[Piece]) -> Vec<&str> {
-        pieces.iter().map(|piece| &self.0[piece.clone()]).collect()
+        // Everything here was written as text; what were not UTF-8 would be empty, and refused by its column.
+        pieces.iter().map(|piece| std::str::from_utf8(&self.0[piece.clone()]).unwrap_or_default()).collect()
     }
 }
 
@@ -265,9 +271,9 @@ impl Text {
         match event {
             Event::Placed { order: placed } if **placed == *order => {
                 let start = self.0.len();
-                self.0.push_str(r#"{"type":"placed","order":"#);
+                self.0.extend_from_slice(br#"{"type":"placed","order":"#);
                 self.0.extend_from_within(state.clone());
-                self.0.push('}');
+                self.0.push(b'}');
                 Ok(start..self.0.len())
             }
             _ => self.json(event),
