@@ -24,6 +24,8 @@ mod process;
 mod settings;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -111,15 +113,44 @@ impl EmbeddedPostgres {
     ///
     /// See [`EmbeddedError`]; every one says what to do. Nothing is left running after one.
     pub async fn start(options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
-        let database = options.database.clone();
-        let server = blocking(move || Server::start(&options)).await?;
-        ensure_database(&url(&server.postmaster.socket_dir, "postgres"), &database).await?;
-        let url = url(&server.postmaster.socket_dir, &database);
+        let mut first = Self::attempt(&options).await;
+        if let Err((error, true)) = first {
+            // it was on its way down, or in no state to be used: it has been stopped, and is started anew
+            tracing::warn!(%error, "the server that was adopted could not be used");
+            first = Self::attempt(&options).await;
+        }
+        let Self { server, url } = first.map_err(|(error, _)| error)?;
         tracing::info!(
             home = %server.home.path.display(), major = server.major, pid = server.postmaster.pid,
             adopted = server.postmaster.adopted, "embedded Postgres is ready"
         );
         Ok(Self { server, url })
+    }
+
+    /// One attempt; an error says whether it was an adopted server that failed.
+    async fn attempt(options: &EmbeddedOptions) -> Result<Self, (EmbeddedError, bool)> {
+        let owned = options.clone();
+        let server = blocking(move || Server::start(&owned)).await.map_err(|error| (error, false))?;
+        let maintenance_url = url(&server.postmaster.socket_dir, "postgres");
+        let ensured = ensure_database(&maintenance_url, &options.database);
+        let ensured = tokio::time::timeout(options.start_timeout, ensured)
+            .await
+            .unwrap_or_else(|late| Err(EmbeddedError::Sql { action: "make the database", source: late.into() }));
+        match ensured {
+            Ok(()) => {
+                let url = url(&server.postmaster.socket_dir, &options.database);
+                Ok(Self { server, url })
+            }
+            Err(error) => {
+                let adopted = server.postmaster.adopted;
+                let _ = blocking(move || {
+                    drop(server);
+                    Ok(())
+                })
+                .await;
+                Err((error, adopted))
+            }
+        }
     }
 
     /// The address of the database, for any Postgres client that understands socket directories as hosts.
@@ -179,7 +210,7 @@ impl EmbeddedPostgres {
 
     async fn stop_by(self, signal: Signal) -> Result<(), EmbeddedError> {
         let mut server = self.server;
-        blocking(move || server.postmaster.stop(signal, server.stop_timeout)).await
+        blocking(move || server.stop(signal)).await
     }
 }
 
@@ -200,11 +231,19 @@ impl Server {
         };
         Ok(Self { postmaster, home, major, stop_timeout: options.stop_timeout, _lock: lock })
     }
+
+    fn stop(&mut self, how: Signal) -> Result<(), EmbeddedError> {
+        self.postmaster.stop(how, self.stop_timeout)?;
+        self.home.leave_socket_dir(&self.postmaster.socket_dir);
+        Ok(())
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.postmaster.signal_and_wait(Signal::SIGINT, DROP_PATIENCE);
+        if self.postmaster.signal_and_wait(Signal::SIGINT, DROP_PATIENCE) {
+            self.home.leave_socket_dir(&self.postmaster.socket_dir);
+        }
     }
 }
 

@@ -33,6 +33,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the making of a database is tried: the shared server may stop for idleness just when it is wanted, and
 /// another process may sweep the template away.
 const ATTEMPTS: u32 = 3;
+/// How long to let a server that is about to stop get on with it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A migrated database that no other test sees.
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl TestDatabase {
                 Err(why) => failures.push(why),
             }
             cluster::forget().await;
+            tokio::time::sleep(PAUSE).await;
         }
         panic!("no test database: {}", failures.join("; then: "));
     }

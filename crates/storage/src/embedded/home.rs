@@ -107,6 +107,13 @@ impl Home {
         }
         Err(last.unwrap_or(EmbeddedError::Interrupted))
     }
+
+    /// Removes the socket's directory after a stop when it is a temporary one, so that these do not gather.
+    pub(super) fn leave_socket_dir(&self, socket_dir: &Path) {
+        if !socket_dir.starts_with(&self.path) {
+            let _ = fs::remove_dir(socket_dir);
+        }
+    }
 }
 
 /// The requested place, or its stand-in under `/var/lib` when the account cannot get there. A place that already

@@ -4,7 +4,7 @@
 //! adopts, so nobody else changes the cluster meanwhile.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -23,8 +23,10 @@ use super::{EmbeddedOptions, settings};
 
 /// How often a condition is looked at. A start takes about a hundred milliseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long a live server may refuse connections before it counts as stuck and is stopped.
-const UNRESPONSIVE: Duration = Duration::from_secs(10);
+/// How long one question to a server may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long a live server may leave questions unanswered before it counts as stuck and is stopped.
+const UNRESPONSIVE: Duration = Duration::from_secs(6);
 /// How long backends get to notice that their server was killed, before they are told.
 const ORPHANS_LEAVE: Duration = Duration::from_secs(3);
 /// How long an immediate stop may take: Postgres itself kills what is left after 5 s.
@@ -47,7 +49,7 @@ pub(super) struct Postmaster {
 /// What is already there when a start begins.
 enum Standing {
     Nothing,
-    /// A pid file whose number belongs to another program now.
+    /// The pid file of a dead server, whose number may belong to another program now.
     Stale,
     /// Our server, ready.
     Serving(PidFile),
@@ -66,7 +68,7 @@ impl Postmaster {
             match survey(&cluster)? {
                 Standing::Nothing => return Ok(None),
                 Standing::Stale => {
-                    tracing::info!(cluster = %cluster.display(), "a dead server's process number belongs to another program");
+                    tracing::info!(cluster = %cluster.display(), "the last server did not end in order: it is recovered");
                     PidFile::disarm(&cluster)?;
                     return Ok(None);
                 }
@@ -174,11 +176,15 @@ impl Postmaster {
     fn is_running(&mut self) -> bool {
         match &mut self.child {
             Some(child) => !matches!(child.try_wait(), Ok(Some(_))),
-            None => process::identify(self.pid, &self.cluster) != Identity::Dead && self.holds_the_cluster(),
+            None => match process::identify(self.pid, &self.cluster) {
+                Identity::Ours => true,
+                Identity::Unknown => self.holds_the_cluster(),
+                Identity::Foreign | Identity::Dead => false,
+            },
         }
     }
 
-    /// Whether the pid file still names this server: an adopted one's number could be another program's by now.
+    /// Whether the pid file still names this server.
     fn holds_the_cluster(&self) -> bool {
         PidFile::read(&self.cluster).ok().flatten().is_some_and(|file| file.pid == self.pid)
     }
@@ -192,7 +198,6 @@ impl Postmaster {
         if self.signal_and_wait(Signal::SIGQUIT, IMMEDIATE_STOP) {
             return Ok(());
         }
-        // a stopped process takes no other signal
         if self.signal_and_wait(Signal::SIGKILL, IMMEDIATE_STOP) {
             return Ok(());
         }
@@ -206,6 +211,8 @@ impl Postmaster {
             return true;
         }
         process::signal(self.pid, signal);
+        // a frozen process hears nothing else
+        process::signal(self.pid, Signal::SIGCONT);
         let deadline = Instant::now() + patience;
         while self.is_running() {
             if Instant::now() > deadline {
@@ -220,15 +227,26 @@ impl Postmaster {
 /// Looks at what the pid file says and whether that is still true.
 fn survey(cluster: &Path) -> Result<Standing, EmbeddedError> {
     let Some(file) = PidFile::read(cluster)? else { return Ok(Standing::Nothing) };
-    let answers = file.socket().is_some_and(|socket| UnixStream::connect(socket).is_ok());
+    let answers = file.socket().is_some_and(|socket| answers(&socket).unwrap_or(false));
     Ok(match (process::identify(file.pid, cluster), answers) {
         (Identity::Ours | Identity::Unknown, true) if file.phase == Phase::Ready => Standing::Serving(file),
         (Identity::Ours, _) | (Identity::Unknown, true) => Standing::Busy(file),
         (Identity::Foreign | Identity::Dead, true) => Standing::Elsewhere,
-        (Identity::Foreign | Identity::Unknown, false) => Standing::Stale,
-        // Postgres itself recognises a dead number, and checks what is left of the memory it names
-        (Identity::Dead, false) => Standing::Nothing,
+        // Postgres would take a number that a zombie or another program has for a live server
+        (Identity::Foreign | Identity::Dead | Identity::Unknown, false) => Standing::Stale,
     })
+}
+
+/// Whether a server reacts on this socket. That it can be connected to says nothing: the system does that for a frozen
+/// process, too. So it is asked whether it speaks TLS, which every Postgres answers at any time with one letter.
+fn answers(socket: &Path) -> std::io::Result<bool> {
+    const DO_YOU_SPEAK_TLS: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    stream.write_all(&DO_YOU_SPEAK_TLS)?;
+    let mut answer = [0];
+    Ok(stream.read(&mut answer)? == 1)
 }
 
 /// Whether a live server has had long enough. One that recovers after a crash says so, and gets the whole patience.

@@ -65,6 +65,8 @@ fn identify_by_proc(pid: i32, cluster: &Path) -> Identity {
         return if cwd == cluster { Identity::Ours } else { Identity::Foreign };
     }
     match fs::read(format!("/proc/{pid}/cmdline")) {
+        // ending just now
+        Ok(line) if line.is_empty() => Identity::Unknown,
         Ok(line) => identify_by_arguments(&String::from_utf8_lossy(&line).replace('\0', " "), cluster),
         Err(_) => Identity::Unknown,
     }
