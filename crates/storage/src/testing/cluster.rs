@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::embedded::{EmbeddedOptions, shared};
 
-use super::{causes, template, watchdog};
+use super::{causes, leftovers, template, watchdog};
 
 /// Names a server to use instead of the shared one.
 const VARIABLE: &str = "POSTHASTE_TEST_DATABASE_URL";
@@ -47,7 +47,10 @@ pub(super) async fn forget() {
 
 async fn shared_server() -> Result<TestCluster, String> {
     let major = shared::major_version().await.map_err(|error| causes(&error))?;
-    let turn = shared::adopt_or_boot(options(major)).await.map_err(|error| causes(&error))?;
+    let mut turn = shared::adopt_or_boot(options(major)).await.map_err(|error| causes(&error))?;
+    if leftovers::are_many_and_alone(&turn.url).await.map_err(|error| format!("counting leftovers: {error}"))? {
+        turn = turn.begin_anew(options(major)).await.map_err(|error| causes(&error))?;
+    }
     // within the turn: a server without a watchdog must not be left behind
     watchdog::install(&turn.url, watchdog::IDLE).await.map_err(|error| format!("setting the watchdog: {error}"))?;
     let cluster = TestCluster { url: turn.url.clone(), local: true };
@@ -59,7 +62,7 @@ async fn prepare(cluster: TestCluster) -> Result<TestCluster, String> {
     let said = |error: sqlx::Error| format!("preparing the test server: {}", causes(&error));
     let mut connection = PgConnection::connect(&cluster.url).await.map_err(said)?;
     template::ensure(&mut connection, &cluster).await?;
-    template::sweep(&mut connection, &cluster).await.map_err(said)?;
+    leftovers::sweep(&mut connection, cluster.local).await.map_err(said)?;
     connection.close().await.map_err(said)?;
     Ok(cluster)
 }
