@@ -26,3 +26,6 @@ pub mod zones;
 pub use cause::Cause;
 pub use refused::Refused;
 pub use system::{Settings, StartError, System};
+
+#[cfg(test)]
+mod tests;

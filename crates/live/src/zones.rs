@@ -277,7 +277,7 @@ impl Zones {
 
     /// The zone's travel model; the default for one that is not known.
     pub(crate) fn travel(&self, id: ZoneId) -> StraightLine {
-        self.cell(id).map_or_else(StraightLine::default, |cell| cell.config.load().travel.clone())
+        self.cell(id).map_or_else(StraightLine::default, |cell| cell.config.load().travel)
     }
 
     /// Travel time along the places, in seconds.

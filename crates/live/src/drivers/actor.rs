@@ -50,10 +50,13 @@ pub(crate) struct Proposal {
     pub(crate) decision: NewDecision,
 }
 
+/// Orders in hand, and orders offered.
+pub(crate) type Work = (Vec<Arc<Order>>, Vec<Arc<Order>>);
+
 /// Messages of a driver.
 pub(crate) enum DriverMsg {
     /// Orders in hand and orders offered.
-    Work(Reply<(Vec<Arc<Order>>, Vec<Arc<Order>>)>),
+    Work(Reply<Work>),
     /// Change the shift.
     Shift { shift: Shift, place: Option<Place>, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
     /// The driver asks for something about his work.

@@ -1,0 +1,7 @@
+//! Stories of the live system on a real Postgres, told through its doors.
+
+mod kills;
+mod offers;
+mod restarts;
+mod stage;
+mod streams;
