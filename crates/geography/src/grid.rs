@@ -149,6 +149,11 @@ impl SlotGrid {
         crate::nearest::nearest_n(self, place, count, filter)
     }
 
+    /// Visits every slot within this many metres, in no order.
+    pub fn each_within(&self, place: Place, meters: f64, visit: impl FnMut(u32)) {
+        crate::nearest::each_within(self, place, meters, visit);
+    }
+
     fn cell_of(&self, place: Place) -> (i32, i32) {
         let row = ((place.lat() + 90.0) * self.cells_per_degree_lat) as i32;
         let column = ((place.lng() + 180.0) * self.cells_per_degree_lng) as i32;

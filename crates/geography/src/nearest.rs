@@ -243,3 +243,19 @@ pub(crate) fn nearest_n(
     }
     best.into_iter().map(|seen| Near { key: seen.slot, meters: to_meters(seen.haversine) }).collect()
 }
+
+pub(crate) fn each_within(grid: &SlotGrid, place: Place, meters: f64, mut visit: impl FnMut(u32)) {
+    let half_angle = (meters / (2.0 * EARTH_RADIUS_METERS)).clamp(0.0, std::f64::consts::FRAC_PI_2);
+    let limit = half_angle.sin().powi(2);
+    let mut rings = Rings::new(grid, place);
+    while !rings.is_done() && rings.bound <= limit {
+        rings.advance(
+            |haversine, slot| {
+                if haversine <= limit {
+                    visit(slot);
+                }
+            },
+            |_| true,
+        );
+    }
+}

@@ -11,12 +11,17 @@
 //!
 //! Everything is a function of its arguments: no clock, no randomness, no I/O.
 
+mod ahead;
 pub mod board;
 pub mod check;
 pub mod decision;
+mod index;
 pub mod plan;
 pub mod rule;
 pub mod scan;
+mod search;
+mod sieve;
+mod slot_set;
 pub mod views;
 
 pub use board::Board;

@@ -79,22 +79,13 @@ impl Question<'_> {
     /// # Errors
     /// The [`Reason`].
     pub fn judge(&self, driver: &DriverView) -> Result<Fit, Reason> {
-        self.admits(driver)?;
+        self.before_the_way(driver)?;
         let least = self.least_window();
-        if least.start() <= self.now
-            && let Some(late) = driver.overdue(self.now)
-        {
-            return Err(Reason::Overdue { order: late.order });
-        }
-        self.is_free(driver, least)?;
         self.is_near(driver)?;
         let travel_seconds = self.travel.seconds(driver.place, self.order.first_stop(), driver.vehicle);
         let (picked_up, done) = self.run(driver, travel_seconds);
         let fixed = self.fixed_window();
-        let latest = fixed.map_or(picked_up, Window::end);
-        if let Some(at) = driver.shift.until().filter(|until| *until < latest) {
-            return Err(Reason::ShiftEnds { at });
-        }
+        works_until(driver, fixed.map_or(picked_up, Window::end))?;
         let commitment = fixed.unwrap_or_else(|| least.span_with(until(self.now, done)));
         self.is_free(driver, commitment)?;
         let rank = Rank {
@@ -104,6 +95,19 @@ impl Question<'_> {
             driver: driver.id,
         };
         Ok(Fit { rank, commitment })
+    }
+
+    /// All that can be said without measuring a way.
+    pub(crate) fn before_the_way(&self, driver: &DriverView) -> Result<(), Reason> {
+        self.admits(driver)?;
+        works_until(driver, self.least_shift())?;
+        let least = self.least_window();
+        if least.start() <= self.now
+            && let Some(late) = driver.overdue(self.now)
+        {
+            return Err(Reason::Overdue { order: late.order });
+        }
+        self.is_free(driver, least)
     }
 
     /// What the driver is, before any time or place.
@@ -158,6 +162,13 @@ impl Question<'_> {
         self.fixed_window().unwrap_or_else(|| until(self.now, self.order.promised_at))
     }
 
+    /// Until when a shift has to last for anybody at the least: to the end of the window, or until all is ready.
+    #[must_use]
+    pub fn least_shift(&self) -> Timestamp {
+        let ready = self.order.pickups.iter().filter_map(|pickup| pickup.ready_at);
+        self.fixed_window().map_or_else(|| ready.fold(self.now, Timestamp::max), Window::end)
+    }
+
     /// When the last pickup would be done and when the order, for a driver who starts now and needs this long to the
     /// first stop: travel, waiting until ready, services.
     fn run(&self, driver: &DriverView, travel_seconds: u32) -> (Timestamp, Timestamp) {
@@ -176,6 +187,13 @@ impl Question<'_> {
             at += seconds(self.travel.seconds(place, order.delivery.place, driver.vehicle));
         }
         (picked_up, at + order.delivery.service)
+    }
+}
+
+fn works_until(driver: &DriverView, latest: Timestamp) -> Result<(), Reason> {
+    match driver.shift.until() {
+        Some(at) if at < latest => Err(Reason::ShiftEnds { at }),
+        _ => Ok(()),
     }
 }
 
