@@ -15,32 +15,32 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 /// Minutes after the day began.
-pub fn at(minutes: i64) -> Timestamp {
+pub(crate) fn at(minutes: i64) -> Timestamp {
     Utc.with_ymd_and_hms(2025, 3, 3, 8, 0, 0).unwrap() + TimeDelta::minutes(minutes)
 }
 
-pub fn driver_id(number: u32) -> DriverId {
+pub(crate) fn driver_id(number: u32) -> DriverId {
     DriverId::from_uuid(Uuid::from_u128(u128::from(number)))
 }
 
-pub fn order_id(number: u32) -> OrderId {
+pub(crate) fn order_id(number: u32) -> OrderId {
     OrderId::from_uuid(Uuid::from_u128(u128::from(number)))
 }
 
-pub fn window(start: i64, end: i64) -> Window {
+pub(crate) fn window(start: i64, end: i64) -> Window {
     Window::new(at(start), at(end)).unwrap()
 }
 
 /// A spot in the city, in steps of about 100 metres.
-pub fn place() -> impl Strategy<Value = Place> {
+pub(crate) fn place() -> impl Strategy<Value = Place> {
     (0..150i32, 0..150i32).prop_map(|(y, x)| spot(y, x))
 }
 
-pub fn spot(y: i32, x: i32) -> Place {
+pub(crate) fn spot(y: i32, x: i32) -> Place {
     Place::new(48.15 + f64::from(y) * 0.001, 16.3 + f64::from(x) * 0.0015).unwrap()
 }
 
-pub fn travel() -> impl Strategy<Value = StraightLine> {
+pub(crate) fn travel() -> impl Strategy<Value = StraightLine> {
     prop_oneof![
         Just(StraightLine::default()),
         Just(StraightLine { round_up_to_seconds: Some(60), ..StraightLine::default() }),
@@ -58,7 +58,7 @@ fn shift() -> impl Strategy<Value = Shift> {
 }
 
 /// Commitments that mostly do not overlap; some do, as by hand.
-pub fn commitments() -> impl Strategy<Value = Vec<Commitment>> {
+pub(crate) fn commitments() -> impl Strategy<Value = Vec<Commitment>> {
     let gaps = prop::collection::vec((-1..12i64, 1..24i64, 1000..9000u32), 0..4);
     prop_oneof![2 => Just(Vec::new()), 3 => gaps].prop_flat_map(|gaps| {
         (Just(gaps), 0..40i64).prop_map(|(gaps, start)| {
@@ -74,7 +74,7 @@ pub fn commitments() -> impl Strategy<Value = Vec<Commitment>> {
     })
 }
 
-pub fn driver(ids: std::ops::Range<u32>) -> impl Strategy<Value = DriverView> {
+pub(crate) fn driver(ids: std::ops::Range<u32>) -> impl Strategy<Value = DriverView> {
     let who = (ids, place(), shift(), prop::bool::weighted(0.1), prop::bool::weighted(0.9), prop::bool::weighted(0.8));
     let speed = prop_oneof![4 => Just(1.0), 1 => Just(0.4), 1 => Just(1.7)];
     (who, speed, prop_oneof![0..6u32, 30..50u32], 0..2u32, commitments()).prop_map(
@@ -101,7 +101,7 @@ fn stop() -> impl Strategy<Value = Stop> {
     })
 }
 
-pub fn order(ids: std::ops::Range<u32>, drivers: u32) -> impl Strategy<Value = OrderView> {
+pub(crate) fn order(ids: std::ops::Range<u32>, drivers: u32) -> impl Strategy<Value = OrderView> {
     let numbers = (ids, prop_oneof![4 => 0..4u32, 1 => 20..50u32], -1..2i16, 0..30i64, 0..60i64);
     let window = prop_oneof![
         1 => Just(None),
@@ -127,6 +127,6 @@ pub fn order(ids: std::ops::Range<u32>, drivers: u32) -> impl Strategy<Value = O
     )
 }
 
-pub fn radius() -> impl Strategy<Value = Option<u32>> {
+pub(crate) fn radius() -> impl Strategy<Value = Option<u32>> {
     prop_oneof![2 => Just(None), 1 => (500..9_000u32).prop_map(Some)]
 }
