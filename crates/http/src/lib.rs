@@ -1,1 +1,19 @@
-//! posthaste-http
+//! Conventions that every route shares, and nothing about any one of them.
+//!
+//! - [`problem`]: every failure leaves as an RFC 9457 problem; fallbacks and panics too.
+//! - [`extract`]: bodies, paths and queries whose rejections name what was wrong.
+//! - [`auth`]: bearer tokens with a role, [`links`]: tracking links that need no store.
+//! - [`idempotency`]: the `Idempotency-Key` header and the guard against two at once.
+//! - [`pages`]: opaque cursors and page sizes. [`limits`]: what is refused so that the rest is served.
+//! - [`request_id`]: one id from the request to the log, the events and back to the caller.
+//! - [`openapi`]: what every operation of the API document has in common.
+
+pub mod auth;
+pub mod extract;
+pub mod idempotency;
+pub mod limits;
+pub mod links;
+pub mod openapi;
+pub mod pages;
+pub mod problem;
+pub mod request_id;

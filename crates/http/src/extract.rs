@@ -1,0 +1,232 @@
+//! Bodies, paths and queries. A rejection is a problem that names what was wrong and where.
+
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use posthaste_protocol::problem::{Code, FieldError, Problem};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::problem::{Answer, Failure};
+
+/// A JSON body, with the bytes it came as (an idempotency key stands for them).
+#[derive(Debug, Clone)]
+pub struct Json<T> {
+    /// What the body says.
+    pub value: T,
+    /// The body.
+    pub bytes: Bytes,
+}
+
+/// A JSON body that may be left out.
+#[derive(Debug, Clone)]
+pub struct JsonOrDefault<T>(pub T);
+
+/// Parameters of the path.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+/// Parameters of the query.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        require_json(request.headers())?;
+        let bytes = read(request, state).await?;
+        let value = parse(&bytes)?;
+        Ok(Self { value, bytes })
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrDefault<T> {
+    type Rejection = Failure;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let is_json = require_json(request.headers());
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        is_json?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(bad_path(&rejection).into()),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(bad_query(&rejection.body_text()).into()),
+        }
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Failure> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let subtype = media_type.strip_prefix("application/");
+    if subtype.is_some_and(|s| s == "json" || s.ends_with("+json")) {
+        return Ok(());
+    }
+    let problem = Problem::new(Code::UnsupportedMediaType);
+    Err(problem.detail("send the body with `content-type: application/json`").into())
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Problem::new(Code::TooLarge).detail("the body is larger than this server takes").into()
+        }
+        other => {
+            tracing::debug!(error = %other, "a body could not be read");
+            Problem::new(Code::Malformed).detail("the body broke off").into()
+        }
+    })
+}
+
+/// Reads JSON, or says where it is wrong: 400 where it is no JSON, 422 with the field where it does not fit.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        Failure::from(misfit(&path, error.inner()))
+    })?;
+    deserializer.end().map_err(|error| Failure::from(misfit(".", &error)))?;
+    Ok(value)
+}
+
+/// The problem of a JSON text that cannot be read as what it should be. `path` is where, `.` where unknown.
+#[must_use]
+pub fn misfit(path: &str, error: &serde_json::Error) -> Problem {
+    match error.classify() {
+        Category::Data => Problem::new(Code::Invalid).errors(vec![field_error(path, &without_place(error))]),
+        Category::Syntax | Category::Eof | Category::Io => {
+            Problem::new(Code::Malformed).detail(format!("not valid JSON: {error}"))
+        }
+    }
+}
+
+/// serde's words without its line and column, which say nothing about a field.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// serde names a missing, unknown or doubled field only in its words: it becomes part of the path here.
+fn field_error(path: &str, message: &str) -> FieldError {
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start))
+        .and_then(|rest| rest.split('`').next());
+    let parent = if path == "." || path == "?" { "" } else { path };
+    let field = match named {
+        Some(name) if parent.is_empty() || parent == name => name.to_owned(),
+        Some(name) if parent.ends_with(&format!(".{name}")) => parent.to_owned(),
+        Some(name) => format!("{parent}.{name}"),
+        None if parent.is_empty() => "body".to_owned(),
+        None => parent.to_owned(),
+    };
+    FieldError { field, problem: message.to_owned() }
+}
+
+fn bad_path(rejection: &PathRejection) -> Problem {
+    let malformed = Problem::new(Code::Malformed);
+    let PathRejection::FailedToDeserializePathParams(inner) = rejection else {
+        return malformed.detail("the path cannot be read");
+    };
+    let (field, problem) = match inner.kind() {
+        ErrorKind::DeserializeError { key, message, .. } => (key.clone(), message.clone()),
+        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => (key.clone(), format!("expected {expected_type}")),
+        ErrorKind::InvalidUtf8InPathParam { key } => (key.clone(), "is not UTF-8".to_owned()),
+        ErrorKind::Message(message) => ("path".to_owned(), message.clone()),
+        _ => ("path".to_owned(), "cannot be read".to_owned()),
+    };
+    malformed.errors(vec![FieldError { field, problem }])
+}
+
+fn bad_query(text: &str) -> Problem {
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    let (path, message) = match text.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') => (path, message),
+        _ => (".", text),
+    };
+    let mut error = field_error(path, message);
+    if error.field == "body" {
+        "query".clone_into(&mut error.field);
+    }
+    Problem::new(Code::Malformed).errors(vec![error])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_protocol::orders::CreateOrder;
+
+    fn only_field(body: &str) -> (Code, String, String) {
+        let problem = parse::<CreateOrder>(body.as_bytes()).unwrap_err().into_problem();
+        let error =
+            problem.errors.first().cloned().unwrap_or(FieldError { field: String::new(), problem: String::new() });
+        (problem.code, error.field, error.problem)
+    }
+
+    #[test]
+    fn a_missing_field_is_named_with_its_path() {
+        let (code, field, _) = only_field(r#"{"speed":"fast","pickups":[{"lat":1.0}],"delivery":{"lat":1,"lng":2}}"#);
+        assert_eq!((code, field.as_str()), (Code::Invalid, "pickups[0].lng"));
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_path() {
+        let (code, field, _) = only_field(r#"{"speed":"fast","pickups":[],"delivery":{"lat":1,"lng":2,"lon":3}}"#);
+        assert_eq!((code, field.as_str()), (Code::Invalid, "delivery.lon"));
+        let (_, field, _) = only_field(r#"{"tip":3}"#);
+        assert_eq!(field, "tip");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_without_line_and_column() {
+        let (code, field, problem) = only_field(r#"{"speed":"fast","pickups":[{"lat":"north"}]}"#);
+        assert_eq!((code, field.as_str()), (Code::Invalid, "pickups[0].lat"));
+        assert_eq!(problem, "invalid type: string \"north\", expected f64");
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_named() {
+        let body = r#"{"speed":"fast","pickups":[],"delivery":{"lat":1,"lng":2},"merchant_id":"drv_1"}"#;
+        let (_, field, problem) = only_field(body);
+        assert_eq!(field, "merchant_id");
+        assert!(problem.contains("mer_"), "{problem}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed_and_says_where() {
+        let problem = parse::<CreateOrder>(b"{\"speed\": fast}").unwrap_err().into_problem();
+        assert_eq!(problem.code, Code::Malformed);
+        assert!(problem.detail.unwrap().contains("line 1 column"));
+        assert_eq!(parse::<CreateOrder>(b"").unwrap_err().problem().code, Code::Malformed);
+        assert_eq!(parse::<serde_json::Value>(b"{} {}").unwrap_err().problem().code, Code::Malformed);
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_named_as_the_body() {
+        assert_eq!(only_field("[]").1, "body");
+    }
+}

@@ -1,0 +1,118 @@
+//! The `Idempotency-Key` header: the same request sent twice is done once.
+//!
+//! What was answered is kept by the live system, in the transaction of the work itself. Here are the header, the
+//! fingerprint of what the key stands for, and the guard that refuses a second request while the first is running.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::FromRequestParts;
+use axum::http::Method;
+use axum::http::request::Parts;
+use posthaste_domain::party::Party;
+use posthaste_protocol::problem::{Code, Problem};
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Answer, Failure};
+
+/// The header.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest key.
+pub const LONGEST: usize = 255;
+
+/// The request's key, where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let mut given = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = given.next() else { return Ok(Self(None)) };
+        let wrong = |problem: &str| Failure::from(Problem::invalid("idempotency-key", problem));
+        if given.next().is_some() {
+            return Err(wrong("was sent more than once"));
+        }
+        let sound = value.to_str().ok().filter(|key| is_sound(key));
+        let key = sound.ok_or_else(|| wrong("must be 1 to 255 visible ASCII characters"))?;
+        Ok(Self(Some(key.to_owned())))
+    }
+}
+
+/// Whether a key, or a socket command's id, is 1 to [`LONGEST`] visible ASCII characters.
+#[must_use]
+pub fn is_sound(key: &str) -> bool {
+    !key.is_empty() && key.len() <= LONGEST && key.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// SHA-256 over method, path and body, each with its length before it.
+#[must_use]
+pub fn fingerprint(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [method.as_str().as_bytes(), path.as_bytes(), body] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// Which keys are being worked on in this process. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct InFlight(Arc<Mutex<HashSet<(Party, String)>>>);
+
+/// One key being worked on; dropping it lets the next request with the key through.
+#[derive(Debug)]
+pub struct Running {
+    all: InFlight,
+    key: Option<(Party, String)>,
+}
+
+impl InFlight {
+    /// Enters the key; a problem when a request with it is already running.
+    pub fn enter(&self, principal: Party, key: &str) -> Answer<Running> {
+        let entry = (principal, key.to_owned());
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.insert(entry.clone()) {
+            return Err(Problem::new(Code::IdempotencyRunning).retry_after(1).into());
+        }
+        Ok(Running { all: self.clone(), key: Some(entry) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_tells_method_path_and_body_apart() {
+        let base = fingerprint(&Method::POST, "/v1/orders", b"{}");
+        assert_eq!(base, fingerprint(&Method::POST, "/v1/orders", b"{}"));
+        assert_ne!(base, fingerprint(&Method::PUT, "/v1/orders", b"{}"));
+        assert_ne!(base, fingerprint(&Method::POST, "/v1/zones", b"{}"));
+        assert_ne!(base, fingerprint(&Method::POST, "/v1/orders{", b"}"));
+    }
+
+    #[test]
+    fn a_key_runs_once_at_a_time_for_each_principal() {
+        let all = InFlight::default();
+        let first = all.enter(Party::System, "k").unwrap();
+        assert_eq!(all.enter(Party::System, "k").unwrap_err().problem().code, Code::IdempotencyRunning);
+        assert!(all.enter(Party::System, "other").is_ok());
+        drop(first);
+        assert!(all.enter(Party::System, "k").is_ok());
+    }
+
+    #[test]
+    fn a_key_is_visible_ascii_of_bounded_length() {
+        assert!(is_sound("a-1") && is_sound(&"x".repeat(LONGEST)));
+        assert!(!is_sound("") && !is_sound("a b") && !is_sound("ü") && !is_sound(&"x".repeat(LONGEST + 1)));
+    }
+}

@@ -1,0 +1,135 @@
+//! What is refused so that the rest is served. Every refusal is a problem that says so.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use posthaste_protocol::problem::{Code, Problem};
+use tokio::sync::Semaphore;
+
+use crate::problem::Failure;
+
+/// Limits of the whole edge.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of a request's body. Too low refuses a zone with a long coastline; too high lets callers fill memory.
+    pub body_bytes: usize,
+    /// How long a request may take. Too low breaks what is merely slow; too high keeps callers waiting for the dead.
+    pub request_timeout: Duration,
+    /// Requests at the same time. Above it the answer is 503 at once: a queue would only be a slower refusal.
+    pub concurrent_requests: usize,
+    /// Open sockets. Above it a new one is refused with 503.
+    pub sockets: usize,
+    /// Limits of one socket.
+    pub socket: SocketLimits,
+}
+
+/// Limits of one socket.
+#[derive(Debug, Clone, Copy)]
+pub struct SocketLimits {
+    /// A client must send something at least this often; three times this long in silence closes the socket.
+    pub heartbeat: Duration,
+    /// How long the server waits for `hello`.
+    pub hello_within: Duration,
+    /// How long a write may stand still before the reader counts as too slow.
+    pub write_stall: Duration,
+    /// Bytes of one frame from a driver.
+    pub frame_bytes: u32,
+    /// Positions in one batch.
+    pub batch_positions: u32,
+    /// Messages in a second, sustained; twice as many at once are taken after a pause.
+    pub messages_per_second: u32,
+    /// Commands of one driver that may wait for the one before them.
+    pub waiting_commands: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 256 * 1024,
+            request_timeout: Duration::from_secs(10),
+            concurrent_requests: 4096,
+            sockets: 100_000,
+            socket: SocketLimits::default(),
+        }
+    }
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(20),
+            hello_within: Duration::from_secs(10),
+            write_stall: Duration::from_secs(10),
+            frame_bytes: 128 * 1024,
+            batch_positions: 500,
+            messages_per_second: 50,
+            waiting_commands: 32,
+        }
+    }
+}
+
+/// Ends a request that takes longer than the state says.
+pub async fn time_out(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Failure::from(Problem::new(Code::Timeout).retry_after(1)).into_response(),
+    }
+}
+
+/// Refuses a request at once when as many as the state allows are running.
+pub async fn shed(State(running): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match running.try_acquire() {
+        Ok(_running) => next.run(request).await,
+        Err(_) => Failure::from(Problem::unavailable("too many requests at once")).into_response(),
+    }
+}
+
+/// A bucket of messages that fills at a steady rate and holds two seconds' worth.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    per_second: f32,
+    left: f32,
+    seen: Instant,
+}
+
+impl Pace {
+    /// A full bucket at `now`.
+    #[must_use]
+    pub fn new(messages_per_second: u32, now: Instant) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "rates are small numbers")]
+        let per_second = messages_per_second as f32;
+        Self { per_second, left: per_second * 2.0, seen: now }
+    }
+
+    /// Takes one message at `now`. False when the bucket is empty.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.seen).as_secs_f32();
+        self.seen = now;
+        self.left = (self.left + passed * self.per_second).min(self.per_second * 2.0);
+        let may = self.left >= 1.0;
+        if may {
+            self.left -= 1.0;
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_and_then_the_rate() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10, start);
+        let burst = (0..100).filter(|_| pace.take(start)).count();
+        assert_eq!(burst, 20);
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..100).filter(|_| pace.take(later)).count(), 10);
+        let much_later = start + Duration::from_secs(100);
+        assert_eq!((0..100).filter(|_| pace.take(much_later)).count(), 20);
+    }
+}

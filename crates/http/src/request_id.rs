@@ -1,0 +1,102 @@
+//! One id from the request to the log, the events and back to the caller.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+
+use crate::problem::with_request_id;
+
+/// The header that carries the id, both ways.
+pub const X_REQUEST_ID: &str = "x-request-id";
+/// The longest id taken from a caller; a longer one is replaced.
+pub const LONGEST: usize = 128;
+
+/// The request's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(pub Arc<str>);
+
+impl RequestId {
+    /// The caller's own id where it sent a sound one, otherwise a new one.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let given = request.headers().get(X_REQUEST_ID).and_then(|v| v.to_str().ok());
+        given.filter(|id| is_sound(id)).map_or_else(Self::fresh, |id| Self(id.into()))
+    }
+
+    /// A new id: the process's random half and a count. Unique without a clock.
+    #[must_use]
+    pub fn fresh() -> Self {
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(format!("req_{:016x}{count:08x}", *PROCESS).into())
+    }
+}
+
+fn is_sound(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|b| b.is_ascii_graphic())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(Self::fresh))
+    }
+}
+
+/// Gives the request its id, opens the span that every log line of it stands in, and returns the id in the
+/// response's header and in its problem. The span names the route, never the query: it may hold a token.
+pub async fn layer(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(&request);
+    let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned()).unwrap_or_default();
+    let span = tracing::info_span!("request", request_id = %id.0, method = %request.method(), route);
+    request.extensions_mut().insert(id.clone());
+    answer(request, next, id).instrument(span).await
+}
+
+async fn answer(request: Request, next: Next, id: RequestId) -> Response {
+    let began = Instant::now();
+    let mut response = with_request_id(next.run(request).await, &id.0);
+    let (status, latency_ms) = (response.status().as_u16(), began.elapsed().as_secs_f64() * 1e3);
+    if status >= 500 {
+        tracing::warn!(status, latency_ms, "answered");
+    } else {
+        tracing::debug!(status, latency_ms, "answered");
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    fn request(id: &str) -> Request {
+        Request::builder().header(X_REQUEST_ID, id).body(Body::empty()).unwrap()
+    }
+
+    #[test]
+    fn a_sound_id_is_kept_and_another_is_replaced() {
+        assert_eq!(&*RequestId::of(&request("abc-1")).0, "abc-1");
+        assert_ne!(&*RequestId::of(&request("a b")).0, "a b");
+        let long = "x".repeat(LONGEST + 1);
+        assert_ne!(&*RequestId::of(&request(&long)).0, long);
+    }
+
+    #[test]
+    fn fresh_ids_differ() {
+        assert_ne!(RequestId::fresh(), RequestId::fresh());
+    }
+}
