@@ -1,1 +1,27 @@
-//! posthaste-api
+//! REST and sockets over the live system.
+//!
+//! - [`router`] makes the routes from an [`AppState`]; [`serve`] runs them until told to stop.
+//! - [`access`] is the one table of who may do what; a route that is not in it refuses everybody.
+//! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
+//! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
+//! - `sockets` speaks the protocol of `docs/sockets.md`, one small task a connection.
+//!
+//! Routes hold no rule of the trade: they check who asks, read what was sent, and hand it through a door.
+
+pub mod access;
+mod assignments;
+mod clock;
+mod drivers;
+mod health;
+pub mod openapi;
+mod orders;
+mod refusals;
+mod serve;
+mod sockets;
+mod state;
+mod texts;
+mod tracking;
+mod zones;
+
+pub use serve::{router, serve};
+pub use state::{AppState, Build};

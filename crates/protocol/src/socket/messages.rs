@@ -4,6 +4,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, SessionId, TaskId, ZoneId};
 use posthaste_domain::order::FailReason;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::envelope::{Header, write};
 use crate::clock::ClockView;
@@ -200,12 +201,13 @@ pub enum Snapshot {
 }
 
 /// A command is done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ack {
     /// False when it had been done before and nothing changed.
     pub changed: bool,
     /// The instant that the server recorded for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
 }
 

@@ -1,0 +1,245 @@
+//! Who may do what: one table. It is what is enforced, what the API document says, and what the tests try.
+//!
+//! A route that is not in the table refuses everybody. Somebody else's thing and a thing that does not exist look
+//! the same (404); what a role may never do is 403.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::Response;
+use posthaste_domain::ids::DriverId;
+use posthaste_domain::order::Order;
+use posthaste_domain::party::Party;
+use posthaste_http::auth::{Caller, Role, bearer};
+use posthaste_http::problem::{Answer, Failure};
+use posthaste_http::request_id::RequestId;
+use posthaste_live::Cause;
+use posthaste_protocol::problem::{Code, Problem};
+
+use crate::AppState;
+
+/// How far a role's right reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everybody's things.
+    All,
+    /// Its own: a merchant's orders, a customer's orders, a driver himself and the orders offered or given to him.
+    Own,
+    /// A merchant: its own orders, and those that it sells a part of.
+    Part,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a token.
+    Public,
+    /// Whoever holds the tracking link in the path.
+    Link,
+    /// Tokens of these roles, each as far as its scope.
+    Roles(&'static [(Role, Scope)]),
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The method.
+    pub method: &'static str,
+    /// The path as it is routed.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+}
+
+use Scope::{All, Own, Part};
+
+const ADMIN: Access = Access::Roles(&[(Role::Admin, All)]);
+const ADMIN_OR_DRIVER: Access = Access::Roles(&[(Role::Admin, All), (Role::Driver, Own)]);
+const ADMIN_OR_OWNER: Access = Access::Roles(&[(Role::Admin, All), (Role::Merchant, Own)]);
+const ADMIN_OR_SELLER: Access = Access::Roles(&[(Role::Admin, All), (Role::Merchant, Part)]);
+const ADMIN_OWNER_CUSTOMER: Access =
+    Access::Roles(&[(Role::Admin, All), (Role::Merchant, Own), (Role::Customer, Own)]);
+const ADMIN_SELLER_CUSTOMER: Access =
+    Access::Roles(&[(Role::Admin, All), (Role::Merchant, Part), (Role::Customer, Own)]);
+const WHOM_IT_CONCERNS: Access =
+    Access::Roles(&[(Role::Admin, All), (Role::Merchant, Part), (Role::Driver, Own), (Role::Customer, Own)]);
+const ANY_ROLE: Access =
+    Access::Roles(&[(Role::Admin, All), (Role::Merchant, All), (Role::Driver, All), (Role::Customer, All)]);
+
+const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {
+    Rule { method, path, access }
+}
+
+/// The table.
+pub const RULES: &[Rule] = &[
+    rule("GET", "/health/live", Access::Public),
+    rule("GET", "/health/ready", Access::Public),
+    rule("GET", "/version", Access::Public),
+    rule("GET", "/v1/clock", ANY_ROLE),
+    rule("POST", "/v1/orders", ADMIN_OR_OWNER),
+    rule("GET", "/v1/orders", WHOM_IT_CONCERNS),
+    rule("GET", "/v1/orders/{id}", WHOM_IT_CONCERNS),
+    rule("POST", "/v1/orders/{id}/cancel", ADMIN_OWNER_CUSTOMER),
+    rule("POST", "/v1/orders/{id}/confirm", ADMIN_OR_SELLER),
+    rule("POST", "/v1/orders/{id}/reject", ADMIN_OR_SELLER),
+    rule("GET", "/v1/orders/{id}/timeline", ADMIN_SELLER_CUSTOMER),
+    rule("GET", "/v1/orders/{id}/decision", ADMIN_OR_OWNER),
+    rule("GET", "/v1/orders/{id}/tracking-link", ADMIN_OWNER_CUSTOMER),
+    rule("POST", "/v1/orders/{id}/tasks/{task}/unlock-code", ADMIN_OR_SELLER),
+    rule("POST", "/v1/orders/{id}/assign", ADMIN),
+    rule("POST", "/v1/orders/{id}/unassign", ADMIN),
+    rule("GET", "/v1/tracking/{token}", Access::Link),
+    rule("POST", "/v1/drivers", ADMIN),
+    rule("GET", "/v1/drivers", ADMIN),
+    rule("GET", "/v1/drivers/{id}", ADMIN_OR_DRIVER),
+    rule("PUT", "/v1/drivers/{id}/shift", ADMIN_OR_DRIVER),
+    rule("GET", "/v1/drivers/{id}/route", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/positions", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/heartbeat", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/offers/{offer}/accept", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/offers/{offer}/decline", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/departed", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/arrived", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/picked_up", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/delivered", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/returned", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/drivers/{id}/tasks/{task}/failed", ADMIN_OR_DRIVER),
+    rule("POST", "/v1/zones", ADMIN),
+    rule("GET", "/v1/zones", ANY_ROLE),
+    rule("GET", "/v1/zones/{id}", ANY_ROLE),
+    rule("PUT", "/v1/zones/{id}", ADMIN),
+    rule("DELETE", "/v1/zones/{id}", ADMIN),
+    rule("GET", "/v1/zones/{id}/board", ADMIN),
+    rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
+    rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
+    rule("GET", "/v1/ws/operations", ADMIN),
+    rule("GET", "/v1/ws/track/{token}", Access::Link),
+];
+
+impl Rule {
+    /// The line of a route.
+    #[must_use]
+    pub fn of(method: &Method, path: &str) -> Option<&'static Self> {
+        static TABLE: LazyLock<HashMap<(&str, &str), &Rule>> =
+            LazyLock::new(|| RULES.iter().map(|rule| ((rule.method, rule.path), rule)).collect());
+        let method = if method == Method::HEAD { "GET" } else { method.as_str() };
+        TABLE.get(&(method, path)).copied()
+    }
+
+    /// Whether the route is a socket, where the token may stand in the query: browsers cannot send headers there.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.path.starts_with("/v1/ws/")
+    }
+}
+
+impl Access {
+    /// How far the role's right reaches; `None` where it has none.
+    #[must_use]
+    pub fn scope(self, role: Role) -> Option<Scope> {
+        match self {
+            Self::Public | Self::Link => Some(All),
+            Self::Roles(grants) => grants.iter().find(|(granted, _)| *granted == role).map(|(_, scope)| *scope),
+        }
+    }
+}
+
+/// Lets a request through, or answers 401 or 403. Runs before anything of the request is read.
+pub(crate) async fn enforce(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, Failure> {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    let Some(rule) = Rule::of(request.method(), path) else {
+        tracing::error!(path, "no rule says who may use this route: nobody may");
+        return Err(Code::Forbidden.into());
+    };
+    if let Access::Roles(_) = rule.access {
+        let query = request.uri().query().filter(|_| rule.is_socket());
+        let caller = app.keys().verify(bearer(request.headers(), query)?, app.system().clock().wall())?;
+        let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(scope);
+    }
+    Ok(next.run(request).await)
+}
+
+fn forbidden(role: Role) -> Failure {
+    let article = if role == Role::Admin { "an" } else { "a" };
+    Problem::new(Code::Forbidden).detail(format!("not for {article} {role}")).into()
+}
+
+/// Somebody who may use the route, and how far.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted {
+    pub(crate) caller: Caller,
+    pub(crate) scope: Scope,
+    request: Arc<str>,
+}
+
+impl FromRequestParts<AppState> for Admitted {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Failure> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let scope = parts.extensions.get::<Scope>().copied().ok_or_else(|| forbidden(caller.role))?;
+        let Ok(RequestId(request)) = RequestId::from_request_parts(parts, app).await;
+        Ok(Self { caller, scope, request })
+    }
+}
+
+impl Admitted {
+    /// Who asks, under which request.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause::new(self.caller.party, Arc::clone(&self.request))
+    }
+
+    /// The order is the caller's business, or looks as if it did not exist.
+    pub(crate) fn order(&self, order: &Order) -> Answer<()> {
+        if concerns(order, self.caller.party, self.scope) { Ok(()) } else { Err(no_such("order")) }
+    }
+
+    /// The driver is the caller himself, or the caller may act for any.
+    pub(crate) fn driver(&self, id: DriverId) -> Answer<()> {
+        if self.scope == All || self.caller.driver() == Some(id) { Ok(()) } else { Err(no_such("driver")) }
+    }
+}
+
+/// Whether an order is a party's business, as far as `scope` reaches.
+fn concerns(order: &Order, party: Party, scope: Scope) -> bool {
+    if scope == All {
+        return true;
+    }
+    match party {
+        Party::System | Party::Admin(_) => false,
+        Party::Merchant(id) if scope == Part => order.concerns_merchant(id),
+        Party::Merchant(id) => order.merchant == id,
+        Party::Customer(id) => order.customer == Some(id),
+        Party::Driver(id) => {
+            order.assignment.is_some_and(|a| a.driver == id) || order.offer.is_some_and(|o| o.driver == id)
+        }
+    }
+}
+
+/// What is not there, or not the caller's: the two look the same.
+pub(crate) fn no_such(what: &str) -> Failure {
+    Problem::new(Code::NotFound).detail(format!("no such {what}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_stands_in_the_table_twice() {
+        for (n, rule) in RULES.iter().enumerate() {
+            assert_eq!(Rule::of(&rule.method.parse().unwrap(), rule.path), Some(&RULES[n]), "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn asking_for_the_head_needs_the_rights_of_asking_for_all() {
+        assert_eq!(Rule::of(&Method::HEAD, "/v1/drivers").map(|r| r.access), Some(ADMIN));
+        assert_eq!(Rule::of(&Method::PATCH, "/v1/drivers"), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! The server's clock, for clients that act at certain times.
+
+use axum::Json;
+use axum::extract::State;
+use posthaste_protocol::clock::ClockView;
+
+use crate::AppState;
+
+/// The server's clock
+///
+/// Product time and its speed. Clients that act at certain times follow it.
+#[utoipa::path(get, path = "/v1/clock", tag = "server", responses((status = 200, body = ClockView)))]
+pub(crate) async fn read(State(app): State<AppState>) -> Json<ClockView> {
+    Json(view(&app))
+}
+
+pub(crate) fn view(app: &AppState) -> ClockView {
+    let clock = app.system().clock();
+    ClockView { now: clock.now(), speed: clock.speed() }
+}

@@ -1,0 +1,223 @@
+//! What a driver does at work: the REST twins of his socket's commands. An `Idempotency-Key` is the command's id.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use posthaste_domain::driver::Shift;
+use posthaste_domain::ids::{DriverId, OfferId, TaskId};
+use posthaste_domain::order::{Order, Proof, TaskKind};
+use posthaste_domain::place::Place;
+use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
+use posthaste_http::idempotency::IdempotencyKey;
+use posthaste_http::problem::Answer;
+use posthaste_live::drivers::DriverCommand;
+use posthaste_protocol::drivers::{OfferView, RouteView, ShiftView, StopView};
+use posthaste_protocol::orders::{Audience, CompleteTask, FailTask, OrderView, ProofView};
+use posthaste_protocol::problem::{Code, Problem};
+use posthaste_protocol::socket::Ack;
+
+use crate::AppState;
+use crate::access::Admitted;
+use crate::refusals::refused;
+use crate::texts;
+
+/// What a shift change asks for.
+pub(crate) fn read_shift(view: ShiftView) -> Answer<(Shift, Option<Place>)> {
+    let place = view.place.map(|p| Place::new(p.lat, p.lng)).transpose();
+    let place = place.map_err(|error| Problem::invalid("place", error.to_string()))?;
+    Ok((view.into(), place))
+}
+
+/// What is shown for a hand-over.
+pub(crate) fn read_proof(proof: Option<ProofView>) -> Answer<Option<Proof>> {
+    let proof = proof.map(ProofView::into_proof).transpose();
+    Ok(proof.map_err(|error| Problem::new(Code::Invalid).errors(vec![error]))?)
+}
+
+/// Start, pause or end a shift
+///
+/// Going offline stops new work; what was assigned is still carried to the door.
+#[utoipa::path(put, path = "/v1/drivers/{id}/shift", tag = "drivers at work",
+    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    request_body(content = ShiftView, example = json!({
+        "state": "available", "until": "2026-05-01T20:00:00Z", "place": {"lat": 52.5163, "lng": 13.3777},
+    })),
+    responses((status = 200, body = ShiftView)))]
+pub(crate) async fn shift(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<DriverId>,
+    Body { value: wanted, .. }: Body<ShiftView>,
+) -> Answer<Json<ShiftView>> {
+    admitted.driver(id)?;
+    let (shift, place) = read_shift(wanted)?;
+    let (now, _, _) = app.system().drivers().shift(id, shift, place, admitted.cause()).await.map_err(refused)?;
+    Ok(Json(now.into()))
+}
+
+/// What a driver has to do
+///
+/// Open stops, next first, and open offers.
+#[utoipa::path(get, path = "/v1/drivers/{id}/route", tag = "drivers at work",
+    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 200, body = RouteView)))]
+pub(crate) async fn route(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<DriverId>,
+) -> Answer<Json<RouteView>> {
+    admitted.driver(id)?;
+    let (in_hand, offered) = app.system().drivers().work(id).await.map_err(refused)?;
+    let stops = in_hand.iter().flat_map(stops).collect();
+    let offers = offered.iter().filter_map(|order| OfferView::of(order)).collect();
+    Ok(Json(RouteView { driver_id: id, stops, offers }))
+}
+
+fn stops(order: &Arc<Order>) -> Vec<StopView> {
+    let view = OrderView::of(order, Audience::Driver);
+    let (order_id, order_status, promised_at) = (view.id, view.status, view.promised_at);
+    let open = view.tasks.into_iter().filter(|task| !task.status.is_final());
+    open.map(|task| StopView { order_id, order_status, promised_at, task }).collect()
+}
+
+async fn ask(
+    app: &AppState,
+    admitted: &Admitted,
+    id: DriverId,
+    command: DriverCommand,
+    key: Option<String>,
+) -> Answer<Json<Ack>> {
+    admitted.driver(id)?;
+    let done = app.system().drivers().command(id, command, key, admitted.cause()).await.map_err(refused)?;
+    Ok(Json(Ack { changed: done.changed, at: Some(done.at) }))
+}
+
+macro_rules! offer_answers {
+    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $command:ident;)+) => { $(
+        $(#[doc = $doc])+
+        #[utoipa::path(post, path = $path, tag = "drivers at work",
+            params(
+                ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("offer" = String, Path, description = "The offer.", example = "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+            ),
+            responses((status = 200, body = Ack)))]
+        pub(crate) async fn $name(
+            State(app): State<AppState>,
+            admitted: Admitted,
+            Path((id, offer)): Path<(DriverId, OfferId)>,
+            IdempotencyKey(key): IdempotencyKey,
+        ) -> Answer<Json<Ack>> {
+            ask(&app, &admitted, id, DriverCommand::$command(offer), key).await
+        }
+    )+ };
+}
+
+offer_answers! {
+    /// Take an offer
+    ///
+    /// Answered when the order is the driver's in the database.
+    accept => "/v1/drivers/{id}/offers/{offer}/accept", Accept;
+    /// Decline an offer
+    ///
+    /// It goes to another driver; this one is not asked about the order again for a while.
+    decline => "/v1/drivers/{id}/offers/{offer}/decline", Decline;
+}
+
+macro_rules! moves {
+    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $command:ident;)+) => { $(
+        $(#[doc = $doc])+
+        #[utoipa::path(post, path = $path, tag = "drivers at work",
+            params(
+                ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("task" = String, Path, description = "The task.", example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+            ),
+            responses((status = 200, body = Ack)))]
+        pub(crate) async fn $name(
+            State(app): State<AppState>,
+            admitted: Admitted,
+            Path((id, task)): Path<(DriverId, TaskId)>,
+            IdempotencyKey(key): IdempotencyKey,
+        ) -> Answer<Json<Ack>> {
+            ask(&app, &admitted, id, DriverCommand::$command(task), key).await
+        }
+    )+ };
+}
+
+moves! {
+    /// Set out for a task
+    departed => "/v1/drivers/{id}/tasks/{task}/departed", Depart;
+    /// Arrive at a task
+    arrived => "/v1/drivers/{id}/tasks/{task}/arrived", Arrive;
+}
+
+macro_rules! completions {
+    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $kind:ident;)+) => { $(
+        $(#[doc = $doc])+
+        #[utoipa::path(post, path = $path, tag = "drivers at work",
+            params(
+                ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("task" = String, Path, description = "The task.", example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+            ),
+            request_body(content = Option<CompleteTask>, example = json!({
+                "code": "4711", "proof": {"received_by": "Ada", "photo_url": "https://photos.example/1.jpg"},
+            })),
+            responses((status = 200, body = Ack)))]
+        pub(crate) async fn $name(
+            State(app): State<AppState>,
+            admitted: Admitted,
+            Path((id, task)): Path<(DriverId, TaskId)>,
+            IdempotencyKey(key): IdempotencyKey,
+            JsonOrDefault(body): JsonOrDefault<CompleteTask>,
+        ) -> Answer<Json<Ack>> {
+            let command = complete(task, TaskKind::$kind, body)?;
+            ask(&app, &admitted, id, command, key).await
+        }
+    )+ };
+}
+
+completions! {
+    /// A pickup is done
+    ///
+    /// With the seller's code, where the order asks for one.
+    picked_up => "/v1/drivers/{id}/tasks/{task}/picked_up", Pickup;
+    /// The delivery is done
+    ///
+    /// With the customer's code, where the order asks for one.
+    delivered => "/v1/drivers/{id}/tasks/{task}/delivered", Delivery;
+    /// A return is done
+    returned => "/v1/drivers/{id}/tasks/{task}/returned", Return;
+}
+
+/// A task is done, as the kind that the caller believes it is.
+pub(crate) fn complete(task: TaskId, kind: TaskKind, body: CompleteTask) -> Answer<DriverCommand> {
+    // No code is this long: the order machine compares it, so that a wrong one counts as a try.
+    texts::note("code", body.code.as_deref())?;
+    Ok(DriverCommand::Complete { task, kind, code: body.code, proof: read_proof(body.proof)? })
+}
+
+/// A task cannot be done
+///
+/// The reason decides what becomes of the order: another driver, back to the sellers, or the end.
+#[utoipa::path(post, path = "/v1/drivers/{id}/tasks/{task}/failed", tag = "drivers at work",
+    params(
+        ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("task" = String, Path, description = "The task.", example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+    ),
+    request_body(content = FailTask, example = json!({"reason": "customer_absent", "note": "rang twice"})),
+    responses((status = 200, body = Ack)))]
+pub(crate) async fn failed(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path((id, task)): Path<(DriverId, TaskId)>,
+    IdempotencyKey(key): IdempotencyKey,
+    Body { value: body, .. }: Body<FailTask>,
+) -> Answer<Json<Ack>> {
+    texts::note("note", body.note.as_deref())?;
+    let command = DriverCommand::Fail { task, reason: body.reason, note: body.note };
+    ask(&app, &admitted, id, command, key).await
+}

@@ -1,0 +1,55 @@
+//! Whether the server lives, whether it is ready for work, and what it is.
+
+use axum::Json;
+use axum::extract::State;
+use posthaste_http::problem::Answer;
+use posthaste_protocol::problem::Problem;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::AppState;
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `live` or `ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+}
+
+/// Which program this is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Version {
+    /// The program.
+    #[schema(example = "posthaste")]
+    name: &'static str,
+    /// Its version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    /// The commit it was built from, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'static str>,
+}
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/health/live", tag = "server", responses((status = 200, body = Health)))]
+pub(crate) async fn live() -> Json<Health> {
+    Json(Health { status: "live" })
+}
+
+/// Whether the server is ready for work
+///
+/// Stored state is loaded and the database answers. 503 otherwise.
+#[utoipa::path(get, path = "/health/ready", tag = "server", responses((status = 200, body = Health)))]
+pub(crate) async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
+    match app.system().ready().await {
+        Ok(()) => Ok(Json(Health { status: "ready" })),
+        Err(why) => Err(Problem::unavailable(why).into()),
+    }
+}
+
+/// Which program this is
+#[utoipa::path(get, path = "/version", tag = "server", responses((status = 200, body = Version)))]
+pub(crate) async fn version(State(app): State<AppState>) -> Json<Version> {
+    Json(Version { name: "posthaste", version: app.build().version, commit: app.build().commit })
+}

@@ -1,0 +1,132 @@
+//! Zones: make, read, replace, remove, and what their dispatchers see.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use posthaste_domain::ids::ZoneId;
+use posthaste_http::extract::{Json as Body, Path};
+use posthaste_http::idempotency::{IdempotencyKey, fingerprint};
+use posthaste_http::problem::Answer;
+use posthaste_live::orders::Idempotency;
+use posthaste_live::zones::CreatedZone;
+use posthaste_protocol::page::Page;
+use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
+
+use crate::AppState;
+use crate::access::Admitted;
+use crate::orders::replayed;
+use crate::refusals::refused;
+
+const PATH: &str = "/v1/zones";
+
+/// Make a zone
+///
+/// It takes orders when this is answered. The area is a GeoJSON Polygon or MultiPolygon; holes are fine, crossing
+/// the antimeridian is not.
+#[utoipa::path(post, path = "/v1/zones", tag = "zones",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day.")),
+    request_body(content = PutZone, example = json!({
+        "name": "Centre",
+        "area": {"type": "Polygon", "coordinates": [[[13.3, 52.4], [13.5, 52.4], [13.5, 52.6], [13.3, 52.6], [13.3, 52.4]]]},
+        "rules": {"offer_seconds": 30},
+        "travel": {"meters_per_second": 5.0},
+    })),
+    responses((status = 201, body = ZoneView, headers(
+        ("location" = String, description = "Path of the zone."),
+        ("idempotent-replayed" = String, description = "`true` when this is the first answer to the same key."),
+    ))))]
+pub(crate) async fn create(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    IdempotencyKey(key): IdempotencyKey,
+    Body { value: zone, bytes }: Body<PutZone>,
+) -> Answer<Response> {
+    let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
+    let idempotency = key.map(|key| Idempotency {
+        principal: admitted.caller.party.to_string(),
+        key,
+        fingerprint: fingerprint(&Method::POST, PATH, &bytes),
+        audience: admitted.caller.audience(),
+    });
+    let created = app.system().zones().create(zone, idempotency, admitted.cause()).await.map_err(refused)?;
+    drop(running);
+    Ok(match created {
+        CreatedZone::New(zone) => {
+            let location = format!("{PATH}/{}", zone.id);
+            (StatusCode::CREATED, [(header::LOCATION, location)], Json(&*zone)).into_response()
+        }
+        CreatedZone::Replayed(status, body) => replayed(status, body, PATH),
+    })
+}
+
+/// List zones
+///
+/// All of them, by name, on one page.
+#[utoipa::path(get, path = "/v1/zones", tag = "zones", responses((status = 200, body = Page<ZoneView>)))]
+pub(crate) async fn list(State(app): State<AppState>, _: Admitted) -> Json<Page<ZoneView>> {
+    let items = app.system().zones().list().into_iter().map(Arc::unwrap_or_clone).collect();
+    Json(Page { items, next_cursor: None })
+}
+
+/// One zone
+#[utoipa::path(get, path = "/v1/zones/{id}", tag = "zones",
+    params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 200, body = ZoneView)))]
+pub(crate) async fn read(State(app): State<AppState>, _: Admitted, Path(id): Path<ZoneId>) -> Answer<Response> {
+    let zone = app.system().zones().get(id).map_err(refused)?;
+    Ok(Json(&*zone).into_response())
+}
+
+/// Replace a zone
+///
+/// Name, area, rules and travel model. Orders under way keep their zone.
+#[utoipa::path(put, path = "/v1/zones/{id}", tag = "zones",
+    params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    request_body(content = PutZone, example = json!({
+        "name": "Centre",
+        "area": {"type": "Polygon", "coordinates": [[[13.3, 52.4], [13.6, 52.4], [13.6, 52.6], [13.3, 52.6], [13.3, 52.4]]]},
+    })),
+    responses((status = 200, body = ZoneView)))]
+pub(crate) async fn replace(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<ZoneId>,
+    Body { value: zone, .. }: Body<PutZone>,
+) -> Answer<Response> {
+    let zone = app.system().zones().replace(id, zone, admitted.cause()).await.map_err(refused)?;
+    Ok(Json(&*zone).into_response())
+}
+
+/// Remove a zone
+///
+/// It takes no new orders. What waits there moves to another zone around its pickup, where there is one; what is
+/// under way is finished.
+#[utoipa::path(delete, path = "/v1/zones/{id}", tag = "zones",
+    params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn remove(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<ZoneId>,
+) -> Answer<StatusCode> {
+    app.system().zones().remove(id, admitted.cause()).await.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a zone's dispatcher sees
+///
+/// Drivers with their load, and orders that wait.
+#[utoipa::path(get, path = "/v1/zones/{id}/board", tag = "zones",
+    params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 200, body = BoardView)))]
+pub(crate) async fn board(
+    State(app): State<AppState>,
+    _: Admitted,
+    Path(id): Path<ZoneId>,
+) -> Answer<Json<BoardView>> {
+    Ok(Json(app.system().zones().board(id).await.map_err(refused)?))
+}
