@@ -61,8 +61,7 @@ const ADMIN: Access = Access::Roles(&[(Role::Admin, All)]);
 const ADMIN_OR_DRIVER: Access = Access::Roles(&[(Role::Admin, All), (Role::Driver, Own)]);
 const ADMIN_OR_OWNER: Access = Access::Roles(&[(Role::Admin, All), (Role::Merchant, Own)]);
 const ADMIN_OR_SELLER: Access = Access::Roles(&[(Role::Admin, All), (Role::Merchant, Part)]);
-const ADMIN_OWNER_CUSTOMER: Access =
-    Access::Roles(&[(Role::Admin, All), (Role::Merchant, Own), (Role::Customer, Own)]);
+const ADMIN_OWNER_CUSTOMER: Access = Access::Roles(&[(Role::Admin, All), (Role::Merchant, Own), (Role::Customer, Own)]);
 const ADMIN_SELLER_CUSTOMER: Access =
     Access::Roles(&[(Role::Admin, All), (Role::Merchant, Part), (Role::Customer, Own)]);
 const WHOM_IT_CONCERNS: Access =
@@ -149,7 +148,11 @@ impl Access {
 }
 
 /// Lets a request through, or answers 401 or 403. Runs before anything of the request is read.
-pub(crate) async fn enforce(State(app): State<AppState>, mut request: Request, next: Next) -> Result<Response, Failure> {
+pub(crate) async fn enforce(
+    State(app): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
     let Some(rule) = Rule::of(request.method(), path) else {
         tracing::error!(path, "no rule says who may use this route: nobody may");

@@ -13,7 +13,7 @@ use posthaste_domain::order::MOST_SIZE;
 use posthaste_http::extract::{Json as Body, Path, Query};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::{LiveDriver, RegisterDriver};
+use posthaste_live::drivers::RegisterDriver;
 use posthaste_protocol::drivers::{CreateDriver, DriverView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -83,11 +83,6 @@ fn faults(new: &CreateDriver, is_zone: impl Fn(ZoneId) -> bool) -> Vec<FieldErro
     errors
 }
 
-/// The view of a driver with what is live about him.
-fn view(live: &LiveDriver) -> DriverView {
-    DriverView::of(&live.driver, live.stale, live.open_orders, live.position)
-}
-
 /// One driver
 #[utoipa::path(get, path = "/v1/drivers/{id}", tag = "drivers",
     params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
@@ -99,7 +94,7 @@ pub(crate) async fn read(
 ) -> Answer<Json<DriverView>> {
     admitted.driver(id)?;
     let live = app.system().drivers().get(id).await.map_err(refused)?;
-    Ok(Json(view(&live)))
+    Ok(Json(live.view()))
 }
 
 /// Which drivers. All that is given must hold.
@@ -147,7 +142,7 @@ pub(crate) async fn list(
         Some(Cursor { at: last.created_at, id: id.uuid() }.encode())
     });
     let asked_for = page.drivers.into_iter().filter(|d| shift.is_none_or(|name| d.shift.name() == name));
-    let items = asked_for.map(|driver| view(&app.system().drivers().live(driver))).collect();
+    let items = asked_for.map(|driver| app.system().drivers().live(driver).view()).collect();
     Ok(Json(Page { items, next_cursor }))
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::{MerchantId, OrderId, TaskId};
-use posthaste_domain::order::{Command, Order};
+use posthaste_domain::order::{Command, Event, Order};
+use posthaste_domain::party::Party;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::problem::Answer;
 use posthaste_live::orders::Done;
@@ -128,8 +129,8 @@ fn seller(admitted: &Admitted, named: Option<MerchantId>) -> Answer<MerchantId> 
 
 /// What happened to an order
 ///
-/// Every event, oldest first, numbered without gaps. Customers do not see who was asked, nor wrong codes; sellers
-/// who do not own the order do not see proofs of other hand-overs. All of it is one page.
+/// Every event, oldest first, numbered without gaps, on one page. Customers do not see who was asked; sellers who
+/// do not own the order see no proofs.
 #[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = Page<TimelineEntry>)))]
@@ -141,18 +142,31 @@ pub(crate) async fn timeline(
     let order = visible(&app, &admitted, id).await?;
     let events = stored::timeline(app.pool(), id, 0).await.map_err(unread)?;
     let is_customer = admitted.caller.customer().is_some();
-    let sees_proofs = admitted.scope == Scope::All || admitted.caller.merchant() == Some(order.merchant);
-    let entries = events.iter().filter_map(|(recorded, status)| {
-        if is_customer && posthaste_protocol::tracking::TrackingStep::of(recorded, *status).is_none() {
-            return None;
-        }
+    let sees_proofs = is_customer || admitted.scope == Scope::All || admitted.caller.merchant() == Some(order.merchant);
+    let entries = events.iter().map(|(recorded, status)| {
         let mut entry = TimelineEntry::of(recorded, *status);
-        if !sees_proofs && !is_customer {
+        if is_customer && is_inner(&recorded.event) {
+            entry.by = Party::System;
+            entry.data.clear();
+        }
+        if !sees_proofs {
             entry.data.remove("proof");
         }
-        Some(entry)
+        entry
     });
     Ok(Json(Page { items: entries.collect(), next_cursor: None }))
+}
+
+/// Who was asked and what was typed is not the customer's business.
+fn is_inner(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Offered { .. }
+            | Event::OfferDeclined { .. }
+            | Event::OfferWithdrawn { .. }
+            | Event::CodeRefused { .. }
+            | Event::CodeUnlocked { .. }
+    )
 }
 
 /// Why an order has its driver, or none

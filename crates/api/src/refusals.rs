@@ -27,7 +27,9 @@ pub(crate) fn problem(refused: Refused) -> Problem {
         }
         Refused::Shift(refused) => shift(refused),
         Refused::DriverBusy(overlap) => Problem::new(Code::DriverBusy).detail(overlap.to_string()),
-        Refused::DriverUnsuited(why) => Problem::new(Code::Conflict).detail(format!("the driver cannot take it: {why}")),
+        Refused::DriverUnsuited(why) => {
+            Problem::new(Code::Conflict).detail(format!("the driver cannot take it: {why}"))
+        }
         Refused::InvalidZone(fields) => {
             let errors = fields.into_iter().map(|(field, problem)| FieldError { field, problem }).collect();
             Problem::new(Code::Invalid).errors(errors)

@@ -3,15 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::order::Order;
 use posthaste_http::extract::Path;
 use posthaste_http::problem::Answer;
-use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
-use posthaste_storage::orders as stored;
+use posthaste_protocol::tracking::TrackingView;
 
 use crate::AppState;
 use crate::access::no_such;
-use crate::refusals::{refused, unread};
+use crate::refusals::refused;
 
 /// The order of a link; a link that is not ours looks like one of an order that does not exist.
 pub(crate) fn tracked(app: &AppState, token: &str) -> Answer<OrderId> {
@@ -26,23 +24,5 @@ pub(crate) fn tracked(app: &AppState, token: &str) -> Answer<OrderId> {
     responses((status = 200, body = TrackingView)))]
 pub(crate) async fn read(State(app): State<AppState>, Path(token): Path<String>) -> Answer<Json<TrackingView>> {
     let id = tracked(&app, &token)?;
-    let order = app.system().orders().get(id).await.map_err(refused)?;
-    let events = stored::timeline(app.pool(), id, 0).await.map_err(unread)?;
-    let steps = events.iter().filter_map(|(recorded, status)| TrackingStep::of(recorded, *status)).collect();
-    let eta = app.system().orders().eta(&order).await;
-    Ok(Json(TrackingView::of(&order, steps, driver(&app, &order).await, eta)))
-}
-
-/// The driver who has the order in hand. Without him (his record cannot be had now) the rest is still worth showing.
-async fn driver(app: &AppState, order: &Order) -> Option<TrackingDriver> {
-    let live = app.system().drivers().get(order.working_driver()?).await.ok()?;
-    let position = live.position.map(|p| TrackingPosition {
-        lat: p.lat,
-        lng: p.lng,
-        at: p.at,
-        heading_degrees: p.heading_degrees,
-    });
-    let vehicle = serde_json::to_value(live.driver.vehicle).ok()?.as_str()?.to_owned();
-    let name = live.driver.name.split_whitespace().next().unwrap_or_default().to_owned();
-    Some(TrackingDriver { name, vehicle, position })
+    Ok(Json(app.system().orders().tracking(id).await.map_err(refused)?))
 }

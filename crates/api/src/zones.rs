@@ -123,10 +123,6 @@ pub(crate) async fn remove(
 #[utoipa::path(get, path = "/v1/zones/{id}/board", tag = "zones",
     params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = BoardView)))]
-pub(crate) async fn board(
-    State(app): State<AppState>,
-    _: Admitted,
-    Path(id): Path<ZoneId>,
-) -> Answer<Json<BoardView>> {
+pub(crate) async fn board(State(app): State<AppState>, _: Admitted, Path(id): Path<ZoneId>) -> Answer<Json<BoardView>> {
     Ok(Json(app.system().zones().board(id).await.map_err(refused)?))
 }

@@ -47,14 +47,14 @@ pub(crate) fn fix(report: &PositionReport, now: Timestamp) -> Result<Fix, (&'sta
 }
 
 /// The positions of a batch, oldest first, or every field that is wrong.
-pub(crate) fn fixes(batch: &PositionBatch, most: u32, now: Timestamp) -> Result<Vec<Fix>, Problem> {
+pub(crate) fn fixes(batch: &PositionBatch, most: u32, now: Timestamp) -> Answer<Vec<Fix>> {
     let count = batch.positions.len();
     if count == 0 {
-        return Err(Problem::invalid("positions", "must not be empty"));
+        return Err(Problem::invalid("positions", "must not be empty").into());
     }
     if count > most as usize {
         let error = wrong("positions", format!("at most {most} in one batch"));
-        return Err(Problem::new(Code::TooLarge).errors(vec![error]));
+        return Err(Problem::new(Code::TooLarge).errors(vec![error]).into());
     }
     let mut errors: Vec<FieldError> = Vec::new();
     let mut fixes = Vec::with_capacity(count);
@@ -65,7 +65,7 @@ pub(crate) fn fixes(batch: &PositionBatch, most: u32, now: Timestamp) -> Result<
         }
     }
     if !errors.is_empty() {
-        return Err(Problem::new(Code::Invalid).errors(errors));
+        return Err(Problem::new(Code::Invalid).errors(errors).into());
     }
     fixes.sort_by_key(|fix| fix.at);
     Ok(fixes)
@@ -133,7 +133,7 @@ mod tests {
                 report(serde_json::json!({"lat": 0, "lng": -200})),
             ],
         };
-        let problem = fixes(&batch, 500, now()).unwrap_err();
+        let problem = fixes(&batch, 500, now()).unwrap_err().into_problem();
         let fields: Vec<_> = problem.errors.iter().map(|e| e.field.as_str()).collect();
         assert_eq!(fields, ["positions[0].lat", "positions[1].heading_degrees", "positions[2].lng"]);
     }
@@ -144,8 +144,11 @@ mod tests {
         let batch = PositionBatch { positions: vec![at(5), at(20), at(10)] };
         let times: Vec<_> = fixes(&batch, 3, now()).unwrap().iter().map(|f| (now() - f.at).num_seconds()).collect();
         assert_eq!(times, [20, 10, 5]);
-        assert_eq!(fixes(&batch, 2, now()).unwrap_err().code, Code::TooLarge);
-        assert_eq!(fixes(&PositionBatch { positions: Vec::new() }, 2, now()).unwrap_err().code, Code::Invalid);
+        assert_eq!(fixes(&batch, 2, now()).unwrap_err().problem().code, Code::TooLarge);
+        assert_eq!(
+            fixes(&PositionBatch { positions: Vec::new() }, 2, now()).unwrap_err().problem().code,
+            Code::Invalid
+        );
     }
 
     #[test]

@@ -1,19 +1,17 @@
 //! What a driver does at work: the REST twins of his socket's commands. An `Idempotency-Key` is the command's id.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OfferId, TaskId};
-use posthaste_domain::order::{Order, Proof, TaskKind};
+use posthaste_domain::order::{Proof, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::DriverCommand;
-use posthaste_protocol::drivers::{OfferView, RouteView, ShiftView, StopView};
-use posthaste_protocol::orders::{Audience, CompleteTask, FailTask, OrderView, ProofView};
+use posthaste_live::drivers::{DriverCommand, route_view};
+use posthaste_protocol::drivers::{RouteView, ShiftView};
+use posthaste_protocol::orders::{CompleteTask, FailTask, ProofView};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::Ack;
 
@@ -69,16 +67,7 @@ pub(crate) async fn route(
 ) -> Answer<Json<RouteView>> {
     admitted.driver(id)?;
     let (in_hand, offered) = app.system().drivers().work(id).await.map_err(refused)?;
-    let stops = in_hand.iter().flat_map(stops).collect();
-    let offers = offered.iter().filter_map(|order| OfferView::of(order)).collect();
-    Ok(Json(RouteView { driver_id: id, stops, offers }))
-}
-
-fn stops(order: &Arc<Order>) -> Vec<StopView> {
-    let view = OrderView::of(order, Audience::Driver);
-    let (order_id, order_status, promised_at) = (view.id, view.status, view.promised_at);
-    let open = view.tasks.into_iter().filter(|task| !task.status.is_final());
-    open.map(|task| StopView { order_id, order_status, promised_at, task }).collect()
+    Ok(Json(route_view(id, &in_hand, &offered)))
 }
 
 async fn ask(

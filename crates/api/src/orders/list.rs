@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, OrderId};
 use posthaste_domain::order::{Speed, Status};
-use posthaste_domain::Timestamp;
 use posthaste_http::extract::Query;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;

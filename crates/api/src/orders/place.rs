@@ -95,8 +95,7 @@ fn read(new: CreateOrder, caller: Option<MerchantId>) -> Answer<PlaceOrder> {
         .filter_map(|(n, pickup)| read_pickup(n, pickup, owner, confirms, &mut errors))
         .collect();
     let door = new.delivery;
-    let delivery =
-        stop("delivery", (door.lat, door.lng), door.contact, door.service_seconds, door.window, &mut errors);
+    let delivery = stop("delivery", (door.lat, door.lng), door.contact, door.service_seconds, door.window, &mut errors);
     let (Some(merchant), Some(delivery), true) = (owner, delivery, errors.is_empty()) else {
         all_right(errors)?;
         return Err(posthaste_protocol::problem::Code::Invalid.into());
@@ -196,7 +195,10 @@ mod tests {
             }))
         };
         assert_eq!(read(sent(None), None).unwrap_err().problem().errors[0].field, "merchant_id");
-        assert_eq!(read(sent(Some(merchant(2))), Some(merchant(1))).unwrap_err().problem().errors[0].field, "merchant_id");
+        assert_eq!(
+            read(sent(Some(merchant(2))), Some(merchant(1))).unwrap_err().problem().errors[0].field,
+            "merchant_id"
+        );
         assert_eq!(read(sent(Some(merchant(2))), None).unwrap().merchant, merchant(2));
         assert_eq!(read(sent(None), Some(merchant(1))).unwrap().merchant, merchant(1));
     }

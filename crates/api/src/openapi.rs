@@ -1,0 +1,171 @@
+//! The API document: generated from the routes, completed from the table of access.
+
+use posthaste_http::openapi::{components, problems, requires_token};
+use posthaste_protocol::problem::Code;
+use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::{Access, Rule};
+use crate::{AppState, assignments, clock, drivers, health, orders, sockets, tracking, zones};
+
+/// What the document says about the whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "posthaste",
+        description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes; times are RFC \
+                       3339, money is minor units with a currency, coordinates are `lat` and `lng` in degrees. The \
+                       sockets speak the protocol described in `docs/sockets.md`."
+    ),
+    tags(
+        (name = "orders", description = "What a customer receives at one door."),
+        (name = "assignments", description = "Orders given and taken by hand."),
+        (name = "tracking", description = "One order, for the holder of its link."),
+        (name = "drivers", description = "Who carries."),
+        (name = "drivers at work", description = "The REST twins of what a driver does over his socket."),
+        (name = "zones", description = "Where the service is, and by which rules."),
+        (name = "sockets", description = "Live streams."),
+        (name = "server", description = "The server itself."),
+    )
+)]
+struct Frame;
+
+/// Every route with its documentation.
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    let mut router = OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::version))
+        .routes(routes!(clock::read))
+        .routes(routes!(orders::place, orders::list))
+        .routes(routes!(orders::read))
+        .routes(routes!(orders::cancel))
+        .routes(routes!(orders::confirm))
+        .routes(routes!(orders::reject))
+        .routes(routes!(orders::timeline))
+        .routes(routes!(orders::decision))
+        .routes(routes!(orders::tracking_link))
+        .routes(routes!(orders::unlock_code))
+        .routes(routes!(assignments::assign))
+        .routes(routes!(assignments::unassign))
+        .routes(routes!(tracking::read))
+        .routes(routes!(drivers::create, drivers::list))
+        .routes(routes!(drivers::read))
+        .routes(routes!(drivers::work::shift))
+        .routes(routes!(drivers::work::route))
+        .routes(routes!(drivers::positions::report))
+        .routes(routes!(drivers::positions::heartbeat))
+        .routes(routes!(drivers::work::accept))
+        .routes(routes!(drivers::work::decline))
+        .routes(routes!(drivers::work::departed))
+        .routes(routes!(drivers::work::arrived))
+        .routes(routes!(drivers::work::picked_up))
+        .routes(routes!(drivers::work::delivered))
+        .routes(routes!(drivers::work::returned))
+        .routes(routes!(drivers::work::failed))
+        .routes(routes!(zones::create, zones::list))
+        .routes(routes!(zones::read, zones::replace, zones::remove))
+        .routes(routes!(zones::board))
+        .routes(routes!(sockets::driver))
+        .routes(routes!(sockets::merchant))
+        .routes(routes!(sockets::operations))
+        .routes(routes!(sockets::track));
+    complete(router.get_openapi_mut());
+    router
+}
+
+/// The document of the API.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The operations of a path item with their methods.
+fn operations(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operation)> {
+    let all = [
+        (HttpMethod::Get, &mut item.get),
+        (HttpMethod::Put, &mut item.put),
+        (HttpMethod::Post, &mut item.post),
+        (HttpMethod::Delete, &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| operation.as_mut().map(|o| (method, o))).collect()
+}
+
+/// Adds to every operation what follows from its shape and from who may use it.
+fn complete(document: &mut utoipa::openapi::OpenApi) {
+    components(document);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            let name = match method {
+                HttpMethod::Get => "GET",
+                HttpMethod::Put => "PUT",
+                HttpMethod::Post => "POST",
+                _ => "DELETE",
+            };
+            let rule = name.parse().ok().and_then(|method| Rule::of(&method, path));
+            let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
+            problems(operation, &possible(path, name, operation, access));
+            if let Access::Roles(grants) = access {
+                requires_token(operation);
+                let roles: Vec<_> = grants.iter().map(|(role, _)| role.name()).collect();
+                let before = operation.description.take().map_or_else(String::new, |text| format!("{text}\n\n"));
+                operation.description = Some(format!("{before}For: {}.", roles.join(", ")));
+            }
+        }
+    }
+}
+
+/// The codes that an operation may answer with.
+fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> Vec<Code> {
+    let mut codes = vec![Code::Timeout, Code::Internal, Code::Unavailable];
+    if let Access::Roles(_) = access {
+        codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::Forbidden]);
+    }
+    let given = operation.parameters.as_deref().unwrap_or_default();
+    let given: Vec<_> = given.iter().filter_map(|p| if let RefOr::T(p) = p { Some(p) } else { None }).collect();
+    if given.iter().any(|p| matches!(p.parameter_in, ParameterIn::Query)) || path.starts_with("/v1/ws/") {
+        codes.extend([Code::Malformed, Code::Invalid]);
+    }
+    if given.iter().any(|p| p.name == "Idempotency-Key") {
+        codes.push(Code::Invalid);
+        if !path.contains('{') {
+            codes.extend([Code::IdempotencyRunning, Code::IdempotencyMismatch]);
+        }
+    }
+    if path.contains('{') {
+        codes.extend([Code::Malformed, Code::NotFound]);
+    }
+    if path == "/v1/ws/driver" {
+        codes.push(Code::NotFound);
+    }
+    if operation.request_body.is_some() {
+        codes.extend([Code::Malformed, Code::TooLarge, Code::UnsupportedMediaType, Code::Invalid]);
+    }
+    codes.extend_from_slice(conflicts(path, method));
+    codes
+}
+
+/// Codes that belong to what a route does.
+fn conflicts(path: &str, method: &str) -> &'static [Code] {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match (method, last) {
+        ("POST", "orders") => &[Code::OutsideServiceArea],
+        ("POST" | "PUT", "zones") => &[Code::Conflict],
+        ("PUT" | "DELETE", "{id}") => &[Code::Conflict],
+        ("POST", "cancel") => &[Code::OrderEnded, Code::GoodsOnBoard],
+        ("POST", "confirm" | "reject" | "unlock-code") => &[Code::Conflict, Code::OrderEnded],
+        ("POST", "assign") => &[Code::Conflict, Code::OrderEnded, Code::DriverBusy, Code::GoodsOnBoard],
+        ("POST", "unassign") => &[Code::Conflict, Code::OrderEnded, Code::GoodsOnBoard],
+        ("PUT", "shift") => &[Code::Conflict],
+        ("POST", "accept") => &[Code::OfferGone, Code::DriverBusy, Code::OrderEnded],
+        ("POST", "decline") => &[Code::OfferGone],
+        ("POST", "departed" | "arrived" | "failed") => &[Code::Conflict, Code::OrderEnded],
+        ("POST", "picked_up" | "delivered" | "returned") => {
+            &[Code::Conflict, Code::OrderEnded, Code::CodeRequired, Code::WrongCode, Code::CodeLocked]
+        }
+        _ => &[],
+    }
+}

@@ -1,0 +1,198 @@
+//! The sockets: `docs/sockets.md` as code. Each connection is one small task.
+//!
+//! A request is checked like any other before it is upgraded, so that a wrong token or somebody else's order is
+//! answered over HTTP. What a socket follows, and what it missed, is the live system's business; here are the frames.
+//!
+//! - `line`: one connection's frames, written together and flushed once; how it is closed.
+//! - `session`: greeting and following, the same for all; that is all there is to sockets that only read.
+//! - `driver`: a driver's socket, which also commands. `command`: its messages, and how they are done in order.
+
+mod command;
+mod driver;
+mod line;
+mod session;
+
+use axum::extract::State;
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::response::Response;
+use posthaste_http::extract::{Path, Query};
+use posthaste_http::problem::Answer;
+use posthaste_live::streams::{Subject, View};
+use posthaste_protocol::problem::{Code, FieldError, Problem};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
+
+use self::session::Session;
+use crate::AppState;
+use crate::access::Admitted;
+use crate::orders::query_id;
+use crate::refusals::refused;
+use crate::texts::{all_right, wrong};
+use crate::tracking::tracked;
+
+/// Bytes read at once where frames are short. The frame buffer grows for a longer one.
+const READ_BUFFER_OF_READERS: usize = 512;
+/// Bytes read at once from a driver: batches are longer. axum's default costs 134 KB a socket.
+const READ_BUFFER_OF_DRIVERS: usize = 4096;
+/// Frames are gathered up to this size before they are written. Larger gains nothing, smaller costs system calls.
+const WRITE_BUFFER: usize = 16 * 1024;
+/// The longest frame of a socket that only reads: `hello` and `heartbeat` are shorter.
+const FRAME_OF_READERS: usize = 2048;
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+fn upgrade(given: Upgrade, read_buffer: usize, longest_frame: usize) -> Answer<WebSocketUpgrade> {
+    let upgrade = given.map_err(|_| Problem::new(Code::Malformed).detail("connect with a WebSocket handshake"))?;
+    Ok(upgrade
+        .read_buffer_size(read_buffer)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_frame_size(longest_frame)
+        .max_message_size(longest_frame))
+}
+
+fn seat(app: &AppState) -> Answer<OwnedSemaphorePermit> {
+    let seat = app.seat();
+    Ok(seat.ok_or_else(|| Problem::unavailable("too many sockets are open").retry_after(5))?)
+}
+
+/// Upgrades to a socket that only reads.
+async fn follow(app: AppState, given: Upgrade, subject: Subject, admitted: Option<&Admitted>) -> Answer<Response> {
+    let upgrade = upgrade(given, READ_BUFFER_OF_READERS, FRAME_OF_READERS)?;
+    let seat = seat(&app)?;
+    let stream = app.system().streams().open(subject).await.map_err(refused)?;
+    let session = Session::new(app, stream, seat, admitted.map(|a| a.caller.expires_at));
+    Ok(upgrade.on_upgrade(move |socket| session.follow(socket)))
+}
+
+/// The driver's socket
+///
+/// Offers, route and shift, and every command of a driver's work. See the description of the socket protocol.
+/// Browsers pass the token as `access_token`.
+#[utoipa::path(get, path = "/v1/ws/driver", tag = "sockets",
+    params(("access_token" = Option<String>, Query, description = "The token, where no header can be sent.")),
+    responses((status = 101, description = "The socket is open.")))]
+pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, given: Upgrade) -> Answer<Response> {
+    let id = admitted.caller.driver().ok_or(Code::Forbidden)?;
+    let upgrade = upgrade(given, READ_BUFFER_OF_DRIVERS, app.limits().socket.frame_bytes as usize)?;
+    let seat = seat(&app)?;
+    let presence = app.system().drivers().presence(id).await.map_err(refused)?;
+    let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
+    let session = Session::new(app, stream, seat, Some(admitted.caller.expires_at));
+    Ok(upgrade.on_upgrade(move |socket| session.drive(socket, presence)))
+}
+
+/// The merchant's socket
+///
+/// Every order that the merchant owns or sells a part of, and where its drivers are.
+#[utoipa::path(get, path = "/v1/ws/merchant", tag = "sockets",
+    params(("access_token" = Option<String>, Query, description = "The token, where no header can be sent.")),
+    responses((status = 101, description = "The socket is open.")))]
+pub(crate) async fn merchant(State(app): State<AppState>, admitted: Admitted, given: Upgrade) -> Answer<Response> {
+    let id = admitted.caller.merchant().ok_or(Code::Forbidden)?;
+    follow(app, given, Subject::Merchant(id), Some(&admitted)).await
+}
+
+/// What operations look at.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Asked {
+    /// One zone.
+    zone_id: Option<String>,
+    /// A box in degrees: west, south, east, north.
+    #[param(example = "13.3,52.4,13.5,52.6")]
+    bbox: Option<String>,
+    /// The token, where no header can be sent.
+    #[serde(rename = "access_token")]
+    _access_token: Option<String>,
+}
+
+/// The socket of operations
+///
+/// Orders, drivers, zones and alerts: all of them, of one zone, or inside a box.
+#[utoipa::path(get, path = "/v1/ws/operations", tag = "sockets", params(Asked),
+    responses((status = 101, description = "The socket is open.")))]
+pub(crate) async fn operations(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Query(asked): Query<Asked>,
+    given: Upgrade,
+) -> Answer<Response> {
+    let mut errors = Vec::new();
+    let view = asked.view(&mut errors);
+    all_right(errors)?;
+    if let View::Zone(zone) = view {
+        app.system().zones().get(zone).map_err(refused)?;
+    }
+    follow(app, given, Subject::Operations(view), Some(&admitted)).await
+}
+
+impl Asked {
+    fn view(&self, errors: &mut Vec<FieldError>) -> View {
+        match (self.zone_id.as_deref(), self.bbox.as_deref()) {
+            (None, None) => View::All,
+            (Some(zone), None) => query_id("zone_id", Some(zone), errors).map_or(View::All, View::Zone),
+            (None, Some(text)) => bbox(text).unwrap_or_else(|problem| {
+                errors.push(wrong("bbox", problem));
+                View::All
+            }),
+            (Some(_), Some(_)) => {
+                errors.push(wrong("bbox", "give a zone or a box, not both"));
+                View::All
+            }
+        }
+    }
+}
+
+fn bbox(text: &str) -> Result<View, &'static str> {
+    let edges: Result<Vec<f64>, _> = text.split(',').map(|edge| edge.trim().parse::<f64>()).collect();
+    let Ok(&[west, south, east, north]) = edges.as_deref() else {
+        return Err("must be four numbers: west,south,east,north");
+    };
+    let on_globe = [west, east].iter().all(|lng| (-180.0..=180.0).contains(lng))
+        && [south, north].iter().all(|lat| (-90.0..=90.0).contains(lat));
+    if !on_globe {
+        return Err("longitudes lie between -180 and 180, latitudes between -90 and 90");
+    }
+    if west > east || south > north {
+        return Err("west must not lie east of east, nor south north of north");
+    }
+    Ok(View::Box { west, south, east, north })
+}
+
+/// The tracking socket
+///
+/// One order, for the holder of its tracking link; no other token is needed.
+#[utoipa::path(get, path = "/v1/ws/track/{token}", tag = "sockets",
+    params(("token" = String, Path, description = "The secret of the link.", example = "trk_AZNjyvN2fR8…")),
+    responses((status = 101, description = "The socket is open.")))]
+pub(crate) async fn track(State(app): State<AppState>, Path(token): Path<String>, given: Upgrade) -> Answer<Response> {
+    let order = tracked(&app, &token)?;
+    follow(app, given, Subject::Tracking(order), None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_has_four_edges_on_the_globe_in_order() {
+        let inside = View::Box { west: 13.3, south: 52.4, east: 13.5, north: 52.6 };
+        assert_eq!(bbox("13.3,52.4, 13.5,52.6"), Ok(inside));
+        for text in
+            ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "13.5,52.4,13.3,52.6", "13,53,14,52", "-181,0,0,0", "NaN,0,0,0"]
+        {
+            assert!(bbox(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_zone_and_a_box_at_once_are_refused() {
+        let asked = Asked { zone_id: Some("zon_1".into()), bbox: Some("0,0,1,1".into()), _access_token: None };
+        let mut errors = Vec::new();
+        asked.view(&mut errors);
+        assert_eq!(errors[0].field, "bbox");
+    }
+}

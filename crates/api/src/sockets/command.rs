@@ -1,0 +1,214 @@
+//! A driver's messages, and how what he commands is done: one after the other, while his socket goes on reading.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::driver::Shift;
+use posthaste_domain::ids::{DriverId, SessionId};
+use posthaste_domain::order::TaskKind;
+use posthaste_domain::party::Party;
+use posthaste_domain::place::Place;
+use posthaste_http::problem::Answer;
+use posthaste_live::drivers::DriverCommand;
+use posthaste_live::presence::Fix;
+use posthaste_live::{Cause, Refused};
+use posthaste_protocol::drivers::PositionReport;
+use posthaste_protocol::orders::CompleteTask;
+use posthaste_protocol::problem::{Code, Problem};
+use posthaste_protocol::socket::{Ack, ClientMessage, TaskDone};
+use serde::Deserialize;
+use tracing::Instrument;
+
+use crate::AppState;
+use crate::drivers::positions::fixes;
+use crate::drivers::work::{complete, read_shift};
+use crate::refusals::problem;
+use crate::texts;
+
+/// What a driver's message asks to be done.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Something about an offer or a task.
+    Command(DriverCommand),
+    /// A shift change.
+    Shift(Shift, Option<Place>),
+    /// Positions to be stored.
+    Positions(Vec<Fix>),
+}
+
+impl Job {
+    /// Reads a command; `None` for messages that are none (`hello`, `heartbeat`, `position`).
+    pub(super) fn read(message: ClientMessage, most_positions: u32, now: Timestamp) -> Answer<Option<Self>> {
+        let command = match message {
+            ClientMessage::Hello(_) | ClientMessage::Heartbeat(_) | ClientMessage::Position(_) => return Ok(None),
+            ClientMessage::Shift(view) => {
+                let (shift, place) = read_shift(view)?;
+                return Ok(Some(Self::Shift(shift, place)));
+            }
+            ClientMessage::Positions(batch) => return Ok(Some(Self::Positions(fixes(&batch, most_positions, now)?))),
+            ClientMessage::Accept(answer) => DriverCommand::Accept(answer.offer_id),
+            ClientMessage::Decline(answer) => DriverCommand::Decline(answer.offer_id),
+            ClientMessage::Departed(task) => DriverCommand::Depart(task.task_id),
+            ClientMessage::Arrived(task) => DriverCommand::Arrive(task.task_id),
+            ClientMessage::PickedUp(done) => completed(done, TaskKind::Pickup)?,
+            ClientMessage::Delivered(done) => completed(done, TaskKind::Delivery)?,
+            ClientMessage::Returned(done) => completed(done, TaskKind::Return)?,
+            ClientMessage::Failed(failed) => {
+                texts::note("note", failed.note.as_deref())?;
+                DriverCommand::Fail { task: failed.task_id, reason: failed.reason, note: failed.note }
+            }
+        };
+        Ok(Some(Self::Command(command)))
+    }
+
+    /// Does it. Answered after the commit.
+    async fn perform(self, app: AppState, driver: DriverId, id: Option<String>, cause: Cause) -> Result<Ack, Refused> {
+        let drivers = app.system().drivers();
+        match self {
+            Self::Command(command) => {
+                let done = drivers.command(driver, command, id, cause).await?;
+                Ok(Ack { changed: done.changed, at: Some(done.at) })
+            }
+            Self::Shift(shift, place) => {
+                let (_, changed, at) = drivers.shift(driver, shift, place, cause).await?;
+                Ok(Ack { changed, at: Some(at) })
+            }
+            Self::Positions(fixes) => {
+                drivers.positions(driver, fixes).await?;
+                Ok(Ack { changed: true, at: Some(app.system().clock().now()) })
+            }
+        }
+    }
+}
+
+fn completed(done: TaskDone, kind: TaskKind) -> Answer<DriverCommand> {
+    complete(done.task_id, kind, CompleteTask { code: done.code, proof: done.proof })
+}
+
+/// What became of a command.
+pub(super) struct Outcome {
+    /// The command's id.
+    pub(super) id: Option<String>,
+    /// The answer.
+    pub(super) answer: Result<Ack, Box<Problem>>,
+}
+
+type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// One driver's commands: one is being done, the others wait. Costs nothing while there is nothing to do.
+pub(super) struct Work {
+    app: AppState,
+    driver: DriverId,
+    session: SessionId,
+    waiting: VecDeque<(Option<String>, Job)>,
+    running: Option<Running>,
+}
+
+impl Work {
+    pub(super) fn new(app: AppState, driver: DriverId, session: SessionId) -> Self {
+        Self { app, driver, session, waiting: VecDeque::new(), running: None }
+    }
+
+    /// Takes a command on, or says that too many wait.
+    pub(super) fn take(&mut self, id: Option<String>, job: Job) -> Answer<()> {
+        let most = self.app.limits().socket.waiting_commands;
+        if self.running.is_none() {
+            self.running = Some(self.begin(id, job));
+        } else if self.waiting.len() < most {
+            self.waiting.push_back((id, job));
+        } else {
+            let detail = format!("{most} commands wait already: wait for their answers");
+            return Err(Problem::new(Code::RateLimited).detail(detail).retry_after(1).into());
+        }
+        Ok(())
+    }
+
+    fn begin(&self, id: Option<String>, job: Job) -> Running {
+        let correlation = format!("{}/{}", self.session, id.as_deref().unwrap_or("-"));
+        let span = tracing::info_span!("command", request_id = %correlation);
+        let cause = Cause::new(Party::Driver(self.driver), correlation);
+        let doing = job.perform(self.app.clone(), self.driver, id.clone(), cause);
+        Box::pin(async move {
+            let answer = doing.instrument(span).await.map_err(|refused| Box::new(problem(refused)));
+            Outcome { id, answer }
+        })
+    }
+
+    /// The outcome of the running command; never, where none runs. Nothing is lost when the wait is given up.
+    pub(super) async fn done(&mut self) -> Outcome {
+        let Some(running) = self.running.as_mut() else { return std::future::pending().await };
+        let outcome = running.await;
+        let next = self.waiting.pop_front();
+        self.running = next.map(|(id, job)| self.begin(id, job));
+        outcome
+    }
+
+    /// Whether something is being done.
+    pub(super) fn is_busy(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+/// A `position` message, read in one pass without building anything else.
+#[derive(Debug, Deserialize)]
+pub(super) struct Position<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// The message's id: only then it is answered.
+    #[serde(default)]
+    pub(super) id: Option<&'a str>,
+    /// Where the driver is.
+    pub(super) data: PositionReport,
+}
+
+impl<'a> Position<'a> {
+    /// The position, where the text is one. Whatever is not read here is read (and refused) by the general way.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let start = text.get(..text.len().min(32)).unwrap_or_default();
+        if !start.contains("\"position\"") {
+            return None;
+        }
+        serde_json::from_str::<Self>(text).ok().filter(|message| message.kind == "position")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_on_the_short_way_and_nothing_else_is() {
+        let text = r#"{"type":"position","id":"7","data":{"lat":52.5,"lng":13.4,"at":"2026-05-01T12:00:00Z"}}"#;
+        let read = Position::read(text).unwrap();
+        assert_eq!((read.id, read.data.lat), (Some("7"), 52.5));
+        assert!(Position::read(r#"{"type":"position","data":{"lat":52.5}}"#).is_none());
+        assert!(Position::read(r#"{"type":"positions","data":{"positions":[]}}"#).is_none());
+        assert!(Position::read(r#"{"type":"accept","id":"\"position\"","data":{"lat":1,"lng":1}}"#).is_none());
+        assert!(Position::read("").is_none());
+    }
+
+    #[test]
+    fn every_command_of_a_driver_is_a_job_and_signs_of_life_are_none() {
+        let now = Timestamp::UNIX_EPOCH;
+        let task = r#"{"task_id":"tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"}"#;
+        let failed = r#"{"task_id":"tsk_01jd8v7cjxfm9sxv0q3e0b5z1c","reason":"other"}"#;
+        let offer = r#"{"offer_id":"ofr_01jd8v7cjxfm9sxv0q3e0b5z1c"}"#;
+        for kind in ClientMessage::KINDS {
+            let data = match *kind {
+                "hello" | "heartbeat" => "{}",
+                "shift" => r#"{"state":"offline"}"#,
+                "position" => r#"{"lat":1,"lng":1}"#,
+                "positions" => r#"{"positions":[{"lat":1,"lng":1}]}"#,
+                "accept" | "decline" => offer,
+                "failed" => failed,
+                _ => task,
+            };
+            let text = format!(r#"{{"type":"{kind}","data":{data}}}"#);
+            let (_, message) = posthaste_protocol::socket::decode_client(&text).unwrap();
+            let is_job = Job::read(message, 500, now).unwrap().is_some();
+            assert_eq!(is_job, !["hello", "heartbeat", "position"].contains(kind), "{kind}");
+        }
+    }
+}

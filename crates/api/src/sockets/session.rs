@@ -1,0 +1,237 @@
+//! Greeting and following: what all sockets have in common.
+//!
+//! `welcome`, the client's `hello`, what it missed or a snapshot, then whatever the stream brings. One timer serves
+//! the token's end and the client's silence: it is set again only when it fires, not with every message.
+
+use std::time::Duration;
+
+use axum::extract::ws::WebSocket;
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::SessionId;
+use posthaste_http::auth::LEEWAY_SECONDS;
+use posthaste_http::limits::Pace;
+use posthaste_live::Refused;
+use posthaste_live::streams::{Closed, Frame, Subscription};
+use posthaste_protocol::problem::{Code, Problem};
+use posthaste_protocol::socket::{
+    Ack, ClientMessage, DecodeError, Hello, Limits, ServerMessage, Welcome, close, decode_client,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+
+use super::line::{End, Heard, Line};
+use crate::AppState;
+use crate::refusals::problem;
+
+/// A client is taken for gone after this many heartbeats in silence.
+const SILENT_HEARTBEATS: u32 = 3;
+/// A token that ends later than this is looked at again then.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A connection that is about to begin.
+pub(super) struct Session {
+    pub(super) app: AppState,
+    pub(super) stream: Subscription,
+    pub(super) id: SessionId,
+    /// When the token ends; tracking links do not.
+    ends: Option<Instant>,
+    heard: Instant,
+    pace: Pace,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Session {
+    pub(super) fn new(
+        app: AppState,
+        stream: Subscription,
+        seat: OwnedSemaphorePermit,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
+        let now = Instant::now();
+        let clock = app.system().clock();
+        let ends = expires_at.map(|at| {
+            let left = (at - clock.wall()).to_std().unwrap_or_default();
+            now + (left + Duration::from_secs(LEEWAY_SECONDS.unsigned_abs())).min(LONGEST_WAIT)
+        });
+        let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
+        Self { id: clock.id(), app, stream, ends, heard: now, pace, _seat: seat }
+    }
+
+    /// Runs a socket that only reads, to its end.
+    pub(super) async fn follow(mut self, socket: WebSocket) {
+        let mut line = self.line(socket);
+        let end = match self.greet(&mut line).await {
+            Ok(()) => self.watch(&mut line).await,
+            Err(end) => end,
+        };
+        tracing::debug!(session = %self.id, ?end, "a socket ended");
+        line.end(end).await;
+    }
+
+    pub(super) fn line(&self, socket: WebSocket) -> Line {
+        Line::new(socket, self.app.limits().socket.write_stall)
+    }
+
+    /// Welcome, hello, and the first frames.
+    pub(super) async fn greet(&mut self, line: &mut Line) -> Result<(), End> {
+        line.say(&ServerMessage::Welcome(self.welcome()), None).await?;
+        let within = self.app.limits().socket.hello_within;
+        let Ok(hello) = tokio::time::timeout(within, Box::pin(self.await_hello(line))).await else {
+            return Err(End::Close(close::SILENT, "no hello"));
+        };
+        // Boxed: snapshots are made by large futures that would stay in the size of this one.
+        let begun = Box::pin(self.stream.begin(hello?)).await;
+        match begun {
+            Ok(mut frames) => line.write(&mut frames).await,
+            Err(refused) => {
+                let end = match refused {
+                    Refused::NotFound(_) => End::Close(close::FORBIDDEN, "nothing to follow"),
+                    _ => End::Close(close::GOING_AWAY, "cannot begin now"),
+                };
+                line.say(&ServerMessage::Error(problem(refused)), None).await?;
+                Err(end)
+            }
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        let limits = &self.app.limits().socket;
+        Welcome {
+            session: self.id,
+            epoch: self.stream.epoch().to_owned(),
+            seq: self.stream.seq(),
+            heartbeat_seconds: u32::try_from(limits.heartbeat.as_secs()).unwrap_or(u32::MAX).max(1),
+            clock: crate::clock::view(&self.app),
+            limits: Limits {
+                frame_bytes: limits.frame_bytes,
+                batch_positions: limits.batch_positions,
+                messages_per_second: limits.messages_per_second,
+            },
+        }
+    }
+
+    async fn await_hello(&mut self, line: &mut Line) -> Result<Hello, End> {
+        loop {
+            let heard = line.hear().await?;
+            self.noted(line).await?;
+            let Heard::Text(text) = heard else { continue };
+            match decode_client(&text) {
+                Ok((_, ClientMessage::Hello(hello))) => return Ok(hello),
+                Ok((_, ClientMessage::Heartbeat(_))) => {}
+                Ok((header, _)) => {
+                    let early = Problem::new(Code::Conflict).detail("say hello first");
+                    line.say(&ServerMessage::Error(early), header.id.as_deref()).await?;
+                }
+                Err(error) => not_understood(line, error).await?,
+            }
+        }
+    }
+
+    /// Writes what the stream brings until something ends it.
+    async fn watch(&mut self, line: &mut Line) -> End {
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut timer = std::pin::pin!(sleep_until(self.next_check()));
+        loop {
+            let step = tokio::select! {
+                heard = line.hear() => match heard {
+                    Ok(heard) => self.listen(line, heard).await,
+                    Err(end) => Err(end),
+                },
+                brought = self.stream.next(&mut frames) => match brought {
+                    Ok(()) => line.write(&mut frames).await,
+                    Err(closed) => Err(closed_by_system(closed)),
+                },
+                () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// A message on a socket that only reads.
+    async fn listen(&mut self, line: &mut Line, heard: Heard) -> Result<(), End> {
+        self.noted(line).await?;
+        let Heard::Text(text) = heard else { return Ok(()) };
+        match decode_client(&text) {
+            Ok((header, ClientMessage::Heartbeat(_))) => self.acknowledge(line, header.id.as_deref()).await,
+            Ok((header, ClientMessage::Hello(_))) => again(line, header.id.as_deref()).await,
+            Ok((header, message)) => {
+                let detail = format!("this socket takes no `{}`", message.kind());
+                let refusal = ServerMessage::Error(Problem::new(Code::Forbidden).detail(detail));
+                line.say(&refusal, header.id.as_deref()).await
+            }
+            Err(error) => not_understood(line, error).await,
+        }
+    }
+
+    /// A sign of life that asks to be answered is answered.
+    pub(super) async fn acknowledge(&self, line: &mut Line, id: Option<&str>) -> Result<(), End> {
+        let Some(id) = id else { return Ok(()) };
+        let at = Some(self.app.system().clock().now());
+        line.say(&ServerMessage::Ack(Ack { changed: false, at }), Some(id)).await
+    }
+
+    /// Notes that something came in, and refuses what comes too fast.
+    pub(super) async fn noted(&mut self, line: &mut Line) -> Result<(), End> {
+        self.heard = Instant::now();
+        if self.pace.take(self.heard.into_std()) {
+            return Ok(());
+        }
+        let most = self.app.limits().socket.messages_per_second;
+        let problem = Problem::new(Code::RateLimited).detail(format!("at most {most} messages a second"));
+        line.say(&ServerMessage::Error(problem.retry_after(1)), None).await?;
+        Err(End::Close(close::RATE_LIMITED, "too many messages"))
+    }
+
+    /// When silence or the token's end may be due next.
+    pub(super) fn next_check(&self) -> Instant {
+        let silent = self.heard + self.app.limits().socket.heartbeat * SILENT_HEARTBEATS;
+        self.ends.map_or(silent, |ends| ends.min(silent))
+    }
+
+    /// Ends the session where silence or the token's end is due; otherwise says when to look again.
+    pub(super) fn check(&self) -> Result<Instant, End> {
+        let now = Instant::now();
+        if self.ends.is_some_and(|ends| ends <= now) {
+            return Err(End::Close(close::TOKEN_EXPIRED, "token expired"));
+        }
+        let next = self.next_check();
+        if next <= now { Err(End::Close(close::SILENT, "silent for too long")) } else { Ok(next) }
+    }
+}
+
+pub(super) fn closed_by_system(closed: Closed) -> End {
+    match closed {
+        Closed::TooSlow => End::Close(close::TOO_SLOW, "reader too slow"),
+        Closed::Replaced => End::Close(close::REPLACED, "another connection took its place"),
+        Closed::GoingAway => End::Close(close::GOING_AWAY, "going away"),
+    }
+}
+
+/// `hello` belongs to the beginning.
+pub(super) async fn again(line: &mut Line, id: Option<&str>) -> Result<(), End> {
+    let problem = Problem::new(Code::Conflict).detail("hello comes once, first");
+    line.say(&ServerMessage::Error(problem), id).await
+}
+
+/// Answers a frame that is no message of the protocol.
+pub(super) async fn not_understood(line: &mut Line, error: DecodeError) -> Result<(), End> {
+    let (id, problem) = match error {
+        DecodeError::Envelope(source) => {
+            (None, Problem::new(Code::Malformed).detail(format!("not an envelope: {source}")))
+        }
+        DecodeError::UnknownType { id, kind } => {
+            (id, Problem::new(Code::Malformed).detail(format!("there is no message {kind:?}")))
+        }
+        DecodeError::Data { id, kind, source } => {
+            let mut problem = posthaste_http::extract::misfit(".", &source);
+            for error in &mut problem.errors {
+                let field = if error.field == "body" { String::new() } else { format!(".{}", error.field) };
+                error.field = format!("data{field}");
+            }
+            (id, if problem.detail.is_none() { problem.detail(format!("in `{kind}`")) } else { problem })
+        }
+    };
+    line.say(&ServerMessage::Error(problem), id.as_deref()).await
+}
