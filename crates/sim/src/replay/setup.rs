@@ -1,0 +1,151 @@
+//! What a recorded day needs at the server before it begins: a zone, drivers, and the shape of its orders.
+
+use futures_util::StreamExt;
+use posthaste_client::{Client, ListOrders};
+use posthaste_domain::Timestamp;
+use posthaste_domain::driver::Vehicle;
+use posthaste_domain::ids::{DriverId, Id, MerchantId, ZoneId};
+use posthaste_domain::order::{Speed, Status};
+use posthaste_domain::zone::Policy;
+use posthaste_protocol::drivers::CreateDriver;
+use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup};
+use posthaste_protocol::zones::{DistanceView, PutZone, RulesView, TravelView};
+
+use crate::error::SimError;
+use crate::replay::day::Day;
+use crate::replay::instance::Instance;
+use crate::replay::plane::area_around;
+
+/// The zone's name. A later replay on the same server takes it over.
+const ZONE: &str = "Replay";
+/// Orders on board at once: a bundle has no bound in the rules.
+const CAPACITY: u32 = 1000;
+/// Requests at once.
+const AT_ONCE: usize = 8;
+
+/// The zone of a day: everything on the plane, with the day's speed and services.
+pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
+    let couriers = instance.couriers.iter().map(|c| c.place);
+    let restaurants = instance.restaurants.iter().map(|r| r.place);
+    let doors = instance.orders.iter().map(|o| o.place);
+    let parameters = &instance.parameters;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few minutes in seconds")]
+    let seconds = |minutes: f64| (minutes * 60.0).round() as u32;
+    PutZone {
+        name: ZONE.to_owned(),
+        area: area_around(couriers.chain(restaurants).chain(doors)),
+        rules: RulesView {
+            policy,
+            offer_seconds: 900,
+            cool_down_seconds: 300,
+            // Couriers of a recorded day never fall silent; at an accelerated clock a short pause is long.
+            stale_after_seconds: 86_400,
+            give_up_seconds: 7 * 86_400,
+            pickup_service_seconds: seconds(parameters.pickup_service_minutes),
+            delivery_service_seconds: seconds(parameters.dropoff_service_minutes),
+            pickup_radius_meters: None,
+            ..RulesView::default()
+        },
+        travel: TravelView {
+            distance: DistanceView::Plane,
+            detour_factor: 1.0,
+            meters_per_second: parameters.meters_per_minute / 60.0,
+            round_up_to_seconds: Some(60),
+        },
+    }
+}
+
+/// Makes the zone, or takes over the one of an earlier replay and ends what is left there.
+pub(crate) async fn zone(operations: &Client, instance: &Instance, policy: Policy) -> Result<ZoneId, SimError> {
+    let wanted = put_zone(instance, policy);
+    let zones = operations.zones().await.map_err(SimError::server("reading the zones"))?;
+    let Some(old) = zones.iter().find(|zone| zone.name == ZONE) else {
+        return Ok(operations.create_zone(&wanted).await.map_err(SimError::server("making the zone"))?.id);
+    };
+    for status in Status::ALL.into_iter().filter(|status| !status.is_final()) {
+        let filter =
+            ListOrders { zone_id: Some(old.id), status: Some(status), limit: Some(100), ..ListOrders::default() };
+        let left = operations.all_orders(filter).await.map_err(SimError::server("reading what is left in the zone"))?;
+        for order in left {
+            // It may have ended meanwhile: then there is nothing to cancel.
+            let _ = operations.cancel_order(order.id, "another replay begins").await;
+        }
+    }
+    Ok(operations.replace_zone(old.id, &wanted).await.map_err(SimError::server("changing the zone"))?.id)
+}
+
+/// Registers the couriers, in the order of the files.
+pub(crate) async fn drivers(operations: &Client, instance: &Instance, zone: ZoneId) -> Result<Vec<DriverId>, SimError> {
+    let making = instance.couriers.iter().map(|courier| {
+        let new = CreateDriver {
+            name: courier.name.clone(),
+            vehicle: Vehicle::Car,
+            capacity: CAPACITY,
+            zones: vec![zone],
+            speeds: vec![Speed::Fast, Speed::Slow],
+        };
+        async move { operations.create_driver(&new).await.map(|driver| driver.id) }
+    });
+    let made: Vec<_> = futures_util::stream::iter(making).buffered(AT_ONCE).collect().await;
+    made.into_iter().collect::<Result<_, _>>().map_err(SimError::server("registering the couriers"))
+}
+
+/// The merchant behind a restaurant, the same throughout one replay.
+pub(crate) fn merchant(minute_zero: Timestamp, restaurant: usize) -> MerchantId {
+    let mut entropy = [0u8; 10];
+    entropy[2..].copy_from_slice(&(restaurant as u64).to_be_bytes());
+    MerchantId::at(minute_zero, entropy)
+}
+
+/// An order as its restaurant hands it in.
+pub(crate) fn order(day: &Day, row: usize) -> CreateOrder {
+    let recorded = &day.instance.orders[row];
+    let restaurant = &day.instance.restaurants[recorded.restaurant];
+    CreateOrder {
+        speed: Speed::Fast,
+        pickups: vec![CreatePickup {
+            merchant_id: None,
+            lat: restaurant.place.lat(),
+            lng: restaurant.place.lng(),
+            contact: ContactView { name: Some(restaurant.name.clone()), ..ContactView::default() },
+            ready_at: Some(day.at(recorded.ready_time)),
+            window: None,
+            service_seconds: None,
+        }],
+        delivery: CreateDelivery {
+            lat: recorded.place.lat(),
+            lng: recorded.place.lng(),
+            contact: ContactView::default(),
+            window: None,
+            service_seconds: None,
+        },
+        merchant_id: None,
+        customer_id: None,
+        reference: Some(recorded.name.clone()),
+        size: 1,
+        priority: 0,
+        codes: CodesView::default(),
+        needs_confirmation: Some(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::instance::tests::tiny;
+
+    #[test]
+    fn the_zone_has_the_speed_and_services_of_the_day_and_rules_that_the_domain_accepts() {
+        let zone = put_zone(&tiny(), Policy::LeastBusy);
+        assert!((zone.travel.meters_per_second - 5.0).abs() < 1e-9);
+        assert_eq!((zone.rules.pickup_service_seconds, zone.rules.delivery_service_seconds), (240, 240));
+        assert_eq!(posthaste_domain::zone::ZoneRules::from(zone.rules).check(), Ok(()));
+    }
+
+    #[test]
+    fn every_restaurant_has_a_merchant_of_its_own() {
+        let zero = Timestamp::UNIX_EPOCH;
+        assert_eq!(merchant(zero, 3), merchant(zero, 3));
+        assert_ne!(merchant(zero, 3), merchant(zero, 4));
+    }
+}
