@@ -20,12 +20,11 @@ pub(crate) const TILE: i32 = 16;
 /// Not in the grid.
 const NOWHERE: u32 = u32::MAX;
 
-/// One placed thing, with what distance needs.
+/// One placed thing. Nothing is computed from the position when it is put, only when somebody looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) lat: f64,
     pub(crate) lng: f64,
-    pub(crate) cos_lat: f64,
     pub(crate) slot: u32,
 }
 
@@ -97,7 +96,7 @@ impl SlotGrid {
         if index >= self.locations.len() {
             self.locations.resize(index + 1, ABSENT);
         }
-        let entry = Entry { lat: place.lat(), lng: place.lng(), cos_lat: place.lat().to_radians().cos(), slot };
+        let entry = Entry { lat: place.lat(), lng: place.lng(), slot };
         let location = self.locations[index];
         if location.tile != NOWHERE {
             if location.row == row && location.column == column {

@@ -24,13 +24,12 @@ const HALF_RADIANS: f64 = std::f64::consts::PI / 360.0;
 /// Below this half angle (about 200 km) the series is as exact as the sine.
 const SMALL: f64 = 0.03;
 
-fn sine_squared(half_angle: f64) -> f64 {
+fn sine(half_angle: f64) -> f64 {
     let square = half_angle * half_angle;
     if square < SMALL * SMALL {
-        let sine = half_angle * (1.0 - square * (1.0 / 6.0 - square * (1.0 / 120.0 - square / 5_040.0)));
-        sine * sine
+        half_angle * (1.0 - square * (1.0 / 6.0 - square * (1.0 / 120.0 - square / 5_040.0)))
     } else {
-        half_angle.sin().powi(2)
+        half_angle.sin()
     }
 }
 
@@ -44,6 +43,7 @@ struct Rings<'g> {
     lat: f64,
     lng: f64,
     cos_lat: f64,
+    sin_lat: f64,
     row: i32,
     column: i32,
     up: f64,
@@ -59,15 +59,18 @@ impl<'g> Rings<'g> {
     fn new(grid: &'g SlotGrid, place: Place) -> Self {
         let (row, column, up, right) = grid.locate(place);
         let (lat, lng) = (place.lat(), place.lng());
-        let cos_lat = lat.to_radians().cos();
+        let (sin_lat, cos_lat) = lat.to_radians().sin_cos();
         let bound = if grid.is_empty() { f64::INFINITY } else { 0.0 };
-        Self { grid, lat, lng, cos_lat, row, column, up, right, next: 0, visited_cells: 0, bound }
+        Self { grid, lat, lng, cos_lat, sin_lat, row, column, up, right, next: 0, visited_cells: 0, bound }
     }
 
+    /// Of the entry's latitude only the difference is known as an angle; its cosine follows by the addition theorem.
     fn haversine(&self, entry: &Entry) -> f64 {
-        let north = sine_squared((entry.lat - self.lat) * HALF_RADIANS);
-        let east = sine_squared((entry.lng - self.lng) * HALF_RADIANS);
-        north + self.cos_lat * entry.cos_lat * east
+        let north = sine((entry.lat - self.lat) * HALF_RADIANS);
+        let east = sine((entry.lng - self.lng) * HALF_RADIANS);
+        let (sin_turn, cos_turn) = (2.0 * north * (1.0 - north * north).sqrt(), 1.0 - 2.0 * north * north);
+        let cos_lat = (self.cos_lat * cos_turn - self.sin_lat * sin_turn).max(0.0);
+        north * north + self.cos_lat * cos_lat * east * east
     }
 
     fn is_done(&self) -> bool {
@@ -140,7 +143,8 @@ impl<'g> Rings<'g> {
         let ring = f64::from(ring);
         let rows = ring + self.up.min(1.0 - self.up).max(0.0);
         let columns = ring + self.right.min(1.0 - self.right).max(0.0);
-        let north = sine_squared(rows / self.grid.cells_per_degree_lat * HALF_RADIANS);
+        let north = (rows / self.grid.cells_per_degree_lat).min(180.0) * HALF_RADIANS;
+        let north = north.sin() * north.sin();
         let angle = (columns / self.grid.cells_per_degree_lng).min(90.0).to_radians();
         let cross = self.cos_lat * angle.sin();
         // sin²(x/2) of x = asin(cross), without the angle itself.
