@@ -51,6 +51,16 @@ impl Ahead {
 
     /// The same as [`DriverView::committed_seconds`].
     pub(crate) fn seconds(&self, now: Timestamp) -> i64 {
-        seconds_up(self.fixed - i64::from(self.running) * now.timestamp_micros())
+        seconds_up(self.micros(now.timestamp_micros()))
+    }
+
+    /// Whether [`seconds`](Self::seconds) gives just so many; without dividing, for search asks it of many.
+    pub(crate) fn is(&self, seconds: i64, now: i64) -> bool {
+        let over = seconds * 1_000_000 - self.micros(now);
+        (0..1_000_000).contains(&over)
+    }
+
+    fn micros(&self, now: i64) -> i64 {
+        self.fixed - i64::from(self.running) * now
     }
 }

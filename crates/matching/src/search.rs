@@ -204,7 +204,8 @@ impl<'b> Search<'b> {
                 }
             }
             if equal.len() > FEW as usize {
-                self.nearest(group, |slot| self.committed(slot) == seconds, met);
+                let now = self.question.now.timestamp_micros();
+                self.nearest(group, |slot| self.index.ahead(slot).is(seconds, now), met);
                 while by_time.next_if(|(other, _)| *other == seconds).is_some() {
                     if met.best.is_some() {
                         return;
