@@ -28,3 +28,6 @@ pub mod tracks;
 pub mod zones;
 
 pub use error::StorageError;
+
+#[cfg(test)]
+mod tests;

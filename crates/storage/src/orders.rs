@@ -3,6 +3,8 @@
 
 mod list;
 
+#[cfg(test)]
+pub(crate) use list::query as list_query;
 pub use list::{Cursor, InvalidCursor, ListFilter, Listed, list};
 
 use posthaste_domain::Timestamp;
@@ -61,19 +63,25 @@ pub async fn of_driver(pool: &Pool, driver: DriverId) -> Result<Vec<Order>, Stor
 pub async fn for_each_live(
     pool: &Pool,
     zone: Option<ZoneId>,
+    each: impl FnMut(Order) + Send,
+) -> Result<u64, StorageError> {
+    for_each_live_by(pool, zone, CHUNK, each).await
+}
+
+pub(crate) async fn for_each_live_by(
+    pool: &Pool,
+    zone: Option<ZoneId>,
+    chunk: i64,
     mut each: impl FnMut(Order) + Send,
 ) -> Result<u64, StorageError> {
     let mut count = 0;
-    let mut next = tokio::spawn(live_after(
-        pool.clone(),
-        zone,
-        Cursor { placed_at: Timestamp::UNIX_EPOCH, id: OrderId::from_uuid(Uuid::nil()) },
-    ));
+    let start = Cursor { placed_at: Timestamp::UNIX_EPOCH, id: OrderId::from_uuid(Uuid::nil()) };
+    let mut next = tokio::spawn(live_after(pool.clone(), zone, start, chunk));
     loop {
-        let chunk = next.await.map_err(|e| StorageError::Unavailable(e.into()))??;
-        let Some(last) = chunk.last().map(LiveRow::cursor) else { return Ok(count) };
-        next = tokio::spawn(live_after(pool.clone(), zone, last));
-        for row in chunk {
+        let rows = next.await.map_err(|e| StorageError::Unavailable(e.into()))??;
+        let Some(last) = rows.last().map(LiveRow::cursor) else { return Ok(count) };
+        next = tokio::spawn(live_after(pool.clone(), zone, last, chunk));
+        for row in rows {
             each(Row { id: row.id, state: row.state }.try_into()?);
             count += 1;
         }
@@ -92,7 +100,7 @@ impl LiveRow {
     }
 }
 
-async fn live_after(pool: Pool, zone: Option<ZoneId>, after: Cursor) -> Result<Vec<LiveRow>, StorageError> {
+async fn live_after(pool: Pool, zone: Option<ZoneId>, after: Cursor, chunk: i64) -> Result<Vec<LiveRow>, StorageError> {
     let (placed_at, id) = (after.placed_at, after.id.uuid());
     let rows = match zone {
         Some(zone) => {
@@ -104,7 +112,7 @@ async fn live_after(pool: Pool, zone: Option<ZoneId>, after: Cursor) -> Result<V
                 zone.uuid(),
                 placed_at,
                 id,
-                CHUNK,
+                chunk,
             )
             .fetch_all(&pool.0)
             .await?
@@ -117,7 +125,7 @@ async fn live_after(pool: Pool, zone: Option<ZoneId>, after: Cursor) -> Result<V
                 ORDER BY placed_at, id LIMIT $3"#,
                 placed_at,
                 id,
-                CHUNK,
+                chunk,
             )
             .fetch_all(&pool.0)
             .await?

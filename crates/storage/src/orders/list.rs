@@ -84,7 +84,9 @@ pub async fn list(
     limit: u32,
 ) -> Result<Listed, StorageError> {
     let limit = limit.max(1) as usize;
-    let rows = query(filter, cursor, limit + 1).build().fetch_all(&pool.0).await?;
+    let mut sql = QueryBuilder::new("");
+    query(&mut sql, filter, cursor, limit + 1);
+    let rows = sql.build().fetch_all(&pool.0).await?;
     let mut orders = Vec::with_capacity(rows.len());
     for row in &rows {
         let (id, state): (Uuid, String) = (row.try_get("id")?, row.try_get("state")?);
@@ -96,33 +98,32 @@ pub async fn list(
     Ok(Listed { orders, next })
 }
 
-/// The query of a page. A merchant's list is two lists merged: what it owns, and what it sells a part of.
-pub(crate) fn query(filter: &ListFilter, cursor: Option<Cursor>, limit: usize) -> QueryBuilder<Postgres> {
+/// Adds the query of a page. A merchant's list is two lists merged: what it owns, and what it sells a part of.
+pub(crate) fn query(sql: &mut QueryBuilder<Postgres>, filter: &ListFilter, cursor: Option<Cursor>, limit: usize) {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut sql = QueryBuilder::new("SELECT id, state::text AS state FROM (");
+    sql.push("SELECT id, state::text AS state FROM (");
     match filter.merchant {
         None => {
             sql.push("SELECT o.id, o.placed_at, o.state FROM orders o WHERE true");
-            conditions(&mut sql, filter, cursor, "o.placed_at, o.id");
+            conditions(sql, filter, cursor, "o.placed_at, o.id");
             sql.push(" ORDER BY o.placed_at DESC, o.id DESC LIMIT ").push_bind(limit);
         }
         Some(merchant) => {
             sql.push("(SELECT o.id, o.placed_at, o.state FROM orders o WHERE o.merchant_id = ");
             sql.push_bind(merchant.uuid());
-            conditions(&mut sql, filter, cursor, "o.placed_at, o.id");
+            conditions(sql, filter, cursor, "o.placed_at, o.id");
             sql.push(" ORDER BY o.placed_at DESC, o.id DESC LIMIT ").push_bind(limit);
             sql.push(
                 ") UNION ALL (SELECT o.id, o.placed_at, o.state FROM order_sellers s JOIN orders o ON o.id = s.order_id \
                  WHERE s.merchant_id = ",
             );
             sql.push_bind(merchant.uuid());
-            conditions(&mut sql, filter, cursor, "s.placed_at, s.order_id");
+            conditions(sql, filter, cursor, "s.placed_at, s.order_id");
             sql.push(" ORDER BY s.placed_at DESC, s.order_id DESC LIMIT ").push_bind(limit);
             sql.push(")");
         }
     }
     sql.push(") AS page ORDER BY placed_at DESC, id DESC LIMIT ").push_bind(limit);
-    sql
 }
 
 /// Adds what the filter asks. `position` names the columns that the list is sorted by.

@@ -1,0 +1,12 @@
+//! Every test has a real database of its own.
+
+mod constraints;
+mod drivers;
+mod journal;
+mod journal_beside;
+mod kept;
+mod orders;
+mod places;
+mod plans;
+mod story;
+mod zones;
