@@ -1,0 +1,140 @@
+//! Dependencies between the crates run one way. This test reads them from cargo and fails on any other edge.
+//!
+//! A new crate is added to [`ALLOWED`] with what it may use. Packages outside `crates/` (programs that measure)
+//! may use everything, and nothing may use them.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every crate, lower ones first, with the crates that it may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("posthaste-domain", &[]),
+    ("posthaste-geography", &["posthaste-domain"]),
+    ("posthaste-matching", &["posthaste-domain", "posthaste-geography"]),
+    ("posthaste-protocol", &["posthaste-domain"]),
+    ("posthaste-clock", &["posthaste-domain"]),
+    ("posthaste-storage", &["posthaste-domain"]),
+    (
+        "posthaste-live",
+        &[
+            "posthaste-domain",
+            "posthaste-geography",
+            "posthaste-matching",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+        ],
+    ),
+    ("posthaste-http", &["posthaste-domain", "posthaste-protocol"]),
+    (
+        "posthaste-api",
+        &[
+            "posthaste-domain",
+            "posthaste-geography",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-live",
+            "posthaste-http",
+        ],
+    ),
+    ("posthaste-client", &["posthaste-domain", "posthaste-protocol"]),
+    (
+        "posthaste-sim",
+        &["posthaste-domain", "posthaste-geography", "posthaste-protocol", "posthaste-clock", "posthaste-client"],
+    ),
+    (
+        "posthaste",
+        &[
+            "posthaste-domain",
+            "posthaste-geography",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-live",
+            "posthaste-http",
+            "posthaste-api",
+            "posthaste-client",
+            "posthaste-sim",
+        ],
+    ),
+];
+
+/// Crates of values and functions of values.
+const PURE: &[&str] = &["posthaste-domain", "posthaste-geography", "posthaste-matching"];
+/// What would bring I/O into them.
+const IMPURE: &[&str] = &["tokio", "sqlx", "sqlx-core", "axum", "ractor", "hyper", "reqwest"];
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("cargo writes UTF-8")
+}
+
+/// Every package of the workspace: whether it lies in `crates/`, and the workspace packages that it uses,
+/// for its tests and build script too.
+fn workspace() -> BTreeMap<String, (bool, Vec<String>)> {
+    let metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("cargo writes JSON");
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let crates = format!("{}/crates/", text(&metadata["workspace_root"]));
+    let packages = metadata["packages"].as_array().expect("a list");
+    packages
+        .iter()
+        .map(|package| {
+            let uses = package["dependencies"].as_array().expect("a list").iter();
+            let uses = uses.filter(|used| used["path"].is_string()).map(|used| text(&used["name"])).collect();
+            (text(&package["name"]), (text(&package["manifest_path"]).starts_with(&crates), uses))
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (name, (in_crates, uses)) in workspace() {
+        let may_use = match (in_crates, allowed.get(name.as_str())) {
+            (true, Some(may_use)) => may_use.to_vec(),
+            (true, None) => {
+                wrong.push(format!("{name} is new: say in this test what it may use"));
+                continue;
+            }
+            (false, _) => allowed.keys().copied().collect(),
+        };
+        let forbidden = uses.iter().filter(|used| !may_use.contains(&used.as_str()));
+        wrong.extend(forbidden.map(|used| format!("{name} must not use {used}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The table itself has no way round: each crate uses only crates above it.
+#[test]
+fn the_allowed_edges_have_no_cycle() {
+    for (n, (name, may_use)) in ALLOWED.iter().enumerate() {
+        for used in *may_use {
+            assert!(
+                ALLOWED[..n].iter().any(|(lower, _)| lower == used),
+                "{name} may use {used}, which is not below it"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_bring_in_no_io() {
+    for name in PURE {
+        let tree =
+            cargo(&["tree", "--package", name, "--edges", "normal", "--prefix", "none", "--offline", "--all-features"]);
+        let used: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(used.contains(name) && used.contains(&"serde"), "the tree of {name} was read");
+        let impure: Vec<_> = used.into_iter().filter(|used| IMPURE.contains(used)).collect();
+        assert!(impure.is_empty(), "{name} brings in {impure:?}");
+    }
+}
