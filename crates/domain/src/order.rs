@@ -10,6 +10,8 @@ mod event;
 mod new;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Command, Rejected};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};

@@ -66,3 +66,32 @@ impl<'de> Deserialize<'de> for Party {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Id;
+
+    #[test]
+    fn every_party_reads_back_from_its_wire_form() {
+        let id = uuid::Uuid::from_u128(7);
+        let all = [
+            Party::System,
+            Party::Admin(Id::from_uuid(id)),
+            Party::Merchant(Id::from_uuid(id)),
+            Party::Customer(Id::from_uuid(id)),
+            Party::Driver(Id::from_uuid(id)),
+        ];
+        for party in all {
+            assert_eq!(party.to_string().parse(), Ok(party));
+            assert_eq!(serde_json::from_str::<Party>(&serde_json::to_string(&party).unwrap()).unwrap(), party);
+        }
+    }
+
+    #[test]
+    fn who_is_no_party_is_refused() {
+        for text in ["", "system_", "somebody", "ord_00000000000000000000000007", "drv_7"] {
+            assert_eq!(text.parse::<Party>(), Err(InvalidParty), "{text}");
+        }
+    }
+}

@@ -77,3 +77,46 @@ impl Window {
         (self.end - self.start.max(now)).max(Span::zero())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Span::minutes(minute)
+    }
+
+    fn window() -> impl Strategy<Value = Window> {
+        (0..100i64, 1..100i64).prop_map(|(start, length)| Window { start: at(start), end: at(start + length) })
+    }
+
+    proptest! {
+        #[test]
+        fn two_windows_overlap_when_they_share_a_minute(a in window(), b in window()) {
+            let shared = (0..200).any(|minute| a.contains(at(minute)) && b.contains(at(minute)));
+            prop_assert_eq!(a.overlaps(b), shared);
+            prop_assert_eq!(b.overlaps(a), shared);
+        }
+
+        #[test]
+        fn the_span_of_two_holds_both(a in window(), b in window(), minute in 0..200i64) {
+            let (span, at) = (a.span_with(b), at(minute));
+            prop_assert!(span.contains(at) || !(a.contains(at) || b.contains(at)));
+        }
+
+        #[test]
+        fn what_remains_shrinks_to_nothing(window in window(), minute in 0..300i64) {
+            let left = window.remaining(at(minute));
+            prop_assert!(left >= Span::zero() && left <= window.end() - window.start());
+            prop_assert_eq!(left == Span::zero(), at(minute) >= window.end());
+        }
+    }
+
+    #[test]
+    fn a_window_that_does_not_end_after_it_starts_is_refused_in_json_too() {
+        assert!(Window::new(at(5), at(5)).is_err());
+        let reversed = r#"{"start":"2026-01-01T11:00:00Z","end":"2026-01-01T10:00:00Z"}"#;
+        assert!(serde_json::from_str::<Window>(reversed).is_err());
+    }
+}

@@ -110,3 +110,27 @@ impl ZoneRules {
         Span::seconds(i64::from(self.stale_after_seconds))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_rules_can_be_run() {
+        assert_eq!(ZoneRules::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn every_wrong_rule_is_named() {
+        let rules =
+            ZoneRules { offer_seconds: 0, stale_after_seconds: 4, pickup_service_seconds: 3601, ..Default::default() };
+        let named: Vec<_> = rules.check().unwrap_err().into_iter().map(|wrong| wrong.field).collect();
+        assert_eq!(named, ["offer_seconds", "stale_after_seconds", "pickup_service_seconds"]);
+    }
+
+    #[test]
+    fn rules_that_are_not_given_have_their_defaults() {
+        let rules: ZoneRules = serde_json::from_str(r#"{"offer_seconds":45}"#).unwrap();
+        assert_eq!(rules, ZoneRules { offer_seconds: 45, ..ZoneRules::default() });
+    }
+}

@@ -60,6 +60,7 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
         }
         Command::UnlockCode { task } => {
             let task = order.task(*task).ok_or(Rejected::UnknownTask(*task))?;
+            not_ended(order)?;
             let locked = task.wrong_codes > 0 || task.locked_until.is_some();
             Ok(if locked { vec![Event::CodeUnlocked { task: task.id }] } else { Vec::new() })
         }
@@ -95,23 +96,29 @@ fn sellers_tasks(order: &Order, seller: crate::ids::MerchantId) -> Result<Vec<&T
     if tasks.is_empty() { Err(Rejected::NotASeller(seller)) } else { Ok(tasks) }
 }
 
+/// A seller whose part ended with the order hears that, whatever he answered before.
+fn still_wanted(order: &Order, tasks: &[&Task]) -> Result<(), Rejected> {
+    let ended = |t: &&Task| matches!(t.status, TaskStatus::Canceled | TaskStatus::Expired | TaskStatus::Failed);
+    if tasks.iter().any(ended) { Err(Rejected::Ended(order.status())) } else { Ok(()) }
+}
+
 fn confirm(order: &Order, seller: crate::ids::MerchantId, ready_at: Option<Timestamp>) -> Decided {
     let tasks = sellers_tasks(order, seller)?;
+    still_wanted(order, &tasks)?;
     if tasks.iter().all(|t| t.status != TaskStatus::AwaitingConfirmation) {
         let rejected = tasks.iter().any(|t| t.status == TaskStatus::Rejected);
         return if rejected { Err(Rejected::AlreadyAnswered) } else { Ok(Vec::new()) };
     }
-    not_ended(order)?;
     Ok(vec![Event::SellerConfirmed { seller, ready_at }])
 }
 
 fn reject(order: &Order, seller: crate::ids::MerchantId, reason: &str) -> Decided {
     let tasks = sellers_tasks(order, seller)?;
+    still_wanted(order, &tasks)?;
     if tasks.iter().all(|t| t.status != TaskStatus::AwaitingConfirmation) {
         let rejected = tasks.iter().all(|t| t.status == TaskStatus::Rejected);
         return if rejected { Ok(Vec::new()) } else { Err(Rejected::AlreadyAnswered) };
     }
-    not_ended(order)?;
     Ok(vec![Event::SellerRejected { seller, reason: reason.to_owned(), automatic: false }])
 }
 

@@ -186,7 +186,6 @@ pub struct Recorded {
     /// Who did it.
     pub by: Party,
     /// What.
-    #[serde(flatten)]
     pub event: Event,
 }
 
@@ -240,18 +239,20 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
         Event::Unassigned { driver, cool_until, .. } => {
             cool(order, *driver, *cool_until, at);
             order.assignment = None;
-            for status in [TaskStatus::Assigned, TaskStatus::EnRoute, TaskStatus::Arrived] {
-                move_tasks(order, status, TaskStatus::Open);
-            }
+            leave(order);
+            move_tasks(order, TaskStatus::Assigned, TaskStatus::Open);
         }
         Event::Departed { task } => {
-            move_tasks(order, TaskStatus::EnRoute, TaskStatus::Assigned);
+            leave(order);
             with_task(order, *task, |t| t.status = TaskStatus::EnRoute);
         }
-        Event::Arrived { task } => with_task(order, *task, |t| {
-            t.status = TaskStatus::Arrived;
-            t.arrived_at = Some(at);
-        }),
+        Event::Arrived { task } => {
+            leave(order);
+            with_task(order, *task, |t| {
+                t.status = TaskStatus::Arrived;
+                t.arrived_at = Some(at);
+            });
+        }
         Event::CodeRefused { task, command } => code_refused(order, *task, command.as_ref(), at),
         Event::CodeUnlocked { task } => with_task(order, *task, |t| {
             t.wrong_codes = 0;
@@ -282,6 +283,14 @@ fn with_task(order: &mut Order, id: TaskId, change: impl FnOnce(&mut Task)) {
 fn move_tasks(order: &mut Order, from: TaskStatus, to: TaskStatus) {
     for task in order.tasks.iter_mut().filter(|t| t.status == from) {
         task.status = to;
+    }
+}
+
+/// A driver is in one place: he is no longer where he was, nor on the way to it.
+fn leave(order: &mut Order) {
+    for task in order.tasks.iter_mut().filter(|t| matches!(t.status, TaskStatus::EnRoute | TaskStatus::Arrived)) {
+        task.status = TaskStatus::Assigned;
+        task.arrived_at = None;
     }
 }
 

@@ -119,7 +119,14 @@ impl NewOrder {
         let delivery_window = self.check_window("delivery", &self.delivery, now, &mut wrong);
         let mut pickup_windows = Vec::new();
         for (n, pickup) in self.pickups.iter().enumerate() {
-            pickup_windows.push(self.check_window(&format!("pickups[{n}]"), &pickup.stop, now, &mut wrong));
+            let window = self.check_window(&format!("pickups[{n}]"), &pickup.stop, now, &mut wrong);
+            if let (Some(window), Some(door)) = (window, delivery_window)
+                && window.start() >= door.end()
+            {
+                let problem = format!("starts after the delivery's window ends at {}", door.end());
+                wrong.push(InvalidOrder::new(format!("pickups[{n}].window"), problem));
+            }
+            pickup_windows.push(window);
             let latest = now + Span::days(MOST_DAYS_AHEAD);
             if pickup.ready_at.is_some_and(|ready| ready > latest) {
                 wrong.push(InvalidOrder::new(format!("pickups[{n}].ready_at"), format!("lies after {latest}")));

@@ -164,3 +164,25 @@ fn before_the_door<'a>(pickups: impl Iterator<Item = &'a Task>) -> Status {
         _ => Status::Assigned,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_called_the_same_everywhere() {
+        for status in Status::ALL {
+            assert_eq!(Status::from_name(status.name()), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+        assert_eq!(Status::from_name("lost"), None);
+    }
+
+    #[test]
+    fn every_status_is_waiting_offered_underway_or_final() {
+        for status in Status::ALL {
+            let ways = [status.is_waiting(), status == Status::Offered, status.is_underway(), status.is_final()];
+            assert_eq!(ways.into_iter().filter(|way| *way).count(), 1, "{status:?}");
+        }
+    }
+}

@@ -276,3 +276,55 @@ impl Task {
         self.confirm_by.filter(|_| self.status == TaskStatus::AwaitingConfirmation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_code_made_from_randomness_is_one(entropy: u32) {
+            let code = Code::from_entropy(entropy);
+            prop_assert_eq!(Code::new(code.digits()), Ok(code.clone()));
+            prop_assert!(code.matches(code.digits()));
+        }
+
+        #[test]
+        fn only_the_same_digits_match(code in "[0-9]{4,8}", attempt in "[0-9]{0,9}") {
+            prop_assert_eq!(Code::new(&code).unwrap().matches(&attempt), code == attempt);
+        }
+
+        #[test]
+        fn a_task_leads_back_to_its_order(bits: u128, index in 0..41usize) {
+            use crate::ids::Id;
+            let order = OrderId::from_uuid(uuid::Uuid::from_u128(bits));
+            prop_assert_eq!(Task::order_of(Task::id_of(order, index), index), order);
+        }
+    }
+
+    #[test]
+    fn a_code_typed_with_a_space_behind_it_is_right() {
+        assert!(Code::new("0420").unwrap().matches(" 0420 "));
+    }
+
+    #[test]
+    fn what_is_not_four_to_eight_digits_is_no_code() {
+        for text in ["", "123", "123456789", "12a4", "１２３４"] {
+            assert_eq!(Code::new(text), Err(InvalidCode), "{text}");
+        }
+        assert!(serde_json::from_str::<Code>(r#""12""#).is_err());
+    }
+
+    #[test]
+    fn a_code_never_shows_in_debug_output() {
+        assert!(!format!("{:?}", Code::new("4711").unwrap()).contains("4711"));
+    }
+
+    #[test]
+    fn a_reason_is_called_the_same_everywhere() {
+        for reason in [FailReason::CustomerAbsent, FailReason::VehicleBreakdown, FailReason::NotReady] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
+        }
+    }
+}

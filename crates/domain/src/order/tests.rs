@@ -1,0 +1,211 @@
+//! Properties of the order machine: what holds whatever is asked of it, by whom and when.
+
+mod legal;
+mod new;
+mod scenario;
+mod stories;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use self::scenario::{Step, at, driver, fast, new_order, placed, steps};
+use super::*;
+use crate::Span;
+use crate::contact::Contact;
+use crate::party::Party;
+use crate::place::Place;
+use crate::zone::ZoneRules;
+
+/// A run: the order as it was placed, what was done to it, what happened, and how it ended.
+struct Run {
+    placed: Order,
+    history: Vec<(Event, Timestamp)>,
+    order: Order,
+}
+
+/// Applies the events at `now`.
+fn after(order: &Order, events: &[Event], now: Timestamp) -> Order {
+    let mut after = order.clone();
+    for event in events {
+        after.apply(event, now);
+    }
+    after
+}
+
+/// Plays the steps, and calls `check` with the state before, the command, what it decided, and the state after.
+fn play(
+    new: NewOrder,
+    steps: &[Step],
+    mut check: impl FnMut(&Order, &Command, &Result<Vec<Event>, Rejected>, &Order, Timestamp) -> Result<(), TestCaseError>,
+) -> Result<Run, TestCaseError> {
+    let (mut order, first) = placed(new);
+    let mut run = Run { placed: order.clone(), history: vec![(first, at(0))], order: order.clone() };
+    let mut now = at(0);
+    for (n, step) in steps.iter().enumerate() {
+        now += Span::seconds(step.after);
+        let command = step.command(&order, u32::try_from(n).expect("few steps"), now);
+        let decided = order.decide(&command, now);
+        let events = decided.clone().unwrap_or_default();
+        let next = after(&order, &events, now);
+        check(&order, &command, &decided, &next, now)?;
+        run.history.extend(events.into_iter().map(|event| (event, now)));
+        order = next;
+    }
+    run.order = order;
+    Ok(run)
+}
+
+fn driver_of(command: &Command) -> Option<DriverId> {
+    match command {
+        Command::Accept { driver, .. }
+        | Command::Decline { driver, .. }
+        | Command::Depart { driver, .. }
+        | Command::Arrive { driver, .. }
+        | Command::Complete { driver, .. }
+        | Command::Fail { driver, .. } => Some(*driver),
+        _ => None,
+    }
+}
+
+fn json<T: Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+    let text = serde_json::to_string(value).expect("can be written");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_commands_reaches_an_illegal_state(new in new_order(), steps in steps()) {
+        prop_assert_eq!(legal::state(&placed(new.clone()).0), Ok(()));
+        play(new, &steps, |before, command, decided, after, _| {
+            let events = decided.as_deref().unwrap_or_default();
+            prop_assert_eq!(legal::step(before, after, events), Ok(()), "{:?} on {:#?}", command, before);
+            prop_assert_eq!(legal::state(after), Ok(()), "{:?} on {:#?}", command, before);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn replaying_the_events_gives_the_state_again(new in new_order(), steps in steps()) {
+        let run = play(new, &steps, |_, _, _, _, _| Ok(()))?;
+        let mut replayed = run.placed.clone();
+        for (event, at) in &run.history {
+            replayed.apply(&json(event), *at);
+        }
+        prop_assert_eq!(&replayed, &run.order);
+        prop_assert_eq!(run.order.version, run.history.len() as u64);
+    }
+
+    #[test]
+    fn order_and_events_read_back_from_json(new in new_order(), steps in steps()) {
+        let run = play(new, &steps, |_, _, _, _, _| Ok(()))?;
+        prop_assert_eq!(json(&run.order), run.order);
+        for (seq, (event, at)) in (1..).zip(run.history) {
+            let by = Party::Driver(driver(1));
+            let recorded = Recorded { seq, at, by, event };
+            prop_assert_eq!(json(&recorded), recorded);
+        }
+    }
+
+    #[test]
+    fn a_driver_who_says_it_twice_changes_nothing_the_second_time(new in new_order(), steps in steps()) {
+        play(new, &steps, |_, command, _, after, now| {
+            if driver_of(command).is_some() {
+                let again = after.decide(command, now);
+                prop_assert!(again.as_ref().map_or(true, Vec::is_empty), "{:?} then {:?}", command, again);
+            }
+            Ok(())
+        })?;
+    }
+
+    /// The status follows from the tasks: take everything else away, and it is the same.
+    #[test]
+    fn the_status_is_a_function_of_the_tasks(new in new_order(), steps in steps()) {
+        play(new, &steps, |_, _, _, after, _| {
+            let (mut bare, _) = placed(fast(1, 0));
+            bare.tasks.clone_from(&after.tasks);
+            prop_assert_eq!(bare.status(), after.status());
+            prop_assert_eq!(status(&json(&after.tasks)), after.status());
+            Ok(())
+        })?;
+    }
+
+    /// Only the driver who has the order, or is being asked, moves it.
+    #[test]
+    fn nobody_works_on_another_drivers_order(new in new_order(), steps in steps()) {
+        play(new, &steps, |before, command, decided, _, _| {
+            let moved = decided.as_ref().is_ok_and(|events| !events.is_empty());
+            if let (Some(driver), true) = (driver_of(command), moved) {
+                let his = before.offer.map(|o| o.driver).or(before.working_driver());
+                prop_assert_eq!(Some(driver), his);
+            }
+            Ok(())
+        })?;
+    }
+
+    /// A deadline that has passed can be acted on, and then no longer runs; one that has not cannot.
+    #[test]
+    fn deadlines_act_when_they_are_due_and_not_before(new in new_order(), steps in steps()) {
+        play(new, &steps, |_, _, _, order, now| {
+            for deadline in [Deadline::Confirmation, Deadline::Offer, Deadline::GiveUp] {
+                let running = order.deadlines().into_iter().find(|(d, _)| *d == deadline).map(|(_, at)| at);
+                let command = match (deadline, order.offer) {
+                    (Deadline::Confirmation, _) => Command::LapseConfirmation,
+                    (Deadline::GiveUp, _) => Command::GiveUp,
+                    (Deadline::Offer, Some(Offer { id: offer, driver, .. })) => {
+                        Command::Decline { offer, driver, cool_until: now, silent: true }
+                    }
+                    (Deadline::Offer, None) => continue,
+                };
+                let decided = order.decide(&command, now);
+                prop_assert_eq!(decided.is_ok(), running.is_some_and(|at| at <= now), "{:?}", deadline);
+                let Ok(events) = decided else { continue };
+                let then = after(order, &events, now).deadlines();
+                prop_assert!(!then.contains(&(deadline, running.expect("it ran"))));
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// The properties above say something only when the runs get everywhere.
+#[test]
+fn the_runs_reach_every_status_and_every_event() {
+    let mut runner = TestRunner::deterministic();
+    let (mut statuses, mut names, mut refusals) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for _ in 0..800 {
+        let new = new_order().new_tree(&mut runner).expect("an order").current();
+        let steps = steps().new_tree(&mut runner).expect("steps").current();
+        let run = play(new, &steps, |_, _, decided, after, _| {
+            statuses.insert(after.status());
+            if let Err(rejected) = decided {
+                let name = format!("{rejected:?}");
+                refusals.insert(name.split(['(', ' ']).next().unwrap_or_default().to_owned());
+            }
+            Ok(())
+        });
+        names.extend(run.expect("nothing is checked").history.iter().map(|(event, _)| event.name()));
+    }
+    let missed: Vec<_> = Status::ALL.into_iter().filter(|status| !statuses.contains(status)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+    assert_eq!(names.len(), 18, "{names:?}");
+    let expected = [
+        "AlreadyAnswered",
+        "CodeLocked",
+        "CodeRequired",
+        "Ended",
+        "GoodsOnBoard",
+        "NotASeller",
+        "NotDue",
+        "NotNow",
+        "NotYours",
+        "OfferGone",
+        "TaskNotDue",
+        "UnknownTask",
+    ];
+    assert_eq!(refusals.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
