@@ -1,0 +1,68 @@
+//! A start with many live orders stored: time to ready, and how it compares with merely spawning as many actors.
+
+use posthaste_storage::journal;
+
+use crate::Outcome;
+use crate::database::Database;
+use crate::process::{Population, part};
+use crate::report::{Mark, Report, median};
+use crate::stage;
+
+/// Orders written in one commit while the stage is set.
+const BATCH: usize = 1_024;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Live orders stored.
+    #[arg(long, default_value_t = 100_000)]
+    orders: usize,
+    /// Rounds; the middle one counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+pub(crate) async fn run(options: Options) -> Outcome<Report> {
+    let database = Database::start().await?;
+    store_orders(&database, options.orders).await?;
+    let count = options.orders.to_string();
+    let (mut bare, mut live, mut ratios, mut seconds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        let actors: Population = part(&["bare-actors", &count]).await?;
+        let orders: Population = part(&["live-orders", database.url()]).await?;
+        eprintln!(
+            "round {round}: {:.0} bare actors a second, {:.0} orders; ready in {:.2} s",
+            actors.rate(),
+            orders.rate(),
+            orders.seconds
+        );
+        bare.push(actors.rate());
+        live.push(orders.rate());
+        ratios.push(orders.rate() / actors.rate());
+        seconds.push(orders.seconds);
+    }
+    let mut report = Report::new("restart: live orders from Postgres to ready");
+    report.mark("orders ready over bare actors spawned, by rate", median(ratios), "x", Mark::AtLeast(0.5));
+    report.figure(format!("time to ready with {} live orders", options.orders), median(seconds), "s");
+    report.figure("orders a second", median(live), "/s");
+    report.figure("bare actors a second", median(bare), "/s");
+    Ok(report)
+}
+
+/// Stores live orders, each awaiting its seller's word, in one zone.
+pub(crate) async fn store_orders(database: &Database, count: usize) -> Outcome<()> {
+    let pool = database.pool().await?;
+    let system = stage::system(pool.clone()).await?;
+    let zone = stage::make_zone(&system).await?;
+    system.stop().await;
+    let mut stored = 0;
+    while stored < count {
+        let size = BATCH.min(count - stored);
+        let entries: Vec<_> = (stored..stored + size).map(|n| stage::entry(&stage::order(n, true, zone))).collect();
+        for outcome in journal::write(&pool, &entries).await {
+            outcome?;
+        }
+        stored += size;
+    }
+    eprintln!("{stored} orders stored");
+    Ok(())
+}
