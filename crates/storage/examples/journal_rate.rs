@@ -19,6 +19,7 @@ use posthaste_domain::window::Window;
 use posthaste_domain::zone::ZoneRules;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::journal::{self, CommitmentChange, Entry};
+use posthaste_storage::orders;
 use posthaste_storage::pool::{self, Pool};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -42,6 +43,9 @@ async fn main() -> Outcome {
         assign(&pool, &orders).await?;
         lone(&pool, &bare).await?;
     }
+    let start = Instant::now();
+    let live = orders::for_each_live(&pool, None, drop).await?;
+    println!("{live} live orders loaded in {:?}", start.elapsed());
     Ok(())
 }
 
