@@ -108,6 +108,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             let rule = name.parse().ok().and_then(|method| Rule::of(&method, path));
             let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
             problems(operation, &possible(path, name, operation, access));
+            operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
             if let Access::Roles(grants) = access {
                 requires_token(operation);
                 let roles: Vec<_> = grants.iter().map(|(role, _)| role.name()).collect();
@@ -116,6 +117,12 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             }
         }
     }
+}
+
+/// The noun of the path and the handler's name: unique, and good names for generated clients.
+fn operation_name(path: &str, handler: &str) -> String {
+    let noun = path.trim_start_matches("/v1").split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    format!("{noun}_{handler}")
 }
 
 /// The codes that an operation may answer with.

@@ -19,6 +19,7 @@ use posthaste_protocol::orders::{
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_storage::{decisions, orders as stored};
+use serde::Deserialize;
 
 use crate::AppState;
 use crate::access::{Admitted, Scope, no_such};
@@ -209,6 +210,13 @@ pub(crate) async fn tracking_link(
     Ok(Json(TrackingLink { token, path }))
 }
 
+/// A task of an order.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TaskPath {
+    id: OrderId,
+    task: TaskId,
+}
+
 /// Forgive a task's wrong codes
 ///
 /// After too many wrong codes a task refuses all for a while. The owning merchant may end that at every task, a
@@ -222,7 +230,7 @@ pub(crate) async fn tracking_link(
 pub(crate) async fn unlock_code(
     State(app): State<AppState>,
     admitted: Admitted,
-    Path((id, task)): Path<(OrderId, TaskId)>,
+    Path(TaskPath { id, task }): Path<TaskPath>,
 ) -> Answer<Json<OrderView>> {
     let order = visible(&app, &admitted, id).await?;
     let seller = order.task(task).ok_or_else(|| no_such("task"))?.seller;

@@ -2,12 +2,13 @@
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use posthaste_protocol::problem::{Code, FieldError, Problem};
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::error::Category;
 
 use crate::problem::{Answer, Failure};
@@ -61,7 +62,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(bad_path(&rejection).into()),
+            Err(rejection) => {
+                let given = RawPathParams::from_request_parts(parts, state).await.ok();
+                let field = given.and_then(|given| wrong_parameter::<T>(&given));
+                Err(bad_path(&rejection, field.as_deref().unwrap_or("path")).into())
+            }
         }
     }
 }
@@ -147,7 +152,18 @@ fn field_error(path: &str, message: &str) -> FieldError {
     FieldError { field, problem: message.to_owned() }
 }
 
-fn bad_path(rejection: &PathRejection) -> Problem {
+/// Which parameter cannot be read. axum does not say when the type itself refuses it.
+fn wrong_parameter<T: DeserializeOwned>(given: &RawPathParams) -> Option<String> {
+    let mut names = given.iter().map(|(name, _)| name);
+    if let (Some(only), None) = (names.next(), names.next()) {
+        return Some(only.to_owned());
+    }
+    let pairs = MapDeserializer::<_, serde::de::value::Error>::new(given.iter());
+    serde_path_to_error::deserialize::<_, T>(pairs).err().map(|error| error.path().to_string())
+}
+
+/// `field` is the parameter that is wrong, where the rejection itself does not say.
+fn bad_path(rejection: &PathRejection, field: &str) -> Problem {
     let malformed = Problem::new(Code::Malformed);
     let PathRejection::FailedToDeserializePathParams(inner) = rejection else {
         return malformed.detail("the path cannot be read");
@@ -156,8 +172,8 @@ fn bad_path(rejection: &PathRejection) -> Problem {
         ErrorKind::DeserializeError { key, message, .. } => (key.clone(), message.clone()),
         ErrorKind::ParseErrorAtKey { key, expected_type, .. } => (key.clone(), format!("expected {expected_type}")),
         ErrorKind::InvalidUtf8InPathParam { key } => (key.clone(), "is not UTF-8".to_owned()),
-        ErrorKind::Message(message) => ("path".to_owned(), message.clone()),
-        _ => ("path".to_owned(), "cannot be read".to_owned()),
+        ErrorKind::Message(message) => (field.to_owned(), message.clone()),
+        _ => (field.to_owned(), "cannot be read".to_owned()),
     };
     malformed.errors(vec![FieldError { field, problem }])
 }

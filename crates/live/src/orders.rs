@@ -141,9 +141,13 @@ impl Orders {
         let id: OrderId = doors.clock.id();
         let zone_id = zone.unwrap_or_else(|| doors.clock.id());
         let new = self.fill_in(order, id, zone_id, &doors);
-        let event = new.place(now).map_err(Refused::InvalidOrder)?;
+        let event = match new.place(now) {
+            Ok(event) => event,
+            Err(wrong) => return self.replay_or(Refused::InvalidOrder(wrong), idempotency).await,
+        };
         if zone.is_none() {
-            return Err(Refused::OutsideServiceArea { field: "pickups[0]".to_owned() });
+            let outside = Refused::OutsideServiceArea { field: "pickups[0]".to_owned() };
+            return self.replay_or(outside, idempotency).await;
         }
         let Event::Placed { order } = &event else { return Err(Refused::Unavailable("the order was not made")) };
         let order = Arc::new((**order).clone());
@@ -189,6 +193,14 @@ impl Orders {
             zone,
             rules: doors.zones.rules(zone),
             travel_seconds,
+        }
+    }
+
+    /// What is refused now may have been done the first time: since then its window has passed, or its zone is gone.
+    async fn replay_or(&self, refused: Refused, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
+        match self.replay(idempotency).await {
+            Err(Refused::LostRace) => Err(refused),
+            answer => answer,
         }
     }
 

@@ -117,10 +117,14 @@ impl Zones {
             .map(|key| key.record(201, serde_json::to_string(&view).unwrap_or_default(), stored.created_at));
         match posthaste_storage::zones::insert(&self.0.pool, &stored, answer.as_ref()).await {
             Ok(()) => {}
-            Err(ZoneError::IdempotencyKeyUsed) => {
-                let key = idempotency.ok_or(Refused::LostRace)?;
-                let (status, body) = key.first_answer(&self.0.pool).await?;
-                return Ok(CreatedZone::Replayed(status, body));
+            // A request sent twice may run into the name of the zone that it made.
+            Err(error @ (ZoneError::IdempotencyKeyUsed | ZoneError::NameTaken)) => {
+                let Some(key) = idempotency else { return Err(error.into()) };
+                return match key.first_answer(&self.0.pool).await {
+                    Ok((status, body)) => Ok(CreatedZone::Replayed(status, body)),
+                    Err(Refused::LostRace) => Err(error.into()),
+                    Err(refused) => Err(refused),
+                };
             }
             Err(error) => return Err(error.into()),
         }

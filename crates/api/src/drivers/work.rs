@@ -14,11 +14,26 @@ use posthaste_protocol::drivers::{RouteView, ShiftView};
 use posthaste_protocol::orders::{CompleteTask, FailTask, ProofView};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::Ack;
+use serde::Deserialize;
 
 use crate::AppState;
 use crate::access::Admitted;
 use crate::refusals::refused;
 use crate::texts;
+
+/// An offer to a driver.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OfferPath {
+    id: DriverId,
+    offer: OfferId,
+}
+
+/// A task of a driver's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TaskPath {
+    id: DriverId,
+    task: TaskId,
+}
 
 /// What a shift change asks for.
 pub(crate) fn read_shift(view: ShiftView) -> Answer<(Shift, Option<Place>)> {
@@ -95,7 +110,7 @@ macro_rules! offer_answers {
         pub(crate) async fn $name(
             State(app): State<AppState>,
             admitted: Admitted,
-            Path((id, offer)): Path<(DriverId, OfferId)>,
+            Path(OfferPath { id, offer }): Path<OfferPath>,
             IdempotencyKey(key): IdempotencyKey,
         ) -> Answer<Json<Ack>> {
             ask(&app, &admitted, id, DriverCommand::$command(offer), key).await
@@ -127,7 +142,7 @@ macro_rules! moves {
         pub(crate) async fn $name(
             State(app): State<AppState>,
             admitted: Admitted,
-            Path((id, task)): Path<(DriverId, TaskId)>,
+            Path(TaskPath { id, task }): Path<TaskPath>,
             IdempotencyKey(key): IdempotencyKey,
         ) -> Answer<Json<Ack>> {
             ask(&app, &admitted, id, DriverCommand::$command(task), key).await
@@ -158,7 +173,7 @@ macro_rules! completions {
         pub(crate) async fn $name(
             State(app): State<AppState>,
             admitted: Admitted,
-            Path((id, task)): Path<(DriverId, TaskId)>,
+            Path(TaskPath { id, task }): Path<TaskPath>,
             IdempotencyKey(key): IdempotencyKey,
             JsonOrDefault(body): JsonOrDefault<CompleteTask>,
         ) -> Answer<Json<Ack>> {
@@ -202,7 +217,7 @@ pub(crate) fn complete(task: TaskId, kind: TaskKind, body: CompleteTask) -> Answ
 pub(crate) async fn failed(
     State(app): State<AppState>,
     admitted: Admitted,
-    Path((id, task)): Path<(DriverId, TaskId)>,
+    Path(TaskPath { id, task }): Path<TaskPath>,
     IdempotencyKey(key): IdempotencyKey,
     Body { value: body, .. }: Body<FailTask>,
 ) -> Answer<Json<Ack>> {

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::SessionId;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::LEEWAY_SECONDS;
 use posthaste_http::limits::Pace;
 use posthaste_live::Refused;
@@ -50,8 +50,8 @@ impl Session {
         let now = Instant::now();
         let clock = app.system().clock();
         let ends = expires_at.map(|at| {
-            let left = (at - clock.wall()).to_std().unwrap_or_default();
-            now + (left + Duration::from_secs(LEEWAY_SECONDS.unsigned_abs())).min(LONGEST_WAIT)
+            let end = at.checked_add_signed(Span::seconds(LEEWAY_SECONDS)).unwrap_or(at);
+            now + (end - clock.wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
         });
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
         Self { id: clock.id(), app, stream, ends, heard: now, pace, _seat: seat }

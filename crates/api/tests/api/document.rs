@@ -1,0 +1,103 @@
+//! The API document: complete, consistent, and the same as the table of access.
+
+use std::collections::BTreeSet;
+
+use posthaste_api::access::{Access, RULES, Rule};
+use posthaste_api::openapi::document;
+use serde_json::Value;
+
+/// Every operation: method, path, and what the document says of it.
+pub(crate) fn operations() -> Vec<(String, String, Value)> {
+    let document = serde_json::to_value(document()).unwrap();
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            all.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_route_has_a_rule_and_every_rule_a_route() {
+    let routed: BTreeSet<_> = operations().into_iter().map(|(method, path, _)| (method, path)).collect();
+    let ruled: BTreeSet<_> = RULES.iter().map(|rule| (rule.method.to_owned(), rule.path.to_owned())).collect();
+    assert_eq!(routed, ruled);
+}
+
+#[test]
+fn every_operation_says_what_it_answers_and_how_it_can_fail() {
+    let mut names = BTreeSet::new();
+    for (method, path, operation) in operations() {
+        let what = format!("{method} {path}");
+        let access = Rule::of(&method.parse().unwrap(), &path).unwrap().access;
+        let answers = operation["responses"].as_object().unwrap();
+        let has = |status: &str| assert!(answers.contains_key(status), "{what} does not name {status}");
+        for status in ["408", "500", "503"] {
+            has(status);
+        }
+        if let Access::Roles(_) = access {
+            has("401");
+            has("403");
+            assert!(operation["security"].is_array(), "{what} names no security");
+        }
+        if path.contains('{') {
+            has("400");
+            has("404");
+        }
+        if operation["requestBody"].is_object() {
+            for status in ["400", "413", "415", "422"] {
+                has(status);
+            }
+            assert!(!operation["requestBody"]["content"]["application/json"]["example"].is_null(), "{what}: example");
+        }
+        assert!(answers.keys().any(|status| status.starts_with('2') || status == "101"), "{what}: no success");
+        assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{what} has no summary");
+        assert!(names.insert(operation["operationId"].to_string()), "{what}: its id is taken");
+        for status in answers.keys().filter(|s| s.starts_with('4') || s.starts_with('5')) {
+            let content = &answers[status]["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{what} {status}");
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_a_path_is_described() {
+    for (method, path, operation) in operations() {
+        let wanted: BTreeSet<_> =
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
+        let given = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let described: BTreeSet<_> = given
+            .iter()
+            .filter(|p| p["in"] == "path" && p["description"].is_string())
+            .filter_map(|p| p["name"].as_str())
+            .collect();
+        assert_eq!(wanted, described, "{method} {path}");
+    }
+}
+
+#[test]
+fn every_reference_resolves() {
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    match field.as_str() {
+                        Some(target) if name == "$ref" => found.push(target.to_owned()),
+                        _ => references(field, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+    let document = serde_json::to_value(document()).unwrap();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 100, "only {} references", found.len());
+    for target in found {
+        let pointer = target.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+    }
+}

@@ -1,0 +1,9 @@
+//! The API on a live system and a real database: requests in, answers out.
+
+mod access;
+mod document;
+mod documented;
+mod problems;
+mod replays;
+mod sockets;
+mod stage;

@@ -1,0 +1,170 @@
+//! A live system behind its router, with a zone, and callers of every role.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use posthaste_api::{AppState, Build, router};
+use posthaste_clock::Clock;
+use posthaste_domain::Span;
+use posthaste_domain::ids::{AdminId, CustomerId, DriverId, Id, MerchantId};
+use posthaste_domain::party::Party;
+use posthaste_http::auth::Keys;
+use posthaste_http::limits::Limits;
+use posthaste_live::{Settings, System};
+use posthaste_storage::testing::TestDatabase;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// An answer, with its body read as JSON (`Null` where it is none).
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The fields that the problem names.
+    pub(crate) fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().filter_map(|e| e["field"].as_str()).collect()
+    }
+
+    pub(crate) fn id(&self) -> String {
+        assert!(self.status.is_success(), "{self:?}");
+        self.body["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) app: AppState,
+    pub(crate) router: Router,
+    pub(crate) database: TestDatabase,
+    pub(crate) zone: String,
+    pub(crate) admin: String,
+    pub(crate) merchant: String,
+    pub(crate) other_merchant: String,
+    pub(crate) customer: String,
+}
+
+pub(crate) fn keys() -> Keys {
+    Keys::new(b"thirty-two bytes that nobody uses").unwrap()
+}
+
+pub(crate) fn merchant_id(n: u128) -> MerchantId {
+    MerchantId::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+pub(crate) fn customer_id(n: u128) -> CustomerId {
+    CustomerId::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+pub(crate) fn token(party: Party) -> String {
+    keys().mint(party, Clock::system().wall(), Span::hours(1)).unwrap()
+}
+
+pub(crate) fn admin_token() -> String {
+    token(Party::Admin(AdminId::from_uuid(uuid::Uuid::from_u128(1))))
+}
+
+pub(crate) fn driver_token(id: &str) -> String {
+    token(Party::Driver(id.parse::<DriverId>().unwrap()))
+}
+
+pub(crate) fn zone_body(name: &str) -> Value {
+    json!({
+        "name": name,
+        "area": {"type": "Polygon", "coordinates":
+            [[[13.30, 52.45], [13.50, 52.45], [13.50, 52.60], [13.30, 52.60], [13.30, 52.45]]]},
+    })
+}
+
+pub(crate) fn order_body() -> Value {
+    json!({
+        "speed": "fast",
+        "pickups": [{"lat": 52.5163, "lng": 13.3777}],
+        "delivery": {"lat": 52.5208, "lng": 13.4094},
+        "customer_id": customer_id(1),
+    })
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let database = TestDatabase::new().await;
+        let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
+        let build = Build { version: "0.0.0", commit: None };
+        let app = AppState::new(system, database.pool.clone(), keys(), limits, build);
+        let mut stage = Self {
+            router: router(app.clone()),
+            app,
+            database,
+            zone: String::new(),
+            admin: admin_token(),
+            merchant: token(Party::Merchant(merchant_id(1))),
+            other_merchant: token(Party::Merchant(merchant_id(2))),
+            customer: token(Party::Customer(customer_id(1))),
+        };
+        stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
+        stage
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = match body {
+            Some(body) => {
+                request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
+            }
+            None => request.body(Body::empty()).unwrap(),
+        };
+        self.send(request).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
+        self.call(Method::POST, path, Some(token), Some(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, path, Some(token), None).await
+    }
+
+    /// A driver on shift in the zone, near the pickups.
+    pub(crate) async fn driver(&self, name: &str) -> String {
+        let new = json!({"name": name, "vehicle": "bicycle", "capacity": 3, "zones": [self.zone]});
+        let id = self.post("/v1/drivers", &self.admin, &new).await.id();
+        let shift = json!({"state": "available", "place": {"lat": 52.516, "lng": 13.378}});
+        let path = format!("/v1/drivers/{id}/shift");
+        let answer = self.call(Method::PUT, &path, Some(&self.admin), Some(&shift)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        id
+    }
+
+    /// An order of the first merchant for the first customer.
+    pub(crate) async fn order(&self) -> Value {
+        let answer = self.post("/v1/orders", &self.merchant, &order_body()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        answer.body
+    }
+}
