@@ -184,6 +184,7 @@ fn finish(
         click_to_door_p90,
         ready_to_pickup_mean: mean_and_p90(ready_to_pickup).0,
         declined: count(&day.stats.declined),
+        missed: count(&day.stats.missed),
         released: count(&day.stats.released),
         reconnects: day.stats.sockets.read().reconnects,
         errors: day.stats.errors(),

@@ -54,7 +54,7 @@ pub(crate) async fn live(city: Arc<City>, index: usize, id: DriverId) {
     let answers = JoinSet::new();
     let mut driver = Driver { city, index, plan, rider, place, dice, shift_ends: now, break_at: now, answers };
     // Most are at work when the city wakes up; the others come during the first hours.
-    let late = driver.dice.random_bool(0.25);
+    let late = driver.dice.random_bool(0.15);
     let first = if late { driver.minutes(10..150) } else { driver.minutes(0..3) };
     let mut pause = first;
     loop {

@@ -112,6 +112,7 @@ pub struct CityStats {
     errors: AtomicU64,
     first_errors: Mutex<Vec<String>>,
     clock: Mutex<Option<ServerClock>>,
+    began: Mutex<Option<Timestamp>>,
 }
 
 /// The numbers at one moment.
@@ -149,6 +150,7 @@ pub struct CityReport {
 
 impl CityStats {
     pub(crate) fn begin(&self, clock: ServerClock, drivers: usize) {
+        *self.began.lock() = Some(clock.now());
         *self.clock.lock() = Some(clock);
         *self.drivers.lock() = vec![DriverState::Off; drivers];
     }
@@ -162,6 +164,7 @@ impl CityStats {
     /// Takes in an order as its owner sees it, with what has just happened to it.
     pub(crate) fn order(&self, order: &OrderView, events: &[TimelineEntry]) {
         let speed = self.clock.lock().as_ref().map_or(1.0, ServerClock::speed);
+        let before = self.began.lock().is_none_or(|began| order.placed_at < began);
         let mut orders = self.orders.lock();
         let orders = &mut *orders;
         if order.status.is_final() {
@@ -179,8 +182,8 @@ impl CityStats {
             version: 0,
             waits_since: order.placed_at,
             // An order from before the start is not measured.
-            offered: events.is_empty() && order.status != Status::Pending && order.status != Status::Confirmed,
-            assigned: events.is_empty() && order.assigned_at.is_some(),
+            offered: before,
+            assigned: before,
         });
         if order.version < live.version {
             return;

@@ -8,8 +8,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
 /// Half the height and half the width of the city, in degrees.
-const HALF_LAT: f64 = 0.030;
-const HALF_LNG: f64 = 0.050;
+const HALF_LAT: f64 = 0.025;
+const HALF_LNG: f64 = 0.042;
 /// Everything that happens lies at least this share inside the border.
 const INSIDE: f64 = 0.85;
 
@@ -119,7 +119,7 @@ fn shop(centre: Place, n: usize, dice: &mut StdRng) -> ShopPlan {
         id: MerchantId::at(posthaste_domain::Timestamp::UNIX_EPOCH, entropy),
         name,
         place: somewhere(centre, 1.8, dice),
-        kitchen_minutes: dice.random_range(4.0..12.0),
+        kitchen_minutes: dice.random_range(2.0..7.0),
     }
 }
 

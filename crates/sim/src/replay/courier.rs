@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use posthaste_client::{Client, ClientError, DriverCommands, SocketOptions};
@@ -15,6 +15,7 @@ use posthaste_domain::order::TaskKind;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{OfferView, ShiftState, ShiftView, StopView};
 use posthaste_protocol::orders::PlaceView;
+use posthaste_protocol::problem::Code;
 use tokio::task::JoinSet;
 
 use crate::replay::day::Day;
@@ -29,8 +30,8 @@ const CONNECT_AHEAD: Duration = Duration::from_millis(500);
 /// Positions come at most this often, in product minutes and in real time.
 const POSITION_MINUTES: f64 = 1.0;
 const POSITION_REAL: Duration = Duration::from_secs(1);
-/// A pickup that comes later than this after the shift, by a late timer, is given back instead.
-const LATE_PICKUP_MINUTES: f64 = 0.3;
+/// A pickup that would be recorded later than this after the shift, as slowly as the server answers, is given back.
+const LATE_PICKUP_MINUTES: f64 = 0.2;
 
 /// One courier at work.
 pub(crate) struct Courier {
@@ -80,6 +81,8 @@ pub(crate) async fn work(day: Arc<Day>, index: usize, id: DriverId, client: Clie
     add(&courier.day.stats.on_duty);
     courier.begin().await;
     courier.deliver_until_off().await;
+    // Going off shift, too, is answered before he hangs up.
+    while courier.errands.join_next().await.is_some() {}
     courier.day.stats.on_duty.fetch_sub(1, Ordering::Relaxed);
     courier.rider.close().await;
 }
@@ -210,14 +213,14 @@ impl Courier {
             if group.is_empty() {
                 return true;
             }
-            for stop in group.iter().filter(|stop| arrived.insert(stop.task.id)) {
-                let task = stop.task.id;
-                self.errand("arrives", move |commands| async move { commands.arrived(task).await });
-            }
             let visit = self.plan(&group, departs, way);
             if first.task.kind == TaskKind::Pickup && visit.done > self.off_at {
                 self.give_back(&group).await;
                 return true;
+            }
+            for stop in group.iter().filter(|stop| arrived.insert(stop.task.id)) {
+                let task = stop.task.id;
+                self.errand("arrives", move |commands| async move { commands.arrived(task).await });
             }
             match self.rider.until(Some(visit.done)).await {
                 Wake::Time => {
@@ -273,10 +276,12 @@ impl Courier {
     /// Picks up or drops everything in the group, and notes when he may leave.
     async fn complete(&mut self, group: &[StopView]) {
         let pickup = group.iter().any(|stop| stop.task.kind == TaskKind::Pickup);
-        if pickup && self.day.clock.now() > self.off_at + minutes(LATE_PICKUP_MINUTES) {
+        let recorded = self.day.clock.now() + self.day.clock.product(self.day.stats.slow_answer());
+        if pickup && recorded > self.off_at + minutes(LATE_PICKUP_MINUTES) {
             self.give_back(group).await;
             return;
         }
+        let asked = Instant::now();
         let done = group.iter().map(|stop| {
             let (commands, code) = (self.rider.commands.clone(), self.day.code(stop.order_id, stop.task.id));
             let (task, kind) = (stop.task.id, stop.task.kind);
@@ -292,6 +297,7 @@ impl Courier {
         for (task, kind, answer) in join_all(done).await {
             match answer {
                 Ok(ack) => {
+                    self.day.stats.answered_after(asked.elapsed());
                     let at = ack.at.unwrap_or_else(|| self.day.clock.now());
                     let rules = &self.day.instance.parameters;
                     let (leaves, counter) = match kind {
@@ -357,7 +363,12 @@ async fn answer(
         Ok(_) => None,
         Err(error) => {
             counter.fetch_sub(1, Ordering::Relaxed);
-            day.stats.error(&format!("{name} answers an offer"), &error);
+            // Withdrawn meanwhile, at the end of a shift or of its time: nothing is wrong with that.
+            if error.code() == Some(Code::OfferGone) {
+                add(&day.stats.missed);
+            } else {
+                day.stats.error(&format!("{name} answers an offer"), &error);
+            }
             None
         }
     }

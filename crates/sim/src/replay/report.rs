@@ -25,11 +25,14 @@ pub struct ReplayStats {
     pub(crate) placed: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) declined: AtomicU64,
+    pub(crate) missed: AtomicU64,
     pub(crate) released: AtomicU64,
     pub(crate) picked_up: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) on_duty: AtomicU64,
     pub(crate) sockets: Arc<Counters>,
+    /// Microseconds of real time that a pickup's answer took lately: the slowest, fading.
+    answer_micros: AtomicU64,
     errors: AtomicU64,
     first_errors: Mutex<Vec<String>>,
     clock: Mutex<Option<(ServerClock, posthaste_domain::Timestamp)>>,
@@ -39,6 +42,19 @@ impl ReplayStats {
     pub(crate) fn begin(&self, clock: ServerClock, minute_zero: posthaste_domain::Timestamp, orders: usize) {
         *self.clock.lock() = Some((clock, minute_zero));
         self.orders.store(orders as u64, Ordering::Relaxed);
+    }
+
+    /// Notes how long an answer took.
+    pub(crate) fn answered_after(&self, real: Duration) {
+        let micros = u64::try_from(real.as_micros()).unwrap_or(u64::MAX);
+        let fading = |known: u64| Some(micros.max(known - known / 8));
+        // The closure never gives up, so there is always an update.
+        let _ = self.answer_micros.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fading);
+    }
+
+    /// How long an answer may take, by those before it.
+    pub(crate) fn slow_answer(&self) -> Duration {
+        Duration::from_micros(self.answer_micros.load(Ordering::Relaxed))
     }
 
     /// Notes something that should not happen.
@@ -110,6 +126,8 @@ pub struct ReplayReport {
     pub ready_to_pickup_mean: f64,
     /// Offers declined because the pickup would have come after the end of the shift.
     pub declined: u64,
+    /// Offers that were gone when the answer came.
+    pub missed: u64,
     /// Orders given back because the pickup would have come after the end of the shift.
     pub released: u64,
     /// Sockets that were made again.
@@ -151,8 +169,8 @@ impl fmt::Display for ReplayReport {
         )?;
         writeln!(
             f,
-            "  declined {}, given back {}, reconnects {}, errors {}",
-            self.declined, self.released, self.reconnects, self.errors
+            "  declined {}, missed {}, given back {}, reconnects {}, errors {}",
+            self.declined, self.missed, self.released, self.reconnects, self.errors
         )?;
         for error in &self.first_errors {
             writeln!(f, "    {error}")?;
