@@ -15,9 +15,11 @@ use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::Order;
 use posthaste_domain::party::Party;
 use posthaste_http::auth::{Caller, Role, bearer};
+use posthaste_http::idempotency::fingerprint;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
 use posthaste_live::Cause;
+use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
 
 use crate::AppState;
@@ -195,6 +197,16 @@ impl Admitted {
     /// Who asks, under which request.
     pub(crate) fn cause(&self) -> Cause {
         Cause::new(self.caller.party, Arc::clone(&self.request))
+    }
+
+    /// What an idempotency key of the caller's stands for: a request that creates something under `path`.
+    pub(crate) fn idempotency(&self, key: String, path: &str, body: &[u8]) -> Idempotency {
+        Idempotency {
+            principal: self.caller.party.to_string(),
+            key,
+            fingerprint: fingerprint(&Method::POST, path, body),
+            audience: self.caller.audience(),
+        }
     }
 
     /// The order is the caller's business, or looks as if it did not exist.

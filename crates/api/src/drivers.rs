@@ -11,9 +11,10 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::MOST_SIZE;
 use posthaste_http::extract::{Json as Body, Path, Query};
+use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::RegisterDriver;
+use posthaste_live::drivers::{RegisterDriver, Registered};
 use posthaste_protocol::drivers::{CreateDriver, DriverView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -23,10 +24,11 @@ use utoipa::IntoParams;
 
 use crate::AppState;
 use crate::access::Admitted;
-use crate::orders::query_id;
+use crate::orders::{query_id, replayed};
 use crate::refusals::{refused, unread};
 use crate::texts::{MOST_NAME, all_right, wrong, wrong_length};
 
+const PATH: &str = "/v1/drivers";
 /// The most zones that one driver serves.
 const MOST_ZONES: usize = 50;
 
@@ -34,22 +36,36 @@ const MOST_ZONES: usize = 50;
 ///
 /// He is offline until he says otherwise.
 #[utoipa::path(post, path = "/v1/drivers", tag = "drivers",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day.")),
     request_body(content = CreateDriver, example = json!({
         "name": "Grace Hopper", "vehicle": "bicycle", "capacity": 2, "zones": ["zon_01jd8v7cjxfm9sxv0q3e0b5z1c"],
     })),
-    responses((status = 201, body = DriverView, headers(("location" = String, description = "Path of the driver.")))))]
+    responses((status = 201, body = DriverView, headers(
+        ("location" = String, description = "Path of the driver."),
+        ("idempotent-replayed" = String, description = "`true` when this is the first answer to the same key."),
+    ))))]
 pub(crate) async fn create(
     State(app): State<AppState>,
     admitted: Admitted,
-    Body { value: new, .. }: Body<CreateDriver>,
+    IdempotencyKey(key): IdempotencyKey,
+    Body { value: new, bytes }: Body<CreateDriver>,
 ) -> Answer<Response> {
     all_right(faults(&new, |zone| app.system().zones().get(zone).is_ok()))?;
     let CreateDriver { name, vehicle, capacity, zones, speeds } = new;
     let register = RegisterDriver { name: name.trim().to_owned(), vehicle, capacity, zones, speeds };
-    let driver = app.system().drivers().register(register, admitted.cause()).await.map_err(refused)?;
-    let location = format!("/v1/drivers/{}", driver.id);
-    let view = DriverView::of(&driver, false, 0, None);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response())
+    let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
+    let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
+    let registered = app.system().drivers().register(register, idempotency, admitted.cause()).await.map_err(refused)?;
+    drop(running);
+    Ok(match registered {
+        Registered::New(driver) => {
+            let location = format!("{PATH}/{}", driver.id);
+            let view = DriverView::of(&driver, false, 0, None);
+            (StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response()
+        }
+        Registered::Replayed(status, body) => replayed(status, body, PATH),
+    })
 }
 
 /// Every field of a new driver that is wrong.

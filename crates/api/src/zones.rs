@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::ZoneId;
 use posthaste_http::extract::{Json as Body, Path};
-use posthaste_http::idempotency::{IdempotencyKey, fingerprint};
+use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
-use posthaste_live::orders::Idempotency;
 use posthaste_live::zones::CreatedZone;
 use posthaste_protocol::page::Page;
 use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
@@ -46,12 +45,7 @@ pub(crate) async fn create(
     Body { value: zone, bytes }: Body<PutZone>,
 ) -> Answer<Response> {
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
-    let idempotency = key.map(|key| Idempotency {
-        principal: admitted.caller.party.to_string(),
-        key,
-        fingerprint: fingerprint(&Method::POST, PATH, &bytes),
-        audience: admitted.caller.audience(),
-    });
+    let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
     let created = app.system().zones().create(zone, idempotency, admitted.cause()).await.map_err(refused)?;
     drop(running);
     Ok(match created {

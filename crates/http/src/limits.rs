@@ -79,8 +79,12 @@ pub async fn time_out(State(limit): State<Duration>, request: Request, next: Nex
     }
 }
 
-/// Refuses a request at once when as many as the state allows are running.
+/// Refuses a request at once when as many as the state allows are running. Not those that ask for the server's
+/// health: a server that is full is not ill, and should not be restarted for it.
 pub async fn shed(State(running): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/health/") {
+        return next.run(request).await;
+    }
     match running.try_acquire() {
         Ok(_running) => next.run(request).await,
         Err(_) => Failure::from(Problem::unavailable("too many requests at once")).into_response(),

@@ -12,7 +12,7 @@ use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::{DriverView, OfferView, PositionView, RouteView, StopView};
 use posthaste_protocol::orders::{Audience, OrderView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
-use posthaste_storage::journal::Entry;
+use posthaste_storage::journal::{AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::positions::Position;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
@@ -22,7 +22,7 @@ mod actor;
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 
 use crate::door::{Door, Kind};
-use crate::orders::Done;
+use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
 use crate::streams::{Streams, position_view};
 use crate::system::{Doors, Late};
@@ -44,6 +44,15 @@ pub struct RegisterDriver {
     pub zones: Vec<ZoneId>,
     /// Speeds served.
     pub speeds: Vec<Speed>,
+}
+
+/// What became of a new driver.
+#[derive(Debug, Clone)]
+pub enum Registered {
+    /// He is in Postgres.
+    New(Arc<Driver>),
+    /// The key was used before with the same request: the first answer, status and body.
+    Replayed(u16, String),
 }
 
 /// A driver with what is live about him.
@@ -174,8 +183,13 @@ impl Drivers {
         self.doors.get()
     }
 
-    /// Registers a driver.
-    pub async fn register(&self, new: RegisterDriver, cause: Cause) -> Result<Arc<Driver>, Refused> {
+    /// Registers a driver. A key used before gives its first answer.
+    pub async fn register(
+        &self,
+        new: RegisterDriver,
+        idempotency: Option<Idempotency>,
+        cause: Cause,
+    ) -> Result<Registered, Refused> {
         let doors = self.doors()?;
         let now = doors.clock.now();
         let driver = Driver {
@@ -194,10 +208,22 @@ impl Drivers {
         if let Some(correlation) = &cause.correlation {
             entry = entry.correlation(&**correlation);
         }
-        doors.journal.append(entry).await.map_err(|error| crate::refused::not_stored(&error))?;
+        if let Some(key) = &idempotency {
+            let view = DriverView::of(&driver, false, 0, None);
+            entry = entry.idempotency(key.record(201, serde_json::to_string(&view).unwrap_or_default(), now));
+        }
+        match doors.journal.append(entry).await {
+            Ok(()) => {}
+            Err(AppendError::IdempotencyKeyUsed) => {
+                let key = idempotency.ok_or(Refused::LostRace)?;
+                let (status, body) = key.first_answer(&doors.pool).await?;
+                return Ok(Registered::Replayed(status, body));
+            }
+            Err(error) => return Err(crate::refused::not_stored(&error)),
+        }
         let driver = Arc::new(driver);
         self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()))?;
-        Ok(driver)
+        Ok(Registered::New(driver))
     }
 
     /// The driver with what is live about him.

@@ -1,16 +1,16 @@
 //! A new order: from what was sent to what the live system takes.
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{CodeRule, NewPickup, NewStop};
 use posthaste_domain::place::Place;
 use posthaste_http::extract::Json as Body;
-use posthaste_http::idempotency::{IdempotencyKey, fingerprint};
+use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
-use posthaste_live::orders::{Idempotency, PlaceOrder, Placed};
+use posthaste_live::orders::{PlaceOrder, Placed};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
 use posthaste_protocol::problem::FieldError;
 
@@ -48,12 +48,7 @@ pub(crate) async fn place(
 ) -> Answer<Response> {
     let order = read(value, admitted.caller.merchant())?;
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
-    let idempotency = key.map(|key| Idempotency {
-        principal: admitted.caller.party.to_string(),
-        key,
-        fingerprint: fingerprint(&Method::POST, PATH, &bytes),
-        audience: admitted.caller.audience(),
-    });
+    let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
     let placed = app.system().orders().place(order, idempotency, admitted.cause()).await.map_err(refused)?;
     drop(running);
     Ok(match placed {

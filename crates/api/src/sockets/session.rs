@@ -60,12 +60,13 @@ impl Session {
     /// Runs a socket that only reads, to its end.
     pub(super) async fn follow(mut self, socket: WebSocket) {
         let mut line = self.line(socket);
-        let end = match self.greet(&mut line).await {
+        // What is seldom done is boxed: an idle socket does not carry room for it.
+        let end = match Box::pin(self.greet(&mut line)).await {
             Ok(()) => self.watch(&mut line).await,
             Err(end) => end,
         };
         tracing::debug!(session = %self.id, ?end, "a socket ended");
-        line.end(end).await;
+        Box::pin(line.end(end)).await;
     }
 
     pub(super) fn line(&self, socket: WebSocket) -> Line {
@@ -134,7 +135,7 @@ impl Session {
         loop {
             let step = tokio::select! {
                 heard = line.hear() => match heard {
-                    Ok(heard) => self.listen(line, heard).await,
+                    Ok(heard) => Box::pin(self.listen(line, heard)).await,
                     Err(end) => Err(end),
                 },
                 brought = self.stream.next(&mut frames) => match brought {
@@ -234,4 +235,19 @@ pub(super) async fn not_understood(line: &mut Line, error: DecodeError) -> Resul
         }
     };
     line.say(&ServerMessage::Error(problem), id.as_deref()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl Fn(Session, WebSocket) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_socket_is_a_small_task() {
+        let size = size_of_future(Session::follow);
+        assert!(size <= 2048, "{size} bytes");
+    }
 }

@@ -170,6 +170,8 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let answer = stage.get("/v1/orders", &stage.admin).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "unavailable"));
     assert_eq!(answer.header(header::RETRY_AFTER), "1");
+    let alive = stage.call(Method::GET, "/health/live", None, None).await;
+    assert_eq!(alive.status, StatusCode::OK, "a full server is not ill");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,3 +87,26 @@ async fn a_drivers_command_sent_twice_with_its_key_is_done_once() {
     assert_eq!((first.status, &first.body["changed"]), (StatusCode::OK, &json!(true)), "{first:?}");
     assert_eq!((again.status, &again.body["changed"]), (StatusCode::OK, &json!(false)), "{again:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drivers_are_registered_once_too() {
+    let stage = Stage::new().await;
+    let new = json!({"name": "Grace", "vehicle": "van", "zones": [stage.zone]});
+    let first = send(&stage, "/v1/drivers", &stage.admin, "d1", &new).await;
+    let again = send(&stage, "/v1/drivers", &stage.admin, "d1", &new).await;
+    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED), "{again:?}");
+    assert_eq!((&first.body, first.header(header::LOCATION)), (&again.body, again.header(header::LOCATION)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_is_given_even_where_the_same_request_would_now_be_refused() {
+    let stage = Stage::new().await;
+    let first = send(&stage, "/v1/orders", &stage.merchant, "k1", &order_body()).await;
+    let path = format!("/v1/zones/{}", stage.zone);
+    let removed = stage.call(Method::DELETE, &path, Some(&stage.admin), None).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{removed:?}");
+    let refused = send(&stage, "/v1/orders", &stage.merchant, "k2", &order_body()).await;
+    assert_eq!(refused.code(), "outside_service_area", "{refused:?}");
+    let again = send(&stage, "/v1/orders", &stage.merchant, "k1", &order_body()).await;
+    assert_eq!((again.status, again.body), (StatusCode::CREATED, first.body));
+}

@@ -15,7 +15,7 @@ use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::TestDatabase;
 use serde_json::json;
 
-use crate::drivers::{DriverCommand, RegisterDriver};
+use crate::drivers::{DriverCommand, RegisterDriver, Registered};
 use crate::orders::{Done, PlaceOrder, Placed};
 use crate::zones::CreatedZone;
 use crate::{Cause, Refused, Settings, System};
@@ -79,7 +79,8 @@ impl Stage {
             zones: vec![self.zone],
             speeds: vec![Speed::Fast, Speed::Slow],
         };
-        let driver = self.system.drivers().register(new, admin()).await.expect("a driver");
+        let registered = self.system.drivers().register(new, None, admin()).await.expect("a driver");
+        let Registered::New(driver) = registered else { panic!("no key, no replay") };
         let shift = Shift::Available { until: None };
         self.system.drivers().shift(driver.id, shift, Some(at), admin()).await.expect("a shift");
         driver.id
