@@ -64,7 +64,8 @@ pub(crate) async fn read(
 
 /// Cancel an order
 ///
-/// Before anything is picked up by whoever may; with goods on board it is `goods_on_board`.
+/// By whoever may, at any stage before the end. With goods on board they go back: the order is then `returning`, and
+/// `returned` when its sellers have them. On the way back it cannot be canceled.
 #[utoipa::path(post, path = "/v1/orders/{id}/cancel", tag = "orders",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     request_body(content = CancelOrder, example = json!({"reason": "ordered twice"})),
