@@ -65,7 +65,10 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
             Ok(if locked { vec![Event::CodeUnlocked { task: task.id }] } else { Vec::new() })
         }
         Command::Cancel { by, reason } => {
-            not_ended(order)?;
+            // Canceled before, whatever has become of the goods since.
+            if order.delivery().is_some_and(|t| t.status == TaskStatus::Canceled) {
+                return Ok(Vec::new());
+            }
             need_status(order, |s| s != Status::Returning)?;
             let returns = returns(order);
             Ok(vec![Event::Canceled { by: *by, reason: reason.clone(), returns }])

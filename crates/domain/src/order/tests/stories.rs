@@ -92,6 +92,21 @@ fn the_answer_to_a_canceled_order_is_that_it_is_canceled() {
 }
 
 #[test]
+fn an_order_is_canceled_once_however_often_it_is_asked() {
+    let story = Story::of(fast(1, 0)).then(cancel());
+    story.changes_nothing(&cancel());
+
+    let story = Story::assigned(fast(1, 0), driver(1));
+    let (pick_up, deliver) = (story.complete(0, "c1", true), story.complete(1, "c2", true));
+    let returning = story.then(pick_up.clone()).then(cancel());
+    assert_eq!(returning.order.status(), Status::Returning);
+    returning.changes_nothing(&cancel());
+
+    let delivered = Story::assigned(fast(1, 0), driver(1)).then(pick_up).then(deliver);
+    assert_eq!(delivered.refused(&cancel()), Rejected::Ended(Status::Delivered));
+}
+
+#[test]
 fn a_seller_who_answers_twice_is_heard_once() {
     let confirm = |n| Command::Confirm { seller: seller(n), ready_at: None };
     let reject = |n| Command::Reject { seller: seller(n), reason: "sold out".to_owned() };
