@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use posthaste_domain::party::Party;
+
+use crate::configuration::Overrides;
+
+/// Real-time delivery dispatch: orders over REST, drivers over WebSocket, everything acknowledged in Postgres first.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    #[command(after_help = "Examples:\n  posthaste serve\n  posthaste serve --listen 0.0.0.0:8080 \
+        --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json")]
+    Serve(ServeArgs),
+    /// Run the server with a simulated city on it, and show what goes on.
+    #[command(after_help = "Examples:\n  posthaste demo\n  posthaste demo --drivers 200 --orders-per-hour 1500 \
+        --clock-speed 30\n  posthaste demo --duration 10m --seed 7")]
+    Demo(DemoArgs),
+    /// Play a recorded day of real orders through REST and sockets, and write what became of each order.
+    #[command(after_help = "Examples:\n  posthaste replay days/0o100t100s1p100 --trace trace.csv --clock-speed 120\n  \
+        posthaste replay days/0o100t100s1p100 --trace trace.csv --server http://127.0.0.1:8080")]
+    Replay(ReplayArgs),
+    /// Make an access token, signed with the server's key.
+    #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
+        --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
+    Token(TokenArgs),
+    /// Print the OpenAPI document.
+    #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
+    Openapi,
+}
+
+/// Runs the server.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Runs the demo.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// How many drivers the city has.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) drivers: u32,
+    /// How many orders the city places in an hour of product time.
+    #[arg(long, default_value_t = 240.0)]
+    pub(crate) orders_per_hour: f64,
+    /// Stop after this long (real time), as in `90s`, `10m`, `2h`; without it, run until Ctrl-C.
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<std::time::Duration>,
+    /// What the city's people do follows from this number.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Replays a recorded day.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Directory of the day: couriers.txt, restaurants.txt, orders.txt, instance_parameters.txt.
+    pub(crate) dir: PathBuf,
+    /// Where to write the trace (CSV, one line per delivered order).
+    #[arg(long)]
+    pub(crate) trace: PathBuf,
+    /// A running server to play against; without it, the program starts its own on a fresh data directory. Tokens are
+    /// signed with the key of this configuration, so it must be that server's.
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// The dispatch policy of the day's zone.
+    #[arg(long, default_value = "least_busy")]
+    pub(crate) policy: String,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Makes a token.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// Whose: an id (adm_…, mer_…, drv_…, cus_…), or `admin`, `merchant`, `customer` for a new id.
+    #[arg(value_parser = holder)]
+    pub(crate) holder: Holder,
+    /// How long it is valid, as in `15m`, `12h`, `30d`.
+    #[arg(long, default_value = "12h", value_parser = duration)]
+    pub(crate) valid_for: std::time::Duration,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// For whom a token is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holder {
+    Known(Party),
+    NewAdmin,
+    NewMerchant,
+    NewCustomer,
+}
+
+fn holder(text: &str) -> Result<Holder, String> {
+    match text {
+        "admin" => Ok(Holder::NewAdmin),
+        "merchant" => Ok(Holder::NewMerchant),
+        "customer" => Ok(Holder::NewCustomer),
+        id => match id.parse() {
+            Ok(Party::System) | Err(_) => {
+                Err("expected admin, merchant, customer, or an id that starts with adm_, mer_, drv_ or cus_".to_owned())
+            }
+            Ok(party) => Ok(Holder::Known(party)),
+        },
+    }
+}
+
+/// A whole number with a unit: s, m, h or d.
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("expected a whole number with s, m, h or d, as in 90s or 12h; got {text:?}");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let unit = match &text[split..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit).map(std::time::Duration::from_secs).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_an_example() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("posthaste "), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(std::time::Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(std::time::Duration::from_secs(7200)));
+        for wrong in ["", "90", "h", "-5s", "1.5h", "99999999999999999999s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Configuration: defaults, then a file, then the environment, then flags; the later wins.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+/// What flags and environment say. Everything is optional; `posthaste.example.toml` shows the same names in a file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Overrides {
+    /// A configuration file (TOML), with the names of these flags, `-` written as `_`.
+    #[arg(long, env = "POSTHASTE_CONFIG")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to listen. [default: 127.0.0.1:8080]
+    #[arg(long, env = "POSTHASTE_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where data lives that has no other place: the private Postgres, the generated token key, the demo's log.
+    /// [default: posthaste under the user's data directory]
+    #[arg(long, env = "POSTHASTE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The Postgres to use (postgres://…). Without it a private one is started from the machine's binaries.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Directory with Postgres' binaries for the private one. [default: searched]
+    #[arg(long, env = "POSTHASTE_POSTGRES_BIN")]
+    pub(crate) postgres_bin: Option<PathBuf>,
+    /// Connections to Postgres at most. [default: 16]
+    #[arg(long, env = "POSTHASTE_DATABASE_CONNECTIONS")]
+    pub(crate) database_connections: Option<u32>,
+    /// The secret that signs tokens and tracking links: at least 32 bytes of text. Without it one is generated and kept
+    /// in the data directory; with a database of your own it must be given.
+    #[arg(long, env = "POSTHASTE_TOKEN_KEY", hide_env_values = true)]
+    pub(crate) token_key: Option<String>,
+    /// Product seconds in a real second: 1 in production, more in demos, replays and tests. [default: 1; demo 10]
+    #[arg(long, env = "POSTHASTE_CLOCK_SPEED")]
+    pub(crate) clock_speed: Option<f64>,
+    /// What to log, as in `info` or `posthaste_live=debug,info`. [default: info]
+    #[arg(long, env = "POSTHASTE_LOG")]
+    pub(crate) log: Option<String>,
+    /// How to log: `text` or `json`. [default: text]
+    #[arg(long, env = "POSTHASTE_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// Write newest positions to Postgres this often, in seconds. [default: 3]
+    #[arg(long, env = "POSTHASTE_CHECKPOINT_SECONDS")]
+    pub(crate) checkpoint_seconds: Option<u32>,
+    /// Keep drivers' tracks for this many days. [default: 30]
+    #[arg(long, env = "POSTHASTE_TRACK_RETENTION_DAYS")]
+    pub(crate) track_retention_days: Option<u32>,
+    /// Sockets open at once at most. [default: 100000]
+    #[arg(long, env = "POSTHASTE_SOCKETS")]
+    pub(crate) sockets: Option<usize>,
+    /// Requests at once at most; above it callers are told to come back. [default: 4096]
+    #[arg(long, env = "POSTHASTE_CONCURRENT_REQUESTS")]
+    pub(crate) concurrent_requests: Option<usize>,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: Option<String>,
+    pub(crate) postgres_bin: Option<PathBuf>,
+    pub(crate) database_connections: u32,
+    pub(crate) token_key: Option<String>,
+    pub(crate) clock_speed: f64,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) checkpoint_seconds: u32,
+    pub(crate) track_retention_days: u32,
+    pub(crate) sockets: Option<usize>,
+    pub(crate) concurrent_requests: Option<usize>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigurationError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file does not fit.
+    #[error("the configuration file {} is wrong", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: toml::de::Error,
+    },
+    /// A value cannot be used.
+    #[error("{name} {problem}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Overrides {
+    /// Defaults, the file, and what was given here, in this order. `subdirectory` keeps the data of a command apart
+    /// where no directory is given.
+    pub(crate) fn resolve(self, subdirectory: &str, clock_speed: f64) -> Result<Configuration, ConfigurationError> {
+        let file = match &self.config {
+            Some(path) => read(path)?,
+            None => Self::default(),
+        };
+        let configuration = Configuration {
+            listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| default_data_dir().join(subdirectory)),
+            database_url: self.database_url.or(file.database_url).filter(|url| !url.is_empty()),
+            postgres_bin: self.postgres_bin.or(file.postgres_bin),
+            database_connections: self.database_connections.or(file.database_connections).unwrap_or(16),
+            token_key: self.token_key.or(file.token_key),
+            clock_speed: self.clock_speed.or(file.clock_speed).unwrap_or(clock_speed),
+            log: self.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            checkpoint_seconds: self.checkpoint_seconds.or(file.checkpoint_seconds).unwrap_or(3),
+            track_retention_days: self.track_retention_days.or(file.track_retention_days).unwrap_or(30),
+            sockets: self.sockets.or(file.sockets),
+            concurrent_requests: self.concurrent_requests.or(file.concurrent_requests),
+        };
+        configuration.check()?;
+        Ok(configuration)
+    }
+}
+
+impl Configuration {
+    fn check(&self) -> Result<(), ConfigurationError> {
+        let between = |name, given: u32, least, most| {
+            let problem = format!("must lie between {least} and {most}, got {given}");
+            if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigurationError::Value { name, problem }) }
+        };
+        between("database_connections", self.database_connections, 4, 1000)?;
+        between("checkpoint_seconds", self.checkpoint_seconds, 1, 300)?;
+        between("track_retention_days", self.track_retention_days, 1, 3650)?;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Overrides, ConfigurationError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigurationError::Unreadable { path: path.to_owned(), source })?;
+    toml::from_str(&text).map_err(|source| ConfigurationError::Wrong { path: path.to_owned(), source })
+}
+
+/// `$XDG_DATA_HOME`, or `~/.local/share`, or the working directory.
+fn default_data_dir() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_default()
+        .join("posthaste")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> PathBuf {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("posthaste-{}-{}.toml", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let path = file("listen = \"127.0.0.1:9000\"\ncheckpoint_seconds = 7\n");
+        let flags = Overrides { config: Some(path), checkpoint_seconds: Some(9), ..Overrides::default() };
+        let configuration = flags.resolve("", 1.0).unwrap();
+        assert_eq!(configuration.listen.port(), 9000);
+        assert_eq!(configuration.checkpoint_seconds, 9);
+        assert_eq!(configuration.track_retention_days, 30);
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_refused() {
+        let flags = Overrides { config: Some(file("lisen = \"127.0.0.1:9000\"\n")), ..Overrides::default() };
+        let refused = flags.resolve("", 1.0).unwrap_err();
+        assert!(crate::telemetry::chain(&refused).contains("lisen"), "{refused}");
+    }
+
+    #[test]
+    fn the_example_file_is_valid() {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
+        let flags = Overrides { config: Some(path), ..Overrides::default() };
+        flags.resolve("", 1.0).unwrap();
+    }
+
+    #[test]
+    fn numbers_outside_their_bounds_are_refused_by_name() {
+        let flags = Overrides { checkpoint_seconds: Some(0), ..Overrides::default() };
+        assert!(flags.resolve("", 1.0).unwrap_err().to_string().starts_with("checkpoint_seconds must lie"));
+    }
+}
