@@ -1,0 +1,271 @@
+//! The real program on a real Postgres, and people who use it.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use posthaste_client::{Client, ClientError, Event, Idempotency, Token};
+use posthaste_clock::Clock;
+use posthaste_domain::driver::Vehicle;
+use posthaste_domain::ids::{AdminId, DriverId, MerchantId, OrderId, ZoneId};
+use posthaste_domain::order::{Speed, Status, TaskKind};
+use posthaste_domain::party::Party;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_http::auth::Keys;
+use posthaste_protocol::drivers::{CreateDriver, OfferView, PositionReport, RouteView, ShiftState, ShiftView};
+use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup, OrderView, PlaceView};
+use posthaste_protocol::problem::Code;
+use posthaste_protocol::socket::{ServerMessage, Snapshot};
+use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
+use serde_json::json;
+
+const KEY: &str = "a key for tests only, longer than thirty-two bytes";
+
+/// How long anything may take to come true.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program, running.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    database_url: String,
+    clock_speed: f64,
+    port: u16,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().expect("the log");
+            for line in log.iter().rev().take(60).rev() {
+                eprintln!("server: {line}");
+            }
+        }
+    }
+}
+
+impl Server {
+    /// Starts the program on a free port and waits until it serves.
+    pub fn start(database_url: &str, clock_speed: f64) -> Self {
+        Self::start_on(database_url, clock_speed, 0)
+    }
+
+    fn start_on(database_url: &str, clock_speed: f64, port: u16) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+            .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
+            .env("DATABASE_URL", database_url)
+            .env("POSTHASTE_TOKEN_KEY", KEY)
+            .env("POSTHASTE_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (sender, address) = std::sync::mpsc::channel();
+        let stderr = child.stderr.take().expect("its log");
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line)
+                    && entry["message"] == "serving"
+                    && let Some(address) = entry["address"].as_str()
+                {
+                    let _ = sender.send(address.to_owned());
+                }
+                lines.lock().expect("the log").push(line);
+            }
+        });
+        let address = match address.recv_timeout(PATIENCE) {
+            Ok(address) => address,
+            Err(_) => panic!("the program does not serve: {:#?}", log.lock().expect("the log")),
+        };
+        let port = address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+        Self { child, url: format!("http://{address}"), database_url: database_url.to_owned(), clock_speed, port, log }
+    }
+
+    /// Ends the program as a power cut would.
+    pub fn kill_9(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// Starts it again on the same address and data.
+    pub fn start_again(&mut self) {
+        let again = Self::start_on(&self.database_url, self.clock_speed, self.port);
+        let old = std::mem::replace(self, again);
+        self.log.lock().expect("the log").splice(0..0, old.log.lock().expect("the log").drain(..));
+    }
+
+    /// Asks the program to stop, as a service manager does, and waits for its end.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        self.child.wait().expect("its end")
+    }
+
+    /// What the program has logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    pub fn client(&self, party: Party) -> Client {
+        Client::new(&self.url, Token::from(token(party))).expect("a client").with_timeout(Duration::from_secs(10))
+    }
+
+    pub fn admin(&self) -> Client {
+        self.client(Party::Admin(id::<AdminId>()))
+    }
+}
+
+/// A fresh id.
+pub fn id<I: posthaste_domain::ids::Id>() -> I {
+    Clock::system().id()
+}
+
+/// A token of the server's own key.
+pub fn token(party: Party) -> String {
+    let keys = Keys::new(KEY.as_bytes()).expect("long enough");
+    keys.mint(party, Clock::system().wall(), Span::hours(2)).expect("a token")
+}
+
+/// A square zone around 52.1, 13.1.
+pub async fn zone(admin: &Client, rules: RulesView) -> ZoneId {
+    let area = json!({"type": "Polygon", "coordinates":
+        [[[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]]]});
+    let put = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
+    admin.create_zone(&put).await.expect("a zone").id
+}
+
+pub fn fast_order(reference: &str) -> CreateOrder {
+    CreateOrder {
+        speed: Speed::Fast,
+        pickups: vec![CreatePickup {
+            merchant_id: None,
+            lat: 52.1,
+            lng: 13.1,
+            contact: ContactView::default(),
+            ready_at: None,
+            window: None,
+            service_seconds: None,
+        }],
+        delivery: CreateDelivery {
+            lat: 52.11,
+            lng: 13.11,
+            contact: ContactView::default(),
+            window: None,
+            service_seconds: None,
+        },
+        merchant_id: None,
+        customer_id: None,
+        reference: Some(reference.to_owned()),
+        size: 1,
+        priority: 0,
+        codes: CodesView::default(),
+        needs_confirmation: None,
+    }
+}
+
+pub async fn driver(admin: &Client, zone: ZoneId) -> DriverId {
+    let new = CreateDriver {
+        name: "Dana Driver".to_owned(),
+        vehicle: Vehicle::Bicycle,
+        capacity: 10,
+        zones: vec![zone],
+        speeds: vec![Speed::Fast, Speed::Slow],
+    };
+    admin.create_driver(&new).await.expect("a driver").id
+}
+
+pub fn on_shift(lat: f64, lng: f64) -> ShiftView {
+    ShiftView { state: ShiftState::Available, until: None, place: Some(PlaceView { lat, lng }) }
+}
+
+pub fn position(lat: f64, lng: f64) -> PositionReport {
+    PositionReport {
+        lat,
+        lng,
+        at: None,
+        accuracy_meters: None,
+        heading_degrees: None,
+        speed_meters_per_second: None,
+    }
+}
+
+/// Waits until `check` gives something.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("never came true: {what}"))
+}
+
+pub async fn until_status(client: &Client, order: OrderId, status: Status) -> OrderView {
+    let what = format!("{order} is {}", status.name());
+    until(&what, || async { client.order(order).await.ok().filter(|o| o.status == status) }).await
+}
+
+/// Places an order, again and again with the same key, until it is acknowledged.
+pub async fn place_surely(client: &Client, order: &CreateOrder, key: &str) -> OrderView {
+    until("the order is acknowledged", || async {
+        match client.create_order(order, Idempotency::Key(key.to_owned())).await {
+            Ok(order) => Some(order),
+            Err(error) if error.is_temporary() || error.code() == Some(Code::IdempotencyRunning) => None,
+            Err(error) => panic!("the order was refused: {error}"),
+        }
+    })
+    .await
+}
+
+/// What a driver was told that he has to do.
+#[derive(Default)]
+pub struct Work {
+    pub offers: Vec<OfferView>,
+    pub route: Option<RouteView>,
+}
+
+/// Reads a driver's event: what it says about his work.
+pub fn work_of(event: Event) -> Work {
+    match event {
+        Event::Snapshot(snapshot) => match *snapshot {
+            Snapshot::Driver { route, .. } => Work { offers: route.offers.clone(), route: Some(route) },
+            _ => Work::default(),
+        },
+        Event::Message { message: ServerMessage::Offer(offer), .. } => Work { offers: vec![*offer], route: None },
+        Event::Message { message: ServerMessage::Route(route), .. } => {
+            Work { offers: route.offers.clone(), route: Some(*route) }
+        }
+        _ => Work::default(),
+    }
+}
+
+/// The code of an order's open task of a kind, as its merchant sees it.
+pub fn code(order: &OrderView, kind: TaskKind) -> Option<String> {
+    order.tasks.iter().find(|t| t.kind == kind && !t.status.is_final()).and_then(|t| t.code.clone())
+}
+
+pub fn merchant() -> (MerchantId, Party) {
+    let merchant = id::<MerchantId>();
+    (merchant, Party::Merchant(merchant))
+}
+
+pub fn now() -> Timestamp {
+    Clock::system().wall()
+}
+
+/// Whether a command's refusal means that it had already been done or lost its chance, which is no fault here.
+pub fn is_settled(error: &ClientError) -> bool {
+    matches!(error.code(), Some(Code::OfferGone | Code::OrderEnded | Code::Conflict | Code::NotFound))
+}

@@ -1,0 +1,156 @@
+//! Users' journeys through the real program, over real sockets.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::*;
+use posthaste_client::{Event, Idempotency};
+use posthaste_domain::order::{Status, TaskKind};
+use posthaste_domain::party::Party;
+use posthaste_protocol::problem::Code;
+use posthaste_protocol::socket::{PositionUpdate, ServerMessage, Snapshot};
+use posthaste_protocol::zones::RulesView;
+use posthaste_storage::testing::TestDatabase;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_placed_carried_and_followed_to_the_door() {
+    let database = TestDatabase::new().await;
+    let mut server = Server::start(&database.url, 10.0);
+    let admin = server.admin();
+    let zone = zone(&admin, RulesView::default()).await;
+    let dana = driver(&admin, zone).await;
+    let (_, shop) = merchant();
+    let shop = server.client(shop);
+
+    let mut phone = server.client(Party::Driver(dana)).driver_socket();
+    let hands = phone.commands();
+    hands.shift(on_shift(52.1, 13.09)).await.expect("on shift");
+    let order = shop.create_order(&fast_order("A-1"), Idempotency::Key("A-1".into())).await.expect("placed");
+    let again = shop.create_order(&fast_order("A-1"), Idempotency::Key("A-1".into())).await.expect("replayed");
+    assert_eq!(order, again, "the same key gives the first answer");
+    let other = shop.create_order(&fast_order("A-2"), Idempotency::Key("A-1".into())).await.unwrap_err();
+    assert_eq!(other.code(), Some(Code::IdempotencyMismatch));
+
+    let link = shop.tracking_link(order.id).await.expect("a link");
+    let mut follower = server.client(Party::Driver(dana)).with_token("").tracking_socket(&link.token);
+    let offer = phone
+        .wait_for(PATIENCE, |event| work_of(event).offers.into_iter().next())
+        .await
+        .expect("an offer comes over the socket");
+    assert_eq!(offer.order.id, order.id);
+    assert!(offer.order.tasks.iter().all(|t| t.code.is_none()), "drivers never see codes");
+    hands.accept(offer.id).await.expect("accepted");
+
+    let order = shop.order(order.id).await.expect("the order");
+    let pickup = order.tasks.iter().find(|t| t.kind == TaskKind::Pickup).expect("a pickup").id;
+    let door = order.tasks.iter().find(|t| t.kind == TaskKind::Delivery).expect("a door").id;
+    hands.departed(pickup).await.expect("departed");
+    hands.arrived(pickup).await.expect("arrived");
+    let wrong = hands.picked_up(pickup, Some("999999".into()), None).await.unwrap_err();
+    assert_eq!(wrong.problem().and_then(|p| p.attempts_left), Some(4), "{wrong}");
+    hands.picked_up(pickup, code(&order, TaskKind::Pickup), None).await.expect("picked up");
+    hands.position(position(52.105, 13.105));
+    let seen = follower
+        .wait_for(PATIENCE, |event| match event {
+            Event::Position(PositionUpdate::Tracking(p)) => Some(p.lat),
+            _ => None,
+        })
+        .await
+        .expect("the customer sees the driver move");
+    assert!((seen - 52.105).abs() < 1e-6);
+    hands.departed(door).await.expect("departed for the door");
+    let tracking = shop.tracking(&link.token).await.expect("the tracking view");
+    assert_eq!(tracking.status, Status::EnrouteToDropoff);
+    let code = tracking.delivery_code.clone();
+    assert!(code.is_some() && tracking.eta.is_some() && tracking.driver.is_some(), "{tracking:?}");
+    hands.delivered(door, code, None).await.expect("delivered");
+    follower
+        .wait_for(PATIENCE, |event| match event {
+            Event::Message { message: ServerMessage::Step(step), .. } if step.step.status == Status::Delivered => {
+                Some(())
+            }
+            Event::Snapshot(snapshot) => match *snapshot {
+                Snapshot::Tracking { tracking } if tracking.status == Status::Delivered => Some(()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .await
+        .expect("the customer sees the delivery");
+    let timeline = shop.order_timeline(order.id).await.expect("the timeline");
+    assert_eq!(timeline.last().map(|e| e.status), Some(Status::Delivered));
+    let decision = shop.order_decision(order.id).await.expect("the decision");
+    assert_eq!(decision.driver_id, Some(dana));
+    let after = shop.tracking(&link.token).await.expect("still there");
+    assert!(after.driver.is_none() && after.delivery_code.is_none(), "nothing live is shown after the end");
+    let (_, rival) = merchant();
+    let hidden = server.client(rival).order(order.id).await.unwrap_err();
+    assert_eq!(hidden.code(), Some(Code::NotFound), "others' orders look like none");
+    assert!(server.terminate().success(), "a clean stop");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopping_server_says_so_to_its_sockets() {
+    let database = TestDatabase::new().await;
+    let mut server = Server::start(&database.url, 1.0);
+    let admin = server.admin();
+    let zone = zone(&admin, RulesView::default()).await;
+    let dana = driver(&admin, zone).await;
+    let mut phone = server.client(Party::Driver(dana)).driver_socket();
+    phone
+        .wait_for(PATIENCE, |event| matches!(event, Event::Snapshot(_)).then_some(()))
+        .await
+        .expect("connected");
+    assert!(server.terminate().success());
+    let code = phone
+        .wait_for(PATIENCE, |event| match event {
+            Event::Disconnected { code, .. } => Some(code),
+            _ => None,
+        })
+        .await
+        .expect("the end is told");
+    assert_eq!(code, Some(posthaste_protocol::socket::close::GOING_AWAY));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_whose_network_eats_sockets_does_everything_over_rest() {
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database.url, 10.0);
+    let admin = server.admin();
+    let zone = zone(&admin, RulesView::default()).await;
+    let dana = driver(&admin, zone).await;
+    let (_, shop) = merchant();
+    let shop = server.client(shop);
+    let hands = server.client(Party::Driver(dana));
+    hands.set_shift(dana, &on_shift(52.1, 13.1)).await.expect("on shift");
+    let order = shop.create_order(&fast_order("R-1"), Idempotency::Automatic).await.expect("placed");
+    let offer = until("an offer", || async {
+        let route = hands.driver_route(dana).await.ok()?;
+        route.offers.into_iter().next()
+    })
+    .await;
+    hands.accept_offer(dana, offer.id).await.expect("accepted");
+    let old = posthaste_protocol::drivers::PositionBatch {
+        positions: vec![
+            posthaste_protocol::drivers::PositionReport { at: Some(now()), ..position(52.103, 13.1) },
+            posthaste_protocol::drivers::PositionReport {
+                at: Some(now() - posthaste_domain::Span::seconds(30)),
+                ..position(52.102, 13.1)
+            },
+        ],
+    };
+    hands.report_positions(dana, &old).await.expect("safe");
+    let order = shop.order(order.id).await.expect("the order");
+    for kind in [TaskKind::Pickup, TaskKind::Delivery] {
+        let task = order.tasks.iter().find(|t| t.kind == kind).expect("a task").id;
+        hands.task_arrived(dana, task).await.expect("arrived");
+        let done = posthaste_protocol::orders::CompleteTask { code: code(&order, kind), proof: None };
+        match kind {
+            TaskKind::Pickup => hands.task_picked_up(dana, task, &done).await.expect("picked up"),
+            _ => hands.task_delivered(dana, task, &done).await.expect("delivered"),
+        };
+    }
+    assert_eq!(shop.order(order.id).await.expect("the order").status, Status::Delivered);
+    tokio::time::timeout(Duration::from_secs(5), admin.board(zone)).await.expect("in time").expect("the board");
+}
