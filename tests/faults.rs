@@ -31,7 +31,13 @@ struct Acknowledged {
 }
 
 /// A driver who takes every offer and carries everything to the door, whatever happens to the server.
-async fn work(phone: posthaste_client::DriverSocket, me: DriverId, codes: Client, told: Arc<Acknowledged>, stop: Arc<AtomicBool>) {
+async fn work(
+    phone: posthaste_client::DriverSocket,
+    me: DriverId,
+    codes: Client,
+    told: Arc<Acknowledged>,
+    stop: Arc<AtomicBool>,
+) {
     let mut phone = phone;
     let hands = phone.commands();
     while !stop.load(Ordering::Relaxed) {
@@ -45,7 +51,9 @@ async fn work(phone: posthaste_client::DriverSocket, me: DriverId, codes: Client
         }
         for stop in news.route.into_iter().flat_map(|route| route.stops) {
             let order = until("the order is read", || async { codes.order(stop.order_id).await.ok() }).await;
-            let Some(task) = order.tasks.iter().find(|t| t.id == stop.task.id && !t.status.is_final()) else { continue };
+            let Some(task) = order.tasks.iter().find(|t| t.id == stop.task.id && !t.status.is_final()) else {
+                continue;
+            };
             let before_it = order.tasks.iter().any(|t| t.kind == TaskKind::Pickup && t.status != TaskStatus::Done);
             if task.kind == TaskKind::Delivery && before_it {
                 continue;
@@ -72,7 +80,6 @@ async fn follow(mut socket: TrackingSocket, gaps: Arc<AtomicU64>, ends: Arc<Atom
                 Snapshot::Tracking { tracking } => {
                     let whole = tracking.timeline.iter().map(|step| step.seq).eq(1..=tracking.seq);
                     gaps.fetch_add(u64::from(!whole || tracking.seq < newest), Ordering::Relaxed);
-                    newest = tracking.seq;
                     (tracking.seq, tracking.status)
                 }
                 _ => continue,
@@ -115,8 +122,7 @@ async fn killed_a_dozen_times_under_load_it_loses_and_doubles_nothing() {
     let (sender, mut placed) = tokio::sync::mpsc::unbounded_channel();
     for m in 0..4 {
         let (_, party) = merchant();
-        let (shop, told, stop, sender) =
-            (server.client(party), Arc::clone(&told), Arc::clone(&stop), sender.clone());
+        let (shop, told, stop, sender) = (server.client(party), Arc::clone(&told), Arc::clone(&stop), sender.clone());
         placing.push(tokio::spawn(async move {
             for n in 0.. {
                 if stop.load(Ordering::Relaxed) {
@@ -127,7 +133,7 @@ async fn killed_a_dozen_times_under_load_it_loses_and_doubles_nothing() {
                 let link = until("a link", || async { shop.tracking_link(order.id).await.ok() }).await;
                 told.orders.lock().expect("a lock").insert(reference, order);
                 let _ = sender.send(link.token);
-                tokio::time::sleep(Duration::from_millis(40)).await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
             }
         }));
     }

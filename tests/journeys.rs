@@ -98,10 +98,7 @@ async fn a_stopping_server_says_so_to_its_sockets() {
     let zone = zone(&admin, RulesView::default()).await;
     let dana = driver(&admin, zone).await;
     let mut phone = server.client(Party::Driver(dana)).driver_socket();
-    phone
-        .wait_for(PATIENCE, |event| matches!(event, Event::Snapshot(_)).then_some(()))
-        .await
-        .expect("connected");
+    phone.wait_for(PATIENCE, |event| matches!(event, Event::Snapshot(_)).then_some(())).await.expect("connected");
     assert!(server.terminate().success());
     let code = phone
         .wait_for(PATIENCE, |event| match event {

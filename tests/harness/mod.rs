@@ -1,6 +1,6 @@
 //! The real program on a real Postgres, and people who use it.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::allow_attributes, dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -16,7 +16,9 @@ use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::Keys;
 use posthaste_protocol::drivers::{CreateDriver, OfferView, PositionReport, RouteView, ShiftState, ShiftView};
-use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup, OrderView, PlaceView};
+use posthaste_protocol::orders::{
+    CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup, OrderView, PlaceView,
+};
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{ServerMessage, Snapshot};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
@@ -189,14 +191,7 @@ pub fn on_shift(lat: f64, lng: f64) -> ShiftView {
 }
 
 pub fn position(lat: f64, lng: f64) -> PositionReport {
-    PositionReport {
-        lat,
-        lng,
-        at: None,
-        accuracy_meters: None,
-        heading_degrees: None,
-        speed_meters_per_second: None,
-    }
+    PositionReport { lat, lng, at: None, accuracy_meters: None, heading_degrees: None, speed_meters_per_second: None }
 }
 
 /// Waits until `check` gives something.

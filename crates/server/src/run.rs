@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use posthaste_api::{AppState, Build};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
@@ -18,8 +17,8 @@ use crate::configuration::Configuration;
 use crate::database::Database;
 use crate::token_key;
 
-/// How long sockets and requests may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long the whole stop may take before the database is closed all the same.
+const LONGEST_STOP: Duration = Duration::from_secs(40);
 
 /// A running server.
 pub(crate) struct Server {
@@ -27,10 +26,6 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// What signs its tokens.
     pub(crate) keys: Keys,
-    /// Its clock.
-    pub(crate) clock: Clock,
-    system: System,
-    state: AppState,
     database: Database,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -56,22 +51,14 @@ impl Server {
         limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
         limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
-        let state = AppState::new(system.clone(), database.pool.clone(), keys.clone(), limits, build);
+        let state = AppState::new(system, database.pool.clone(), keys.clone(), limits, build);
         let (stop, stopped) = oneshot::channel::<()>();
-        let router = posthaste_api::router(state.clone());
-        // Small frames go out at once: a position is worth nothing after the next one.
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        let serving = tokio::spawn(async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move {
-                    let _ = stopped.await;
-                })
-                .await
-        });
+        let told = async move {
+            let _ = stopped.await;
+        };
+        let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, clock, system, state, database, stop, serving })
+        Ok(Self { address, keys, database, stop, serving })
     }
 
     /// Stops as it should: sockets hear that the server is going away, requests under way are answered, what was
@@ -79,14 +66,10 @@ impl Server {
     pub(crate) async fn stop(self) -> Result<(), Fatal> {
         tracing::info!("stopping");
         let _ = self.stop.send(());
-        self.system.going_away();
-        if !self.state.sockets_closed(DRAIN).await {
-            tracing::warn!("some sockets did not close in time");
+        match tokio::time::timeout(LONGEST_STOP, self.serving).await {
+            Ok(outcome) => outcome??,
+            Err(_) => tracing::warn!("not everything ended in time"),
         }
-        if tokio::time::timeout(DRAIN, self.serving).await.is_err() {
-            tracing::warn!("some requests did not end in time");
-        }
-        self.system.stop().await;
         self.database.close().await?;
         tracing::info!("stopped");
         Ok(())
