@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use posthaste_domain::party::Party;
 
@@ -20,6 +22,16 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  posthaste serve\n  posthaste serve --listen 0.0.0.0:8080 \
         --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json")]
     Serve(ServeArgs),
+    /// Run the server with a simulated city on it, and show what goes on.
+    #[command(after_help = "Examples:\n  posthaste demo\n  posthaste demo --drivers 200 --orders-per-hour 1500 \
+        --clock-speed 30\n  posthaste demo --duration 10m --seed 7")]
+    Demo(DemoArgs),
+    /// Play a recorded day of real orders through REST and sockets, and write what became of each order.
+    #[command(
+        after_help = "Examples:\n  posthaste replay days/0o100t100s1p100 --trace trace.csv --clock-speed 120\n  \
+        posthaste replay days/0o100t100s1p100 --trace trace.csv --server http://127.0.0.1:8080"
+    )]
+    Replay(ReplayArgs),
     /// Make an access token, signed with the server's key.
     #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
         --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
@@ -32,6 +44,44 @@ pub(crate) enum Command {
 /// Runs the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Runs the demo.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+    /// How many drivers the city has.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) drivers: u32,
+    /// How many orders the city places in an hour of product time.
+    #[arg(long, default_value_t = 240.0)]
+    pub(crate) orders_per_hour: f64,
+    /// Stop after this long (real time), as in `90s`, `10m`, `2h`; without it, run until Ctrl-C.
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<std::time::Duration>,
+    /// What the city's people do follows from this number.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Replays a recorded day.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Directory of the day: couriers.txt, restaurants.txt, orders.txt, instance_parameters.txt.
+    pub(crate) dir: PathBuf,
+    /// Where to write the trace (CSV, one line per delivered order).
+    #[arg(long)]
+    pub(crate) trace: PathBuf,
+    /// A running server to play against; without it, the program starts its own on a fresh data directory. Tokens are
+    /// signed with the key of this configuration, so it must be that server's.
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// The dispatch policy of the day's zone.
+    #[arg(long, default_value = "least_busy")]
+    pub(crate) policy: String,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
 }

@@ -6,6 +6,8 @@
 mod cli;
 mod configuration;
 mod database;
+mod demo;
+mod replay;
 mod run;
 mod serve;
 mod telemetry;
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::serve(args).await,
+        Command::Demo(args) => demo::demo(args).await,
+        Command::Replay(args) => replay::replay(args).await,
         Command::Token(args) => token::token(&args),
         Command::Openapi => openapi(),
     };

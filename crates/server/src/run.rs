@@ -26,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// What signs its tokens.
     pub(crate) keys: Keys,
+    clock: Clock,
     database: Database,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
@@ -58,7 +59,12 @@ impl Server {
         };
         let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, database, stop, serving })
+        Ok(Self { address, keys, clock, database, stop, serving })
+    }
+
+    /// Product seconds in a real second.
+    pub(crate) fn speed(&self) -> f64 {
+        self.clock.speed()
     }
 
     /// Stops as it should: sockets hear that the server is going away, requests under way are answered, what was

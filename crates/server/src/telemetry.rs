@@ -1,5 +1,8 @@
 //! Logs: structured, to stderr or a file, as text or JSON.
 
+use std::path::Path;
+use std::sync::Mutex;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -9,6 +12,15 @@ use crate::configuration::{Configuration, LogFormat};
 /// Starts logging to stderr.
 pub(crate) fn to_stderr(configuration: &Configuration) -> Result<(), Fatal> {
     start(configuration, std::io::stderr)
+}
+
+/// Starts logging to a file, so that a status line has the terminal to itself.
+pub(crate) fn to_file(configuration: &Configuration, path: &Path) -> Result<(), Fatal> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    start(configuration, Mutex::new(file))
 }
 
 fn start<W>(configuration: &Configuration, writer: W) -> Result<(), Fatal>

@@ -1,0 +1,42 @@
+//! `posthaste demo`: the server with a simulated city on it, which uses it as anybody would: over REST and sockets.
+
+use posthaste_domain::Span;
+use posthaste_domain::place::Place;
+use posthaste_sim::city::{self, CityOptions};
+
+use crate::cli::DemoArgs;
+use crate::replay::tokens;
+use crate::run::{Server, told_to_stop};
+use crate::{Fatal, telemetry};
+
+/// Product seconds in a real second, where nothing else is asked for: an order takes a minute or two to watch.
+const CLOCK_SPEED: f64 = 10.0;
+/// The middle of the city.
+const CENTRE: (f64, f64) = (52.52, 13.405);
+
+pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
+    let configuration = args.overrides.resolve("demo", CLOCK_SPEED)?;
+    let log = configuration.data_dir.join("demo.log");
+    telemetry::to_file(&configuration, &log)?;
+    eprintln!("starting; the log is in {}", log.display());
+    let server = Server::start(&configuration).await?;
+    let url = format!("http://{}", server.address);
+    eprintln!("serving on {url}  ·  API: {url}/docs  ·  clock: {} times real time  ·  Ctrl-C stops", server.speed());
+    let centre = Place::new(CENTRE.0, CENTRE.1)?;
+    let mut options = CityOptions::new(url, tokens(&server.keys), centre);
+    options.seed = args.seed;
+    options.drivers = args.drivers as usize;
+    options.orders_per_hour = args.orders_per_hour;
+    options.duration = args.duration.map(|real| Span::from_std(real.mul_f64(server.speed()))).transpose()?;
+    options.progress = true;
+    let outcome = tokio::select! {
+        outcome = city::run(options) => outcome.map(Some),
+        () = told_to_stop() => Ok(None),
+    };
+    eprintln!("stopping");
+    server.stop().await?;
+    if let Some(report) = outcome? {
+        println!("{report}");
+    }
+    Ok(())
+}
