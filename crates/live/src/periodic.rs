@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use posthaste_domain::Span;
+use posthaste_domain::{Span, Timestamp};
 use tokio::task::JoinHandle;
 
 use crate::system::Doors;
@@ -14,6 +14,8 @@ use crate::system::Doors;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often partitions and old rows are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How many pauses between checkpoints the kept clock is ahead: a checkpoint may come late.
+const CHECKPOINTS_AHEAD: f64 = 3.0;
 /// Days for which recorded decisions are kept.
 const DECISION_DAYS: i64 = 30;
 
@@ -67,7 +69,7 @@ pub(crate) async fn checkpoint(doors: &Doors) {
         if !tracks.is_empty() {
             posthaste_storage::tracks::append(&doors.pool, &tracks).await?;
         }
-        posthaste_storage::clock::save(&doors.pool, doors.clock.now()).await
+        posthaste_storage::clock::save(&doors.pool, clock_horizon(doors)).await
     };
     if let Err(error) = outcome.await {
         tracing::warn!(error = &error as &dyn std::error::Error, "checkpoint failed; the next one writes again");
@@ -77,6 +79,17 @@ pub(crate) async fn checkpoint(doors: &Doors) {
             }
         }
     }
+}
+
+/// An instant that no time handed out before the next checkpoint lies after: where the clock goes on after a crash. At
+/// the machine's own pace that is the present, as the machine's clock goes on by itself.
+fn clock_horizon(doors: &Doors) -> Timestamp {
+    let (now, speed) = (doors.clock.now(), doors.clock.speed());
+    if speed <= 1.0 {
+        return now;
+    }
+    let ahead = doors.settings.checkpoint_every.mul_f64(CHECKPOINTS_AHEAD * speed);
+    Span::from_std(ahead).map_or(now, |ahead| now + ahead)
 }
 
 async fn upkeep(doors: &Doors) {

@@ -156,6 +156,8 @@ impl System {
         doors.keep(|reply| KeeperMsg::Start(Post::Hub, reply)).await?;
         load(&doors).await?;
         doors.streams.connect(Arc::clone(&doors));
+        // Before anything is served: the clock of a crash in the first seconds must be known too.
+        crate::periodic::checkpoint(&doors).await;
         let periodic = Arc::new(Periodic::start(&doors));
         Ok(Self { doors, periodic })
     }

@@ -6,8 +6,8 @@ use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_domain::zone::Policy;
 use posthaste_http::auth::Keys;
-use posthaste_sim::replay::{self, ReplayOptions};
 use posthaste_sim::Tokens;
+use posthaste_sim::replay::{self, ReplayOptions};
 
 use crate::cli::ReplayArgs;
 use crate::configuration::Configuration;
