@@ -59,7 +59,8 @@ pub(crate) struct DemoArgs {
     /// How many orders the city places in an hour of product time.
     #[arg(long, default_value_t = 240.0)]
     pub(crate) orders_per_hour: f64,
-    /// Stop after this long (real time), as in `90s`, `10m`, `2h`; without it, run until Ctrl-C.
+    /// Place orders for this long (real time), as in `90s`, `10m`, `2h`, then let what is open come to its end and
+    /// stop; without it, run until Ctrl-C.
     #[arg(long, value_parser = duration)]
     pub(crate) duration: Option<std::time::Duration>,
     /// What the city's people do follows from this number.
