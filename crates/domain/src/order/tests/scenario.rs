@@ -103,9 +103,9 @@ pub(super) enum Which {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tried {
-    RightCode,
-    WrongCode,
-    NoCode,
+    Right,
+    Wrong,
+    Nothing,
 }
 
 #[derive(Debug, Clone)]
@@ -164,7 +164,7 @@ fn reason() -> impl Strategy<Value = FailReason> {
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let tried = prop_oneof![6 => Just(Tried::RightCode), 3 => Just(Tried::WrongCode), 1 => Just(Tried::NoCode)];
+    let tried = prop_oneof![6 => Just(Tried::Right), 3 => Just(Tried::Wrong), 1 => Just(Tried::Nothing)];
     prop_oneof![
         6 => (0..5u8, prop::option::of(0..4000i64)).prop_map(|(s, ready)| Deed::Confirm(s, ready)),
         2 => (0..5u8).prop_map(Deed::Reject),
@@ -189,7 +189,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let after = prop_oneof![8 => 0..30i64, 2 => 30..900i64, 1 => 900..5000i64];
     let one = (after, deed()).prop_map(|(after, deed)| vec![Step { after, deed }]);
-    let guesses = Just(vec![Step { after: 1, deed: Deed::Complete(Who::Right, Which::Next, Tried::WrongCode) }; 6]);
+    let guesses = Just(vec![Step { after: 1, deed: Deed::Complete(Who::Right, Which::Next, Tried::Wrong) }; 6]);
     prop::collection::vec(prop_oneof![30 => one, 1 => guesses], 0..50).prop_map(|steps| steps.concat())
 }
 
@@ -265,9 +265,9 @@ fn complete(order: &Order, who: Who, which: Which, tried: Tried, n: u32) -> Comm
     let task = which.of(order);
     let right = order.task(task).and_then(|t| t.code.as_ref()).map(|code| code.digits().to_owned());
     let code = match tried {
-        Tried::RightCode => right,
-        Tried::WrongCode => Some("12345678".to_owned()),
-        Tried::NoCode => None,
+        Tried::Right => right,
+        Tried::Wrong => Some("12345678".to_owned()),
+        Tried::Nothing => None,
     };
     let proof = Some(Proof { received_by: Some("a neighbour".to_owned()), ..Proof::default() });
     Command::Complete { driver: who.of(order), task, code, proof, command: Some(format!("c{n}")) }
