@@ -266,3 +266,91 @@ async fn while_postgres_is_away_commands_are_refused_cleanly_and_it_recovers_by_
     })
     .await;
 }
+
+/// Opens a stream of operations by hand and never reads from it.
+async fn stuck_reader(server: &Server) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt;
+    let address = server.url.trim_start_matches("http://");
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut stream = socket.connect(address.parse().expect("an address")).await.expect("connected");
+    let token = token(Party::Admin(id()));
+    let upgrade = format!(
+        "GET /v1/ws/operations HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes()).await.expect("asked");
+    // A masked text frame with an empty mask: `hello`.
+    let hello = br#"{"type":"hello","data":{}}"#;
+    let length = u8::try_from(hello.len()).expect("a short frame");
+    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+    frame.extend_from_slice(hello);
+    stream.write_all(&frame).await.expect("said hello");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_stops_reading_is_closed_and_slows_nobody() {
+    use tokio::io::AsyncReadExt;
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database.url, 1.0);
+    let admin = server.admin();
+    zone(&admin, RulesView::default()).await;
+    let mut stuck = stuck_reader(&server).await;
+    let mut reader = admin.operations_socket(posthaste_client::OperationsView::Box {
+        min_lng: 12.0,
+        min_lat: 51.0,
+        max_lng: 14.0,
+        max_lat: 53.0,
+    });
+    reader.wait_for(PATIENCE, |e| matches!(e, Event::Snapshot(_)).then_some(())).await.expect("connected");
+    let (_, party) = merchant();
+    let shop = server.client(party);
+    let mut order = fast_order("long");
+    let words = "a very long way to say where the door is; ".repeat(11);
+    order.delivery.contact = posthaste_protocol::orders::ContactView {
+        name: Some(words.clone()),
+        phone: None,
+        address: Some(words.clone()),
+        note: Some(words),
+    };
+    let (mut seen, mut slowest) = (0, Duration::ZERO);
+    let started = std::time::Instant::now();
+    // More than the kernel holds for a reader who does not read; each order is seen by the one who does.
+    while !closed_as_too_slow(&server) {
+        assert!(started.elapsed() < PATIENCE, "the stuck reader was never let go, after {seen} orders");
+        let wave: Vec<_> = (0..50)
+            .map(|n| {
+                let (shop, order) = (shop.clone(), order.clone());
+                tokio::spawn(async move { place_surely(&shop, &order, &format!("{seen}-{n}")).await })
+            })
+            .collect();
+        let sent = std::time::Instant::now();
+        for placed in wave {
+            placed.await.expect("placed");
+        }
+        let mut here = 0;
+        while here < 50 {
+            let news = reader.wait_for(PATIENCE, |event| match event {
+                Event::Message { message: ServerMessage::Order(_), .. } => Some(()),
+                _ => None,
+            });
+            news.await.expect("the other reader sees every order");
+            here += 1;
+        }
+        slowest = slowest.max(sent.elapsed());
+        seen += 50;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(slowest < Duration::from_secs(10), "a wave took {slowest:?}");
+    // What was queued for it can still be read; then comes the end.
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stuck.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "its connection ends");
+    assert_eq!(reader.stats().gaps, 0);
+}
+
+fn closed_as_too_slow(server: &Server) -> bool {
+    let code = posthaste_protocol::socket::close::TOO_SLOW.to_string();
+    server.log().iter().any(|line| line.contains("a socket ended") && line.contains(&code))
+}

@@ -64,7 +64,7 @@ impl Server {
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
             .env("DATABASE_URL", database_url)
             .env("POSTHASTE_TOKEN_KEY", KEY)
-            .env("POSTHASTE_LOG", "info")
+            .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -118,11 +118,9 @@ impl<K: Kind> Door<K> {
         Err(Refused::Unavailable("the actor is restarting"))
     }
 
-    /// Tells the actor, if it is there; one that is not will read Postgres when it is needed.
-    pub(crate) fn tell(&self, key: K::Key, message: K::Msg) {
-        if let Some(actor) = self.present(key) {
-            let _ = actor.cast(message);
-        }
+    /// Tells the actor, if it is there; one that is not will read Postgres when it is needed. False when nobody heard.
+    pub(crate) fn tell(&self, key: K::Key, message: K::Msg) -> bool {
+        self.present(key).is_some_and(|actor| actor.cast(message).is_ok())
     }
 
     /// Every actor that is there.

@@ -23,7 +23,7 @@ pub(crate) enum Command {
         --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json")]
     Serve(ServeArgs),
     /// Run the server with a simulated city on it, and show what goes on.
-    #[command(after_help = "Examples:\n  posthaste demo\n  posthaste demo --drivers 200 --orders-per-hour 1500 \
+    #[command(after_help = "Examples:\n  posthaste demo\n  posthaste demo --drivers 200 --orders-per-hour 500 \
         --clock-speed 30\n  posthaste demo --duration 10m --seed 7")]
     Demo(DemoArgs),
     /// Play a recorded day of real orders through REST and sockets, and write what became of each order.
@@ -57,7 +57,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 60)]
     pub(crate) drivers: u32,
     /// How many orders the city places in an hour of product time.
-    #[arg(long, default_value_t = 240.0)]
+    #[arg(long, default_value_t = 150.0)]
     pub(crate) orders_per_hour: f64,
     /// Place orders for this long (real time), as in `90s`, `10m`, `2h`, then let what is open come to its end and
     /// stop; without it, run until Ctrl-C.

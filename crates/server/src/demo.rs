@@ -29,14 +29,13 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
     options.orders_per_hour = args.orders_per_hour;
     options.duration = args.duration.map(|real| Span::from_std(real.mul_f64(server.speed()))).transpose()?;
     options.progress = true;
+    let stats = std::sync::Arc::clone(&options.stats);
     let outcome = tokio::select! {
-        outcome = city::run(options) => outcome.map(Some),
-        () = told_to_stop() => Ok(None),
+        outcome = city::run(options) => outcome,
+        () = told_to_stop() => Ok(stats.report()),
     };
     eprintln!("stopping");
     server.stop().await?;
-    if let Some(report) = outcome? {
-        println!("{report}");
-    }
+    println!("{}", outcome?);
     Ok(())
 }

@@ -366,8 +366,12 @@ impl DriverActor {
             deadline: now + proposal.answer_within,
             commitment: proposal.commitment,
         };
-        let command = Command::Offer(offer);
-        self.tell_order(proposal.order, command, Cause::system(), Some(Box::new(proposal.decision)), None);
+        let (command, decision) = (Command::Offer(offer), Some(Box::new(proposal.decision)));
+        if !self.tell_order(proposal.order, command, Cause::system(), decision, None) {
+            // The order is being reloaded; it tells its zone when it is back, and dispatch looks again.
+            state.proposed.remove(&proposal.order);
+            state.calendar.release(proposal.order);
+        }
         self.publish(state);
     }
 
@@ -530,9 +534,9 @@ impl DriverActor {
         cause: Cause,
         decision: Option<Box<NewDecision>>,
         reply: Option<Reply<Done>>,
-    ) {
+    ) -> bool {
         let command = Box::new(command);
-        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply });
+        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply })
     }
 
     fn scope(&self, state: &DriverState) -> Scope {

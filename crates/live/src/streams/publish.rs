@@ -29,10 +29,13 @@ impl Streams {
             }
         }
         let message = |audience: Audience| {
-            ServerMessage::Order(Box::new(OrderChanged {
-                events: events.iter().map(|(recorded, status)| TimelineEntry::of(recorded, *status)).collect(),
-                order: OrderView::of(order, audience),
-            }))
+            let mut entries: Vec<_> =
+                events.iter().map(|(recorded, status)| TimelineEntry::of(recorded, *status)).collect();
+            if matches!(audience, Audience::Merchant(merchant) if merchant != order.merchant) {
+                // Proofs are for the order's owner, as in its timeline over REST.
+                entries.iter_mut().for_each(|entry| drop(entry.data.remove("proof")));
+            }
+            ServerMessage::Order(Box::new(OrderChanged { events: entries, order: OrderView::of(order, audience) }))
         };
         let mut merchants: Vec<_> = order.tasks.iter().filter_map(|t| t.seller).collect();
         merchants.push(order.merchant);

@@ -31,8 +31,13 @@ async fn live_work_goes_on_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_offers_and_deadlines_survive_a_restart() {
-    let stage =
-        Stage::with_rules(RulesView { offer_seconds: 120, confirmation_seconds: 120, ..RulesView::default() }).await;
+    let stage = Stage::with_rules(RulesView {
+        offer_seconds: 120,
+        confirmation_seconds: 120,
+        stale_after_seconds: 7200,
+        ..RulesView::default()
+    })
+    .await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut unconfirmed = stage.fast_order();
     unconfirmed.pickups[0].needs_confirmation = true;

@@ -46,7 +46,8 @@ fn square() -> serde_json::Value {
 
 impl Stage {
     pub(super) async fn open() -> Self {
-        Self::with_rules(RulesView { offer_seconds: 20, ..RulesView::default() }).await
+        // Nobody on this stage sends heartbeats; those who tell of silence set their own rules.
+        Self::with_rules(RulesView { offer_seconds: 20, stale_after_seconds: 7200, ..RulesView::default() }).await
     }
 
     pub(super) async fn with_rules(rules: RulesView) -> Self {

@@ -83,8 +83,13 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
     let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
     phone.begin(Hello::default()).await.unwrap();
     let order = stage.place(stage.fast_order()).await;
-    let (seq, message) = next(&mut phone).await.remove(0);
-    assert!(matches!(message, ServerMessage::Offer(ref offer) if offer.order.id == order.id));
+    let seq = loop {
+        let offer =
+            |(_, message): &(_, ServerMessage)| matches!(message, ServerMessage::Offer(o) if o.order.id == order.id);
+        if let Some((seq, _)) = next(&mut phone).await.into_iter().find(offer) {
+            break seq;
+        }
+    };
     let hello = Hello { epoch: Some(phone.epoch().to_owned()), last_seq: seq };
     drop(phone);
     stage.accepted(order.id).await;

@@ -13,6 +13,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::cell::{Waiting, ZoneCell, order_view};
 use super::dispatcher::DispatcherMsg;
+use crate::drivers::DriverMsg;
 use crate::orders::OrderMsg;
 use crate::system::Doors;
 
@@ -81,6 +82,10 @@ impl ZoneActor {
         let now = self.doors.clock.now();
         let mut waiting = self.cell.waiting.lock();
         let known = waiting.remove(&order.id);
+        if let Some((driver, _)) = known.as_ref().and_then(|w| w.asked) {
+            // He holds time for an offer that was never made.
+            self.doors.drivers.door.tell(driver, DriverMsg::Release(order.id));
+        }
         let since = known.as_ref().map_or(now, |w| w.since);
         let recorded = known.and_then(|w| w.recorded);
         waiting.insert(order.id, Waiting { view, since, asked: None, recorded });
@@ -91,7 +96,7 @@ impl ZoneActor {
     /// Orders whose driver never answered the dispatcher say how they stand.
     fn ask_for_lost(&self) {
         let waiting = self.cell.waiting.lock();
-        let lost = waiting.iter().filter(|(_, w)| w.asked.is_some_and(|at| at.elapsed() > LOST_AFTER));
+        let lost = waiting.iter().filter(|(_, w)| w.asked.is_some_and(|(_, at)| at.elapsed() > LOST_AFTER));
         for (id, _) in lost {
             self.doors.orders.door.tell(*id, OrderMsg::Announce);
         }

@@ -54,10 +54,10 @@ pub(super) fn travel_model(travel: &TravelView) -> StraightLine {
 pub(crate) struct Waiting {
     pub(crate) view: OrderView,
     pub(crate) since: Timestamp,
-    /// When a driver was asked to hold time for it; no other is asked until he answered.
-    pub(crate) asked: Option<std::time::Instant>,
+    /// Who was asked to hold time for it, and when; no other is asked until he answered.
+    pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.
-    pub(crate) recorded: Option<(Timestamp, String)>,
+    pub(crate) recorded: Option<(std::time::Instant, String)>,
 }
 
 /// A zone.

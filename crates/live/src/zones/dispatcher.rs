@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
@@ -24,8 +24,9 @@ use crate::system::Doors;
 const GATHER: Duration = Duration::from_millis(3);
 /// Orders decided in one go; the rest follows in the next, so that the mailbox is read in between.
 const MOST_IN_A_PASS: usize = 256;
-/// A decision without a driver is recorded again when its words change, or after this many product seconds.
-const RECORD_AGAIN_SECONDS: i64 = 60;
+/// A decision without a driver is recorded again after this long (real time) in the same words, or when its words have
+/// changed, but not sooner than a quarter of it: at a fast clock or with many drivers the words change all the time.
+const RECORD_AGAIN: Duration = Duration::from_secs(20);
 
 /// Messages of a dispatcher.
 pub(crate) enum DispatcherMsg {
@@ -136,7 +137,7 @@ impl Dispatcher {
     fn ask(&self, order: &OrderView, decision: &Decision, now: Timestamp) {
         let Some(choice) = decision.chosen else { return };
         match self.cell.waiting.lock().get_mut(&order.id) {
-            Some(waiting) => waiting.asked = Some(std::time::Instant::now()),
+            Some(waiting) => waiting.asked = Some((choice.driver, std::time::Instant::now())),
             None => return,
         }
         let proposal = Proposal {
@@ -169,11 +170,11 @@ impl Dispatcher {
         let known = entry
             .recorded
             .as_ref()
-            .is_some_and(|(at, said)| *said == summary && now - *at < Span::seconds(RECORD_AGAIN_SECONDS));
+            .is_some_and(|(at, said)| at.elapsed() < if *said == summary { RECORD_AGAIN } else { RECORD_AGAIN / 4 });
         if known {
             return None;
         }
-        entry.recorded = Some((now, summary));
+        entry.recorded = Some((std::time::Instant::now(), summary));
         Some(record(decision, now))
     }
 }
