@@ -18,6 +18,8 @@ use posthaste_storage::positions::Position;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
+mod shown;
+mod silence;
 
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 

@@ -12,26 +12,23 @@ use posthaste_domain::calendar::Calendar;
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
-use posthaste_domain::order::{Command, Order, Rejected, Speed};
+use posthaste_domain::order::{Command, Order, Rejected};
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_geography::VehicleSpeed;
-use posthaste_matching::DriverView;
 use posthaste_protocol::drivers::OfferView;
-use posthaste_protocol::socket::{Alert, OfferEnded, ServerMessage};
+use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{DriverCommand, route_view};
+use super::DriverCommand;
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
-use crate::presence::{Fix, Presence, Summary};
-use crate::streams::{Scope, TopicKey};
+use crate::presence::{Fix, Presence};
 use crate::system::Doors;
-use crate::zones::{DispatcherMsg, ZoneCell};
+use crate::zones::DispatcherMsg;
 use crate::{Cause, Refused};
 
 /// Settled orders remembered, so that a command sent twice after the end is answered like the first time.
@@ -92,18 +89,18 @@ pub(crate) struct DriverActor {
 
 /// What the actor remembers.
 pub(crate) struct DriverState {
-    driver: Arc<Driver>,
-    presence: Arc<Presence>,
-    calendar: Calendar,
-    orders: BTreeMap<OrderId, Arc<Order>>,
+    pub(super) driver: Arc<Driver>,
+    pub(super) presence: Arc<Presence>,
+    pub(super) calendar: Calendar,
+    pub(super) orders: BTreeMap<OrderId, Arc<Order>>,
     /// Held for orders that have not yet said that the offer is made: their sizes, and since when.
-    proposed: HashMap<OrderId, (u32, Timestamp)>,
-    settled: VecDeque<Arc<Order>>,
+    pub(super) proposed: HashMap<OrderId, (u32, Timestamp)>,
+    pub(super) settled: VecDeque<Arc<Order>>,
     /// Offers declined lately, for the same reason.
-    declined: VecDeque<(OfferId, Arc<Order>)>,
-    stale: bool,
+    pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
+    pub(super) stale: bool,
     /// Generation of the silence alarm; an older one is ignored.
-    watch: u64,
+    pub(super) watch: u64,
 }
 
 impl Actor for DriverActor {
@@ -455,72 +452,7 @@ impl DriverActor {
         state.orders.insert(order.id, order);
     }
 
-    fn on_awake(&self, myself: &DriverRef, state: &mut DriverState) {
-        if state.stale {
-            tracing::info!(driver = %self.id, "heard of again");
-        }
-        state.stale = false;
-        self.publish(state);
-        self.show_operations(state);
-        self.watch(myself, state);
-    }
-
-    /// Silent too long: no new work, and open offers go to somebody who hears them.
-    fn on_watch(&self, myself: &DriverRef, state: &mut DriverState, generation: u64) {
-        if generation != state.watch || !state.driver.shift.is_on() {
-            return;
-        }
-        self.drop_lost_proposals(state);
-        let silent = self.doors.clock.now() - state.presence.last_seen();
-        if silent >= self.stale_after(state) && !state.stale {
-            state.stale = true;
-            state.presence.wake_on_sign_of_life();
-            self.withdraw_offers(state);
-            self.publish(state);
-            self.show_operations(state);
-            let alert = Alert {
-                kind: "driver_silent".to_owned(),
-                text: format!("{} has been silent for {} s", state.driver.name, silent.num_seconds()),
-                order_id: state.orders.keys().next().copied(),
-                driver_id: Some(self.id),
-                zone_id: state.driver.zones.first().copied(),
-            };
-            self.doors.streams.alert(alert, self.scope(state));
-            return;
-        }
-        self.watch(myself, state);
-    }
-
-    /// Time held for orders that never answered is given back; the order says how it stands.
-    fn drop_lost_proposals(&self, state: &mut DriverState) {
-        let old = self.doors.clock.now() - self.stale_after(state);
-        let lost: Vec<_> = state.proposed.iter().filter(|(_, (_, at))| *at <= old).map(|(id, _)| *id).collect();
-        for order in lost {
-            state.proposed.remove(&order);
-            state.calendar.release(order);
-            self.doors.orders.door.tell(order, OrderMsg::Announce);
-        }
-    }
-
-    fn watch(&self, myself: &DriverRef, state: &mut DriverState) {
-        state.watch += 1;
-        if !state.driver.shift.is_on() || state.stale {
-            return;
-        }
-        let (generation, myself) = (state.watch, myself.clone());
-        let at = (state.presence.last_seen() + self.stale_after(state)).max(self.doors.clock.now() + Span::seconds(1));
-        self.doors.alarms.set(at, move || {
-            let _ = myself.cast(DriverMsg::Internal(generation));
-        });
-    }
-
-    fn stale_after(&self, state: &DriverState) -> Span {
-        let zones = state.driver.zones.iter();
-        let spans = zones.map(|zone| self.doors.zones.rules(*zone).stale_span());
-        spans.max().unwrap_or_else(|| posthaste_domain::zone::ZoneRules::default().stale_span())
-    }
-
-    fn withdraw_offers(&self, state: &DriverState) {
+    pub(super) fn withdraw_offers(&self, state: &DriverState) {
         for offer in state.orders.values().filter_map(|o| o.offer.map(|offer| (o.id, offer.id))) {
             let why = Withdrawal::DriverUnavailable;
             self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, Cause::system(), None, None);
@@ -538,77 +470,10 @@ impl DriverActor {
         let command = Box::new(command);
         self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply })
     }
-
-    fn scope(&self, state: &DriverState) -> Scope {
-        Scope { zone: state.driver.zones.first().copied(), place: state.presence.newest().map(|fix| fix.place) }
-    }
-
-    fn show_operations(&self, state: &DriverState) {
-        if self.doors.streams.follows_operations() {
-            let view = Box::new(self.doors.drivers.of(&state.presence).view());
-            self.doors.streams.to_operations(ServerMessage::Driver(view), self.scope(state));
-        }
-    }
-
-    fn show_route(&self, state: &DriverState) {
-        let (in_hand, offered): (Vec<_>, Vec<_>) = state.orders.values().cloned().partition(|o| o.offer.is_none());
-        let route = Box::new(route_view(self.id, &in_hand, &offered));
-        self.doors.streams.to_driver(self.id, ServerMessage::Route(route));
-    }
-
-    /// Everybody who reads the driver's slot or a board sees him as he is now.
-    fn publish(&self, state: &DriverState) {
-        let in_hand = state.orders.values().filter(|o| o.offer.is_none());
-        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
-        let open_orders = in_hand.clone().count() as u32;
-        state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
-        let mut audience: Vec<_> =
-            in_hand.flat_map(|o| [TopicKey::Order(o.id), TopicKey::Merchant(o.merchant)]).collect();
-        audience.push(TopicKey::Operations);
-        audience.dedup();
-        state.presence.set_audience(audience);
-        self.update_boards(state);
-    }
-
-    fn update_boards(&self, state: &DriverState) {
-        let wanted: Vec<Arc<ZoneCell>> = match state.presence.newest() {
-            Some(_) if state.driver.shift.is_on() => {
-                state.driver.zones.iter().filter_map(|zone| self.doors.zones.cell(*zone)).collect()
-            }
-            _ => {
-                state.presence.wake_on_sign_of_life();
-                Vec::new()
-            }
-        };
-        for cell in state.presence.boards().iter() {
-            if !wanted.iter().any(|w| w.id == cell.id) {
-                cell.remove_driver(self.id);
-            }
-        }
-        state.presence.set_boards(wanted.clone());
-        let Some(fix) = state.presence.newest() else { return };
-        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
-        let open_orders = (state.orders.len() + state.proposed.len()) as u32;
-        for cell in wanted {
-            cell.upsert_driver(DriverView {
-                id: self.id,
-                place: fix.place,
-                shift: state.driver.shift,
-                stale: state.stale,
-                vehicle: VehicleSpeed::default(),
-                fast: state.driver.speeds.contains(&Speed::Fast),
-                slow: state.driver.speeds.contains(&Speed::Slow),
-                capacity_left: state.capacity_left(),
-                open_orders,
-                commitments: state.calendar.commitments().to_vec(),
-            });
-            cell.dispatch_if_waiting();
-        }
-    }
 }
 
 impl DriverState {
-    fn capacity_left(&self) -> u32 {
+    pub(super) fn capacity_left(&self) -> u32 {
         let held: u32 = self.orders.values().map(|o| o.size).chain(self.proposed.values().map(|(size, _)| *size)).sum();
         self.driver.capacity.saturating_sub(held)
     }

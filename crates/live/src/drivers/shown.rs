@@ -1,0 +1,83 @@
+//! How a driver is shown: on the boards of his zones, in his slot, to those who follow him.
+
+use std::sync::Arc;
+
+use posthaste_domain::order::Speed;
+use posthaste_geography::VehicleSpeed;
+use posthaste_matching::DriverView;
+use posthaste_protocol::socket::ServerMessage;
+
+use super::actor::{DriverActor, DriverState};
+use super::route_view;
+use crate::presence::Summary;
+use crate::streams::{Scope, TopicKey};
+use crate::zones::ZoneCell;
+
+impl DriverActor {
+    pub(super) fn scope(&self, state: &DriverState) -> Scope {
+        Scope { zone: state.driver.zones.first().copied(), place: state.presence.newest().map(|fix| fix.place) }
+    }
+
+    pub(super) fn show_operations(&self, state: &DriverState) {
+        if self.doors.streams.follows_operations() {
+            let view = Box::new(self.doors.drivers.of(&state.presence).view());
+            self.doors.streams.to_operations(ServerMessage::Driver(view), self.scope(state));
+        }
+    }
+
+    pub(super) fn show_route(&self, state: &DriverState) {
+        let (in_hand, offered): (Vec<_>, Vec<_>) = state.orders.values().cloned().partition(|o| o.offer.is_none());
+        let route = Box::new(route_view(self.id, &in_hand, &offered));
+        self.doors.streams.to_driver(self.id, ServerMessage::Route(route));
+    }
+
+    /// Everybody who reads the driver's slot or a board sees him as he is now.
+    pub(super) fn publish(&self, state: &DriverState) {
+        let in_hand = state.orders.values().filter(|o| o.offer.is_none());
+        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
+        let open_orders = in_hand.clone().count() as u32;
+        state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
+        let mut audience: Vec<_> =
+            in_hand.flat_map(|o| [TopicKey::Order(o.id), TopicKey::Merchant(o.merchant)]).collect();
+        audience.push(TopicKey::Operations);
+        audience.dedup();
+        state.presence.set_audience(audience);
+        self.update_boards(state);
+    }
+
+    pub(super) fn update_boards(&self, state: &DriverState) {
+        let wanted: Vec<Arc<ZoneCell>> = match state.presence.newest() {
+            Some(_) if state.driver.shift.is_on() => {
+                state.driver.zones.iter().filter_map(|zone| self.doors.zones.cell(*zone)).collect()
+            }
+            _ => {
+                state.presence.wake_on_sign_of_life();
+                Vec::new()
+            }
+        };
+        for cell in state.presence.boards().iter() {
+            if !wanted.iter().any(|w| w.id == cell.id) {
+                cell.remove_driver(self.id);
+            }
+        }
+        state.presence.set_boards(wanted.clone());
+        let Some(fix) = state.presence.newest() else { return };
+        #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
+        let open_orders = (state.orders.len() + state.proposed.len()) as u32;
+        for cell in wanted {
+            cell.upsert_driver(DriverView {
+                id: self.id,
+                place: fix.place,
+                shift: state.driver.shift,
+                stale: state.stale,
+                vehicle: VehicleSpeed::default(),
+                fast: state.driver.speeds.contains(&Speed::Fast),
+                slow: state.driver.speeds.contains(&Speed::Slow),
+                capacity_left: state.capacity_left(),
+                open_orders,
+                commitments: state.calendar.commitments().to_vec(),
+            });
+            cell.dispatch_if_waiting();
+        }
+    }
+}
