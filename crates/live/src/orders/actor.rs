@@ -80,19 +80,20 @@ impl Actor for OrderActor {
         message: OrderMsg,
         state: &mut OrderState,
     ) -> Result<(), ActorProcessingErr> {
+        // What a command needs while it waits for its commit is boxed: a waiting order, and most wait, holds none of it.
         match message {
             OrderMsg::Get(reply) => {
                 let _ = reply.send(Ok(Arc::clone(&state.order)));
                 Ok(())
             }
             OrderMsg::Command { command, cause, decision, reply } => {
-                self.on_command(&myself, state, *command, cause, decision, reply).await
+                Box::pin(self.on_command(&myself, state, *command, cause, decision, reply)).await
             }
             OrderMsg::Announce => {
                 self.announce(state);
                 Ok(())
             }
-            OrderMsg::Internal(deadline, at) => self.on_deadline(&myself, state, deadline, at).await,
+            OrderMsg::Internal(deadline, at) => Box::pin(self.on_deadline(&myself, state, deadline, at)).await,
         }
     }
 
