@@ -1,6 +1,8 @@
 //! A private Postgres of its own for a run, durable as in production, thrown away afterwards.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use posthaste_storage::embedded::{EmbeddedOptions, EmbeddedPostgres};
 use posthaste_storage::pool::{self, Pool};
@@ -21,10 +23,12 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) async fn start() -> Outcome<Self> {
-        let asked = std::env::temp_dir().join(format!("posthaste-load-{}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let asked = std::env::temp_dir().join(format!("posthaste-load-{}-{number}", std::process::id()));
         let server = EmbeddedPostgres::start(EmbeddedOptions {
             max_connections: 200,
-            start_timeout: std::time::Duration::from_secs(300),
+            start_timeout: Duration::from_secs(300),
             ..EmbeddedOptions::new(&asked)
         })
         .await?;
@@ -36,6 +40,12 @@ impl Database {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Processor time that Postgres has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let pid = self.server.as_ref().and_then(|server| u32::try_from(server.pid()).ok());
+        pid.map_or(Duration::ZERO, |pid| crate::process::cpu(pid, true))
     }
 
     /// A pool as posthaste uses it.

@@ -5,6 +5,7 @@
 //! starts; ours begins with a caller who wants an order and ends with his answer, actor and all. Sides take turns in
 //! short rounds, so that whatever else the machine does falls on all of them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -52,25 +53,25 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
     let span = Duration::from_secs_f64(options.seconds);
     let counter = Arc::new(AtomicUsize::new(0));
 
-    let (mut ours, mut batches, mut two, mut single) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut sides = [const { Vec::new() }; 4];
     // The first round warms connections and caches.
     for round in 0..=options.rounds {
-        let rates = [
-            bare_batches(&plain, zone, 1, span).await?,
-            place(&system, &counter, options.waiting, span).await?,
-            single_rows(&plain, zone, span).await?,
-            bare_batches(&plain, zone, 2, span).await?,
-        ];
-        eprintln!(
-            "round {round}: {:.0} rows a second in bare batches ({:.0} with two in flight), {:.0} commands, {:.0} single rows",
-            rates[0], rates[3], rates[1], rates[2]
-        );
-        if round > 0 {
-            batches.push(rates[0]);
-            ours.push(rates[1]);
-            single.push(rates[2]);
-            two.push(rates[3]);
+        let mut told = format!("round {round}:");
+        for (n, name) in SIDES.iter().enumerate() {
+            let before = Spent::now(&database, &plain).await?;
+            let (rows, time) = match n {
+                0 => place(&system, &counter, options.waiting, span).await?,
+                1 => bare_batches(&plain, zone, 1, span).await?,
+                2 => bare_batches(&plain, zone, 2, span).await?,
+                _ => single_rows(&plain, zone, span).await?,
+            };
+            let side = Spent::now(&database, &plain).await?.since(&before, rows, time);
+            let _ = write!(told, " {name} {:.0}/s;", side.rate);
+            if round > 0 {
+                sides[n].push(side);
+            }
         }
+        eprintln!("{told}");
     }
     let (mut lone, mut answers) = (Times::default(), Times::default());
     for _ in 0..options.rounds {
@@ -79,27 +80,68 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
     }
     system.stop().await;
 
-    let (ours, batches, two, single) = (median(ours), median(batches), median(two), median(single));
+    let rate = |n: usize| median(sides[n].iter().map(|side| side.rate).collect());
+    let [ours, batches, _, single] = [0, 1, 2, 3].map(rate);
     let mut report = Report::new("journal: acknowledged durable commands");
     report.mark("commands over bare UNNEST batches of 1,024", ours / batches, "x", Mark::AtLeast(0.6));
     report.mark("commands over single-row inserts by 32 clients", ours / single, "x", Mark::AtLeast(6.0));
     let (p50, lone_p50) = (answers.quantile(0.5), lone.quantile(0.5));
     let ratio = p50.as_secs_f64() / lone_p50.as_secs_f64();
     report.mark(format!("answer p50 at {} a second over a lone insert's", options.rate), ratio, "x", Mark::AtMost(2.5));
-    report.figure(format!("commands a second, {} waiting", options.waiting), ours, "/s");
-    report.figure("rows a second in bare batches", batches, "/s");
-    report.figure("rows a second in bare batches, two in flight", two, "/s");
-    report.figure("single rows a second, 32 clients", single, "/s");
-    report.figure(
-        "commands answered at the paced rate",
-        answers.len() as f64 / (span.as_secs_f64() * options.rounds as f64),
-        "/s",
-    );
+    report.figure("bare batches over single rows: the most there is to gain", batches / single, "x");
+    for (n, name) in SIDES.iter().enumerate() {
+        report.figure(format!("{name}: a second"), rate(n), "/s");
+        let each = |of: fn(&Side) -> f64| median(sides[n].iter().map(of).collect());
+        report.figure(format!("{name}: Postgres's processor time each"), each(|side| side.postgres), "us");
+        if n == 0 {
+            report.figure(format!("{name}: our processor time each"), each(|side| side.own), "us");
+        }
+        report.figure(format!("{name}: write-ahead log each"), each(|side| side.log), "B");
+    }
+    let paced_rate = answers.len() as f64 / (span.as_secs_f64() * options.rounds as f64);
+    report.figure("commands answered at the paced rate", paced_rate, "/s");
     report.time("answer p50 at that rate", p50);
     report.time("answer p99 at that rate", answers.quantile(0.99));
     report.time("lone insert p50", lone_p50);
     report.note("each row is an order and its first event; fsync on; one Postgres for all sides");
     Ok(report)
+}
+
+/// What is measured, in turn.
+const SIDES: [&str; 4] =
+    ["commands, 2,048 waiting", "bare batches", "bare batches, two in flight", "single rows, 32 clients"];
+
+/// What one side did in one round.
+struct Side {
+    rate: f64,
+    postgres: f64,
+    own: f64,
+    log: f64,
+}
+
+/// What has been used so far.
+struct Spent {
+    postgres: Duration,
+    own: Duration,
+    log: i64,
+}
+
+impl Spent {
+    async fn now(database: &Database, plain: &PgPool) -> Outcome<Self> {
+        let log = sqlx::query_scalar("SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint");
+        let own = crate::process::cpu(std::process::id(), false);
+        Ok(Self { postgres: database.cpu(), own, log: log.fetch_one(plain).await? })
+    }
+
+    fn since(&self, before: &Self, rows: usize, time: Duration) -> Side {
+        let each = |span: Duration| span.as_secs_f64() * 1e6 / rows as f64;
+        Side {
+            rate: rows as f64 / time.as_secs_f64(),
+            postgres: each(self.postgres.saturating_sub(before.postgres)),
+            own: each(self.own.saturating_sub(before.own)),
+            log: (self.log - before.log) as f64 / rows as f64,
+        }
+    }
 }
 
 async fn place_one(system: &System, n: usize) -> Outcome<()> {
@@ -108,8 +150,13 @@ async fn place_one(system: &System, n: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Ours: this many callers place one order after the other. Answers a second.
-async fn place(system: &System, counter: &Arc<AtomicUsize>, waiting: usize, span: Duration) -> Outcome<f64> {
+/// Ours: this many callers place one order after the other. Answers, and the time.
+async fn place(
+    system: &System,
+    counter: &Arc<AtomicUsize>,
+    waiting: usize,
+    span: Duration,
+) -> Outcome<(usize, Duration)> {
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut callers = JoinSet::new();
     for _ in 0..waiting {
@@ -130,7 +177,7 @@ async fn place(system: &System, counter: &Arc<AtomicUsize>, waiting: usize, span
     while let Some(done) = callers.join_next().await {
         done??;
     }
-    Ok(answered.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64())
+    Ok((answered.load(Ordering::Relaxed), start.elapsed()))
 }
 
 /// Ours: commands come at a rate, whether or not the ones before are answered. The time to each answer.
@@ -167,7 +214,8 @@ const INSERT: &str = "WITH o AS (INSERT INTO orders (id, version, previous_versi
     SELECT u.id, 1, u.at, u.party, 'placed', 'pending', $10, u.payload::json \
     FROM unnest($1::uuid[], $5::timestamptz[], $8::text[], $9::text[]) AS u (id, at, party, payload)";
 
-const INSERT_ONE: &str = "WITH o AS (INSERT INTO orders (id, version, previous_version, merchant_id, zone_id, \
+/// One order and its first event.
+pub(crate) const INSERT_ONE: &str = "WITH o AS (INSERT INTO orders (id, version, previous_version, merchant_id, zone_id, \
     customer_id, placed_at, promised_at, status, speed, reference, state) \
     VALUES ($1, 1, 0, $2, $3, $4, $5, $5, 'pending', 'fast', $6, $7::text::json)) \
     INSERT INTO order_events (order_id, seq, at, by, name, status, correlation_id, payload) \
@@ -219,8 +267,8 @@ impl Columns {
     }
 }
 
-/// Bare batches, this many under way at once. Rows a second of the time spent in statements.
-async fn bare_batches(pool: &PgPool, zone: ZoneId, in_flight: usize, span: Duration) -> Outcome<f64> {
+/// Bare batches, this many under way at once. Rows, and the time spent in statements.
+async fn bare_batches(pool: &PgPool, zone: ZoneId, in_flight: usize, span: Duration) -> Outcome<(usize, Duration)> {
     let (mut rows, mut spent) = (0, Duration::ZERO);
     while spent < span {
         let ready: Vec<Columns> = (0..4 * in_flight).map(|_| Columns::of(BATCH, zone)).collect::<Outcome<_>>()?;
@@ -241,11 +289,11 @@ async fn bare_batches(pool: &PgPool, zone: ZoneId, in_flight: usize, span: Durat
         }
         spent += start.elapsed();
     }
-    Ok(rows as f64 / spent.as_secs_f64())
+    Ok((rows, spent))
 }
 
 /// One row a statement, by clients that each have a connection.
-async fn single_rows(pool: &PgPool, zone: ZoneId, span: Duration) -> Outcome<f64> {
+async fn single_rows(pool: &PgPool, zone: ZoneId, span: Duration) -> Outcome<(usize, Duration)> {
     let (mut rows, mut spent) = (0, Duration::ZERO);
     while spent < span {
         let ready = Arc::new(Columns::of(64 * CLIENTS as usize, zone)?);
@@ -270,7 +318,7 @@ async fn single_rows(pool: &PgPool, zone: ZoneId, span: Duration) -> Outcome<f64
         }
         spent += start.elapsed();
     }
-    Ok(rows as f64 / spent.as_secs_f64())
+    Ok((rows, spent))
 }
 
 /// One row at a time, nothing else under way. The time of each.

@@ -4,13 +4,20 @@
 //! Nothing is left behind: the private Postgres, servers and peers are children that end with the program, and their
 //! files lie in a temporary directory.
 
+mod create_order;
 mod database;
+mod dispatch;
+mod fanout;
+mod http;
 mod journal;
 mod memory;
+mod position;
 mod process;
 mod report;
 mod restart;
+mod server;
 mod stage;
+mod wire;
 
 use clap::{Parser, Subcommand};
 
@@ -33,14 +40,26 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   load journal                        acknowledged durable commands beside raw inserts
   load journal --rounds 5 --json      more rounds, for a figure to keep
-  load memory --orders 100000         a live order beside a bare actor
+  load create-order                   orders over REST, beside one insert for each request
+  load position                       positions, beside Redis's GEOADD
+  load fanout --trackers 1000,5000    an order's steps to many, beside Socket.IO
+  load dispatch --drivers 1000        from acceptance to the offer
+  load memory --orders 100000         a live order beside a bare actor, and idle sockets
   load restart --orders 100000        time to ready after a restart";
 
 #[derive(Subcommand)]
 enum Scenario {
     /// Acknowledged durable commands a second, beside raw UNNEST batches and single-row inserts.
     Journal(journal::Options),
-    /// Resident memory: a live order beside a bare actor; settled orders leave.
+    /// Orders over REST, beside a handler with one insert for each request.
+    CreateOrder(create_order::Options),
+    /// Positions from drivers' sockets to trackers, beside Redis's GEOADD.
+    Position(position::Options),
+    /// One order's steps to all who follow it, beside a Socket.IO room.
+    Fanout(fanout::Options),
+    /// From an order's acceptance to its offer, with many drivers on shift.
+    Dispatch(dispatch::Options),
+    /// Resident memory: a live order beside a bare actor; settled orders leave; idle sockets.
     Memory(memory::Options),
     /// A start with many live orders stored, beside the spawning of bare actors.
     Restart(restart::Options),
@@ -71,6 +90,10 @@ fn main() -> Outcome<()> {
 async fn run(scenario: Scenario) -> Outcome<Option<Report>> {
     Ok(Some(match scenario {
         Scenario::Journal(options) => journal::run(options).await?,
+        Scenario::CreateOrder(options) => create_order::run(options).await?,
+        Scenario::Position(options) => position::run(options).await?,
+        Scenario::Fanout(options) => fanout::run(options).await?,
+        Scenario::Dispatch(options) => dispatch::run(options).await?,
         Scenario::Memory(options) => memory::run(options).await?,
         Scenario::Restart(options) => restart::run(options).await?,
         Scenario::Part { part } => {

@@ -19,6 +19,22 @@ pub(crate) fn resident(pid: u32) -> Outcome<u64> {
     Ok(kilobytes * 1024)
 }
 
+/// Processor time that a process has used, with its children or without.
+pub(crate) fn cpu(pid: u32, with_children: bool) -> Duration {
+    let mut ticks = 0;
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(stat) = std::fs::read_to_string(entry.path().join("stat")).ok() else { continue };
+        // The name in parentheses may hold anything; what follows it is numbers.
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let numbers: Vec<u64> = tail.split_whitespace().skip(1).map(|n| n.parse().unwrap_or(0)).collect();
+        let itself = head.split(' ').next() == Some(pid.to_string().as_str());
+        if itself || with_children && numbers.first() == Some(&u64::from(pid)) {
+            ticks += numbers.get(10).unwrap_or(&0) + numbers.get(11).unwrap_or(&0);
+        }
+    }
+    Duration::from_millis(ticks * 10)
+}
+
 /// What a part with a process of its own measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Population {
@@ -58,6 +74,8 @@ pub(crate) enum Part {
         #[arg(long)]
         settle: bool,
     },
+    /// A handler that inserts each order by itself.
+    InsertOrders { url: String, listen: std::net::SocketAddr },
 }
 
 impl Part {
@@ -65,6 +83,7 @@ impl Part {
         let population = match self {
             Self::BareActors { count } => bare_actors(count).await?,
             Self::LiveOrders { url, settle } => live_orders(&url, settle).await?,
+            Self::InsertOrders { url, listen } => return crate::create_order::serve_peer(&url, listen).await,
         };
         println!("{}", serde_json::to_string(&population)?);
         Ok(())

@@ -1,5 +1,6 @@
 //! A start with many live orders stored: time to ready, and how it compares with merely spawning as many actors.
 
+use posthaste_domain::ids::OrderId;
 use posthaste_storage::journal;
 
 use crate::Outcome;
@@ -49,20 +50,22 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
 }
 
 /// Stores live orders, each awaiting its seller's word, in one zone.
-pub(crate) async fn store_orders(database: &Database, count: usize) -> Outcome<()> {
+pub(crate) async fn store_orders(database: &Database, count: usize) -> Outcome<Vec<OrderId>> {
     let pool = database.pool().await?;
     let system = stage::system(pool.clone()).await?;
     let zone = stage::make_zone(&system).await?;
     system.stop().await;
-    let mut stored = 0;
+    let (mut stored, mut ids) = (0, Vec::with_capacity(count));
     while stored < count {
         let size = BATCH.min(count - stored);
-        let entries: Vec<_> = (stored..stored + size).map(|n| stage::entry(&stage::order(n, true, zone))).collect();
+        let orders: Vec<_> = (stored..stored + size).map(|n| stage::order(n, true, zone)).collect();
+        let entries: Vec<_> = orders.iter().map(stage::entry).collect();
         for outcome in journal::write(&pool, &entries).await {
             outcome?;
         }
+        ids.extend(orders.iter().map(|order| order.id));
         stored += size;
     }
     eprintln!("{stored} orders stored");
-    Ok(())
+    Ok(ids)
 }
