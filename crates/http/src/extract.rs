@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use posthaste_protocol::problem::{Code, FieldError, Problem};
+use posthaste_protocol::problem::{Code, FieldError, Problem, holds_nul};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::error::Category;
@@ -74,6 +74,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(bad_query("no text may hold the character U+0000").into());
+        }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(bad_query(&rejection.body_text()).into()),
@@ -106,6 +109,9 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fail
 
 /// Reads JSON, or says where it is wrong: 400 where it is no JSON, 422 with the field where it does not fit.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    if holds_nul(bytes) {
+        return Err(Problem::new(Code::Malformed).detail("no text may hold the character U+0000").into());
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

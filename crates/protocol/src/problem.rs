@@ -233,3 +233,29 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// Whether a JSON text holds the character U+0000 in any string, written `\u0000`. Postgres cannot store it in text, so
+/// whoever reads JSON from outside refuses it first. (Bare, it is not JSON at all.)
+#[must_use]
+pub fn holds_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        if rest[at + 1..].starts_with(b"u0000") {
+            return true;
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_character_nul_is_found_and_its_look_alike_is_not() {
+        assert!(holds_nul(br#"{"reference":"a\u0000b"}"#));
+        assert!(!holds_nul(br#"{"reference":"a\\u0000b, \u00e9 and \\"}"#));
+        assert!(!holds_nul(b"\\"));
+    }
+}

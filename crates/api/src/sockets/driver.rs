@@ -69,6 +69,11 @@ impl Session {
             return self.place(line, presence, position.id, &position.data).await;
         }
         presence.heartbeat();
+        if posthaste_protocol::problem::holds_nul(text.as_bytes()) {
+            let problem = Problem::new(posthaste_protocol::problem::Code::Malformed)
+                .detail("no text may hold the character U+0000");
+            return line.say(&ServerMessage::Error(problem), None).await;
+        }
         let (header, message) = match decode_client(&text) {
             Ok(read) => read,
             Err(error) => return not_understood(line, error).await,

@@ -55,6 +55,15 @@ async fn every_wrong_field_of_an_order_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_cannot_be_stored_is_refused_and_not_tried() {
+    let stage = Stage::new().await;
+    let mut body = order_body();
+    body["reference"] = json!("a\u{0}b");
+    let answer = stage.post("/v1/orders", &stage.merchant, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "malformed"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_place_outside_every_zone_is_named() {
     let stage = Stage::new().await;
     let mut body = order_body();

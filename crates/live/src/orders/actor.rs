@@ -10,6 +10,7 @@ use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::offer::Withdrawal;
 use posthaste_domain::order::{CODE_ATTEMPTS, Command, Deadline, Event, Order, Recorded, Rejected, Status};
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::{AppendError, CommitmentChange, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -17,6 +18,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::Done;
 use crate::door::Reply;
 use crate::drivers::DriverMsg;
+use crate::streams::Scope;
 use crate::system::Doors;
 use crate::zones::ZoneMsg;
 use crate::{Cause, Refused};
@@ -257,6 +259,11 @@ impl OrderActor {
         } else if waits(before) || before.version == 0 {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
         }
+        if matches!(order.status(), Status::Failed | Status::Expired) {
+            let why = order.ended_because.as_deref().unwrap_or("no reason given");
+            let text = format!("order {} is {}: {why}", order.id, order.status().name());
+            self.doors.streams.alert(order_alert("order_failed", text, order), order_scope(order));
+        }
         self.doors.streams.order_changed(Arc::clone(order), events);
     }
 
@@ -349,6 +356,20 @@ fn code_refusal(command: &Command, done: &Done) -> Option<Refused> {
         Some(until) if task.wrong_codes == 0 => Some(Rejected::CodeLocked { until }.into()),
         _ => Some(Refused::WrongCode { attempts_left: CODE_ATTEMPTS.saturating_sub(task.wrong_codes) }),
     }
+}
+
+fn order_alert(kind: &str, text: String, order: &Order) -> Alert {
+    Alert {
+        kind: kind.to_owned(),
+        text,
+        order_id: Some(order.id),
+        driver_id: order.assignment.map(|a| a.driver),
+        zone_id: Some(order.zone),
+    }
+}
+
+fn order_scope(order: &Order) -> Scope {
+    Scope { zone: Some(order.zone), place: order.tasks.first().map(|task| task.place) }
 }
 
 /// How an event ends the open offer, in the words of the socket protocol.

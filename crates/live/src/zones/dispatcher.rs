@@ -11,12 +11,14 @@ use std::time::Duration;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::OrderId;
 use posthaste_matching::{Decision, OrderView};
+use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::cell::ZoneCell;
 use crate::drivers::{DriverMsg, Proposal};
+use crate::streams::Scope;
 use crate::system::Doors;
 
 /// How long news is gathered before a pass (real time). Lower decides single orders sooner, higher decides bursts
@@ -173,6 +175,17 @@ impl Dispatcher {
             .is_some_and(|(at, said)| at.elapsed() < if *said == summary { RECORD_AGAIN } else { RECORD_AGAIN / 4 });
         if known {
             return None;
+        }
+        if entry.recorded.is_none() {
+            let alert = Alert {
+                kind: "order_waiting".to_owned(),
+                text: format!("order {} waits: {summary}", decision.order),
+                order_id: Some(decision.order),
+                driver_id: None,
+                zone_id: Some(self.cell.id),
+            };
+            let place = Some(entry.view.first_stop());
+            self.doors.streams.alert(alert, Scope { zone: Some(self.cell.id), place });
         }
         entry.recorded = Some((std::time::Instant::now(), summary));
         Some(record(decision, now))
