@@ -218,3 +218,31 @@ async fn operations_assign_and_take_back_by_hand() {
     let back = stage.system.orders().unassign(order.id, admin()).await.unwrap();
     assert_eq!(back.order.status(), Status::Confirmed);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_behind_many_that_nobody_can_take_gets_its_driver() {
+    let stage = Stage::open().await;
+    for _ in 0..300 {
+        stage.place(stage.fast_order()).await;
+    }
+    let mut huge = stage.fast_order();
+    huge.size = 1000;
+    huge.priority = 10;
+    for _ in 0..300 {
+        stage.place(huge.clone()).await;
+    }
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let offered = || async {
+        let (_, offered) = stage.system.drivers().work(driver).await.expect("his work");
+        offered.first().map(|o| o.size)
+    };
+    let size = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            if let Some(size) = offered().await {
+                return size;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(size.await.expect("he is offered what he can carry"), 1);
+}

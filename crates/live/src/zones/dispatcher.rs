@@ -46,9 +46,11 @@ pub(crate) struct Dispatcher {
     pub(crate) doors: Arc<Doors>,
 }
 
-/// Whether a pass is on its way.
+/// Whether a pass is on its way, and how many of the most urgent orders it leaves out, as the one before found
+/// nobody for them.
 pub(crate) struct DispatcherState {
     scheduled: bool,
+    passed_over: usize,
 }
 
 impl Actor for Dispatcher {
@@ -58,7 +60,7 @@ impl Actor for Dispatcher {
 
     async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
         self.cell.dispatcher.take(myself.clone());
-        let mut state = DispatcherState { scheduled: false };
+        let mut state = DispatcherState { scheduled: false, passed_over: 0 };
         schedule(&myself, &mut state);
         Ok(state)
     }
@@ -79,7 +81,9 @@ impl Actor for Dispatcher {
             }
             DispatcherMsg::Internal => {
                 state.scheduled = false;
-                if self.pass() {
+                let rest = self.pass(state.passed_over);
+                state.passed_over = rest.unwrap_or(0);
+                if rest.is_some() {
                     schedule(&myself, state);
                 }
             }
@@ -101,19 +105,22 @@ fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
 }
 
 impl Dispatcher {
-    /// Decides what waits, most urgent first. True when more waits and this pass found drivers.
-    fn pass(&self) -> bool {
+    /// Decides what waits, most urgent first, after those that were passed over. Returns how many the next pass
+    /// leaves out; nothing when every order has had its turn.
+    fn pass(&self, passed_over: usize) -> Option<usize> {
         let now = self.doors.clock.now();
         let mut due: Vec<OrderView> = {
             let waiting = self.cell.waiting.lock();
             waiting.values().filter(|w| w.asked.is_none()).map(|w| w.view.clone()).collect()
         };
         due.sort_by_key(|o| (std::cmp::Reverse(o.priority), o.promised_at, o.placed_at, o.id));
+        due.drain(..passed_over.min(due.len()));
         let more = due.len() > MOST_IN_A_PASS;
         due.truncate(MOST_IN_A_PASS);
+        let looked_at = due.len();
         let config = self.cell.config.load();
         let mut unserved = Vec::new();
-        let mut asked = false;
+        let mut asked = 0;
         for order in due {
             let decision = {
                 let mut board = self.cell.board.lock();
@@ -124,7 +131,7 @@ impl Dispatcher {
                 decision
             };
             if decision.chosen.is_some() {
-                asked = true;
+                asked += 1;
                 self.ask(&order, &decision, now);
             } else {
                 unserved.extend(self.to_record(&decision, now));
@@ -133,7 +140,7 @@ impl Dispatcher {
         if !unserved.is_empty() {
             self.doors.journal.note(Entry::decisions(unserved));
         }
-        more && asked
+        more.then(|| passed_over + looked_at - asked)
     }
 
     fn ask(&self, order: &OrderView, decision: &Decision, now: Timestamp) {
