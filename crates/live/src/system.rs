@@ -200,11 +200,6 @@ impl System {
         }
     }
 
-    /// Tells every subscriber that the server is going away. Commands are still taken until [`Self::stop`].
-    pub fn going_away(&self) {
-        self.doors.streams.close();
-    }
-
     /// Ends all streams, finishes what is being committed, checkpoints positions and stops all actors.
     pub async fn stop(&self) {
         self.doors.streams.close();
