@@ -4,9 +4,10 @@
 //! Crockford's base 32, lower case, 26 characters), so ids sort by time as text too.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de};
 use uuid::Uuid;
 
 use crate::Timestamp;
@@ -37,16 +38,38 @@ pub trait Id: Copy + Eq + Ord + std::hash::Hash + fmt::Display + fmt::Debug + Se
     }
 }
 
-fn encode(prefix: &str, uuid: Uuid, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [0u8; TEXT_LENGTH];
-    let mut value = uuid.as_u128();
-    for slot in text.iter_mut().rev() {
-        *slot = ALPHABET[(value & 31) as usize];
-        value >>= 5;
+/// What each byte stands for as a digit; [`NO_DIGIT`] where it is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut n = 0;
+    while n < ALPHABET.len() {
+        digits[ALPHABET[n] as usize] = n as u8;
+        n += 1;
     }
-    f.write_str(prefix)?;
-    f.write_str("_")?;
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    digits
+};
+const NO_DIGIT: u8 = u8::MAX;
+
+/// The wire form, written in one piece: every order has a dozen ids, and they are most of what is read and written.
+struct Text<const N: usize>([u8; N]);
+
+impl<const N: usize> Text<N> {
+    fn of(prefix: &str, uuid: Uuid) -> Self {
+        let mut text = [b'_'; N];
+        let (start, digits) = text.split_at_mut(N - TEXT_LENGTH);
+        start[..prefix.len()].copy_from_slice(prefix.as_bytes());
+        let mut value = uuid.as_u128();
+        for slot in digits.iter_mut().rev() {
+            *slot = ALPHABET[(value & 31) as usize];
+            value >>= 5;
+        }
+        Self(text)
+    }
+
+    /// Prefix and digits are ASCII.
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn decode(prefix: &str, text: &str) -> Option<Uuid> {
@@ -56,10 +79,28 @@ fn decode(prefix: &str, text: &str) -> Option<Uuid> {
     }
     let mut value: u128 = 0;
     for digit in digits {
-        let bits = ALPHABET.iter().position(|a| a == digit)?;
-        value = (value << 5) | bits as u128;
+        let bits = DIGITS[usize::from(*digit)];
+        if bits == NO_DIGIT {
+            return None;
+        }
+        value = (value << 5) | u128::from(bits);
     }
     Some(Uuid::from_u128(value))
+}
+
+/// Reads an id where the text lies, without a copy of it.
+struct Reader<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Reader<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 macro_rules! id {
@@ -78,15 +119,21 @@ macro_rules! id {
             }
         }
 
+        impl $name {
+            fn text(self) -> Text<{ $prefix.len() + 1 + TEXT_LENGTH }> {
+                Text::of($prefix, self.0)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                encode($prefix, self.0, f)
+                f.write_str(self.text().as_str())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                encode($prefix, self.0, f)
+                f.write_str(self.text().as_str())
             }
         }
 
@@ -99,14 +146,13 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(self.text().as_str())
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Reader(PhantomData))
             }
         }
     };
