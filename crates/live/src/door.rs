@@ -196,15 +196,18 @@ impl<K: Kind> Actor for Supervisor<K> {
         event: SupervisionEvent,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        // An actor that stops as it should has taken itself out of the table before.
+        // Nobody is looked for when all are stopped: that would be a walk over the table for each of them.
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // An actor that stops as it should hands its state back, and has taken itself out of the table before. It is
+        // not looked for: with a hundred thousand orders in the table, that would take longer than settling one.
         let (actor, error) = match event {
             SupervisionEvent::ActorFailed(actor, error) => (actor, error.to_string()),
-            SupervisionEvent::ActorTerminated(actor, ..) => (actor, "killed".to_owned()),
+            SupervisionEvent::ActorTerminated(actor, None, _) => (actor, "killed".to_owned()),
             _ => return Ok(()),
         };
-        if let Some(key) = self.0.key_of(&actor)
-            && !self.0.closed.load(Ordering::Relaxed)
-        {
+        if let Some(key) = self.0.key_of(&actor) {
             tracing::warn!(kind = K::NAME, ?key, error, "actor failed; it will be reloaded");
             self.0.forget(key, &actor);
             tokio::spawn(Arc::clone(&self.0).revive(key));
