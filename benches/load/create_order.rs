@@ -201,10 +201,10 @@ async fn insert_order(peer: &Peer, headers: &HeaderMap, body: CreateOrder) -> Ou
     };
     let event = new.place(now).map_err(|wrong| format!("{wrong:?}"))?;
     let Event::Placed { order } = &event else { return Err("not placed".into()) };
-    let (state, payload) = (serde_json::to_string(order)?, serde_json::to_string(&event)?);
+    let state = serde_json::to_string(order)?;
     let query = sqlx::query(journal::INSERT_ONE).bind(order.id.uuid()).bind(order.merchant.uuid());
     let query = query.bind(order.zone.uuid()).bind(order.customer.map(Id::uuid)).bind(order.placed_at);
-    let query = query.bind(&order.reference).bind(state).bind(caller.party.to_string()).bind(payload);
+    let query = query.bind(&order.reference).bind(state).bind(caller.party.to_string()).bind(journal::FIRST_EVENT);
     query.bind(stage::REQUEST).execute(&peer.pool).await?;
     Ok(OrderView::of(order, Audience::Merchant(merchant)))
 }

@@ -123,16 +123,18 @@ fn new_order(n: usize, awaits: bool, zone: ZoneId) -> NewOrder {
 /// An order as it is stored when it was just placed.
 pub(crate) fn order(n: usize, awaits: bool, zone: ZoneId) -> Order {
     match new_order(n, awaits, zone).place(chrono::Utc::now()) {
-        Ok(Event::Placed { order }) => *order,
+        Ok(Event::Placed { order }) => Arc::unwrap_or_clone(order),
         other => unreachable!("an order that is right in every field was not placed: {other:?}"),
     }
 }
 
 /// The step that stores a new order.
 pub(crate) fn entry(order: &Order) -> Entry {
-    let event = Event::Placed { order: Box::new(order.clone()) };
+    let order = Arc::new(order.clone());
+    let event = Event::Placed { order: Arc::clone(&order) };
     let recorded = Recorded { seq: 1, at: order.placed_at, by: Party::Merchant(order.merchant), event };
-    Entry::order(0, Arc::new(order.clone()), vec![(recorded, order.status())]).correlation(REQUEST)
+    let status = order.status();
+    Entry::order(0, order, [(recorded, status)]).correlation(REQUEST)
 }
 
 /// Cancels every live order, many at once.

@@ -8,6 +8,7 @@ mod command;
 mod decide;
 mod event;
 mod new;
+mod placed;
 mod status;
 mod task;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
 pub use new::{
     CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SIZE, MOST_TEXT, NewOrder, NewPickup, NewStop,
 };
+pub use placed::AtFirst;
 pub use status::{Status, status};
 pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus};
 

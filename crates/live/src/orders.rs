@@ -150,10 +150,10 @@ impl Orders {
             return self.replay_or(outside, idempotency).await;
         }
         let Event::Placed { order } = &event else { return Err(Refused::Unavailable("the order was not made")) };
-        let order = Arc::new((**order).clone());
+        let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
-        let events = vec![(recorded, order.status())];
-        let mut entry = Entry::order(0, Arc::clone(&order), events.clone());
+        let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
+        let mut entry = Entry::order(0, Arc::clone(&order), Arc::clone(&events));
         if let Some(correlation) = &cause.correlation {
             entry = entry.correlation(&**correlation);
         }

@@ -433,11 +433,14 @@ impl TimelineEntry {
     /// The entry of a recorded event, without what only the database needs (the first state, return tasks).
     #[must_use]
     pub fn of(recorded: &Recorded, status: Status) -> Self {
-        let mut data = match serde_json::to_value(&recorded.event) {
-            Ok(serde_json::Value::Object(data)) => data,
-            _ => serde_json::Map::new(),
+        let mut data = match &recorded.event {
+            order::Event::Placed { .. } => serde_json::Map::new(),
+            event => match serde_json::to_value(event) {
+                Ok(serde_json::Value::Object(data)) => data,
+                _ => serde_json::Map::new(),
+            },
         };
-        for hidden in ["type", "order", "returns", "command"] {
+        for hidden in ["type", "returns", "command"] {
             data.remove(hidden);
         }
         Self {

@@ -1,23 +1,29 @@
 //! Orders as they are read: one, all that are live, a driver's, pages of them, and what happened to one.
 //! They are written by the [journal](crate::journal) alone.
+//!
+//! An order's state is stored once. The first event of one that was stored as it was placed holds only what its row
+//! may forget; older rows, and a first event that led to more at once, hold the first state itself.
 
 mod list;
+mod placed;
 
 #[cfg(test)]
 pub(crate) use list::query as list_query;
 pub use list::{Cursor, InvalidCursor, ListFilter, Listed, list};
+pub(crate) use placed::StoredPlaced;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, Id, OrderId, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::error::StorageError;
 use crate::pool::Pool;
 
-/// How many orders one query of [`for_each_live`] brings. Larger costs memory for nothing (5,000 are about 10 MB);
-/// below a thousand the round trips show.
-const CHUNK: i64 = 5_000;
+/// How many orders one query of [`for_each_live`] brings. Larger costs memory (three chunks of 2,000 are about 12 MB)
+/// and a longer wait for the first; below a thousand the round trips show.
+const CHUNK: i64 = 2_000;
 
 /// The state of an order, as JSON.
 struct Row {
@@ -30,8 +36,11 @@ impl TryFrom<Row> for Order {
     fn try_from(row: Row) -> Result<Self, StorageError> {
         let mut order: Self = serde_json::from_str(&row.state)
             .map_err(|e| StorageError::corrupt(format!("order {}", OrderId::from_uuid(row.id)), e))?;
-        // Read with room for four, and most have two; a hundred thousand of them stay in memory.
-        order.tasks.shrink_to_fit();
+        // Read with room for four, and most have two; a hundred thousand of them stay in memory. Moved into a block of
+        // their size, since an allocator may leave one that merely shrinks as large as it was.
+        let mut tasks = Vec::with_capacity(order.tasks.len());
+        tasks.append(&mut order.tasks);
+        order.tasks = tasks;
         Ok(order)
     }
 }
@@ -61,8 +70,8 @@ pub async fn of_driver(pool: &Pool, driver: DriverId) -> Result<Vec<Order>, Stor
 
 /// Hands every live order to `each`, oldest first, or those of one zone; says how many there were.
 ///
-/// They come in chunks, the next being fetched while the present one is read, so that memory stays small and the
-/// database and this process work at once. An order that changes meanwhile is seen before or after its change.
+/// They come in chunks: while one is handed over, the next is read from its text and the one after that is fetched, so
+/// that memory stays small and every core has work. An order that changes meanwhile is seen before or after its change.
 pub async fn for_each_live(
     pool: &Pool,
     zone: Option<ZoneId>,
@@ -79,22 +88,40 @@ pub(crate) async fn for_each_live_by(
 ) -> Result<u64, StorageError> {
     let mut count = 0;
     let start = Cursor { placed_at: Timestamp::UNIX_EPOCH, id: OrderId::from_uuid(Uuid::nil()) };
-    let mut next = tokio::spawn(live_after(pool.clone(), zone, start, chunk));
+    let mut fetched = tokio::spawn(live_after(pool.clone(), zone, start, chunk));
+    let mut read = tokio::spawn(async { Ok(Vec::new()) });
     loop {
-        let rows = next.await.map_err(|e| StorageError::Unavailable(e.into()))??;
-        let Some(last) = rows.last().map(LiveRow::cursor) else { return Ok(count) };
-        next = tokio::spawn(live_after(pool.clone(), zone, last, chunk));
-        for row in rows {
-            each(Row { id: row.id, state: row.state }.try_into()?);
-            count += 1;
-        }
+        let rows = done(fetched).await?;
+        let Some(last) = rows.last().map(LiveRow::cursor) else {
+            let orders = done(read).await?;
+            count += orders.len() as u64;
+            orders.into_iter().for_each(each);
+            return Ok(count);
+        };
+        fetched = tokio::spawn(live_after(pool.clone(), zone, last, chunk));
+        let reading = tokio::spawn(async { rows.into_iter().map(Order::try_from).collect() });
+        let orders: Vec<Order> = done(std::mem::replace(&mut read, reading)).await?;
+        count += orders.len() as u64;
+        orders.into_iter().for_each(&mut each);
     }
+}
+
+/// What a task of our own came to. One that broke off is tried again later, as if Postgres were away.
+async fn done<T>(task: JoinHandle<Result<T, StorageError>>) -> Result<T, StorageError> {
+    task.await.map_err(|e| StorageError::Unavailable(e.into()))?
 }
 
 struct LiveRow {
     id: Uuid,
     placed_at: Timestamp,
     state: String,
+}
+
+impl TryFrom<LiveRow> for Order {
+    type Error = StorageError;
+    fn try_from(row: LiveRow) -> Result<Self, StorageError> {
+        Row { id: row.id, state: row.state }.try_into()
+    }
 }
 
 impl LiveRow {
@@ -143,6 +170,8 @@ struct EventRow {
     by: String,
     status: String,
     payload: String,
+    /// The order's present state, beside its first event.
+    state: Option<String>,
 }
 
 impl TryFrom<EventRow> for (Recorded, Status) {
@@ -153,7 +182,10 @@ impl TryFrom<EventRow> for (Recorded, Status) {
             seq: row.seq.try_into()?,
             at: row.at,
             by: row.by.parse()?,
-            event: serde_json::from_str(&row.payload)?,
+            event: match &row.state {
+                Some(state) => placed::read(&row.payload, state)?,
+                None => serde_json::from_str(&row.payload)?,
+            },
         };
         Ok((recorded, status))
     }
@@ -163,8 +195,10 @@ impl TryFrom<EventRow> for (Recorded, Status) {
 pub async fn timeline(pool: &Pool, id: OrderId, after_seq: u64) -> Result<Vec<(Recorded, Status)>, StorageError> {
     let rows = sqlx::query_as!(
         EventRow,
-        r#"SELECT seq, at, by, status, payload::text AS "payload!" FROM order_events
-        WHERE order_id = $1 AND seq > $2 ORDER BY seq"#,
+        r#"SELECT e.seq, e.at, e.by, e.status, e.payload::text AS "payload!",
+            CASE WHEN e.name = 'placed' THEN o.state::text END AS "state?"
+        FROM order_events e LEFT JOIN orders o ON o.id = e.order_id
+        WHERE e.order_id = $1 AND e.seq > $2 ORDER BY e.seq"#,
         id.uuid(),
         i64::try_from(after_seq).unwrap_or(i64::MAX),
     )

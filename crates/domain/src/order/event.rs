@@ -1,5 +1,7 @@
 //! What happened to an order, and what each event changes.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
@@ -37,10 +39,10 @@ pub enum ReleaseReason {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// The order was accepted. Holds its first state.
+    /// The order was accepted. Holds its first state, shared with whoever else needs it.
     Placed {
         /// The order as placed.
-        order: Box<Order>,
+        order: Arc<Order>,
     },
     /// A seller confirmed its part.
     SellerConfirmed {

@@ -1,11 +1,15 @@
 //! From what a merchant hands in to an order: the rules of creation. Every wrong field is named.
 
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::contact::Contact;
 use crate::ids::{CustomerId, MerchantId, OrderId, ZoneId};
 use crate::place::Place;
 use crate::window::Window;
+use crate::zone::ZoneRules;
 use crate::{Span, Timestamp};
 
 use super::event::Event;
@@ -90,7 +94,7 @@ pub struct NewOrder {
     /// The zone of the first pickup.
     pub zone: ZoneId,
     /// The zone's rules.
-    pub rules: crate::zone::ZoneRules,
+    pub rules: ZoneRules,
     /// Estimated travel from the first pickup through all to the door, in seconds.
     pub travel_seconds: u32,
 }
@@ -111,15 +115,31 @@ impl InvalidOrder {
     }
 }
 
+/// A stop's place in the request. It becomes text only where something is wrong there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Delivery,
+    Pickup(usize),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delivery => f.write_str("delivery"),
+            Self::Pickup(n) => write!(f, "pickups[{n}]"),
+        }
+    }
+}
+
 impl NewOrder {
     /// The first event of the order, or every field that is wrong.
     pub fn place(self, now: Timestamp) -> Result<Event, Vec<InvalidOrder>> {
         let mut wrong = Vec::new();
         self.check_shape(&mut wrong);
-        let delivery_window = self.check_window("delivery", &self.delivery, now, &mut wrong);
+        let delivery_window = self.check_window(Path::Delivery, &self.delivery, now, &mut wrong);
         let mut pickup_windows = Vec::new();
         for (n, pickup) in self.pickups.iter().enumerate() {
-            let window = self.check_window(&format!("pickups[{n}]"), &pickup.stop, now, &mut wrong);
+            let window = self.check_window(Path::Pickup(n), &pickup.stop, now, &mut wrong);
             if let (Some(window), Some(door)) = (window, delivery_window)
                 && window.start() >= door.end()
             {
@@ -135,8 +155,8 @@ impl NewOrder {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let order = self.build(delivery_window, &pickup_windows, now);
-        Ok(Event::Placed { order: Box::new(order) })
+        let order = self.build(delivery_window, pickup_windows, now);
+        Ok(Event::Placed { order: Arc::new(order) })
     }
 
     fn check_shape(&self, wrong: &mut Vec<InvalidOrder>) {
@@ -154,10 +174,10 @@ impl NewOrder {
         if sellers.windows(2).any(|pair| pair[0] == pair[1]) {
             wrong.push(InvalidOrder::new("pickups", "each seller has one pickup"));
         }
-        for (path, stop) in std::iter::once(("delivery".to_owned(), &self.delivery))
-            .chain(self.pickups.iter().enumerate().map(|(n, p)| (format!("pickups[{n}]"), &p.stop)))
+        for (path, stop) in std::iter::once((Path::Delivery, &self.delivery))
+            .chain(self.pickups.iter().enumerate().map(|(n, p)| (Path::Pickup(n), &p.stop)))
         {
-            check_texts(&path, &stop.contact, wrong);
+            check_texts(path, &stop.contact, wrong);
             if stop.service_seconds.is_some_and(|s| s > 3600) {
                 wrong.push(InvalidOrder::new(format!("{path}.service_seconds"), "longer than an hour"));
             }
@@ -166,41 +186,41 @@ impl NewOrder {
 
     fn check_window(
         &self,
-        path: &str,
+        path: Path,
         stop: &NewStop,
         now: Timestamp,
         wrong: &mut Vec<InvalidOrder>,
     ) -> Option<Window> {
-        let field = format!("{path}.window");
+        let field = || format!("{path}.window");
         let Some((start, end)) = stop.window else {
-            if self.speed == Speed::Slow && path == "delivery" {
-                wrong.push(InvalidOrder::new(field, "a slow order needs a window"));
+            if self.speed == Speed::Slow && path == Path::Delivery {
+                wrong.push(InvalidOrder::new(field(), "a slow order needs a window"));
             }
             return None;
         };
         if self.speed == Speed::Fast {
-            wrong.push(InvalidOrder::new(field, "a fast order has no window; it is delivered as soon as possible"));
+            wrong.push(InvalidOrder::new(field(), "a fast order has no window; it is delivered as soon as possible"));
             return None;
         }
         let window = match Window::new(start, end) {
             Ok(window) => window,
             Err(reversed) => {
-                wrong.push(InvalidOrder::new(field, reversed.to_string()));
+                wrong.push(InvalidOrder::new(field(), reversed.to_string()));
                 return None;
             }
         };
         if end <= now {
-            wrong.push(InvalidOrder::new(field, format!("the window is past: it ended at {end}")));
+            wrong.push(InvalidOrder::new(field(), format!("the window is past: it ended at {end}")));
             return None;
         }
         if end > now + Span::days(MOST_DAYS_AHEAD) {
-            wrong.push(InvalidOrder::new(field, format!("more than {MOST_DAYS_AHEAD} days ahead")));
+            wrong.push(InvalidOrder::new(field(), format!("more than {MOST_DAYS_AHEAD} days ahead")));
             return None;
         }
         Some(window)
     }
 
-    fn build(self, delivery_window: Option<Window>, pickup_windows: &[Option<Window>], now: Timestamp) -> Order {
+    fn build(self, delivery_window: Option<Window>, pickup_windows: Vec<Option<Window>>, now: Timestamp) -> Order {
         let confirm_by = now + Span::seconds(i64::from(self.rules.confirmation_seconds));
         let mut entropy = self.entropy.iter().copied();
         let mut code = |wanted: bool| {
@@ -208,11 +228,12 @@ impl NewOrder {
             wanted.then(|| Code::from_entropy(number))
         };
         let mut tasks = Vec::with_capacity(self.pickups.len() + 1);
-        for (n, pickup) in self.pickups.iter().enumerate() {
-            let mut task = task(self.id, n, TaskKind::Pickup, &pickup.stop, pickup_windows[n]);
+        for (n, (pickup, window)) in self.pickups.into_iter().zip(pickup_windows).enumerate() {
+            let service_seconds = pickup.stop.service_seconds.unwrap_or(self.rules.pickup_service_seconds);
+            let mut task = task(self.id, n, TaskKind::Pickup, pickup.stop, window);
             task.seller = Some(pickup.seller);
             task.ready_at = pickup.ready_at;
-            task.service_seconds = pickup.stop.service_seconds.unwrap_or(self.rules.pickup_service_seconds);
+            task.service_seconds = service_seconds;
             task.code = code(self.codes.pickup);
             if pickup.needs_confirmation {
                 task.status = TaskStatus::AwaitingConfirmation;
@@ -220,14 +241,16 @@ impl NewOrder {
             }
             tasks.push(task);
         }
-        let mut door = task(self.id, self.pickups.len(), TaskKind::Delivery, &self.delivery, delivery_window);
-        door.service_seconds = self.delivery.service_seconds.unwrap_or(self.rules.delivery_service_seconds);
+        let service_seconds = self.delivery.service_seconds.unwrap_or(self.rules.delivery_service_seconds);
+        let mut door = task(self.id, tasks.len(), TaskKind::Delivery, self.delivery, delivery_window);
+        door.service_seconds = service_seconds;
         door.code = code(self.codes.delivery);
         if tasks.iter().any(|t| t.status == TaskStatus::AwaitingConfirmation) {
             door.status = TaskStatus::AwaitingConfirmation;
         }
         tasks.push(door);
-        let promised_at = delivery_window.map_or_else(|| self.promise(&tasks, now), Window::end);
+        let promised_at =
+            delivery_window.map_or_else(|| promise(&tasks, &self.rules, self.travel_seconds, now), Window::end);
         let gives_up_at =
             delivery_window.map_or_else(|| now + Span::seconds(i64::from(self.rules.give_up_seconds)), Window::end);
         Order {
@@ -251,17 +274,17 @@ impl NewOrder {
             ended_because: None,
         }
     }
-
-    /// Ready, every service, the way, and the zone's slack.
-    fn promise(&self, tasks: &[Task], now: Timestamp) -> Timestamp {
-        let ready = tasks.iter().filter_map(|t| t.ready_at).max().map_or(now, |ready| ready.max(now));
-        let service: u32 = tasks.iter().map(|t| t.service_seconds).sum();
-        let seconds = i64::from(service) + i64::from(self.travel_seconds) + i64::from(self.rules.promise_slack_seconds);
-        ready + Span::seconds(seconds)
-    }
 }
 
-fn check_texts(path: &str, contact: &Contact, wrong: &mut Vec<InvalidOrder>) {
+/// Ready, every service, the way, and the zone's slack.
+fn promise(tasks: &[Task], rules: &ZoneRules, travel_seconds: u32, now: Timestamp) -> Timestamp {
+    let ready = tasks.iter().filter_map(|t| t.ready_at).max().map_or(now, |ready| ready.max(now));
+    let service: u32 = tasks.iter().map(|t| t.service_seconds).sum();
+    let seconds = i64::from(service) + i64::from(travel_seconds) + i64::from(rules.promise_slack_seconds);
+    ready + Span::seconds(seconds)
+}
+
+fn check_texts(path: Path, contact: &Contact, wrong: &mut Vec<InvalidOrder>) {
     let texts =
         [("name", &contact.name), ("phone", &contact.phone), ("address", &contact.address), ("note", &contact.note)];
     for (name, text) in texts {
@@ -272,14 +295,14 @@ fn check_texts(path: &str, contact: &Contact, wrong: &mut Vec<InvalidOrder>) {
     }
 }
 
-fn task(order: OrderId, index: usize, kind: TaskKind, stop: &NewStop, window: Option<Window>) -> Task {
+fn task(order: OrderId, index: usize, kind: TaskKind, stop: NewStop, window: Option<Window>) -> Task {
     Task {
         id: Task::id_of(order, index),
         kind,
         status: TaskStatus::Open,
         seller: None,
         place: stop.place,
-        contact: stop.contact.clone(),
+        contact: stop.contact,
         window,
         ready_at: None,
         service_seconds: 0,

@@ -101,6 +101,18 @@ proptest! {
     }
 
     #[test]
+    fn every_state_of_an_order_leads_back_to_the_first(new in new_order(), steps in steps()) {
+        let first = placed(new.clone()).0;
+        let kept = first.at_first().expect("an order that was just placed");
+        play(new, &steps, |before, _, _, after, _| {
+            prop_assert_eq!(&after.as_placed(&json(&kept)), &first);
+            // Only the first state says that it is the first.
+            prop_assert_eq!(after.at_first().is_some(), after == &first, "{:#?} after {:#?}", after, before);
+            Ok(())
+        })?;
+    }
+
+    #[test]
     fn order_and_events_read_back_from_json(new in new_order(), steps in steps()) {
         let run = play(new, &steps, |_, _, _, _, _| Ok(()))?;
         prop_assert_eq!(json(&run.order), run.order);

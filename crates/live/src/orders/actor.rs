@@ -209,8 +209,8 @@ impl OrderActor {
             order.apply(&event, now);
             recorded.push((Recorded { seq: order.version, at: now, by: cause.by, event }, order.status()));
         }
-        let order = Arc::new(order);
-        let mut entry = Entry::order(before.version, Arc::clone(&order), recorded.clone());
+        let (order, recorded): (_, Arc<[_]>) = (Arc::new(order), recorded.into());
+        let mut entry = Entry::order(before.version, Arc::clone(&order), Arc::clone(&recorded));
         if let Some(change) = commitment_change(&before, &order) {
             entry = entry.commitment(change);
         }
@@ -223,7 +223,7 @@ impl OrderActor {
         self.doors.journal.append(entry).await.map_err(|error| self.failed(error))?;
         state.order = Arc::clone(&order);
         let by = &cause.by;
-        for (event, status) in &recorded {
+        for (event, status) in recorded.iter() {
             tracing::info!(
                 order = %self.id, seq = event.seq, event = event.event.name(), status = status.name(), %by,
                 request_id = cause.correlation.as_deref(), "order"
@@ -248,7 +248,7 @@ impl OrderActor {
     }
 
     /// Who is concerned hears of it: drivers before and after, the zone, the streams.
-    fn publish(&self, before: &Order, order: &Arc<Order>, events: Vec<(Recorded, Status)>) {
+    fn publish(&self, before: &Order, order: &Arc<Order>, events: Arc<[(Recorded, Status)]>) {
         let outcome = events.iter().find_map(|(recorded, _)| offer_outcome(&recorded.event));
         for driver in concerned(before, order) {
             self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), outcome));

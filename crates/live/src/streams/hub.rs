@@ -15,8 +15,8 @@ use super::{Scope, Streams};
 
 /// Messages of the hub.
 pub(crate) enum HubMsg {
-    /// An order changed.
-    Order(Arc<Order>, Vec<(Recorded, Status)>),
+    /// An order changed; what the journal has written is shared with it.
+    Order(Arc<Order>, Arc<[(Recorded, Status)]>),
     /// For a driver's own stream.
     Driver(DriverId, Box<ServerMessage>),
     /// For operations.
@@ -55,7 +55,7 @@ impl Streams {
     }
 
     /// An order changed; events with the status after each.
-    pub(crate) fn order_changed(&self, order: Arc<Order>, events: Vec<(Recorded, Status)>) {
+    pub(crate) fn order_changed(&self, order: Arc<Order>, events: Arc<[(Recorded, Status)]>) {
         self.tell(HubMsg::Order(order, events));
     }
 

@@ -296,7 +296,7 @@ async fn create_order(State(server): Tiny, headers: HeaderMap, Json(new): Json<C
         return StatusCode::UNPROCESSABLE_ENTITY.into_response();
     };
     let view = OrderView::of(&order, Audience::Merchant(merchant));
-    books.orders.insert(order.id, *order);
+    books.orders.insert(order.id, Arc::unwrap_or_clone(order));
     server.dispatch(books);
     (StatusCode::CREATED, Json(view)).into_response()
 }

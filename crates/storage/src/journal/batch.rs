@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::Id;
@@ -17,6 +18,7 @@ use super::entry::{Change, CommitmentChange, DriverChange, Entry, OrderChange};
 use crate::decisions::NewDecision;
 use crate::drivers::vehicle_name;
 use crate::idempotency::IdempotencyRecord;
+use crate::orders::StoredPlaced;
 
 /// The text of a batch. Columns hold ranges of it until it is complete.
 #[derive(Default)]
@@ -206,7 +208,7 @@ impl<'e> Batch<'e> {
     fn order(&mut self, n: usize, change: &'e OrderChange, why: Option<&'e str>) -> Result<(), serde_json::Error> {
         let order = &*change.order;
         let state = self.text.json(order)?;
-        for (recorded, status) in &change.events {
+        for (recorded, status) in change.events.iter() {
             let events = &mut self.order_events;
             events.stream.push(order.id.uuid());
             events.seq.push(signed(recorded.seq));
@@ -215,7 +217,7 @@ impl<'e> Batch<'e> {
             events.name.push(recorded.event.name());
             events.status.push(status.name());
             events.correlation.push(why);
-            events.payload.push(self.text.event(&recorded.event, order, &state)?);
+            events.payload.push(self.text.event(&recorded.event, &change.order)?);
             if matches!(recorded.event, Event::Placed { .. }) {
                 self.sellers.push(order);
             }
@@ -266,17 +268,15 @@ impl OrderChange {
 }
 
 impl Text {
-    /// The JSON of an event. A new order's first event holds the order's state, which is written down already.
-    fn event(&mut self, event: &Event, order: &Order, state: &Piece) -> Result<Piece, serde_json::Error> {
-        match event {
-            Event::Placed { order: placed } if **placed == *order => {
-                let start = self.0.len();
-                self.0.extend_from_slice(br#"{"type":"placed","order":"#);
-                self.0.extend_from_within(state.clone());
-                self.0.push(b'}');
-                Ok(start..self.0.len())
-            }
-            _ => self.json(event),
+    /// The JSON of an event. A new order's first event is stored without the state, which stands in the order's row.
+    fn event(&mut self, event: &Event, order: &Arc<Order>) -> Result<Piece, serde_json::Error> {
+        let placed = match event {
+            Event::Placed { order: placed } if Arc::ptr_eq(placed, order) || placed == order => placed.at_first(),
+            _ => None,
+        };
+        match placed {
+            Some(first) => self.json(&StoredPlaced { first }),
+            None => self.json(event),
         }
     }
 }

@@ -50,8 +50,9 @@ pub struct OrderChange {
     pub expected_version: u64,
     /// The state after the events.
     pub order: Arc<Order>,
-    /// At least one, numbered from `expected_version + 1` on, each with the status after it.
-    pub events: Vec<(Recorded, Status)>,
+    /// At least one, numbered from `expected_version + 1` on, each with the status after it. Shared with those who
+    /// are told of them after the commit.
+    pub events: Arc<[(Recorded, Status)]>,
     /// What happens to the driver's time that the order holds.
     pub commitment: Option<CommitmentChange>,
 }
@@ -84,8 +85,8 @@ pub struct DriverChange {
 impl Entry {
     /// An entry that moves an order from `expected_version` to the state `order`.
     #[must_use]
-    pub fn order(expected_version: u64, order: Arc<Order>, events: Vec<(Recorded, Status)>) -> Self {
-        let change = OrderChange { expected_version, order, events, commitment: None };
+    pub fn order(expected_version: u64, order: Arc<Order>, events: impl Into<Arc<[(Recorded, Status)]>>) -> Self {
+        let change = OrderChange { expected_version, order, events: events.into(), commitment: None };
         Self { change: Some(Change::Order(change)), ..Self::default() }
     }
 

@@ -1,7 +1,9 @@
 //! The journal: what it writes, what it refuses, and that one bad entry fails alone.
 
+use std::sync::Arc;
+
 use posthaste_domain::driver::Shift;
-use posthaste_domain::order::{Command, Status};
+use posthaste_domain::order::{Command, Order, Recorded, Status};
 use serde_json::json;
 
 use super::story::{
@@ -26,7 +28,7 @@ async fn what_was_written_reads_back_equal() {
     let mut expected = Vec::new();
     for entry in [first, second] {
         let Some(Change::Order(change)) = entry.change else { panic!("an order's step") };
-        expected.extend(change.events);
+        expected.extend(change.events.iter().cloned());
     }
     assert_eq!(timeline, expected);
     assert_eq!(orders::timeline(&pool, order.id, 2).await.unwrap(), expected[2..]);
@@ -34,14 +36,65 @@ async fn what_was_written_reads_back_equal() {
 }
 
 #[tokio::test]
-async fn the_first_event_is_stored_as_the_domain_writes_it() {
+async fn the_first_state_is_stored_once_and_reads_back_after_later_steps() {
     let pool = TestDatabase::new().await.pool;
-    let order = order(7);
+    let mut first = order(7);
+    first.tasks[0].ready_at = Some(at(5));
+    let entry = placing(&first);
+    written(&pool, std::slice::from_ref(&entry)).await;
+    let mut now = first.clone();
+    written(&pool, &[assigning(&mut now, 9, window(0, 30))]).await;
+    written(&pool, &[canceling(&mut now)]).await;
+
+    let stored: String =
+        sqlx::query_scalar("SELECT payload::text FROM order_events WHERE seq = 1").fetch_one(&pool.0).await.unwrap();
+    assert!(stored.len() < 100 && !stored.contains("Ångström"), "{stored}");
+    let timeline = orders::timeline(&pool, first.id, 0).await.unwrap();
+    let Some(Change::Order(change)) = entry.change else { panic!("an order's step") };
+    assert_eq!(timeline[0], change.events[0]);
+    assert_eq!(replayed(&timeline), now);
+}
+
+#[tokio::test]
+async fn a_first_event_that_holds_the_state_still_reads_back() {
+    let pool = TestDatabase::new().await.pool;
+    let mut order = order(7);
     let entry = placing(&order);
     written(&pool, std::slice::from_ref(&entry)).await;
-    let stored: String = sqlx::query_scalar("SELECT payload::text FROM order_events").fetch_one(&pool.0).await.unwrap();
     let Some(Change::Order(change)) = entry.change else { panic!("an order's step") };
-    assert_eq!(stored, serde_json::to_string(&change.events[0].0.event).unwrap());
+    // As it was stored before the state was left out.
+    sqlx::query("UPDATE order_events SET payload = $1::json")
+        .bind(serde_json::to_string(&change.events[0].0.event).unwrap())
+        .execute(&pool.0)
+        .await
+        .unwrap();
+    written(&pool, &[assigning(&mut order, 9, window(0, 30))]).await;
+    let timeline = orders::timeline(&pool, order.id, 0).await.unwrap();
+    assert_eq!(timeline[0], change.events[0]);
+    assert_eq!(replayed(&timeline), order);
+}
+
+#[tokio::test]
+async fn an_order_that_was_placed_and_moved_on_in_one_step_keeps_both() {
+    let pool = TestDatabase::new().await.pool;
+    let first = placing(&order(7));
+    let mut order = order(7);
+    let second = canceling(&mut order);
+    let (Some(Change::Order(first)), Some(Change::Order(second))) = (first.change, second.change) else {
+        panic!("steps of an order")
+    };
+    let events: Vec<_> = first.events.iter().chain(second.events.iter()).cloned().collect();
+    written(&pool, &[Entry::order(0, second.order, events.clone())]).await;
+    assert_eq!(orders::timeline(&pool, order.id, 0).await.unwrap(), events);
+}
+
+/// The state that the events lead to.
+fn replayed(timeline: &[(Recorded, Status)]) -> Order {
+    let mut order = order(99);
+    for (recorded, _) in timeline {
+        order.apply(&recorded.event, recorded.at);
+    }
+    order
 }
 
 #[tokio::test]
@@ -114,7 +167,7 @@ async fn every_kind_of_bad_entry_is_named_for_what_it_is() {
     unstorable.reference = Some("nul \0 byte".into());
     let mut gap = placing(&order(12));
     let Some(Change::Order(change)) = &mut gap.change else { panic!("an order's step") };
-    change.events[0].0.seq = 2;
+    Arc::make_mut(&mut change.events)[0].0.seq = 2;
     let outcomes = write(
         &pool,
         &[
@@ -181,7 +234,7 @@ async fn an_order_that_changes_drivers_frees_the_time_of_the_first() {
     let (Some(Change::Order(all)), Some(Change::Order(last))) = (&mut moving.change, to_second.change) else {
         panic!("steps of an order")
     };
-    all.events.extend(last.events);
+    all.events = all.events.iter().chain(last.events.iter()).cloned().collect();
     (all.order, all.commitment) = (last.order, last.commitment);
     assert_eq!(all.expected_version, before);
     written(&pool, &[moving]).await;

@@ -83,16 +83,18 @@ pub(crate) fn order_like(n: u128, wanted: &Wanted) -> Order {
         travel_seconds: 900,
     };
     match new.place(now) {
-        Ok(Event::Placed { order }) => *order,
+        Ok(Event::Placed { order }) => Arc::unwrap_or_clone(order),
         other => panic!("not placed: {other:?}"),
     }
 }
 
 /// The first entry of an order.
 pub(crate) fn placing(order: &Order) -> Entry {
-    let event = Event::Placed { order: Box::new(order.clone()) };
+    let order = Arc::new(order.clone());
+    let event = Event::Placed { order: Arc::clone(&order) };
     let recorded = Recorded { seq: 1, at: order.placed_at, by: Party::Merchant(order.merchant), event };
-    Entry::order(0, Arc::new(order.clone()), vec![(recorded, order.status())]).correlation("req_1")
+    let status = order.status();
+    Entry::order(0, order, [(recorded, status)]).correlation("req_1")
 }
 
 /// Does the commands, one after another, and gives the entry of all that happened.
