@@ -3,18 +3,21 @@
 //! A request is checked like any other before it is upgraded, so that a wrong token or somebody else's order is
 //! answered over HTTP. What a socket follows, and what it missed, is the live system's business; here are the frames.
 //!
-//! - `line`: one connection's frames, written together and flushed once; how it is closed.
+//! - `handshake`: the connection is taken out of the HTTP server. `inbox`: frames as they come in.
+//! - `line`: one connection's frames, read together, written together; how it is closed.
 //! - `session`: greeting and following, the same for all; that is all there is to sockets that only read.
-//! - `driver`: a driver's socket, which also commands. `command`: its messages, and how they are done in order.
+//! - `driver`: a driver's socket, which also commands. `position`: what it says most, read quickly. `command`: what it
+//!   asks to be done, one after the other.
 
 mod command;
 mod driver;
+mod handshake;
+mod inbox;
 mod line;
+mod position;
 mod session;
 
 use axum::extract::State;
-use axum::extract::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use posthaste_http::extract::{Path, Query};
 use posthaste_http::problem::Answer;
@@ -24,6 +27,7 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
+use self::handshake::Handshake;
 use self::session::Session;
 use crate::AppState;
 use crate::access::Admitted;
@@ -32,25 +36,8 @@ use crate::refusals::refused;
 use crate::texts::{all_right, wrong};
 use crate::tracking::tracked;
 
-/// Bytes read at once where frames are short. The frame buffer grows for a longer one.
-const READ_BUFFER_OF_READERS: usize = 512;
-/// Bytes read at once from a driver: batches are longer. axum's default costs 134 KB a socket.
-const READ_BUFFER_OF_DRIVERS: usize = 4096;
-/// Frames are gathered up to this size before they are written. Larger gains nothing, smaller costs system calls.
-const WRITE_BUFFER: usize = 16 * 1024;
-/// The longest frame of a socket that only reads: `hello` and `heartbeat` are shorter.
+/// The longest message of a socket that only reads: `hello` and `heartbeat` are shorter.
 const FRAME_OF_READERS: usize = 2048;
-
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-
-fn upgrade(given: Upgrade, read_buffer: usize, longest_frame: usize) -> Answer<WebSocketUpgrade> {
-    let upgrade = given.map_err(|_| Problem::new(Code::Malformed).detail("connect with a WebSocket handshake"))?;
-    Ok(upgrade
-        .read_buffer_size(read_buffer)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_frame_size(longest_frame)
-        .max_message_size(longest_frame))
-}
 
 fn seat(app: &AppState) -> Answer<OwnedSemaphorePermit> {
     let seat = app.seat();
@@ -58,12 +45,16 @@ fn seat(app: &AppState) -> Answer<OwnedSemaphorePermit> {
 }
 
 /// Upgrades to a socket that only reads.
-async fn follow(app: AppState, given: Upgrade, subject: Subject, admitted: Option<&Admitted>) -> Answer<Response> {
-    let upgrade = upgrade(given, READ_BUFFER_OF_READERS, FRAME_OF_READERS)?;
+async fn follow(
+    app: AppState,
+    handshake: Handshake,
+    subject: Subject,
+    admitted: Option<&Admitted>,
+) -> Answer<Response> {
     let seat = seat(&app)?;
     let stream = app.system().streams().open(subject).await.map_err(refused)?;
     let session = Session::new(app, stream, seat, admitted.map(|a| a.caller.expires_at));
-    Ok(upgrade.on_upgrade(move |socket| session.follow(socket)))
+    Ok(handshake.upgrade(move |upgraded| session.follow(upgraded)))
 }
 
 /// The driver's socket
@@ -73,14 +64,13 @@ async fn follow(app: AppState, given: Upgrade, subject: Subject, admitted: Optio
 #[utoipa::path(get, path = "/v1/ws/driver", tag = "sockets",
     params(("access_token" = Option<String>, Query, description = "The token, where no header can be sent.")),
     responses((status = 101, description = "The socket is open.")))]
-pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, given: Upgrade) -> Answer<Response> {
+pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, handshake: Handshake) -> Answer<Response> {
     let id = admitted.caller.driver().ok_or(Code::Forbidden)?;
-    let upgrade = upgrade(given, READ_BUFFER_OF_DRIVERS, app.limits().socket.frame_bytes as usize)?;
     let seat = seat(&app)?;
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
     let session = Session::new(app, stream, seat, Some(admitted.caller.expires_at));
-    Ok(upgrade.on_upgrade(move |socket| session.drive(socket, presence)))
+    Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence)))
 }
 
 /// The merchant's socket
@@ -89,9 +79,13 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, give
 #[utoipa::path(get, path = "/v1/ws/merchant", tag = "sockets",
     params(("access_token" = Option<String>, Query, description = "The token, where no header can be sent.")),
     responses((status = 101, description = "The socket is open.")))]
-pub(crate) async fn merchant(State(app): State<AppState>, admitted: Admitted, given: Upgrade) -> Answer<Response> {
+pub(crate) async fn merchant(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    handshake: Handshake,
+) -> Answer<Response> {
     let id = admitted.caller.merchant().ok_or(Code::Forbidden)?;
-    follow(app, given, Subject::Merchant(id), Some(&admitted)).await
+    follow(app, handshake, Subject::Merchant(id), Some(&admitted)).await
 }
 
 /// What operations look at.
@@ -118,7 +112,7 @@ pub(crate) async fn operations(
     State(app): State<AppState>,
     admitted: Admitted,
     Query(asked): Query<Asked>,
-    given: Upgrade,
+    handshake: Handshake,
 ) -> Answer<Response> {
     let mut errors = Vec::new();
     let view = asked.view(&mut errors);
@@ -126,7 +120,7 @@ pub(crate) async fn operations(
     if let View::Zone(zone) = view {
         app.system().zones().get(zone).map_err(refused)?;
     }
-    follow(app, given, Subject::Operations(view), Some(&admitted)).await
+    follow(app, handshake, Subject::Operations(view), Some(&admitted)).await
 }
 
 impl Asked {
@@ -168,9 +162,13 @@ fn bbox(text: &str) -> Result<View, &'static str> {
 #[utoipa::path(get, path = "/v1/ws/track/{token}", tag = "sockets",
     params(("token" = String, Path, description = "The secret of the link.", example = "trk_AZNjyvN2fR8…")),
     responses((status = 101, description = "The socket is open.")))]
-pub(crate) async fn track(State(app): State<AppState>, Path(token): Path<String>, given: Upgrade) -> Answer<Response> {
+pub(crate) async fn track(
+    State(app): State<AppState>,
+    Path(token): Path<String>,
+    handshake: Handshake,
+) -> Answer<Response> {
     let order = tracked(&app, &token)?;
-    follow(app, given, Subject::Tracking(order), None).await
+    follow(app, handshake, Subject::Tracking(order), None).await
 }
 
 #[cfg(test)]

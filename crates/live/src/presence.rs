@@ -23,6 +23,8 @@ use crate::zones::ZoneCell;
 const TRACK_METERS: f64 = 25.0;
 /// Or when this much time has passed since.
 const TRACK_SECONDS: i64 = 60;
+/// No degree is longer than this, in latitude or longitude.
+const METERS_OF_A_DEGREE: f64 = 111_200.0;
 /// Track points held for the next checkpoint at most; a database that is away for long costs detail, not memory.
 const MOST_TRACK_POINTS: usize = 256;
 
@@ -47,6 +49,14 @@ pub(crate) struct Summary {
     pub(crate) driver: Arc<Driver>,
     pub(crate) stale: bool,
     pub(crate) open_orders: u32,
+}
+
+/// Whether a track keeps a position after `last`.
+fn is_worth_keeping(last: &Fix, fix: &Fix) -> bool {
+    // Degrees of latitude are longest: where even they would not be far enough, the exact distance need not be known.
+    let (lat, lng) = (fix.place.lat() - last.place.lat(), fix.place.lng() - last.place.lng());
+    let is_near = lat.hypot(lng) * METERS_OF_A_DEGREE < TRACK_METERS;
+    fix.at - last.at >= Span::seconds(TRACK_SECONDS) || !is_near && last.place.meters_to(fix.place) >= TRACK_METERS
 }
 
 /// A driver's slot.
@@ -116,41 +126,50 @@ impl Presence {
 
     /// Takes a position: visible to dispatch and trackers when this returns. False when a newer one is known.
     pub fn report(&self, fix: Fix) -> bool {
-        let now = self.clock.now();
-        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
-        if !self.store(fix, now) {
-            self.wake_up();
-            return false;
-        }
-        for board in self.boards.load().iter() {
-            board.move_driver(self.driver, fix.place);
-        }
-        let audience = self.audience.load();
-        if !audience.is_empty() {
-            let zone = self.summary.load().driver.zones.first().copied();
-            self.streams.moved(self.driver, &fix, &audience, Scope { zone, place: Some(fix.place) });
-        }
-        self.wake_up();
-        true
+        self.report_all(&[fix], self.clock.now())
     }
 
-    fn store(&self, fix: Fix, now: Timestamp) -> bool {
+    /// Takes positions that came together at `now`, in the order in which they came. Each is kept for the track; dispatch
+    /// and trackers see the newest. False when the last of them is not newer than what is known.
+    pub fn report_all(&self, fixes: &[Fix], now: Timestamp) -> bool {
+        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        let (newest, last_is_newer) = self.store(fixes, now);
+        if let Some(fix) = newest {
+            for board in self.boards.load().iter() {
+                board.move_driver(self.driver, fix.place);
+            }
+            let audience = self.audience.load();
+            if !audience.is_empty() {
+                let zone = self.summary.load().driver.zones.first().copied();
+                self.streams.moved(self.driver, &fix, &audience, Scope { zone, place: Some(fix.place) });
+            }
+        }
+        self.wake_up();
+        last_is_newer
+    }
+
+    /// The newest position, if one of these is, and whether the last of them was when it came.
+    fn store(&self, fixes: &[Fix], now: Timestamp) -> (Option<Fix>, bool) {
         let mut slot = self.slot.lock();
-        if slot.fix.is_some_and(|known| known.at >= fix.at) {
-            return false;
+        let (mut changed, mut last_is_newer) = (false, false);
+        for fix in fixes {
+            last_is_newer = slot.fix.is_none_or(|known| known.at < fix.at);
+            if last_is_newer {
+                changed = true;
+                slot.fix = Some(*fix);
+                if slot.track.len() < MOST_TRACK_POINTS && slot.tracked.is_none_or(|last| is_worth_keeping(&last, fix))
+                {
+                    slot.tracked = Some(*fix);
+                    let point = self.position(fix, now);
+                    slot.track.push(point);
+                }
+            }
         }
-        slot.fix = Some(fix);
-        slot.received_at = now;
-        slot.dirty = true;
-        let keep = slot.tracked.is_none_or(|last| {
-            fix.at - last.at >= Span::seconds(TRACK_SECONDS) || last.place.meters_to(fix.place) >= TRACK_METERS
-        });
-        if keep && slot.track.len() < MOST_TRACK_POINTS {
-            slot.tracked = Some(fix);
-            let point = self.position(&fix, now);
-            slot.track.push(point);
+        if changed {
+            slot.received_at = now;
+            slot.dirty = true;
         }
-        true
+        (slot.fix.filter(|_| changed), last_is_newer)
     }
 
     /// The newest position.

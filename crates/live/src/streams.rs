@@ -2,20 +2,23 @@
 //! with both gets what it missed, or a snapshot.
 //!
 //! A subscriber has an [`Outbox`]: a bounded queue for what must not be lost and one slot per driver for positions,
-//! latest wins. A full queue closes the outbox as too slow; the client can resume.
+//! latest wins. A full queue closes the outbox as too slow; the client can resume. A message to many is written to
+//! their connections by a few tasks that share them, not by waking each connection's own.
 //!
 //! The streams of drivers, merchants and operations are numbered here and keep their newest frames; after a restart
 //! their epoch is new and clients get a snapshot. A tracking stream is numbered by the order's own events, which are
 //! in Postgres: it resumes across restarts.
 
+mod frame;
 mod hub;
 mod outbox;
 mod publish;
 mod subscription;
 mod topic;
 
+pub use frame::Frame;
 pub(crate) use hub::{HubActor, HubMsg};
-pub use outbox::Outbox;
+pub use outbox::{Direct, Offered, Outbox};
 pub(crate) use publish::position_view;
 pub use subscription::Subscription;
 pub(crate) use subscription::tracking_view;
@@ -33,9 +36,6 @@ use self::topic::Topic;
 use crate::Refused;
 use crate::keeper::Seat;
 use crate::system::Doors;
-
-/// A frame, encoded once and shared by all who get it. Always UTF-8 (JSON).
-pub type Frame = bytes::Bytes;
 
 /// The epoch of every tracking stream: their numbering never starts anew.
 const TRACKING_EPOCH: &str = "order-events";

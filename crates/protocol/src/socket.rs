@@ -9,9 +9,12 @@
 //! by `ack` or `error` with the same `id`. The whole protocol is written down in `docs/sockets.md`.
 
 mod envelope;
+pub mod frame;
 mod messages;
 
-pub use envelope::{DecodeError, Header, decode_client, decode_server, encode_client, encode_server};
+pub use envelope::{
+    DecodeError, Header, decode_client, decode_server, encode_client, encode_server, encode_server_into,
+};
 pub use messages::*;
 
 /// Close codes of the socket protocol.

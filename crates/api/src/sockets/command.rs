@@ -14,11 +14,9 @@ use posthaste_http::problem::Answer;
 use posthaste_live::drivers::DriverCommand;
 use posthaste_live::presence::Fix;
 use posthaste_live::{Cause, Refused};
-use posthaste_protocol::drivers::PositionReport;
 use posthaste_protocol::orders::CompleteTask;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{Ack, ClientMessage, TaskDone};
-use serde::Deserialize;
 use tracing::Instrument;
 
 use crate::AppState;
@@ -151,43 +149,9 @@ impl Work {
     }
 }
 
-/// A `position` message, read in one pass without building anything else.
-#[derive(Debug, Deserialize)]
-pub(super) struct Position<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    /// The message's id: only then it is answered.
-    #[serde(default)]
-    pub(super) id: Option<&'a str>,
-    /// Where the driver is.
-    pub(super) data: PositionReport,
-}
-
-impl<'a> Position<'a> {
-    /// The position, where the text is one. Whatever is not read here is read (and refused) by the general way.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
-        let start = text.get(..text.len().min(32)).unwrap_or_default();
-        if !start.contains("\"position\"") {
-            return None;
-        }
-        serde_json::from_str::<Self>(text).ok().filter(|message| message.kind == "position")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_position_is_read_on_the_short_way_and_nothing_else_is() {
-        let text = r#"{"type":"position","id":"7","data":{"lat":52.5,"lng":13.4,"at":"2026-05-01T12:00:00Z"}}"#;
-        let read = Position::read(text).unwrap();
-        assert_eq!((read.id, read.data.lat), (Some("7"), 52.5));
-        assert!(Position::read(r#"{"type":"position","data":{"lat":52.5}}"#).is_none());
-        assert!(Position::read(r#"{"type":"positions","data":{"positions":[]}}"#).is_none());
-        assert!(Position::read(r#"{"type":"accept","id":"\"position\"","data":{"lat":1,"lng":1}}"#).is_none());
-        assert!(Position::read("").is_none());
-    }
 
     #[test]
     fn every_command_of_a_driver_is_a_job_and_signs_of_life_are_none() {

@@ -1,22 +1,26 @@
 //! A driver's socket: follows his stream and takes his commands.
 //!
-//! A position goes from the frame into the driver's slot, with no queue and no actor in between. Commands are done
+//! A position goes from the frame into the driver's slot, with no queue and no actor in between; those that came in
+//! together go there together. Commands are done
 //! one after the other while the socket goes on reading, so that a slow commit does not make a driver look silent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
+use posthaste_domain::Timestamp;
 use posthaste_http::idempotency::is_sound;
-use posthaste_live::presence::Presence;
+use posthaste_live::presence::{Fix, Presence};
 use posthaste_live::streams::Frame;
 use posthaste_protocol::drivers::PositionReport;
 use posthaste_protocol::problem::Problem;
 use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage, decode_client};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::command::{Job, Outcome, Position, Work};
+use super::command::{Job, Outcome, Work};
+use super::handshake::Upgraded;
+use super::inbox::Inbox;
 use super::line::{End, Heard, Line};
+use super::position::Position;
 use super::session::{Session, again, closed_by_system, not_understood};
 use crate::drivers::positions::fix;
 
@@ -25,8 +29,9 @@ const LAST_COMMANDS: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Runs a driver's socket, to its end.
-    pub(super) async fn drive(mut self, socket: WebSocket, presence: Arc<Presence>) {
-        let mut line = self.line(socket);
+    pub(super) async fn drive(mut self, upgraded: Upgraded, presence: Arc<Presence>) {
+        let longest = self.app.limits().socket.frame_bytes as usize;
+        let mut line = self.line(upgraded, longest);
         let end = match self.greet(&mut line).await {
             Ok(()) => self.serve(&mut line, &presence).await,
             Err(end) => end,
@@ -43,7 +48,10 @@ impl Session {
         loop {
             let step = tokio::select! {
                 heard = line.hear() => match heard {
-                    Ok(heard) => self.take(line, presence, &mut work, heard).await,
+                    Ok(()) => match self.take_all(line, presence, &mut work) {
+                        Ok(()) => line.flush().await,
+                        Err(end) => Err(end),
+                    },
                     Err(end) => Err(end),
                 },
                 brought = self.stream.next(&mut frames) => match brought {
@@ -62,66 +70,105 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, line: &mut Line, presence: &Presence, work: &mut Work, heard: Heard) -> Result<(), End> {
-        self.noted(line).await?;
-        let Heard::Text(text) = heard else { return Ok(()) };
-        if let Some(position) = Position::read(&text) {
-            return self.place(line, presence, position.id, &position.data).await;
+    /// Takes what came in. Its positions are in the slot when this returns; answers are said, not written.
+    fn take_all(&mut self, line: &mut Line, presence: &Presence, work: &mut Work) -> Result<(), End> {
+        let mut inbox = line.lend();
+        let mut burst = Burst { now: self.app.system().clock().now(), presence, fixes: Vec::new() };
+        let taken = self.take_from(&mut inbox, line, &mut burst, work);
+        burst.report();
+        line.give_back(inbox);
+        taken
+    }
+
+    fn take_from(
+        &mut self,
+        inbox: &mut Inbox,
+        line: &mut Line,
+        burst: &mut Burst<'_>,
+        work: &mut Work,
+    ) -> Result<(), End> {
+        let arrived = Instant::now();
+        while let Some(heard) = line.pick(inbox)? {
+            self.noted_at(line, arrived)?;
+            let Heard::Text(text) = heard else { continue };
+            if let Some(position) = Position::read(text) {
+                burst.place(line, position.id, &position.data);
+                continue;
+            }
+            self.take(line, burst, work, text);
         }
-        presence.heartbeat();
+        Ok(())
+    }
+
+    fn take(&mut self, line: &mut Line, burst: &mut Burst<'_>, work: &mut Work, text: &str) {
+        burst.presence.heartbeat();
         if posthaste_protocol::problem::holds_nul(text.as_bytes()) {
             let problem = Problem::new(posthaste_protocol::problem::Code::Malformed)
                 .detail("no text may hold the character U+0000");
-            return line.say(&ServerMessage::Error(problem), None).await;
+            return line.say(&ServerMessage::Error(problem), None);
         }
-        let (header, message) = match decode_client(&text) {
+        let (header, message) = match decode_client(text) {
             Ok(read) => read,
-            Err(error) => return not_understood(line, error).await,
+            Err(error) => return not_understood(line, error),
         };
         let id = header.id.as_deref();
         if id.is_some_and(|id| !is_sound(id)) {
             let problem = Problem::invalid("id", "must be 1 to 255 visible ASCII characters");
-            return line.say(&ServerMessage::Error(problem), None).await;
+            return line.say(&ServerMessage::Error(problem), None);
         }
         match &message {
-            ClientMessage::Hello(_) => return again(line, id).await,
-            ClientMessage::Heartbeat(_) => return self.acknowledge(line, id).await,
-            ClientMessage::Position(report) => return self.place(line, presence, id, report).await,
+            ClientMessage::Hello(_) => return again(line, id),
+            ClientMessage::Heartbeat(_) => return self.acknowledge(line, id),
+            ClientMessage::Position(report) => return burst.place(line, id, report),
             _ => {}
         }
-        let now = self.app.system().clock().now();
+        // What comes after a position finds it in the slot.
+        burst.report();
         let most = self.app.limits().socket.batch_positions;
-        let taken = match Job::read(message, most, now) {
+        let taken = match Job::read(message, most, burst.now) {
             Ok(Some(job)) => work.take(header.id.clone(), job),
             Ok(None) => Ok(()),
             Err(failure) => Err(failure),
         };
-        match taken {
-            Ok(()) => Ok(()),
-            Err(failure) => line.say(&ServerMessage::Error(failure.into_problem()), header.id.as_deref()).await,
+        if let Err(failure) = taken {
+            line.say(&ServerMessage::Error(failure.into_problem()), header.id.as_deref());
+        }
+    }
+}
+
+/// Positions that came in together.
+struct Burst<'a> {
+    /// When they did.
+    now: Timestamp,
+    presence: &'a Presence,
+    /// Those that are not in the slot yet.
+    fixes: Vec<Fix>,
+}
+
+impl Burst<'_> {
+    /// Takes a position. Answered where it has an id, or is wrong.
+    fn place(&mut self, line: &mut Line, id: Option<&str>, report: &PositionReport) {
+        match fix(report, self.now) {
+            Ok(fix) => self.fixes.push(fix),
+            Err((field, problem)) => {
+                let problem = Problem::invalid(format!("data.{field}"), problem);
+                return line.say(&ServerMessage::Error(problem), id);
+            }
+        }
+        if id.is_some() {
+            let changed = self.report();
+            line.say(&ServerMessage::Ack(Ack { changed, at: Some(self.now) }), id);
         }
     }
 
-    /// A position is in the slot when this returns. Answered where it has an id, or is wrong.
-    async fn place(
-        &self,
-        line: &mut Line,
-        presence: &Presence,
-        id: Option<&str>,
-        report: &PositionReport,
-    ) -> Result<(), End> {
-        let now = self.app.system().clock().now();
-        let changed = match fix(report, now) {
-            Ok(fix) => presence.report(fix),
-            Err((field, problem)) => {
-                let problem = Problem::invalid(format!("data.{field}"), problem);
-                return line.say(&ServerMessage::Error(problem), id).await;
-            }
-        };
-        match id {
-            Some(_) => line.say(&ServerMessage::Ack(Ack { changed, at: Some(now) }), id).await,
-            None => Ok(()),
+    /// Puts them into the slot; whether the last of them was newer than what was known.
+    fn report(&mut self) -> bool {
+        if self.fixes.is_empty() {
+            return false;
         }
+        let changed = self.presence.report_all(&self.fixes, self.now);
+        self.fixes.clear();
+        changed
     }
 }
 
@@ -132,7 +179,8 @@ async fn answer(line: &mut Line, outcome: Outcome) -> Result<(), End> {
         Ok(ack) => ServerMessage::Ack(ack),
         Err(problem) => ServerMessage::Error(*problem),
     };
-    line.say(&message, outcome.id.as_deref()).await
+    line.say(&message, outcome.id.as_deref());
+    line.flush().await
 }
 
 /// Commands that were taken are still answered before the good-bye.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use posthaste_domain::ids::SessionId;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::LEEWAY_SECONDS;
@@ -19,6 +18,8 @@ use posthaste_protocol::socket::{
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::handshake::Upgraded;
+use super::inbox::Inbox;
 use super::line::{End, Heard, Line};
 use crate::AppState;
 use crate::refusals::problem;
@@ -58,8 +59,8 @@ impl Session {
     }
 
     /// Runs a socket that only reads, to its end.
-    pub(super) async fn follow(mut self, socket: WebSocket) {
-        let mut line = self.line(socket);
+    pub(super) async fn follow(mut self, upgraded: Upgraded) {
+        let mut line = self.line(upgraded, super::FRAME_OF_READERS);
         // What is seldom done is boxed: an idle socket does not carry room for it.
         let end = match Box::pin(self.greet(&mut line)).await {
             Ok(()) => self.watch(&mut line).await,
@@ -69,13 +70,16 @@ impl Session {
         Box::pin(line.end(end)).await;
     }
 
-    pub(super) fn line(&self, socket: WebSocket) -> Line {
-        Line::new(socket, self.app.limits().socket.write_stall)
+    pub(super) fn line(&self, upgraded: Upgraded, longest: usize) -> Line {
+        let line = Line::new(upgraded, longest, self.app.limits().socket.write_stall);
+        self.stream.attach(line.wire());
+        line
     }
 
     /// Welcome, hello, and the first frames.
     pub(super) async fn greet(&mut self, line: &mut Line) -> Result<(), End> {
-        line.say(&ServerMessage::Welcome(self.welcome()), None).await?;
+        line.say(&ServerMessage::Welcome(self.welcome()), None);
+        line.flush().await?;
         let within = self.app.limits().socket.hello_within;
         let Ok(hello) = tokio::time::timeout(within, Box::pin(self.await_hello(line))).await else {
             return Err(End::Close(close::SILENT, "no hello"));
@@ -89,7 +93,7 @@ impl Session {
                     Refused::NotFound(_) => End::Close(close::FORBIDDEN, "nothing to follow"),
                     _ => End::Close(close::GOING_AWAY, "cannot begin now"),
                 };
-                line.say(&ServerMessage::Error(problem(refused)), None).await?;
+                line.say(&ServerMessage::Error(problem(refused)), None);
                 Err(end)
             }
         }
@@ -113,19 +117,33 @@ impl Session {
 
     async fn await_hello(&mut self, line: &mut Line) -> Result<Hello, End> {
         loop {
-            let heard = line.hear().await?;
-            self.noted(line).await?;
+            line.hear().await?;
+            let mut inbox = line.lend();
+            let read = self.find_hello(line, &mut inbox);
+            line.give_back(inbox);
+            let hello = read?;
+            line.flush().await?;
+            if let Some(hello) = hello {
+                return Ok(hello);
+            }
+        }
+    }
+
+    fn find_hello(&mut self, line: &mut Line, inbox: &mut Inbox) -> Result<Option<Hello>, End> {
+        while let Some(heard) = line.pick(inbox)? {
+            self.noted(line)?;
             let Heard::Text(text) = heard else { continue };
-            match decode_client(&text) {
-                Ok((_, ClientMessage::Hello(hello))) => return Ok(hello),
+            match decode_client(text) {
+                Ok((_, ClientMessage::Hello(hello))) => return Ok(Some(hello)),
                 Ok((_, ClientMessage::Heartbeat(_))) => {}
                 Ok((header, _)) => {
                     let early = Problem::new(Code::Conflict).detail("say hello first");
-                    line.say(&ServerMessage::Error(early), header.id.as_deref()).await?;
+                    line.say(&ServerMessage::Error(early), header.id.as_deref());
                 }
-                Err(error) => not_understood(line, error).await?,
+                Err(error) => not_understood(line, error),
             }
         }
+        Ok(None)
     }
 
     /// Writes what the stream brings until something ends it.
@@ -135,7 +153,10 @@ impl Session {
         loop {
             let step = tokio::select! {
                 heard = line.hear() => match heard {
-                    Ok(heard) => Box::pin(self.listen(line, heard)).await,
+                    Ok(()) => match self.listen(line) {
+                        Ok(()) => line.flush().await,
+                        Err(end) => Err(end),
+                    },
                     Err(end) => Err(end),
                 },
                 brought = self.stream.next(&mut frames) => match brought {
@@ -150,38 +171,62 @@ impl Session {
         }
     }
 
-    /// A message on a socket that only reads.
-    async fn listen(&mut self, line: &mut Line, heard: Heard) -> Result<(), End> {
-        self.noted(line).await?;
+    /// Messages on a socket that only reads.
+    fn listen(&mut self, line: &mut Line) -> Result<(), End> {
+        let mut inbox = line.lend();
+        let listened = loop {
+            match line.pick(&mut inbox) {
+                Ok(None) => break Ok(()),
+                Ok(Some(heard)) => {
+                    if let Err(end) = self.listen_to(line, &heard) {
+                        break Err(end);
+                    }
+                }
+                Err(end) => break Err(end),
+            }
+        };
+        line.give_back(inbox);
+        listened
+    }
+
+    fn listen_to(&mut self, line: &mut Line, heard: &Heard<'_>) -> Result<(), End> {
+        self.noted(line)?;
         let Heard::Text(text) = heard else { return Ok(()) };
-        match decode_client(&text) {
-            Ok((header, ClientMessage::Heartbeat(_))) => self.acknowledge(line, header.id.as_deref()).await,
-            Ok((header, ClientMessage::Hello(_))) => again(line, header.id.as_deref()).await,
+        match decode_client(text) {
+            Ok((header, ClientMessage::Heartbeat(_))) => self.acknowledge(line, header.id.as_deref()),
+            Ok((header, ClientMessage::Hello(_))) => again(line, header.id.as_deref()),
             Ok((header, message)) => {
                 let detail = format!("this socket takes no `{}`", message.kind());
                 let refusal = ServerMessage::Error(Problem::new(Code::Forbidden).detail(detail));
-                line.say(&refusal, header.id.as_deref()).await
+                line.say(&refusal, header.id.as_deref());
             }
-            Err(error) => not_understood(line, error).await,
+            Err(error) => not_understood(line, error),
         }
+        Ok(())
     }
 
     /// A sign of life that asks to be answered is answered.
-    pub(super) async fn acknowledge(&self, line: &mut Line, id: Option<&str>) -> Result<(), End> {
-        let Some(id) = id else { return Ok(()) };
-        let at = Some(self.app.system().clock().now());
-        line.say(&ServerMessage::Ack(Ack { changed: false, at }), Some(id)).await
+    pub(super) fn acknowledge(&self, line: &mut Line, id: Option<&str>) {
+        if id.is_some() {
+            let at = Some(self.app.system().clock().now());
+            line.say(&ServerMessage::Ack(Ack { changed: false, at }), id);
+        }
     }
 
     /// Notes that something came in, and refuses what comes too fast.
-    pub(super) async fn noted(&mut self, line: &mut Line) -> Result<(), End> {
-        self.heard = Instant::now();
-        if self.pace.take(self.heard.into_std()) {
+    pub(super) fn noted(&mut self, line: &mut Line) -> Result<(), End> {
+        self.noted_at(line, Instant::now())
+    }
+
+    /// The same for what came in together with others, whose instant is known.
+    pub(super) fn noted_at(&mut self, line: &mut Line, now: Instant) -> Result<(), End> {
+        self.heard = now;
+        if self.pace.take(now.into_std()) {
             return Ok(());
         }
         let most = self.app.limits().socket.messages_per_second;
         let problem = Problem::new(Code::RateLimited).detail(format!("at most {most} messages a second"));
-        line.say(&ServerMessage::Error(problem.retry_after(1)), None).await?;
+        line.say(&ServerMessage::Error(problem.retry_after(1)), None);
         Err(End::Close(close::RATE_LIMITED, "too many messages"))
     }
 
@@ -211,13 +256,13 @@ pub(super) fn closed_by_system(closed: Closed) -> End {
 }
 
 /// `hello` belongs to the beginning.
-pub(super) async fn again(line: &mut Line, id: Option<&str>) -> Result<(), End> {
+pub(super) fn again(line: &mut Line, id: Option<&str>) {
     let problem = Problem::new(Code::Conflict).detail("hello comes once, first");
-    line.say(&ServerMessage::Error(problem), id).await
+    line.say(&ServerMessage::Error(problem), id);
 }
 
 /// Answers a frame that is no message of the protocol.
-pub(super) async fn not_understood(line: &mut Line, error: DecodeError) -> Result<(), End> {
+pub(super) fn not_understood(line: &mut Line, error: DecodeError) {
     let (id, problem) = match error {
         DecodeError::Envelope(source) => {
             (None, Problem::new(Code::Malformed).detail(format!("not an envelope: {source}")))
@@ -234,14 +279,14 @@ pub(super) async fn not_understood(line: &mut Line, error: DecodeError) -> Resul
             (id, if problem.detail.is_none() { problem.detail(format!("in `{kind}`")) } else { problem })
         }
     };
-    line.say(&ServerMessage::Error(problem), id.as_deref()).await
+    line.say(&ServerMessage::Error(problem), id.as_deref());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn size_of_future<F>(_: impl Fn(Session, WebSocket) -> F) -> usize {
+    fn size_of_future<F>(_: impl Fn(Session, Upgraded) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -295,6 +295,82 @@ async fn positions_of_a_batch_are_acknowledged_and_the_newest_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn positions_that_come_together_are_taken_in_turn_and_those_with_an_id_are_answered() {
+    let server = Server::new().await;
+    let (driver, mut socket) = server.driver("Grace").await;
+    let now = Clock::system().now();
+    let frame = |id: Option<&str>, later: i64, lat: f64| {
+        let mut frame =
+            json!({"type": "position", "data": {"lat": lat, "lng": 13.4, "at": now + Span::microseconds(later)}});
+        if let Some(id) = id {
+            frame["id"] = json!(id);
+        }
+        Message::text(frame.to_string())
+    };
+    for (id, later, lat) in
+        [(None, 1, 52.51), (Some("a"), 5, 52.52), (None, 3, 52.53), (Some("b"), 4, 52.54), (None, 9, 52.55)]
+    {
+        socket.stream.feed(frame(id, later, lat)).await.unwrap();
+    }
+    socket.stream.feed(frame(Some("c"), 10, 99.0)).await.unwrap();
+    socket.stream.feed(Message::text(r#"{"type":"heartbeat","id":"d"}"#)).await.unwrap();
+    socket.stream.flush().await.unwrap();
+    assert_eq!(socket.answer("a").await["data"]["changed"], true);
+    assert_eq!(socket.answer("b").await["data"]["changed"], false, "older than a");
+    assert_eq!(socket.answer("c").await["data"]["errors"][0]["field"], "data.lat");
+    assert_eq!(socket.answer("d").await["type"], "ack");
+    let seen = server.stage.get(&format!("/v1/drivers/{driver}"), &server.stage.admin).await;
+    assert_eq!(seen.body["position"]["lat"], 52.55);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_follow_the_same_all_get_everything_in_order() {
+    let server = Server::new().await;
+    let token = Some(server.stage.merchant.as_str());
+    let mut shops = Vec::new();
+    for _ in 0..70 {
+        let (shop, _, first) = server.begin("/v1/ws/merchant", token, json!({})).await;
+        shops.push((shop, first["seq"].as_u64().unwrap()));
+    }
+    let mut placed = Vec::new();
+    for _ in 0..4 {
+        placed.push(server.stage.order().await["id"].clone());
+    }
+    for (shop, begun_at) in &mut shops {
+        let (mut seq, mut left) = (*begun_at, placed.iter());
+        let mut next = left.next();
+        while let Some(id) = next {
+            let changed = shop.until("order").await;
+            seq += 1;
+            assert_eq!(changed["seq"], seq, "no gap, and in order");
+            if changed["data"]["order"]["id"] == *id && changed["data"]["events"][0]["seq"] == 1 {
+                next = left.next();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping_is_answered_and_so_is_a_good_bye() {
+    let server = Server::new().await;
+    let (mut shop, ..) = server.begin("/v1/ws/merchant", Some(&server.stage.merchant), json!({})).await;
+    shop.stream.send(Message::Ping("there?".into())).await.unwrap();
+    let answer = timeout(PATIENCE, shop.stream.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(answer, Message::Pong("there?".into()));
+    shop.stream.close(None).await.unwrap();
+    let answer = timeout(PATIENCE, shop.stream.next()).await.unwrap();
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+    assert!(timeout(PATIENCE, shop.stream.next()).await.unwrap().is_none(), "and the connection is closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_asks_for_no_socket_is_refused_on_a_sockets_path() {
+    let server = Server::new().await;
+    let answer = server.stage.get("/v1/ws/merchant", &server.stage.merchant).await;
+    assert_eq!((answer.status, &answer.body["code"]), (StatusCode::BAD_REQUEST, &json!("malformed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_only_reads_takes_no_commands() {
     let server = Server::new().await;
     let (mut shop, ..) = server.begin("/v1/ws/merchant", Some(&server.stage.merchant), json!({})).await;

@@ -1,13 +1,39 @@
 //! A subscriber's pending frames: a bounded queue for what must not be lost, and a slot per driver for
 //! positions, latest wins.
+//!
+//! Two may empty it. The connection's own task takes what is pending and writes it. While that task only waits,
+//! whoever filled the outbox may write straight to the connection ([`Outbox::flush`]): a message to many then wakes
+//! nobody. What the connection does not take at once stays for its task, so that a slow reader costs others nothing.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use posthaste_domain::ids::DriverId;
 use tokio::sync::Notify;
 
 use super::{Closed, Frame};
+
+/// Bytes written together. More gains nothing; less costs system calls.
+const TOGETHER: usize = 32 * 1024;
+
+/// A connection that takes bytes without being waited for.
+pub trait Direct: Send + Sync {
+    /// Hands whole frames over, in one piece.
+    fn offer(&self, frames: &Bytes) -> Offered;
+}
+
+/// What a connection did with an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// All is written.
+    Written,
+    /// A part is written. The connection keeps the rest, and its own task must write it.
+    Begun,
+    /// Nothing is written.
+    Refused,
+}
 
 /// A subscriber's pending frames.
 pub struct Outbox {
@@ -19,11 +45,61 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Frame>,
+    queue: VecDeque<(u64, Frame)>,
     positions: Vec<(DriverId, Frame)>,
     /// Numbered frames up to this one have been sent by other means (a snapshot, missed messages).
     sent_up_to: u64,
     closed: Option<Closed>,
+    direct: Option<Arc<dyn Direct>>,
+    /// The connection's task waits in [`Outbox::next`] and has nothing of its own to write.
+    waits: bool,
+    /// The connection has the rest of a frame that others began.
+    begun: bool,
+}
+
+/// Whether a filled outbox is emptied by [`Outbox::flush`] or by its own task, which was woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// Call [`Outbox::flush`].
+    Flush,
+    /// Nothing to do.
+    Woken,
+}
+
+impl State {
+    /// What is pending, as far as it is written together.
+    fn together(&self) -> (Bytes, usize, usize) {
+        let (mut size, mut queued, mut placed) = (0, 0, 0);
+        let mut fits = |frame: &Frame| {
+            size += frame.wire().len();
+            size <= TOGETHER || size == frame.wire().len()
+        };
+        while self.queue.get(queued).is_some_and(|(_, frame)| fits(frame)) {
+            queued += 1;
+        }
+        if queued == self.queue.len() {
+            while self.positions.get(placed).is_some_and(|(_, frame)| fits(frame)) {
+                placed += 1;
+            }
+        }
+        let mut frames = self.queue.iter().map(|(_, frame)| frame).take(queued);
+        let mut positions = self.positions.iter().map(|(_, frame)| frame).take(placed);
+        let bytes = match (queued, placed) {
+            (1, 0) => frames.next().map(|frame| frame.wire().clone()).unwrap_or_default(),
+            (0, 1) => positions.next().map(|frame| frame.wire().clone()).unwrap_or_default(),
+            _ => frames.chain(positions).flat_map(|frame| frame.wire().iter().copied()).collect(),
+        };
+        (bytes, queued, placed)
+    }
+
+    fn drop_written(&mut self, queued: usize, placed: usize) {
+        self.queue.drain(..queued);
+        self.positions.drain(..placed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.positions.is_empty()
+    }
 }
 
 impl Outbox {
@@ -31,42 +107,80 @@ impl Outbox {
         Self { state: Mutex::new(State::default()), filled: Notify::new(), capacity }
     }
 
+    /// Names the connection that others may write to while its task waits.
+    pub(super) fn attach(&self, direct: Arc<dyn Direct>) {
+        self.state.lock().direct = Some(direct);
+    }
+
     /// Queues a frame that must not be lost; closes the outbox as too slow where it does not fit.
-    pub(super) fn push(&self, seq: u64, frame: &Frame) {
+    pub(super) fn push(&self, seq: u64, frame: &Frame) -> Filled {
         let mut state = self.state.lock();
         if state.closed.is_some() || seq <= state.sent_up_to {
-            return;
+            return Filled::Woken;
         }
         if state.queue.len() >= self.capacity {
             state.closed = Some(Closed::TooSlow);
             state.queue = VecDeque::new();
             state.positions = Vec::new();
         } else {
-            state.queue.push_back(frame.clone());
+            state.queue.push_back((seq, frame.clone()));
+            if state.waits {
+                return Filled::Flush;
+            }
         }
         drop(state);
         self.filled.notify_one();
+        Filled::Woken
     }
 
     /// Replaces the driver's waiting position.
-    pub(super) fn place(&self, driver: DriverId, frame: &Frame) {
+    pub(super) fn place(&self, driver: DriverId, frame: &Frame) -> Filled {
         let mut state = self.state.lock();
         if state.closed.is_some() {
-            return;
+            return Filled::Woken;
         }
         match state.positions.iter_mut().find(|(d, _)| *d == driver) {
             Some((_, waiting)) => *waiting = frame.clone(),
             None => state.positions.push((driver, frame.clone())),
         }
+        if state.waits {
+            return Filled::Flush;
+        }
         drop(state);
+        self.filled.notify_one();
+        Filled::Woken
+    }
+
+    /// Has the connection's own task empty the outbox.
+    pub(super) fn wake(&self) {
         self.filled.notify_one();
     }
 
+    /// Writes what is pending straight to the connection, if its task waits; what it does not take is left to it.
+    pub(super) fn flush(&self) {
+        let mut state = self.state.lock();
+        while state.waits && !state.is_empty() {
+            let Some(direct) = &state.direct else { break };
+            let (bytes, queued, placed) = state.together();
+            let offered = direct.offer(&bytes);
+            if offered != Offered::Refused {
+                state.drop_written(queued, placed);
+            }
+            if offered != Offered::Written {
+                state.waits = false;
+                state.begun = offered == Offered::Begun;
+                drop(state);
+                self.filled.notify_one();
+                return;
+            }
+        }
+    }
+
     /// Numbered frames up to `seq` are already on their way; those queued by now go.
-    pub(super) fn skip_up_to(&self, seq: u64, of: impl Fn(&Frame) -> Option<u64>) {
+    pub(super) fn skip_up_to(&self, seq: u64) {
         let mut state = self.state.lock();
         state.sent_up_to = seq;
-        state.queue.retain(|frame| of(frame).is_none_or(|n| n > seq));
+        state.queue.retain(|(n, _)| *n > seq);
     }
 
     /// Ends the subscription from the system's side.
@@ -75,24 +189,32 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// Waits until the connection's task has something to write, and takes all that is pending. It may be nothing:
+    /// then the connection has the rest of a frame that others began.
     pub(super) async fn next(&self, into: &mut Vec<Frame>) -> Result<(), Closed> {
-        loop {
-            {
-                let mut state = self.state.lock();
-                into.extend(state.queue.drain(..));
-                into.extend(state.positions.drain(..).map(|(_, frame)| frame));
-                if state.queue.capacity() > 64 {
-                    state.queue.shrink_to(16);
-                }
-                if !into.is_empty() {
-                    return Ok(());
-                }
-                if let Some(why) = state.closed {
-                    return Err(why);
-                }
-            }
+        while !self.take(into)? {
+            let _waiting = Waiting(self);
             self.filled.notified().await;
         }
+        Ok(())
+    }
+
+    /// Takes all that is pending; whether there was something. If not, others may write from now on.
+    fn take(&self, into: &mut Vec<Frame>) -> Result<bool, Closed> {
+        let mut state = self.state.lock();
+        into.extend(state.queue.drain(..).map(|(_, frame)| frame));
+        into.extend(state.positions.drain(..).map(|(_, frame)| frame));
+        if state.queue.capacity() > 64 {
+            state.queue.shrink_to(16);
+        }
+        if std::mem::take(&mut state.begun) || !into.is_empty() {
+            return Ok(true);
+        }
+        if let Some(why) = state.closed {
+            return Err(why);
+        }
+        state.waits = state.direct.is_some();
+        Ok(false)
     }
 
     /// How many frames wait.
@@ -103,22 +225,34 @@ impl Outbox {
     }
 }
 
+/// While this lives, others may write to the connection.
+struct Waiting<'a>(&'a Outbox);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().waits = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use posthaste_domain::ids::Id;
 
-    fn frame(text: &'static str) -> Frame {
-        Frame::from_static(text.as_bytes())
+    fn frame(text: &str) -> Frame {
+        Frame::of(text)
+    }
+
+    fn driver() -> DriverId {
+        DriverId::from_uuid(uuid::Uuid::from_u128(1))
     }
 
     #[tokio::test]
     async fn positions_are_latest_wins_and_events_keep_their_order() {
         let outbox = Outbox::new(4);
-        let driver = DriverId::from_uuid(uuid::Uuid::from_u128(1));
-        outbox.place(driver, &frame("old"));
+        outbox.place(driver(), &frame("old"));
         outbox.push(1, &frame("one"));
-        outbox.place(driver, &frame("new"));
+        outbox.place(driver(), &frame("new"));
         outbox.push(2, &frame("two"));
         let mut got = Vec::new();
         outbox.next(&mut got).await.unwrap();
@@ -128,14 +262,104 @@ mod tests {
     #[tokio::test]
     async fn a_reader_too_slow_for_its_events_is_closed_but_positions_never_close_it() {
         let outbox = Outbox::new(2);
-        let driver = DriverId::from_uuid(uuid::Uuid::from_u128(1));
         for _ in 0..100 {
-            outbox.place(driver, &frame("here"));
+            outbox.place(driver(), &frame("here"));
         }
         assert_eq!(outbox.waiting(), 1);
         for n in 1..=3 {
             outbox.push(n, &frame("event"));
         }
         assert_eq!(outbox.next(&mut Vec::new()).await, Err(Closed::TooSlow));
+    }
+
+    /// A connection that takes so many bytes, and keeps the rest of the frame that was cut.
+    #[derive(Default)]
+    struct Pipe {
+        state: Mutex<(usize, Vec<u8>)>,
+    }
+
+    impl Direct for Pipe {
+        fn offer(&self, frames: &Bytes) -> Offered {
+            let mut state = self.state.lock();
+            let (room, written) = &mut *state;
+            let taken = frames.len().min(*room);
+            *room -= taken;
+            written.extend_from_slice(&frames[..taken]);
+            match taken {
+                0 => Offered::Refused,
+                n if n == frames.len() => Offered::Written,
+                _ => Offered::Begun,
+            }
+        }
+    }
+
+    fn wire(texts: &[&str]) -> Vec<u8> {
+        texts.iter().flat_map(|text| frame(text).wire().to_vec()).collect()
+    }
+
+    #[tokio::test]
+    async fn others_write_only_while_the_task_waits_and_what_is_not_taken_is_left_to_it() {
+        let (outbox, pipe) = (Outbox::new(8), Arc::new(Pipe::default()));
+        outbox.attach(pipe.clone());
+        pipe.state.lock().0 = 100;
+        assert_eq!(outbox.push(1, &frame("one")), Filled::Woken, "its task is busy");
+        outbox.flush();
+        assert!(pipe.state.lock().1.is_empty());
+
+        let mut got = Vec::new();
+        outbox.next(&mut got).await.unwrap();
+        assert_eq!(got, [frame("one")]);
+        got.clear();
+        {
+            let mut next = std::pin::pin!(outbox.next(&mut got));
+            assert!(futures_poll(next.as_mut()).is_none());
+            assert_eq!(outbox.push(2, &frame("two")), Filled::Flush);
+            assert_eq!(outbox.place(driver(), &frame("here")), Filled::Flush);
+            outbox.flush();
+            assert_eq!(pipe.state.lock().1, wire(&["two", "here"]), "together, and nobody was woken");
+            assert!(futures_poll(next.as_mut()).is_none());
+
+            pipe.state.lock().0 = 3;
+            outbox.push(3, &frame("three"));
+            outbox.push(4, &frame("four"));
+            outbox.flush();
+            assert_eq!(outbox.push(5, &frame("five")), Filled::Woken, "its task has the rest of three to write");
+            next.await.unwrap();
+        }
+        assert_eq!(got, [frame("five")], "three and four are the connection's");
+        got.clear();
+        {
+            let mut next = std::pin::pin!(outbox.next(&mut got));
+            assert!(futures_poll(next.as_mut()).is_none());
+            assert_eq!(outbox.push(6, &frame("six")), Filled::Flush);
+            outbox.flush();
+            next.await.unwrap();
+        }
+        assert_eq!(got, [frame("six")], "the connection took nothing");
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_ends_the_others_leave_to_write() {
+        let (outbox, pipe) = (Outbox::new(8), Arc::new(Pipe::default()));
+        outbox.attach(pipe.clone());
+        pipe.state.lock().0 = 100;
+        let mut got = Vec::new();
+        {
+            let mut next = std::pin::pin!(outbox.next(&mut got));
+            assert!(futures_poll(next.as_mut()).is_none());
+            assert_eq!(outbox.push(1, &frame("one")), Filled::Flush);
+        }
+        outbox.flush();
+        assert!(pipe.state.lock().1.is_empty());
+        outbox.next(&mut got).await.unwrap();
+        assert_eq!(got, [frame("one")]);
+    }
+
+    fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match future.poll(&mut context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
     }
 }

@@ -4,7 +4,7 @@ use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::drivers::PositionView;
 use posthaste_protocol::orders::{Audience, OrderView, TimelineEntry};
-use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step, encode_server};
+use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step};
 use posthaste_protocol::tracking::{TrackingPosition, TrackingStep};
 
 use super::topic::Scope;
@@ -14,7 +14,7 @@ use crate::presence::Fix;
 impl Hub {
     pub(super) fn frame(&self, message: &ServerMessage, seq: Option<u64>) -> Frame {
         let header = Header { id: None, seq, ts: Some(self.clock.now()) };
-        Frame::from(encode_server(message, &header))
+        Frame::new(message, &header)
     }
 }
 

@@ -8,7 +8,7 @@ use posthaste_protocol::orders::{Audience, OrderView};
 use posthaste_protocol::socket::{Hello, Resumed, ServerMessage, Snapshot, Step};
 use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
 
-use super::outbox::Outbox;
+use super::outbox::{Direct, Outbox};
 use super::topic::{Start, Topic};
 use super::{CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Subject, TopicKey, View};
 use crate::Refused;
@@ -96,7 +96,7 @@ impl Subscription {
         if let Some(from) = last.filter(|from| *from <= order.version) {
             let missed = steps(doors.timeline(id, from).await?);
             let to = missed.last().map_or(from, |step| step.seq);
-            self.outbox.skip_up_to(to, frame_seq);
+            self.outbox.skip_up_to(to);
             let mut frames = vec![hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None)];
             frames.extend(missed.into_iter().map(|step| {
                 let seq = step.seq;
@@ -106,14 +106,20 @@ impl Subscription {
         }
         let timeline = steps(doors.timeline(id, 0).await?);
         let seq = timeline.last().map_or(order.version, |step| step.seq.max(order.version));
-        self.outbox.skip_up_to(seq, frame_seq);
+        self.outbox.skip_up_to(seq);
         let tracking = tracking_view(doors, &order, timeline).await;
         let snapshot = Snapshot::Tracking { tracking };
         Ok(vec![hub.frame(&ServerMessage::Snapshot(Box::new(snapshot)), Some(seq))])
     }
 
-    /// Waits for frames and takes all that are there, to be written together and flushed once.
-    /// `Err` when the system closed the outbox.
+    /// Names the connection, so that others may write to it while its own task waits in [`next`](Self::next). Before
+    /// that task writes anything, it has to write the rest of what they began.
+    pub fn attach(&self, direct: Arc<dyn Direct>) {
+        self.outbox.attach(direct);
+    }
+
+    /// Waits for frames and takes all that are there, to be written together; none where the connection has the rest
+    /// of a frame that others began. `Err` when the system closed the outbox.
     pub async fn next(&mut self, into: &mut Vec<Frame>) -> Result<(), Closed> {
         self.outbox.next(into).await
     }
@@ -123,11 +129,6 @@ impl Subscription {
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
-}
-
-fn frame_seq(frame: &Frame) -> Option<u64> {
-    let text = std::str::from_utf8(frame).ok()?;
-    posthaste_protocol::socket::decode_server(text).ok()?.0.seq
 }
 
 async fn driver_snapshot(doors: &Doors, id: DriverId) -> Result<Snapshot, Refused> {

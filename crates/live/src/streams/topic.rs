@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use posthaste_domain::ids::{DriverId, ZoneId};
 use posthaste_domain::place::Place;
 
-use super::outbox::Outbox;
+use super::outbox::{Filled, Outbox};
 use super::{Closed, Frame, View};
 
 /// What a message is about, for subscribers who look at a part.
@@ -47,12 +47,58 @@ struct State {
     idle_sweeps: u32,
 }
 
+/// Up to so many outboxes are emptied by their own tasks, or by who filled them; more by tasks that share them.
+const FEW: usize = 4;
+/// Outboxes that one task empties in one go. Too many holds a thread; too few is a task for each again.
+const SHARE: usize = 64;
+
+/// Outboxes whose connections wait to be written to.
+#[must_use]
+pub(super) struct ToFlush(Vec<Arc<Outbox>>);
+
+impl ToFlush {
+    fn of<'a>(subscribers: impl Iterator<Item = &'a Arc<Outbox>>, fill: impl Fn(&Outbox) -> Filled) -> Self {
+        Self(subscribers.filter(|outbox| fill(outbox) == Filled::Flush).cloned().collect())
+    }
+
+    /// Has them emptied beside the caller, who has other things to do: few by their own tasks.
+    pub(super) fn beside(self) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if self.0.len() > FEW => {
+                let mut outboxes = self.0.into_iter();
+                loop {
+                    let share: Vec<_> = outboxes.by_ref().take(SHARE).collect();
+                    if share.is_empty() {
+                        return;
+                    }
+                    runtime.spawn(async move { share.iter().for_each(|outbox| outbox.flush()) });
+                }
+            }
+            _ => self.0.iter().for_each(|outbox| outbox.wake()),
+        }
+    }
+
+    /// Empties few at once, which spares waking their tasks; more beside the caller.
+    pub(super) fn at_once(self) {
+        if self.0.len() > FEW {
+            return self.beside();
+        }
+        self.0.iter().for_each(|outbox| outbox.flush());
+    }
+}
+
 /// How a subscriber begins.
 pub(super) enum Start {
     /// With what it missed.
     Resumed { from: u64, to: u64, missed: Vec<Frame> },
     /// With a snapshot that stands for everything up to `seq`.
     Fresh { seq: u64 },
+}
+
+impl State {
+    fn shown(&self, scope: &Scope) -> impl Iterator<Item = &Arc<Outbox>> {
+        self.subscribers.iter().filter(|(view, _)| view.shows(scope)).map(|(_, outbox)| outbox)
+    }
 }
 
 impl Topic {
@@ -70,26 +116,24 @@ impl Topic {
         state.seq += 1;
         let seq = state.seq;
         let frame = encode(seq);
-        for (view, outbox) in &state.subscribers {
-            if view.shows(&scope) {
-                outbox.push(seq, &frame);
-            }
-        }
+        let to_flush = ToFlush::of(state.shown(&scope), |outbox| outbox.push(seq, &frame));
         if self.kept > 0 {
             if state.ring.len() >= self.kept {
                 state.ring.pop_front();
             }
             state.ring.push_back((seq, frame, scope));
         }
+        drop(state);
+        to_flush.beside();
     }
 
     /// Hands on a message that is numbered by its owner (an order's events).
     pub(super) fn publish_numbered(&self, seq: u64, frame: &Frame) {
         let mut state = self.state.lock();
         state.seq = state.seq.max(seq);
-        for (_, outbox) in &state.subscribers {
-            outbox.push(seq, frame);
-        }
+        let to_flush = ToFlush::of(state.subscribers.iter().map(|(_, outbox)| outbox), |o| o.push(seq, frame));
+        drop(state);
+        to_flush.beside();
     }
 
     /// Hands on a position: no number, latest wins.
@@ -99,11 +143,9 @@ impl Topic {
             return;
         }
         let frame = encode();
-        for (view, outbox) in &state.subscribers {
-            if view.shows(&scope) {
-                outbox.place(driver, &frame);
-            }
-        }
+        let to_flush = ToFlush::of(state.shown(&scope), |outbox| outbox.place(driver, &frame));
+        drop(state);
+        to_flush.at_once();
     }
 
     /// Adds a subscriber, without a gap to how it begins. Closes the oldest where there are more than `most`.

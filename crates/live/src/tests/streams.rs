@@ -10,7 +10,7 @@ use crate::presence::Fix;
 use crate::streams::{Frame, Subject, Subscription, View};
 
 fn read(frame: &Frame) -> (Option<u64>, ServerMessage) {
-    let (header, message) = decode_server(std::str::from_utf8(frame).unwrap()).unwrap();
+    let (header, message) = decode_server(frame.text()).unwrap();
     (header.seq, message)
 }
 

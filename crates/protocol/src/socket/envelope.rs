@@ -70,10 +70,16 @@ struct Outgoing<'a, T: Serialize> {
     data: &'a T,
 }
 
-pub(super) fn write<T: Serialize>(kind: &str, header: &Header, data: &T) -> String {
+pub(super) fn write<T: Serialize>(kind: &str, header: &Header, data: &T, to: &mut Vec<u8>) {
     let frame = Outgoing { kind, id: header.id.as_deref(), seq: header.seq, ts: header.ts, data };
     // Views hold no maps with non-string keys and no failing serializers: this cannot fail.
-    serde_json::to_string(&frame).unwrap_or_default()
+    let _ = serde_json::to_writer(to, &frame);
+}
+
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = Vec::with_capacity(256);
+    write(&mut bytes);
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 fn open(text: &str) -> Result<(Header, String, Option<&RawValue>), DecodeError> {
@@ -107,11 +113,16 @@ pub fn decode_server(text: &str) -> Result<(Header, ServerMessage), DecodeError>
 /// Writes a frame for the server.
 #[must_use]
 pub fn encode_client(message: &ClientMessage, header: &Header) -> String {
-    message.write(header)
+    text(|to| message.write(header, to))
 }
 
 /// Writes a frame for a client.
 #[must_use]
 pub fn encode_server(message: &ServerMessage, header: &Header) -> String {
-    message.write(header)
+    text(|to| message.write(header, to))
+}
+
+/// Appends what [`encode_server`] writes.
+pub fn encode_server_into(message: &ServerMessage, header: &Header, to: &mut Vec<u8>) {
+    message.write(header, to);
 }

@@ -32,8 +32,8 @@ macro_rules! messages {
                 match self { $(Self::$variant(_) => $kind,)+ }
             }
 
-            pub(super) fn write(&self, header: &Header) -> String {
-                match self { $(Self::$variant(data) => write($kind, header, data),)+ }
+            pub(super) fn write(&self, header: &Header, to: &mut Vec<u8>) {
+                match self { $(Self::$variant(data) => write($kind, header, data, to),)+ }
             }
 
             pub(super) fn from_parts(kind: &str, data: &str) -> Option<Result<Self, serde_json::Error>> {
