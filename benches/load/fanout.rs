@@ -221,25 +221,31 @@ impl Trackers {
         let lost = reads.iter().map(|read| (newest - read.begun_at).saturating_sub(read.count)).sum();
         let mut times = Times::default();
         times.extend(reads.into_iter().flat_map(|read| read.times));
-        Ok(Fanout { delivered: heard, lost, cpu_each: used.as_secs_f64() * 1e6 / heard as f64, times })
+        let delivered = times.len() as u64;
+        Ok(Fanout { delivered, lost, cpu_each: used.as_secs_f64() * 1e6 / delivered as f64, times })
     }
 }
 
 async fn read(mut socket: Socket, heard: Arc<AtomicU64>, mut stop: watch::Receiver<bool>) -> Outcome<Read> {
-    let mut read = Read { begun_at: socket.begun_at, last: socket.begun_at, ..Read::default() };
     let mut alive = tokio::time::interval(ALIVE);
+    let mut arrived = Vec::new();
     loop {
         tokio::select! {
             message = socket.next() => {
-                let message = message?;
-                let Some(seq) = message.seq else { continue };
-                read.times.extend(message.age());
-                read.last = seq;
-                read.count += 1;
+                arrived.push(message?);
                 heard.fetch_add(1, Ordering::Relaxed);
             }
             _ = alive.tick() => socket.alive().await?,
-            _ = stop.changed() => return Ok(read),
+            _ = stop.changed() => break,
         }
     }
+    let mut read = Read { begun_at: socket.begun_at, last: socket.begun_at, ..Read::default() };
+    for message in arrived {
+        let heard = message.read()?;
+        let Some(seq) = heard.seq else { continue };
+        read.times.extend(heard.under_way(message.at));
+        read.last = seq;
+        read.count += 1;
+    }
+    Ok(read)
 }

@@ -6,8 +6,6 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -33,7 +31,7 @@ const BURST: usize = 48;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Drivers, each with a socket, an order and a tracker.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1000)]
     drivers: usize,
     /// Seconds of each part of each round.
     #[arg(long, default_value_t = 6)]
@@ -48,13 +46,13 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
     let server = Server::start(&database).await?;
     let zone = server.make_zone().await?;
     let pairs = server.pairs(&zone, options.drivers).await?;
-    let (stop, arrived) = (watch::Sender::new(false), Arc::new(AtomicU64::new(0)));
+    let stop = watch::Sender::new(false);
     let (mut drivers, mut trackers) = (Vec::new(), JoinSet::new());
     for (driver, order) in &pairs {
         let token = server.token(Party::Driver(*driver))?;
         drivers.push(Socket::posthaste(server.address, "/v1/ws/driver", Some(&token)).await?);
         let tracker = Socket::posthaste(server.address, &server.tracking_path(*order), None).await?;
-        trackers.spawn(follow(tracker, Arc::clone(&arrived), stop.subscribe()));
+        trackers.spawn(follow(tracker, stop.subscribe()));
     }
     let (mut bursts, mut paced, mut redis) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
@@ -71,7 +69,6 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
         eprintln!("round {round}: {:.2} us in bursts, {:.2} us one by one, Redis {:.2} us", last[0], last[1], last[2]);
     }
     // One by one, at a pace that leaves the machine idle: how long a position is under way.
-    arrived.store(0, Ordering::Relaxed);
     let begun = Utc::now();
     drop(send(&server, drivers, 1, Duration::from_millis(500), options.seconds).await?);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -152,25 +149,23 @@ fn place(driver: usize, n: usize) -> (f64, f64) {
 }
 
 /// Reads positions: the instant each carries, and how long it was under way.
-async fn follow(
-    mut socket: Socket,
-    arrived: Arc<AtomicU64>,
-    mut stop: watch::Receiver<bool>,
-) -> Outcome<Vec<(DateTime<Utc>, Duration)>> {
-    let mut read = Vec::new();
+async fn follow(mut socket: Socket, mut stop: watch::Receiver<bool>) -> Outcome<Vec<(DateTime<Utc>, Duration)>> {
+    let mut arrived = Vec::new();
     let mut alive = tokio::time::interval(Duration::from_secs(15));
     loop {
         tokio::select! {
-            message = socket.next() => {
-                if let Some(at) = message?.position_at() {
-                    read.push((at, (Utc::now() - at).to_std().unwrap_or_default()));
-                    arrived.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            message = socket.next() => arrived.push(message?),
             _ = alive.tick() => socket.alive().await?,
-            _ = stop.changed() => return Ok(read),
+            _ = stop.changed() => break,
         }
     }
+    let mut read = Vec::with_capacity(arrived.len());
+    for message in arrived {
+        if let Some(at) = message.read()?.position_at() {
+            read.push((at, (message.at - at).to_std().unwrap_or_default()));
+        }
+    }
+    Ok(read)
 }
 
 /// The same updates to a Redis of its own. Nothing where there is none.

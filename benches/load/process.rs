@@ -21,6 +21,16 @@ pub(crate) fn resident(pid: u32) -> Outcome<u64> {
 
 /// Processor time that a process has used, with its children or without.
 pub(crate) fn cpu(pid: u32, with_children: bool) -> Duration {
+    if with_children { cpu_with_children(pid) } else { cpu_alone(pid).unwrap_or_default() }
+}
+
+/// To the nanosecond: the ticks of `/proc` are ten milliseconds long.
+fn cpu_alone(pid: u32) -> Option<Duration> {
+    let clock = nix::time::clock_getcpuclockid(nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    Some(nix::time::clock_gettime(clock).ok()?.into())
+}
+
+fn cpu_with_children(pid: u32) -> Duration {
     let mut ticks = 0;
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(stat) = std::fs::read_to_string(entry.path().join("stat")).ok() else { continue };
@@ -28,7 +38,7 @@ pub(crate) fn cpu(pid: u32, with_children: bool) -> Duration {
         let Some((head, tail)) = stat.rsplit_once(')') else { continue };
         let numbers: Vec<u64> = tail.split_whitespace().skip(1).map(|n| n.parse().unwrap_or(0)).collect();
         let itself = head.split(' ').next() == Some(pid.to_string().as_str());
-        if itself || with_children && numbers.first() == Some(&u64::from(pid)) {
+        if itself || numbers.first() == Some(&u64::from(pid)) {
             ticks += numbers.get(10).unwrap_or(&0) + numbers.get(11).unwrap_or(&0);
         }
     }

@@ -55,11 +55,32 @@ struct Stamped {
     at: Option<DateTime<Utc>>,
 }
 
+/// A message that came and was not read yet.
+pub(crate) struct Arrived {
+    text: Utf8Bytes,
+    pub(crate) at: DateTime<Utc>,
+    dialect: Dialect,
+}
+
+impl Arrived {
+    pub(crate) fn read(&self) -> Outcome<Heard> {
+        let text = self.text.as_str();
+        let json = match self.dialect {
+            Dialect::Posthaste => text,
+            Dialect::SocketIo => {
+                let event = text.strip_prefix("42[\"step\",").and_then(|rest| rest.strip_suffix(']'));
+                event.ok_or_else(|| format!("Socket.IO said {text}"))?
+            }
+        };
+        Ok(serde_json::from_str(json)?)
+    }
+}
+
 impl Heard {
-    /// Time since it was sent.
-    pub(crate) fn age(&self) -> Option<Duration> {
+    /// Time from when it was sent to when it came.
+    pub(crate) fn under_way(&self, arrived: DateTime<Utc>) -> Option<Duration> {
         let sent = self.us.or_else(|| self.ts.map(|ts| ts.timestamp_micros()))?;
-        Some(Duration::from_micros(u64::try_from(Utc::now().timestamp_micros() - sent).unwrap_or(0)))
+        Some(Duration::from_micros(u64::try_from(arrived.timestamp_micros() - sent).unwrap_or(0)))
     }
 
     /// The instant that a position carries.
@@ -122,22 +143,16 @@ impl Socket {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// The next message, whatever it takes.
-    pub(crate) async fn next(&mut self) -> Outcome<Heard> {
+    /// The next message, whatever it takes, and when it came. It is read later, so that a client costs little while
+    /// its server is measured.
+    pub(crate) async fn next(&mut self) -> Outcome<Arrived> {
         loop {
             let text = self.text().await?;
-            let json = match self.dialect {
-                Dialect::Posthaste => text.as_str(),
-                Dialect::SocketIo if text.as_str() == "2" => {
-                    self.say("3").await?;
-                    continue;
-                }
-                Dialect::SocketIo => {
-                    let event = text.strip_prefix("42[\"step\",").and_then(|rest| rest.strip_suffix(']'));
-                    event.ok_or_else(|| format!("Socket.IO said {text}"))?
-                }
-            };
-            return Ok(serde_json::from_str(json)?);
+            if self.dialect == Dialect::SocketIo && text.as_str() == "2" {
+                self.say("3").await?;
+                continue;
+            }
+            return Ok(Arrived { text, at: Utc::now(), dialect: self.dialect });
         }
     }
 
