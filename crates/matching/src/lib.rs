@@ -8,6 +8,7 @@
 //! - [`scan`]: the same answers by asking everybody. What the board is tested against.
 //! - [`plan`](mod@plan): several waiting orders in one pass, each choice held before the next is made.
 //! - [`check`]: the properties of `PROPERTIES.md`, one function each.
+//! - [`routed`]: the other policy, for fleets that carry several orders and plan ahead.
 //!
 //! Everything is a function of its arguments: no clock, no randomness, no I/O.
 
@@ -17,6 +18,7 @@ pub mod check;
 pub mod decision;
 mod index;
 pub mod plan;
+pub mod routed;
 pub mod rule;
 pub mod scan;
 mod search;

@@ -1,0 +1,21 @@
+//! The policy `routed`: drivers carry several orders, and plans look ahead. `ROUTED.md` states the problem, the
+//! objective and the properties of a plan.
+//!
+//! - [`problem`]: what a pass is given, on plain numbers.
+//! - [`walk`]: when each act of a route happens and what it costs; when a driver has to leave.
+//! - [`insert`]: where one order costs least.
+//! - [`search`]: the plan.
+//! - [`check`]: its properties, one function each.
+//! - [`explain`]: why not another driver; which constraint forbids each.
+//! - [`forecast`]: orders that are expected, so that drivers are kept where they will be needed.
+
+pub mod check;
+pub mod explain;
+pub mod forecast;
+pub mod insert;
+pub mod problem;
+pub mod search;
+pub mod walk;
+
+pub use problem::{Act, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights};
+pub use search::{Budget, Plan, plan};

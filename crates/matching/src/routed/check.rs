@@ -1,0 +1,199 @@
+//! The properties of `ROUTED.md`, one function each. They run after every plan in debug builds.
+
+use super::problem::{Act, OrderIndex, Problem, Routes, Travel};
+use super::search::{Budget, Plan};
+
+/// A property that a plan breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{property}: {what}")]
+pub struct Broken {
+    /// Which property.
+    pub property: &'static str,
+    /// Who or what breaks it.
+    pub what: String,
+}
+
+fn broken(property: &'static str, what: String) -> Result<(), Broken> {
+    Err(Broken { property, what })
+}
+
+/// All properties of a plan that was made from `before`.
+///
+/// # Errors
+/// The first that is broken.
+pub fn check<T: Travel>(problem: &Problem<T>, before: &Routes, budget: &Budget, plan: &Plan) -> Result<(), Broken> {
+    each_order_once(problem, plan)?;
+    pickup_before_dropoff(problem, before, plan)?;
+    bound_acts_stay(problem, before, plan)?;
+    only_who_may(problem, before, plan)?;
+    drivable(problem, plan)?;
+    within_capacity(problem, plan)?;
+    services_do_not_overlap(problem, plan)?;
+    trips_are_finished(problem, plan)?;
+    moves_within_the_cap(problem, budget, plan)
+}
+
+/// Every order is on exactly one route, or unserved.
+pub fn each_order_once<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    let mut seen = vec![0_u32; problem.orders.len()];
+    for act in plan.routes.iter().flatten() {
+        if let Act::Dropoff(order) = act {
+            seen[*order as usize] += 1;
+        }
+    }
+    for order in &plan.unserved {
+        seen[*order as usize] += 1;
+    }
+    match seen.iter().position(|n| *n != 1) {
+        Some(order) => broken("each order once", format!("order {order} is there {} times", seen[order])),
+        None => Ok(()),
+    }
+}
+
+/// What a route hands over without picking it up is aboard: it was so before. Everything else is picked up before.
+pub fn pickup_before_dropoff<T: Travel>(_: &Problem<T>, before: &Routes, plan: &Plan) -> Result<(), Broken> {
+    for (d, route) in plan.routes.iter().enumerate() {
+        for (n, act) in route.iter().enumerate() {
+            let fine = match act {
+                Act::Dropoff(o) => {
+                    route[..n].contains(&Act::Pickup(*o)) || before.get(d).is_some_and(|b| is_aboard(b, *o))
+                }
+                Act::Pickup(o) => route[n..].contains(&Act::Dropoff(*o)),
+            };
+            if !fine {
+                return broken("pickup before drop-off", format!("{act:?} of driver {d}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_aboard(route: &[Act], order: OrderIndex) -> bool {
+    route.contains(&Act::Dropoff(order)) && !route.contains(&Act::Pickup(order))
+}
+
+/// What a driver is bound to comes first, unchanged; what is aboard stays aboard.
+pub fn bound_acts_stay<T: Travel>(problem: &Problem<T>, before: &Routes, plan: &Plan) -> Result<(), Broken> {
+    for (d, old) in before.iter().enumerate() {
+        let bound = (problem.drivers[d].bound as usize).min(old.len());
+        if !plan.routes[d].starts_with(&old[..bound]) {
+            return broken("bound acts stay", format!("driver {d}"));
+        }
+        let aboard = old.iter().map(|a| a.order()).find(|o| is_aboard(old, *o) && !is_aboard(&plan.routes[d], *o));
+        if let Some(order) = aboard {
+            return broken("bound acts stay", format!("order {order} was aboard with driver {d}"));
+        }
+    }
+    Ok(())
+}
+
+/// Pinned orders are with their driver or nobody, barred drivers have nothing of what they are barred from.
+pub fn only_who_may<T: Travel>(problem: &Problem<T>, before: &Routes, plan: &Plan) -> Result<(), Broken> {
+    for (d, route) in plan.routes.iter().enumerate() {
+        for act in route {
+            let driver = u32::try_from(d).unwrap_or(u32::MAX);
+            let had = before.get(d).is_some_and(|b| b.contains(act));
+            if !had && !problem.may_carry(driver, act.order()) {
+                return broken("only who may", format!("order {} with driver {d}", act.order()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shift ends and strict windows hold; what is late of the others is in the cost, which is what the plan says it is.
+pub fn drivable<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    let mut cost: i64 = 0;
+    for (d, route) in plan.routes.iter().enumerate() {
+        let moments = problem.moments(d, route);
+        let driver = &problem.drivers[d];
+        for (n, (act, moment)) in route.iter().zip(&moments).enumerate().skip(driver.bound as usize) {
+            let order = &problem.orders[act.order() as usize];
+            let (opening, shift) = match act {
+                Act::Pickup(_) => (order.ready, driver.shift_end),
+                Act::Dropoff(_) => (order.due, super::problem::NEVER),
+            };
+            if *moment > shift || *moment < opening.from || (order.strict && *moment > opening.to) {
+                return broken("drivable", format!("act {n} of driver {d}, {act:?}, at {moment}"));
+            }
+        }
+        cost += problem.route_cost(d, route).unwrap_or(0);
+        let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_)));
+        cost += carried.map(|a| problem.moving_cost(u32::try_from(d).unwrap_or(u32::MAX), a.order())).sum::<i64>();
+    }
+    let left = plan.unserved.iter().map(|o| problem.weights.unserved * problem.orders[*o as usize].weight / 100);
+    cost += left.sum::<i64>();
+    if cost == plan.cost { Ok(()) } else { broken("drivable", format!("costs {cost}, says {}", plan.cost)) }
+}
+
+/// Nobody carries more than fits.
+pub fn within_capacity<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    for (d, route) in plan.routes.iter().enumerate() {
+        let mut load = problem.drivers[d].load;
+        for (n, act) in route.iter().enumerate() {
+            let size = problem.orders[act.order() as usize].size;
+            load += if matches!(act, Act::Pickup(_)) { size } else { -size };
+            if load > problem.drivers[d].capacity && n >= problem.drivers[d].bound as usize {
+                return broken("within capacity", format!("driver {d} carries {load}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No two services of a driver overlap, with the way between them.
+pub fn services_do_not_overlap<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    for (d, route) in plan.routes.iter().enumerate() {
+        let moments = problem.moments(d, route);
+        for n in 1..route.len() {
+            if problem.same_visit(route[n - 1], route[n]) {
+                continue;
+            }
+            let side = |act: Act| {
+                let order = &problem.orders[act.order() as usize];
+                match act {
+                    Act::Pickup(_) => (order.pickup, order.pickup_service),
+                    Act::Dropoff(_) => (order.dropoff, order.dropoff_service),
+                }
+            };
+            let ((from, first), (to, second)) = (side(route[n - 1]), side(route[n]));
+            let travel = if from == to { 0 } else { problem.travel.seconds(from, to) };
+            if moments[n - 1] + first.after + travel > moments[n] - second.before {
+                return broken("services do not overlap", format!("acts {} and {n} of driver {d}", n - 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Without interleaving, what one visit took aboard is handed over before the next visit.
+pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    if problem.interleave {
+        return Ok(());
+    }
+    for (d, route) in plan.routes.iter().enumerate() {
+        let mut aboard = route.iter().map(|a| a.order()).filter(|o| is_aboard(route, *o)).count();
+        for (n, act) in route.iter().enumerate() {
+            let starts_visit = n == 0 || !problem.same_visit(route[n - 1], *act);
+            match act {
+                Act::Pickup(_) if starts_visit && aboard > 0 => {
+                    return broken("trips are finished", format!("act {n} of driver {d}"));
+                }
+                Act::Pickup(_) => aboard += 1,
+                Act::Dropoff(_) => aboard -= 1,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// No more promised orders changed their driver than a pass may change.
+pub fn moves_within_the_cap<T: Travel>(problem: &Problem<T>, budget: &Budget, plan: &Plan) -> Result<(), Broken> {
+    let mut moved = 0;
+    for (d, route) in plan.routes.iter().enumerate() {
+        let driver = u32::try_from(d).unwrap_or(u32::MAX);
+        let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_)));
+        moved += carried.filter(|a| problem.is_moved(driver, a.order())).count();
+    }
+    if moved > budget.moves { broken("moves within the cap", format!("{moved} moved")) } else { Ok(()) }
+}

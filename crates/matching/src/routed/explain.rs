@@ -1,0 +1,83 @@
+//! Why this driver and not another; why nobody.
+
+use super::insert::Scratch;
+use super::problem::{DriverIndex, OrderIndex, Problem, Routes, Travel};
+
+/// What keeps a driver from carrying an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constraint {
+    /// It is pinned to another driver, or aboard with one.
+    PinnedToAnother,
+    /// He declined it, or may not carry its kind.
+    Barred,
+    /// It does not fit his vehicle, even when that is empty.
+    Capacity,
+    /// He cannot reach the pickup before his shift ends, even if he leaves at once.
+    ShiftEnds,
+    /// He cannot reach the pickup within its window, even if he leaves at once.
+    PickupWindow,
+    /// He cannot reach the door within its window, even if he leaves at once.
+    DropoffWindow,
+    /// Alone he could; with what he is planned to do he cannot.
+    Route,
+    /// He could, for more than it costs to leave it.
+    TooCostly,
+}
+
+/// A driver who was passed over, or the one who was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alternative {
+    /// The driver.
+    pub driver: DriverIndex,
+    /// What everything would cost more with the order on his route, or what forbids it.
+    pub cost: Result<i64, Constraint>,
+}
+
+/// For one order of a plan: every driver, the cheapest first, with what it would cost to give it to him, everything
+/// else left as planned. Then those who cannot, with the constraint that forbids it.
+#[must_use]
+pub fn alternatives<T: Travel>(problem: &Problem<T>, routes: &Routes, order: OrderIndex) -> Vec<Alternative> {
+    let mut scratch = Scratch::default();
+    let mut all = Vec::with_capacity(problem.drivers.len());
+    for (d, route) in routes.iter().enumerate() {
+        let Ok(driver) = DriverIndex::try_from(d) else { break };
+        let without: Vec<_> = route.iter().copied().filter(|a| a.order() != order).collect();
+        let route_cost = problem.route_cost(d, &without);
+        let found = route_cost
+            .and_then(|cost| problem.best_insertion(driver, &without, cost, order, i64::MAX / 4, &mut scratch));
+        let limit = problem.weights.unserved * problem.orders[order as usize].weight / 100;
+        let cost = match found {
+            Some(found) if found.cost >= limit => Err(Constraint::TooCostly),
+            Some(found) => Ok(found.cost),
+            None => Err(forbids(problem, driver, order)),
+        };
+        all.push(Alternative { driver, cost });
+    }
+    all.sort_by_key(|a| (a.cost.is_err(), a.cost.unwrap_or(0), a.driver));
+    all
+}
+
+/// The first constraint that forbids a driver to carry an order, asked in the order of [`Constraint`].
+fn forbids<T: Travel>(problem: &Problem<T>, driver: DriverIndex, order: OrderIndex) -> Constraint {
+    let (d, o) = (&problem.drivers[driver as usize], &problem.orders[order as usize]);
+    if o.pinned.is_some_and(|pinned| pinned != driver) {
+        return Constraint::PinnedToAnother;
+    }
+    if o.barred.binary_search(&driver).is_ok() {
+        return Constraint::Barred;
+    }
+    if o.size > d.capacity {
+        return Constraint::Capacity;
+    }
+    let (picked_up, handed_over, _) = problem.alone(driver, order);
+    if picked_up > d.shift_end {
+        Constraint::ShiftEnds
+    } else if o.strict && picked_up > o.ready.to {
+        Constraint::PickupWindow
+    } else if o.strict && handed_over > o.due.to {
+        Constraint::DropoffWindow
+    } else {
+        Constraint::Route
+    }
+}

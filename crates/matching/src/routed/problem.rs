@@ -1,0 +1,157 @@
+//! The problem on plain numbers: who can drive, what is to be carried, how long each way takes, and what it costs to
+//! be slow. `ROUTED.md` states it in prose.
+//!
+//! Every time is in seconds from the instant of the pass: 0 is now, what is past is negative.
+
+/// Index of a place in the travel times.
+pub type PlaceIndex = u32;
+/// Index of a driver in [`Problem::drivers`].
+pub type DriverIndex = u32;
+/// Index of an order in [`Problem::orders`].
+pub type OrderIndex = u32;
+/// Seconds from the instant of the pass.
+pub type Second = i32;
+
+/// No limit: far beyond any day, and far enough from the end of the type to be added to.
+pub const NEVER: Second = Second::MAX / 4;
+
+/// Travel times between numbered places.
+pub trait Travel: Sync {
+    /// Whole seconds from one place to another; 0 at the same place.
+    fn seconds(&self, from: PlaceIndex, to: PlaceIndex) -> Second;
+}
+
+impl<T: Travel + ?Sized> Travel for &T {
+    fn seconds(&self, from: PlaceIndex, to: PlaceIndex) -> Second {
+        (**self).seconds(from, to)
+    }
+}
+
+/// One act of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Act {
+    /// The order is taken aboard. Pickups next to each other at one place are one visit, with one service.
+    Pickup(OrderIndex),
+    /// The order is handed over at its door.
+    Dropoff(OrderIndex),
+}
+
+impl Act {
+    /// Whose act it is.
+    #[must_use]
+    pub fn order(self) -> OrderIndex {
+        match self {
+            Self::Pickup(order) | Self::Dropoff(order) => order,
+        }
+    }
+}
+
+/// A driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driver {
+    /// Where he is free next: the place he stands at, or the one that he is on his way to.
+    pub place: PlaceIndex,
+    /// When he can start anything there; in the past when he stands there already.
+    pub free_at: Second,
+    /// No pickup happens after.
+    pub shift_end: Second,
+    /// Units of size that fit at once.
+    pub capacity: i64,
+    /// Units aboard now.
+    pub load: i64,
+    /// How many leading acts of his route stay as they are, with nothing put before them: he is on his way to them,
+    /// or it was so ordered. What he cannot do in time of these counts as late, not as impossible.
+    pub bound: u32,
+}
+
+/// When an act may happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Not before; who comes earlier waits.
+    pub from: Second,
+    /// After this it is late, or, for a [strict](Order::strict) order, not allowed.
+    pub to: Second,
+}
+
+/// Seconds that a stop takes before its moment (parking, finding the door) and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Service {
+    /// From arrival to the moment.
+    pub before: Second,
+    /// From the moment to leaving.
+    pub after: Second,
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Where it is picked up.
+    pub pickup: PlaceIndex,
+    /// Where it is handed over.
+    pub dropoff: PlaceIndex,
+    /// Ready from; picked up at the latest.
+    pub ready: Opening,
+    /// The window or promise at the door.
+    pub due: Opening,
+    /// Service at the pickup, once for a visit.
+    pub pickup_service: Service,
+    /// Service at the door.
+    pub dropoff_service: Service,
+    /// Units of size.
+    pub size: i64,
+    /// Nobody leaves for it before this: 0 for orders that are known, later for those that are only expected.
+    pub known_at: Second,
+    /// How much its waiting counts, in hundredths: 100 for a real order, less for one that is only expected.
+    pub weight: i64,
+    /// Being late means not at all. Never for what is aboard: it is to be brought, however late.
+    pub strict: bool,
+    /// The only driver who may carry it: pinned, or it is aboard.
+    pub pinned: Option<DriverIndex>,
+    /// Who was told that it is his: to give it to another costs [`Weights::moved`].
+    pub promised: Option<DriverIndex>,
+    /// Who may not carry it (declined, wrong vehicle), ascending.
+    pub barred: Vec<DriverIndex>,
+}
+
+/// What a plan is judged by: the sum of all of these. A cost of 100 is one second of one customer's waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weights {
+    /// A second until an order is handed over.
+    pub delivery: i64,
+    /// A second after the end of an order's window or promise, on top.
+    pub late: i64,
+    /// A second of travel.
+    pub travel: i64,
+    /// An order that nobody carries.
+    pub unserved: i64,
+    /// An order that goes to another driver than the one who was told: the gain below which it stays.
+    pub moved: i64,
+}
+
+impl Default for Weights {
+    /// Customers' waiting, and nothing else, four hours of it for an order that nobody carries, and a minute for a
+    /// promise that is moved. Found on recorded days: weights on travel or on busy time made every day worse, since
+    /// the nearest driver is the one to be kept for what comes next.
+    fn default() -> Self {
+        Self { delivery: 100, late: 0, travel: 0, unserved: 100 * 4 * 3600, moved: 0 }
+    }
+}
+
+/// Everything that a pass is given.
+#[derive(Debug, Clone)]
+pub struct Problem<T> {
+    /// Travel times.
+    pub travel: T,
+    /// Who can drive.
+    pub drivers: Vec<Driver>,
+    /// What is to be carried, and what is aboard.
+    pub orders: Vec<Order>,
+    /// Whether a driver may pick up elsewhere while he carries. Without it, what one visit took aboard is handed over
+    /// before the next visit.
+    pub interleave: bool,
+    /// The prices.
+    pub weights: Weights,
+}
+
+/// The acts of each driver, in order.
+pub type Routes = Vec<Vec<Act>>;

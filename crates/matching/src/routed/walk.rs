@@ -1,0 +1,156 @@
+//! Walking a route: when each act happens, and what it costs.
+
+use super::problem::{Act, Driver, PlaceIndex, Problem, Second, Travel};
+
+/// Where a driver is in his route, and what it cost so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Where.
+    pub place: PlaceIndex,
+    /// When he can leave.
+    pub free_at: Second,
+    /// The moment of the last act.
+    pub moment: Second,
+    /// The last act was a pickup, so another one at the place belongs to the same visit.
+    pub visiting: bool,
+    /// Units aboard.
+    pub load: i64,
+    /// Cost so far.
+    pub cost: i64,
+}
+
+impl Position {
+    /// Before the first act.
+    #[must_use]
+    pub fn start(driver: &Driver) -> Self {
+        Self {
+            place: driver.place,
+            free_at: driver.free_at,
+            moment: driver.free_at,
+            visiting: false,
+            load: driver.load,
+            cost: 0,
+        }
+    }
+}
+
+impl<T: Travel> Problem<T> {
+    /// When the driver reaches a place, if he leaves at the earliest at `known_at`; and how long he drives.
+    #[inline]
+    fn reach(&self, from: &Position, place: PlaceIndex, known_at: Second) -> (Second, Second) {
+        if from.place == place {
+            return (from.free_at, 0);
+        }
+        let travel = self.travel.seconds(from.place, place);
+        (from.free_at.max(known_at) + travel, travel)
+    }
+
+    /// Does one act. Returns whether it keeps the shift, the capacity and a strict order's window.
+    #[inline]
+    pub fn step(&self, driver: &Driver, at: &mut Position, act: Act) -> bool {
+        let order = &self.orders[act.order() as usize];
+        match act {
+            Act::Pickup(_) => {
+                if at.visiting && at.place == order.pickup {
+                    at.moment = at.moment.max(order.ready.from);
+                } else {
+                    let (arrival, travel) = self.reach(at, order.pickup, order.known_at);
+                    at.moment = (arrival + order.pickup_service.before).max(order.ready.from).max(0);
+                    at.cost += i64::from(travel) * self.weights.travel;
+                    at.place = order.pickup;
+                    at.visiting = true;
+                }
+                at.free_at = at.moment + order.pickup_service.after;
+                at.load += order.size;
+                at.moment <= driver.shift_end
+                    && at.load <= driver.capacity
+                    && !(order.strict && at.moment > order.ready.to)
+            }
+            Act::Dropoff(_) => {
+                let (arrival, travel) = self.reach(at, order.dropoff, 0);
+                at.moment = (arrival + order.dropoff_service.before).max(order.due.from);
+                at.free_at = at.moment + order.dropoff_service.after;
+                at.place = order.dropoff;
+                at.visiting = false;
+                at.load -= order.size;
+                let late = i64::from((at.moment - order.due.to).max(0));
+                at.cost += i64::from(travel) * self.weights.travel
+                    + i64::from(at.moment) * self.weights.delivery * order.weight / 100
+                    + late * self.weights.late * order.weight / 100;
+                !(order.strict && late > 0)
+            }
+        }
+    }
+
+    /// What a whole route costs; `None` when it cannot be driven. Acts that the driver is bound to are driven whatever
+    /// they miss.
+    #[must_use]
+    pub fn route_cost(&self, driver: usize, route: &[Act]) -> Option<i64> {
+        let driver = &self.drivers[driver];
+        let mut at = Position::start(driver);
+        for (n, act) in route.iter().enumerate() {
+            if !self.step(driver, &mut at, *act) && n >= driver.bound as usize {
+                return None;
+            }
+        }
+        Some(at.cost)
+    }
+
+    /// The moment of each act of a route.
+    #[must_use]
+    pub fn moments(&self, driver: usize, route: &[Act]) -> Vec<Second> {
+        let driver = &self.drivers[driver];
+        let mut at = Position::start(driver);
+        let mut moments: Vec<Second> = Vec::with_capacity(route.len());
+        for act in route {
+            self.step(driver, &mut at, *act);
+            moments.push(at.moment);
+        }
+        // A visit has one moment: when the last of its orders is ready.
+        for n in (1..moments.len()).rev() {
+            if self.same_visit(route[n - 1], route[n]) {
+                moments[n - 1] = moments[n];
+            }
+        }
+        moments
+    }
+
+    /// Whether two acts that stand next to each other are one visit.
+    #[must_use]
+    pub fn same_visit(&self, one: Act, next: Act) -> bool {
+        match (one, next) {
+            (Act::Pickup(a), Act::Pickup(b)) => self.orders[a as usize].pickup == self.orders[b as usize].pickup,
+            _ => false,
+        }
+    }
+
+    /// How many leading acts of a route are its first visit: 0 when it starts with a door.
+    #[must_use]
+    pub fn first_visit(&self, route: &[Act]) -> usize {
+        match route.first() {
+            Some(Act::Pickup(_)) => 1 + route.windows(2).take_while(|w| self.same_visit(w[0], w[1])).count(),
+            _ => 0,
+        }
+    }
+
+    /// The latest second at which the driver of a route can leave for its first act without being later there than if
+    /// he left at once. Deciding earlier only gives away what could still be learned.
+    #[must_use]
+    pub fn leave_at(&self, driver: usize, route: &[Act]) -> Option<Second> {
+        let first = *route.first()?;
+        let driver = &self.drivers[driver];
+        let from = driver.free_at.max(0);
+        let order = &self.orders[first.order() as usize];
+        if let Act::Dropoff(_) = first {
+            return Some(from);
+        }
+        let visit = &route[..self.first_visit(route)];
+        let ready = visit.iter().map(|a| self.orders[a.order() as usize].ready.from).max().unwrap_or(0);
+        let travel = if driver.place == order.pickup { 0 } else { self.travel.seconds(driver.place, order.pickup) };
+        Some(if travel == 0 {
+            (driver.free_at + order.pickup_service.before).max(ready).max(0)
+        } else {
+            from.max(ready - order.pickup_service.before - travel)
+        })
+    }
+}
