@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::error::SimError;
-use crate::replay::plane::Point;
+use crate::error::DayError;
+use crate::plane::Point;
 
 /// A courier of the day.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,39 +76,39 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn parse(file: &'a str, text: &'a str) -> Result<Self, SimError> {
+    fn parse(file: &'a str, text: &'a str) -> Result<Self, DayError> {
         let mut lines = text.lines().map(str::trim_end).filter(|l| !l.is_empty());
         let header = lines.next().ok_or_else(|| wrong(file, "has no header line"))?;
         let columns = header.split('\t').enumerate().map(|(n, name)| (name.trim(), n)).collect();
         Ok(Self { file, columns, rows: lines.map(|l| l.split('\t').collect()).collect() })
     }
 
-    fn text(&self, row: &[&'a str], column: &str) -> Result<&'a str, SimError> {
+    fn text(&self, row: &[&'a str], column: &str) -> Result<&'a str, DayError> {
         let index = self.columns.get(column).ok_or_else(|| wrong(self.file, format!("has no column {column:?}")))?;
         row.get(*index).copied().ok_or_else(|| wrong(self.file, format!("a line has no {column}: {row:?}")))
     }
 
-    fn number(&self, row: &[&'a str], column: &str) -> Result<f64, SimError> {
+    fn number(&self, row: &[&'a str], column: &str) -> Result<f64, DayError> {
         let text = self.text(row, column)?;
         let number = text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
         number.ok_or_else(|| wrong(self.file, format!("{column} is no number: {text:?}")))
     }
 
-    fn point(&self, row: &[&'a str]) -> Result<Point, SimError> {
+    fn point(&self, row: &[&'a str]) -> Result<Point, DayError> {
         Ok(Point { x: self.number(row, "x")?, y: self.number(row, "y")? })
     }
 }
 
-fn wrong(file: &str, problem: impl Into<String>) -> SimError {
-    SimError::Instance { file: file.to_owned(), problem: problem.into() }
+fn wrong(file: &str, problem: impl Into<String>) -> DayError {
+    DayError::Instance { file: file.to_owned(), problem: problem.into() }
 }
 
 impl Instance {
     /// Reads the day in a directory.
-    pub fn read(directory: &Path) -> Result<Self, SimError> {
+    pub fn read(directory: &Path) -> Result<Self, DayError> {
         let read = |name: &str| {
             let path = directory.join(name);
-            std::fs::read_to_string(&path).map_err(|source| SimError::File { path, source })
+            std::fs::read_to_string(&path).map_err(|source| DayError::File { path, source })
         };
         Self::parse(
             &read("instance_parameters.txt")?,
@@ -119,7 +119,7 @@ impl Instance {
     }
 
     /// Reads the day from the texts of its four files.
-    pub fn parse(parameters: &str, couriers: &str, restaurants: &str, orders: &str) -> Result<Self, SimError> {
+    pub fn parse(parameters: &str, couriers: &str, restaurants: &str, orders: &str) -> Result<Self, DayError> {
         let restaurants = parse_restaurants(restaurants)?;
         Ok(Self {
             parameters: parse_parameters(parameters)?,
@@ -130,7 +130,7 @@ impl Instance {
     }
 }
 
-fn parse_parameters(text: &str) -> Result<Parameters, SimError> {
+fn parse_parameters(text: &str) -> Result<Parameters, DayError> {
     let table = Table::parse("instance_parameters.txt", text)?;
     let row = table.rows.first().ok_or_else(|| wrong(table.file, "has no line of values"))?;
     let parameters = Parameters {
@@ -144,7 +144,7 @@ fn parse_parameters(text: &str) -> Result<Parameters, SimError> {
     Ok(parameters)
 }
 
-fn parse_couriers(text: &str) -> Result<Vec<CourierRow>, SimError> {
+fn parse_couriers(text: &str) -> Result<Vec<CourierRow>, DayError> {
     let table = Table::parse("couriers.txt", text)?;
     let courier = |row: &Vec<&str>| {
         Ok(CourierRow {
@@ -157,7 +157,7 @@ fn parse_couriers(text: &str) -> Result<Vec<CourierRow>, SimError> {
     table.rows.iter().map(courier).collect()
 }
 
-fn parse_restaurants(text: &str) -> Result<Vec<RestaurantRow>, SimError> {
+fn parse_restaurants(text: &str) -> Result<Vec<RestaurantRow>, DayError> {
     let table = Table::parse("restaurants.txt", text)?;
     let restaurant = |row: &Vec<&str>| {
         Ok(RestaurantRow { name: table.text(row, "restaurant")?.to_owned(), place: table.point(row)? })
@@ -165,7 +165,7 @@ fn parse_restaurants(text: &str) -> Result<Vec<RestaurantRow>, SimError> {
     table.rows.iter().map(restaurant).collect()
 }
 
-fn parse_orders(text: &str, restaurants: &[RestaurantRow]) -> Result<Vec<OrderRow>, SimError> {
+fn parse_orders(text: &str, restaurants: &[RestaurantRow]) -> Result<Vec<OrderRow>, DayError> {
     let table = Table::parse("orders.txt", text)?;
     let index: HashMap<&str, usize> = restaurants.iter().enumerate().map(|(n, r)| (r.name.as_str(), n)).collect();
     let order = |row: &Vec<&str>| {
@@ -180,26 +180,28 @@ fn parse_orders(text: &str, restaurants: &[RestaurantRow]) -> Result<Vec<OrderRo
             ready_time: table.number(row, "ready_time")?,
         })
     };
-    let mut orders = table.rows.iter().map(order).collect::<Result<Vec<_>, SimError>>()?;
+    let mut orders = table.rows.iter().map(order).collect::<Result<Vec<_>, DayError>>()?;
     orders.sort_by(|a, b| a.placement_time.total_cmp(&b.placement_time));
     Ok(orders)
 }
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
+/// A day of two couriers, two restaurants and three orders, made up for tests, here and in the crates that play days.
+#[doc(hidden)]
+#[must_use]
+pub fn tiny() -> Instance {
+    Instance::parse(
+        "meters_per_minute\tpickup service minutes\tdropoff service minutes\n300\t4\t4\n",
+        "courier\tx\ty\ton_time\toff_time\nc1\t0\t0\t0\t60\nc2\t900\t0\t10\t90\n",
+        "restaurant\tx\ty\nr1\t600\t0\nr2\t0\t800\n",
+        "order\tx\ty\tplacement_time\trestaurant\tready_time\n\
+         o2\t600\t600\t12\tr2\t20\no1\t0\t100\t5\tr1\t15\no3\t900\t900\t12\tr1\t25\n",
+    )
+    .expect("the texts are well formed")
+}
 
-    /// A day of two couriers, two restaurants and three orders, made up for these tests.
-    pub(crate) fn tiny() -> Instance {
-        Instance::parse(
-            "meters_per_minute\tpickup service minutes\tdropoff service minutes\n300\t4\t4\n",
-            "courier\tx\ty\ton_time\toff_time\nc1\t0\t0\t0\t60\nc2\t900\t0\t10\t90\n",
-            "restaurant\tx\ty\nr1\t600\t0\nr2\t0\t800\n",
-            "order\tx\ty\tplacement_time\trestaurant\tready_time\n\
-             o2\t600\t600\t12\tr2\t20\no1\t0\t100\t5\tr1\t15\no3\t900\t900\t12\tr1\t25\n",
-        )
-        .unwrap()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_day_is_read_and_its_orders_come_by_placement() {

@@ -2,8 +2,8 @@
 
 use posthaste_domain::{Span, Timestamp};
 
-use crate::replay::instance::Parameters;
-use crate::replay::plane::Point;
+use crate::Point;
+use crate::instance::Parameters;
 
 /// A span from minutes.
 #[must_use]
@@ -62,7 +62,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::instance::tests::tiny;
+    use crate::instance::tiny;
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + Span::minutes(minute)

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::order::{Status, TaskKind};
-use posthaste_protocol::orders::OrderView;
 
 /// One delivered order. Minutes count from minute 0 of the day.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,25 +35,6 @@ pub fn minute_of(at: Timestamp, minute_zero: Timestamp) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a day are exact in a double")]
     let micros = (at - minute_zero).num_microseconds().unwrap_or(i64::MAX) as f64;
     micros / 60e6
-}
-
-/// The row of a delivered order, without its trip; `None` when it was not delivered.
-#[must_use]
-pub fn row(order: &OrderView, courier: &str, restaurant: usize, minute_zero: Timestamp) -> Option<TraceRow> {
-    if order.status != Status::Delivered {
-        return None;
-    }
-    let done = |kind: TaskKind| order.tasks.iter().filter(move |t| t.kind == kind).filter_map(|t| t.done_at).max();
-    Some(TraceRow {
-        order: order.reference.clone()?,
-        courier: courier.to_owned(),
-        restaurant,
-        assigned_at: minute_of(order.assigned_at?, minute_zero),
-        picked_up_at: minute_of(done(TaskKind::Pickup)?, minute_zero),
-        delivered_at: minute_of(done(TaskKind::Delivery)?, minute_zero),
-        bundle: String::new(),
-        seq: 0,
-    })
 }
 
 /// Finds the trips: sets every row's bundle and place in it, and puts the rows in order of time.

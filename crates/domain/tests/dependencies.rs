@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-domain", &[]),
     ("posthaste-geography", &["posthaste-domain"]),
     ("posthaste-matching", &["posthaste-domain", "posthaste-geography"]),
+    ("posthaste-backtest", &["posthaste-domain", "posthaste-geography", "posthaste-matching"]),
     ("posthaste-protocol", &["posthaste-domain"]),
     ("posthaste-clock", &["posthaste-domain"]),
     ("posthaste-storage", &["posthaste-domain"]),
@@ -43,13 +44,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-client", &["posthaste-domain", "posthaste-protocol"]),
     (
         "posthaste-sim",
-        &["posthaste-domain", "posthaste-geography", "posthaste-protocol", "posthaste-clock", "posthaste-client"],
+        &[
+            "posthaste-domain",
+            "posthaste-geography",
+            "posthaste-backtest",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-client",
+        ],
     ),
     (
         "posthaste",
         &[
             "posthaste-domain",
             "posthaste-geography",
+            "posthaste-matching",
+            "posthaste-backtest",
             "posthaste-protocol",
             "posthaste-clock",
             "posthaste-storage",

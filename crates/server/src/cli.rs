@@ -32,6 +32,12 @@ pub(crate) enum Command {
         posthaste replay days/0o100t100s1p100 --trace trace.csv --server http://127.0.0.1:8080"
     )]
     Replay(ReplayArgs),
+    /// Play a recorded day in virtual time, without server and sockets: the policy alone, in seconds.
+    #[command(
+        after_help = "Examples:\n  posthaste simulate --policy routed --mdrp days/0o100t100s1p100 --trace trace.csv\n  \
+        posthaste simulate --mdrp days/0o100t100s1p100 --trace trace.csv --send-ahead --interleave"
+    )]
+    Simulate(SimulateArgs),
     /// Make an access token, signed with the server's key.
     #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
         --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
@@ -85,6 +91,39 @@ pub(crate) struct ReplayArgs {
     pub(crate) policy: String,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+/// Simulates a recorded day.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The dispatch policy.
+    #[arg(long, default_value = "routed")]
+    pub(crate) policy: String,
+    /// Directory of the day: couriers.txt, restaurants.txt, orders.txt, instance_parameters.txt.
+    #[arg(long)]
+    pub(crate) mdrp: PathBuf,
+    /// Where to write the trace (CSV, one line per delivered order).
+    #[arg(long)]
+    pub(crate) trace: PathBuf,
+    #[command(flatten)]
+    pub(crate) rules: SimulationRules,
+}
+
+/// What a simulated policy may do.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SimulationRules {
+    /// Let couriers pick up elsewhere while they carry (the scorer's `--interleave`).
+    #[arg(long)]
+    pub(crate) interleave: bool,
+    /// Let idle couriers be sent to a restaurant ahead of work (the scorer's `--preposition`).
+    #[arg(long)]
+    pub(crate) send_ahead: bool,
+    /// Rounds of search for each pass of the solver.
+    #[arg(long, default_value_t = posthaste_matching::routed::Budget::default().rounds)]
+    pub(crate) rounds: u32,
+    /// What the solver's chance follows from.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
 }
 
 /// Makes a token.

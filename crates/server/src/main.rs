@@ -10,6 +10,7 @@ mod demo;
 mod replay;
 mod run;
 mod serve;
+mod simulate;
 mod telemetry;
 mod token;
 mod token_key;
@@ -31,6 +32,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(args).await,
         Command::Demo(args) => demo::demo(args).await,
         Command::Replay(args) => replay::replay(args).await,
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Token(args) => token::token(&args),
         Command::Openapi => openapi(),
     };

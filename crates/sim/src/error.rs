@@ -24,13 +24,8 @@ pub enum SimError {
         source: std::io::Error,
     },
     /// A recorded day that does not read.
-    #[error("{file}: {problem}")]
-    Instance {
-        /// The file of the day.
-        file: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Day(#[from] posthaste_backtest::DayError),
 }
 
 impl SimError {

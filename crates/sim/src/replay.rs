@@ -1,6 +1,6 @@
 //! Replay of a recorded day of real orders through REST and sockets, against the server's own clock.
 //!
-//! - [`instance`]: the files of a day. [`plane`]: its plane on the globe. [`timeline`]: its rules of movement.
+//! - [`plane`]: the area of the day on the globe.
 //! - `courier`: one courier over his socket. [`trace`]: what the server recorded, row by row.
 //! - [`run`] sets the day up, plays it, waits until every order is settled, and writes the trace.
 //!
@@ -8,11 +8,9 @@
 
 mod courier;
 mod day;
-pub mod instance;
 pub mod plane;
 pub mod report;
 mod setup;
-pub mod timeline;
 pub mod trace;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use posthaste_backtest::timeline::minutes;
+use posthaste_backtest::trace::{csv, with_trips};
 use posthaste_client::{Client, Idempotency, ListOrders};
 use posthaste_domain::ids::{AdminId, DriverId, Id, ZoneId};
 use posthaste_domain::party::Party;
@@ -29,11 +29,11 @@ use tokio::task::JoinSet;
 
 use crate::error::SimError;
 use crate::replay::day::Day;
-use crate::replay::instance::Instance;
 use crate::replay::report::{ReplayReport, ReplayStats, add, mean_and_p90, spans};
 use crate::server_clock::ServerClock;
 use crate::status_line::StatusLine;
 use crate::tokens::Tokens;
+use posthaste_backtest::instance::Instance;
 
 /// Real time between the end of the set-up and minute 0.
 const LEAD: Duration = Duration::from_millis(1500);
@@ -131,7 +131,7 @@ async fn settle(day: &Day, zone: ZoneId) -> Result<Vec<OrderView>, SimError> {
     let placed = day.placed();
     let filter = ListOrders {
         zone_id: Some(zone),
-        placed_after: Some(day.minute_zero - timeline::minutes(1.0)),
+        placed_after: Some(day.minute_zero - minutes(1.0)),
         limit: Some(100),
         ..ListOrders::default()
     };
@@ -167,8 +167,8 @@ fn finish(
             rows.extend(trace::row(order, courier, recorded.restaurant, day.minute_zero));
         }
     }
-    let rows = trace::with_trips(rows);
-    std::fs::write(&options.trace_file, trace::csv(&rows))
+    let rows = with_trips(rows);
+    std::fs::write(&options.trace_file, csv(&rows))
         .map_err(|source| SimError::File { path: options.trace_file.clone(), source })?;
     let recorded: HashMap<&str, _> = day.instance.orders.iter().map(|o| (o.name.as_str(), o)).collect();
     let (click_to_door, ready_to_pickup) =

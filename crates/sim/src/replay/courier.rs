@@ -19,11 +19,11 @@ use posthaste_protocol::problem::Code;
 use tokio::task::JoinSet;
 
 use crate::replay::day::Day;
-use crate::replay::instance::CourierRow;
-use crate::replay::plane::Point;
 use crate::replay::report::add;
-use crate::replay::timeline::{Visit, minutes, travel};
 use crate::rider::{Rider, Wake, report};
+use posthaste_backtest::Point;
+use posthaste_backtest::instance::CourierRow;
+use posthaste_backtest::timeline::{Visit, minutes, travel};
 
 /// Real time before the shift in which the socket is opened.
 const CONNECT_AHEAD: Duration = Duration::from_millis(500);

@@ -12,11 +12,11 @@ use posthaste_protocol::drivers::StopView;
 use posthaste_protocol::orders::OrderView;
 use tokio::sync::Notify;
 
-use crate::replay::instance::Instance;
-use crate::replay::plane::Point;
 use crate::replay::report::ReplayStats;
-use crate::replay::timeline::minutes;
 use crate::server_clock::ServerClock;
+use posthaste_backtest::Point;
+use posthaste_backtest::instance::Instance;
+use posthaste_backtest::timeline::minutes;
 
 /// An order that was placed.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use posthaste_client::Counters;
 use posthaste_domain::order::Status;
 
-use crate::replay::trace::{TraceRow, minute_of};
 use crate::server_clock::ServerClock;
 use crate::status_line::Progress;
+use posthaste_backtest::trace::{TraceRow, minute_of};
 
 /// Errors kept in words.
 const MOST_ERRORS: usize = 20;

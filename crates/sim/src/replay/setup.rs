@@ -13,8 +13,8 @@ use posthaste_protocol::zones::{DistanceView, PutZone, RulesView, TravelView};
 
 use crate::error::SimError;
 use crate::replay::day::Day;
-use crate::replay::instance::Instance;
 use crate::replay::plane::area_around;
+use posthaste_backtest::instance::Instance;
 
 /// The zone's name. A later replay on the same server takes it over.
 const ZONE: &str = "Replay";
@@ -132,7 +132,7 @@ pub(crate) fn order(day: &Day, row: usize) -> CreateOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::instance::tests::tiny;
+    use posthaste_backtest::instance::tiny;
 
     #[test]
     fn the_zone_has_the_speed_and_services_of_the_day_and_rules_that_the_domain_accepts() {

@@ -1,0 +1,19 @@
+//! Recorded days, and policies tried on them in virtual time.
+//!
+//! - [`instance`]: the files of a day; [`Point`]: its plane.
+//! - [`trace`]: what became of each order, as the file that a scorer reads.
+//! - [`timeline`]: its rules of movement, for one who moves in it.
+//! - [`score`]: its figures.
+//! - [`simulate`]: a day under a policy, without server, sockets or waiting.
+
+mod error;
+pub mod instance;
+pub mod plane;
+pub mod score;
+pub mod simulate;
+pub mod timeline;
+pub mod trace;
+
+pub use error::DayError;
+pub use instance::Instance;
+pub use plane::Point;

@@ -1,0 +1,65 @@
+//! A recorded day under a policy, in virtual time: what a server and its couriers would do, without sockets and
+//! without waiting.
+//!
+//! The rules are those of the public instances: whole minutes of travel, half of a service before its moment and half
+//! after, an order known at its placement with its ready time, no diversion under way. `docs/recorded-days.md` has
+//! them in full.
+//!
+//! - [`world`]: the day as far as it has gone. [`policy`]: who decides. [`routed`]: the policy of that name.
+
+pub mod policy;
+pub mod routed;
+pub mod world;
+
+use std::time::{Duration, Instant};
+
+use posthaste_matching::routed::Second;
+
+use crate::instance::Instance;
+use crate::trace::TraceRow;
+use policy::Policy;
+use world::World;
+
+/// Seconds between two looks at the world. The instances count in minutes, so nothing happens between.
+pub const TICK: Second = 60;
+/// Seconds that drops may take after the last shift has ended.
+const LAST_DROPS: Second = 4 * 3600;
+
+/// What came of a day.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// One row per delivered order.
+    pub rows: Vec<TraceRow>,
+    /// Orders of the day.
+    pub orders: usize,
+    /// Passes of the policy.
+    pub passes: u32,
+    /// Processor time of the passes (they run on one thread): their sum.
+    pub solving: Duration,
+    /// The longest pass.
+    pub slowest: Duration,
+}
+
+/// Plays a day. `progress` is told the minute of the day, and how many orders are delivered, every hour.
+pub fn simulate(day: &Instance, policy: &mut dyn Policy, progress: &mut dyn FnMut(Second, usize)) -> Outcome {
+    let mut world = World::new(day);
+    let (mut passes, mut solving, mut slowest) = (0, Duration::ZERO, Duration::ZERO);
+    let (first, last) = (world.first_placement(), world.last_shift_end() + LAST_DROPS);
+    let mut now = first;
+    while now <= last && !world.is_over() {
+        let news = world.advance(now);
+        if news && world.has_open_orders() {
+            let started = Instant::now();
+            let decision = policy.decide(&world);
+            let took = started.elapsed();
+            (passes, solving, slowest) = (passes + 1, solving + took, slowest.max(took));
+            world.follow(decision);
+        }
+        world.leave();
+        if now % 3600 == 0 {
+            progress(now / 60, world.delivered());
+        }
+        now += TICK;
+    }
+    Outcome { rows: world.rows(), orders: day.orders.len(), passes, solving, slowest }
+}

@@ -1,0 +1,205 @@
+//! The policy `routed` in a simulated day: the solver of the product, on the day's numbers.
+
+use std::collections::HashMap;
+
+use posthaste_matching::routed::forecast::{Forecast, Seen};
+use posthaste_matching::routed::problem::{DriverIndex, NEVER, OrderIndex, PlaceIndex};
+use posthaste_matching::routed::{Act, Budget, Driver, Opening, Order, Problem, Routes, Second, Weights, plan};
+
+use super::policy::{Decision, Policy, orders_of};
+use super::world::{PlaneTravel, Stage, World};
+
+/// How `routed` plays a day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Work for a pass.
+    pub budget: Budget,
+    /// Prices.
+    pub weights: Weights,
+    /// What is expected.
+    pub forecast: Forecast,
+    /// Whether couriers pick up elsewhere while they carry.
+    pub interleave: bool,
+    /// Whether idle couriers are sent to restaurants ahead of work.
+    pub send_ahead: bool,
+    /// Couriers whose shift begins within this many seconds are planned for.
+    pub roster_ahead: Second,
+    /// Orders are due this many seconds after their placement.
+    pub due_after: Second,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            budget: Budget::default(),
+            weights: Weights::default(),
+            forecast: Forecast::default(),
+            interleave: false,
+            send_ahead: false,
+            roster_ahead: 1_800,
+            due_after: 2_400,
+        }
+    }
+}
+
+/// The policy.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    settings: Settings,
+    passes: u64,
+}
+
+impl Routed {
+    /// With these settings.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, passes: 0 }
+    }
+
+    fn order(&self, world: &World, order: usize) -> Order {
+        let o = &world.orders[order];
+        Order {
+            pickup: o.pickup,
+            dropoff: o.dropoff,
+            ready: Opening { from: o.ready_at - world.now, to: NEVER },
+            due: Opening { from: -NEVER, to: o.placed_at + self.settings.due_after - world.now },
+            pickup_service: world.pickup_service,
+            dropoff_service: world.dropoff_service,
+            size: 1,
+            known_at: 0,
+            weight: 100,
+            strict: false,
+            pinned: None,
+            promised: None,
+            barred: Vec::new(),
+        }
+    }
+
+    fn driver(world: &World, courier: usize) -> Driver {
+        let c = &world.couriers[courier];
+        let assigned = |order: &u32| world.orders[*order as usize].stage == Stage::Assigned;
+        let (place, free_at, bound) = match (c.heading, c.route.first()) {
+            (Some((place, arrival)), Some(Act::Dropoff(_))) => (place, arrival, 1),
+            (Some((place, arrival)), _) => {
+                let bound = world.visit_at(courier, place).iter().take_while(|o| assigned(o)).count();
+                (place, arrival, bound)
+            }
+            (None, _) => (c.place, c.free_at, 0),
+        };
+        let aboard = orders_of(&c.route).filter(|o| world.orders[*o as usize].stage == Stage::Aboard).count();
+        Driver {
+            place,
+            free_at: free_at - world.now,
+            shift_end: c.off_at - world.now,
+            capacity: i64::MAX / 2,
+            load: i64::try_from(aboard).unwrap_or(i64::MAX),
+            bound: u32::try_from(bound).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn expected(&self, world: &World) -> Vec<Order> {
+        let mut seen: Vec<Seen> = Vec::new();
+        for o in world.orders.iter().filter(|o| o.stage != Stage::Hidden) {
+            seen.push(Seen {
+                known_at: o.placed_at - world.now,
+                pickup: o.pickup,
+                dropoff: o.dropoff,
+                preparation: o.ready_at - o.placed_at,
+            });
+        }
+        let since = world.first_placement() - world.now;
+        let service = (world.pickup_service, world.dropoff_service);
+        let mut expected =
+            self.settings.forecast.sample(&seen, since, service, self.settings.budget.seed ^ self.passes);
+        if self.settings.send_ahead {
+            for order in &mut expected {
+                order.known_at = 0;
+            }
+        }
+        expected
+    }
+}
+
+impl Policy for Routed {
+    fn decide(&mut self, world: &World) -> Decision {
+        self.passes += 1;
+        let open: Vec<usize> = (0..world.orders.len())
+            .filter(|o| world.orders[*o].stage > Stage::Hidden && world.orders[*o].stage < Stage::Delivered)
+            .collect();
+        let index: HashMap<u32, OrderIndex> = open.iter().zip(0..).map(|(o, n)| (to_u32(*o), n)).collect();
+        let present: Vec<usize> = (0..world.couriers.len())
+            .filter(|c| {
+                let c = &world.couriers[*c];
+                !c.route.is_empty() || (c.on_at <= world.now + self.settings.roster_ahead && c.off_at >= world.now)
+            })
+            .collect();
+        let mut orders: Vec<Order> = open.iter().map(|o| self.order(world, *o)).collect();
+        let mut routes: Routes = Vec::with_capacity(present.len());
+        for (courier, d) in present.iter().zip(0..) {
+            let route = &world.couriers[*courier].route;
+            for order in orders_of(route) {
+                let mine = &mut orders[index[&order] as usize];
+                let promised: Option<DriverIndex> = Some(d);
+                match world.orders[order as usize].stage {
+                    Stage::Open => mine.promised = promised,
+                    _ => mine.pinned = promised,
+                }
+            }
+            routes.push(route.iter().map(|act| renamed(*act, |o| index[&o])).collect());
+        }
+        let real = to_u32(orders.len());
+        orders.extend(self.expected(world));
+        let problem: Problem<&PlaneTravel> = Problem {
+            travel: &world.travel,
+            drivers: present.iter().map(|c| Self::driver(world, *c)).collect(),
+            orders,
+            interleave: self.settings.interleave,
+            weights: self.settings.weights,
+        };
+        let budget = Budget { seed: self.settings.budget.seed ^ self.passes, ..self.settings.budget };
+        let planned = plan(&problem, routes, budget, &|| false);
+        self.decision(world, &problem, &present, &open, real, &planned.routes)
+    }
+}
+
+impl Routed {
+    fn decision(
+        &self,
+        world: &World,
+        problem: &Problem<&PlaneTravel>,
+        present: &[usize],
+        open: &[usize],
+        real: OrderIndex,
+        planned: &Routes,
+    ) -> Decision {
+        let couriers = world.couriers.len();
+        let mut decision =
+            Decision { routes: vec![Vec::new(); couriers], waits: vec![false; couriers], sent_ahead: Vec::new() };
+        for (d, courier) in present.iter().enumerate() {
+            let route = &planned[d];
+            let kept = route.iter().filter(|act| act.order() < real);
+            decision.routes[*courier] = kept.map(|act| renamed(*act, |o| to_u32(open[o as usize]))).collect();
+            let expected_first = route.first().is_some_and(|act| act.order() >= real);
+            if expected_first && self.settings.send_ahead {
+                let place: PlaceIndex = problem.orders[route[0].order() as usize].pickup;
+                let c = &world.couriers[*courier];
+                let must_leave = problem.leave_at(d, route).is_some_and(|at| at <= 0);
+                if c.heading.is_none() && c.place != place && decision.routes[*courier].is_empty() && must_leave {
+                    decision.sent_ahead.push((*courier, place));
+                }
+            }
+        }
+        decision
+    }
+}
+
+fn renamed(act: Act, name: impl Fn(u32) -> u32) -> Act {
+    match act {
+        Act::Pickup(order) => Act::Pickup(name(order)),
+        Act::Dropoff(order) => Act::Dropoff(name(order)),
+    }
+}
+
+fn to_u32(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
