@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use posthaste_backtest::Instance;
+use posthaste_backtest::Point;
 use posthaste_domain::order::Status;
 use posthaste_domain::zone::Policy;
 use posthaste_sim::Tokens;
-use posthaste_sim::replay::instance::Instance;
-use posthaste_sim::replay::plane::Point;
 use posthaste_sim::replay::{self, ReplayOptions};
 use tiny_server::TinyServer;
 
