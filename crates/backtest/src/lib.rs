@@ -5,6 +5,7 @@
 //! - [`timeline`]: its rules of movement, for one who moves in it.
 //! - [`score`]: its figures.
 //! - [`simulate`]: a day under a policy, without server, sockets or waiting.
+//! - [`zone`]: the settings of a day's zone, here and at a server.
 
 mod error;
 pub mod instance;
@@ -13,6 +14,7 @@ pub mod score;
 pub mod simulate;
 pub mod timeline;
 pub mod trace;
+pub mod zone;
 
 pub use error::DayError;
 pub use instance::Instance;

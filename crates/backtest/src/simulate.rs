@@ -5,14 +5,18 @@
 //! after, an order known at its placement with its ready time, no diversion under way. `docs/recorded-days.md` has
 //! them in full.
 //!
-//! - [`world`]: the day as far as it has gone. [`policy`]: who decides. [`routed`]: the policy of that name.
+//! - [`world`]: the day as far as it has gone. [`policy`]: who decides.
+//! - [`least_busy`], [`routed`]: the policies of these names. [`named`]: a policy from its name.
 
+pub mod least_busy;
+pub mod named;
 pub mod policy;
 pub mod routed;
 pub mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use posthaste_matching::routed::Second;
 
 use crate::instance::Instance;
@@ -36,22 +40,23 @@ pub struct Outcome {
     pub passes: u32,
     /// Processor time of the passes (they run on one thread): their sum.
     pub solving: Duration,
-    /// The longest pass.
+    /// Processor time of the longest pass.
     pub slowest: Duration,
 }
 
 /// Plays a day. `progress` is told the minute of the day, and how many orders are delivered, every hour.
 pub fn simulate(day: &Instance, policy: &mut dyn Policy, progress: &mut dyn FnMut(Second, usize)) -> Outcome {
     let mut world = World::new(day);
+    world.at_once = policy.commits_at_once();
     let (mut passes, mut solving, mut slowest) = (0, Duration::ZERO, Duration::ZERO);
     let (first, last) = (world.first_placement(), world.last_shift_end() + LAST_DROPS);
     let mut now = first;
     while now <= last && !world.is_over() {
         let news = world.advance(now);
         if news && world.has_open_orders() {
-            let started = Instant::now();
+            let started = processor_time();
             let decision = policy.decide(&world);
-            let took = started.elapsed();
+            let took = processor_time().saturating_sub(started);
             (passes, solving, slowest) = (passes + 1, solving + took, slowest.max(took));
             world.follow(decision);
         }
@@ -62,4 +67,9 @@ pub fn simulate(day: &Instance, policy: &mut dyn Policy, progress: &mut dyn FnMu
         now += TICK;
     }
     Outcome { rows: world.rows(), orders: day.orders.len(), passes, solving, slowest }
+}
+
+/// Processor time of this thread so far: whatever else the machine does, a pass costs the same.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }

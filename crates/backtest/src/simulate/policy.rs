@@ -21,6 +21,12 @@ pub struct Decision {
 pub trait Policy {
     /// Decides on the world as it is.
     fn decide(&mut self, world: &World) -> Decision;
+
+    /// Whether what it plans is assigned at once and the couriers leave for it as soon as they can. Otherwise an order
+    /// is assigned when its courier has to leave, and may be planned anew until then.
+    fn commits_at_once(&self) -> bool {
+        false
+    }
 }
 
 /// The orders of a route, each once.

@@ -4,7 +4,7 @@ use posthaste_matching::routed::problem::PlaceIndex;
 use posthaste_matching::routed::{Act, Second, Service, Travel};
 
 use super::TICK;
-use super::policy::Decision;
+use super::policy::{Decision, orders_of};
 use crate::instance::Instance;
 use crate::plane::Point;
 use crate::trace::TraceRow;
@@ -14,6 +14,14 @@ use crate::trace::TraceRow;
 pub struct PlaneTravel {
     points: Vec<Point>,
     meters_per_minute: f64,
+}
+
+impl PlaneTravel {
+    /// Where a place is.
+    #[must_use]
+    pub fn point(&self, place: PlaceIndex) -> Point {
+        self.points[place as usize]
+    }
 }
 
 impl Travel for PlaneTravel {
@@ -98,6 +106,9 @@ pub struct World {
     pub couriers: Vec<DayCourier>,
     /// The second of the day.
     pub now: Second,
+    /// Whether couriers have what is planned for them at once and leave for it as soon as they can, instead of when
+    /// they must.
+    pub at_once: bool,
     trips: u32,
 }
 
@@ -152,6 +163,7 @@ impl World {
             orders,
             couriers,
             now: 0,
+            at_once: false,
             trips: 0,
         }
     }
@@ -257,6 +269,10 @@ impl World {
         for (courier, route) in decision.routes.into_iter().enumerate() {
             self.couriers[courier].route = route;
             self.couriers[courier].waits = decision.waits.get(courier).copied().unwrap_or(false);
+            if self.at_once {
+                let his = orders_of(&self.couriers[courier].route).collect();
+                self.assign(courier, his);
+            }
         }
         for (courier, place) in decision.sent_ahead {
             let travel = self.travel.seconds(self.couriers[courier].place, place);
@@ -276,7 +292,7 @@ impl World {
         }
     }
 
-    /// Couriers leave who would be late if they waited for the next look.
+    /// Couriers leave who would be late if they waited for the next look, or everybody who can.
     pub fn leave(&mut self) {
         for courier in 0..self.couriers.len() {
             let c = &self.couriers[courier];
@@ -310,7 +326,7 @@ impl World {
             let arrival = if c.place == place { c.free_at } else { leaving + travel };
             (arrival + self.pickup_service.before).max(ready).max(leaving)
         };
-        if moment(self.now) < moment(self.now + TICK) {
+        if self.at_once || moment(self.now) < moment(self.now + TICK) {
             let arrival = if c.place == place { c.free_at } else { self.now + travel };
             self.couriers[courier].heading = Some((place, arrival));
             self.assign(courier, visit);
