@@ -1,6 +1,6 @@
 //! What can be wrong with a recorded day.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A day that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,4 +21,16 @@ pub enum DayError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl DayError {
+    /// The same about a file of this directory.
+    pub(crate) fn within(self, directory: &Path) -> Self {
+        match self {
+            Self::Instance { file, problem } => {
+                Self::Instance { file: directory.join(file).display().to_string(), problem }
+            }
+            other => other,
+        }
+    }
 }

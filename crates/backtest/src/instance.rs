@@ -110,12 +110,13 @@ impl Instance {
             let path = directory.join(name);
             std::fs::read_to_string(&path).map_err(|source| DayError::File { path, source })
         };
-        Self::parse(
+        let parsed = Self::parse(
             &read("instance_parameters.txt")?,
             &read("couriers.txt")?,
             &read("restaurants.txt")?,
             &read("orders.txt")?,
-        )
+        );
+        parsed.map_err(|error| error.within(directory))
     }
 
     /// Reads the day from the texts of its four files.

@@ -5,8 +5,10 @@
 //! - [`timeline`]: its rules of movement, for one who moves in it.
 //! - [`score`]: its figures.
 //! - [`simulate`]: a day under a policy, without server, sockets or waiting.
+//! - [`compare`]: several policies over several days, as a table and as a page.
 //! - [`zone`]: the settings of a day's zone, here and at a server.
 
+pub mod compare;
 mod error;
 pub mod instance;
 pub mod plane;

@@ -38,6 +38,13 @@ pub(crate) enum Command {
         posthaste simulate --mdrp days/0o100t100s1p100 --trace trace.csv --send-ahead --interleave"
     )]
     Simulate(SimulateArgs),
+    /// Several policies over several recorded days, side by side, as a table and as a page with charts.
+    #[command(after_help = "Examples:\n  posthaste compare --days days/* --html compare.html\n  \
+        posthaste compare --days days/* --policies least_busy,routed,routed+send-ahead+interleave --csv compare.csv\n  \
+        posthaste compare --days days/* --policies routed --with replay=traces/replayed --traces traces\n\n\
+        A directory of traces has one file for each day, named after it: DAY.csv. With --traces, simulated days are\n\
+        written as TRACES/POLICY/DAY.csv, so that a later comparison can read them with --with NAME=TRACES/POLICY.")]
+    Compare(CompareArgs),
     /// Make an access token, signed with the server's key.
     #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
         --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
@@ -96,7 +103,7 @@ pub(crate) struct ReplayArgs {
 /// Simulates a recorded day.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// The dispatch policy.
+    /// The dispatch policy: least_busy, routed.
     #[arg(long, default_value = "routed")]
     pub(crate) policy: String,
     /// Directory of the day: couriers.txt, restaurants.txt, orders.txt, instance_parameters.txt.
@@ -105,19 +112,50 @@ pub(crate) struct SimulateArgs {
     /// Where to write the trace (CSV, one line per delivered order).
     #[arg(long)]
     pub(crate) trace: PathBuf,
-    #[command(flatten)]
-    pub(crate) rules: SimulationRules,
-}
-
-/// What a simulated policy may do.
-#[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct SimulationRules {
-    /// Let couriers pick up elsewhere while they carry (the scorer's `--interleave`).
+    /// Let couriers pick up elsewhere while they carry (the scorer's `--interleave`); the policy routed+interleave.
     #[arg(long)]
     pub(crate) interleave: bool,
-    /// Let idle couriers be sent to a restaurant ahead of work (the scorer's `--preposition`).
+    /// Let idle couriers be sent to a restaurant ahead of work (the scorer's `--preposition`); the policy
+    /// routed+send-ahead.
     #[arg(long)]
     pub(crate) send_ahead: bool,
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
+}
+
+/// Compares policies over recorded days.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Directories of the days, each with couriers.txt, restaurants.txt, orders.txt, instance_parameters.txt.
+    #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
+    pub(crate) days: Vec<PathBuf>,
+    /// Policies to simulate: least_busy, routed, routed+interleave, routed+send-ahead, routed+send-ahead+interleave;
+    /// none for traces alone.
+    #[arg(long, value_delimiter = ',', default_value = "least_busy,routed", value_name = "POLICY,...")]
+    pub(crate) policies: Vec<String>,
+    /// Traces that are already written, under this name: NAME=DIR, one DAY.csv for each day. May be given several
+    /// times. Whether such a trace keeps the rules of the days is not checked.
+    #[arg(long = "with", value_name = "NAME=DIR", value_parser = traces)]
+    pub(crate) with: Vec<(String, PathBuf)>,
+    /// Write the figures here: one line for each day and policy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write a page with charts here, complete in one file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the traces of simulated days here: POLICY/DAY.csv.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) traces: Option<PathBuf>,
+    /// Days played at the same time.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
+}
+
+/// How a policy that searches does so.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct SearchArgs {
     /// Rounds of search for each pass of the solver.
     #[arg(long, default_value_t = posthaste_matching::routed::Budget::default().rounds)]
     pub(crate) rounds: u32,
@@ -162,6 +200,14 @@ fn holder(text: &str) -> Result<Holder, String> {
     }
 }
 
+/// A name and a directory.
+fn traces(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, directory)) if !name.is_empty() && !directory.is_empty() => Ok((name.to_owned(), directory.into())),
+        _ => Err(format!("expected NAME=DIR, as in replay=traces/replayed; got {text:?}")),
+    }
+}
+
 /// A whole number with a unit: s, m, h or d.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let wrong = || format!("expected a whole number with s, m, h or d, as in 90s or 12h; got {text:?}");
@@ -188,6 +234,14 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("posthaste "), "{} has no example", command.get_name());
+        }
+    }
+
+    #[test]
+    fn traces_have_a_name_and_a_directory() {
+        assert_eq!(traces("replay=a=b"), Ok(("replay".to_owned(), PathBuf::from("a=b"))));
+        for wrong in ["replay", "=dir", "replay="] {
+            assert!(traces(wrong).is_err_and(|e| e.contains(wrong)), "{wrong}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! runs it until it is told to stop. What each command does is in the file of its name.
 
 mod cli;
+mod compare;
 mod configuration;
 mod database;
 mod demo;
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(args).await,
         Command::Replay(args) => replay::replay(args).await,
         Command::Simulate(args) => simulate::simulate(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Token(args) => token::token(&args),
         Command::Openapi => openapi(),
     };

@@ -4,17 +4,17 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use posthaste_backtest::score::score;
-use posthaste_backtest::simulate::policy::Policy;
-use posthaste_backtest::simulate::routed::{Routed, Settings};
+use posthaste_backtest::simulate::named::{Named, UnknownPolicy};
 use posthaste_backtest::{Instance, simulate, trace};
 use posthaste_matching::routed::Budget;
 
 use crate::Fatal;
-use crate::cli::{SimulateArgs, SimulationRules};
+use crate::cli::{SearchArgs, SimulateArgs};
 
 pub(crate) fn simulate(args: &SimulateArgs) -> Result<(), Fatal> {
+    let named = named(args)?;
     let day = Instance::read(&args.mdrp)?;
-    let mut policy = policy(&args.policy, args.rules)?;
+    let mut policy = named.for_day(&day, budget(args.search));
     let orders = day.orders.len();
     let mut progress = |minute: i32, delivered: usize| {
         if std::io::stderr().is_terminal() {
@@ -45,20 +45,22 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Fatal> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Fatal> {
     std::fs::write(path, text).map_err(|source| format!("{}: {source}", path.display()).into())
 }
 
-/// A policy of a simulated day, by its name.
-pub(crate) fn policy(name: &str, rules: SimulationRules) -> Result<Box<dyn Policy>, Fatal> {
-    let settings = Settings {
-        budget: Budget { rounds: rules.rounds, seed: rules.seed, ..Budget::default() },
-        interleave: rules.interleave,
-        send_ahead: rules.send_ahead,
-        ..Settings::default()
-    };
-    match name {
-        "routed" => Ok(Box::new(Routed::new(settings))),
-        _ => Err(format!("there is no policy {name:?} to simulate; there is routed").into()),
+/// How much a policy searches, by the command line.
+pub(crate) fn budget(search: SearchArgs) -> Budget {
+    Budget { rounds: search.rounds, seed: search.seed, ..Budget::default() }
+}
+
+/// The policy of the name, with what else it may do.
+fn named(args: &SimulateArgs) -> Result<Named, UnknownPolicy> {
+    let mut name = args.policy.clone();
+    for (given, rule) in [(args.send_ahead, "+send-ahead"), (args.interleave, "+interleave")] {
+        if given {
+            name.push_str(rule);
+        }
     }
+    name.parse()
 }
