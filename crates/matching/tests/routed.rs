@@ -264,6 +264,22 @@ fn an_expected_order_keeps_the_near_driver_free() {
 }
 
 #[test]
+fn more_orders_than_a_round_looks_at_are_each_there_once() {
+    let points = (0..300).map(|n| (n * 37 % 900, n * 101 % 900)).collect();
+    let orders: Vec<Order> = (0..140).map(|n| order(10 + n, 150 + n, 60)).collect();
+    // Where waiting costs nothing, an order put back twice looks nearly free.
+    let mut problem = problem(points, (0..10).map(driver).collect(), orders);
+    problem.weights = Weights { delivery: 0, travel: 1, ..Weights::default() };
+    problem.interleave = true;
+    let routes: Routes = vec![Vec::new(); 10];
+    for seed in 0..2 {
+        let budget = Budget { rounds: 80, seed, ..Budget::default() };
+        let planned = plan(&problem, routes.clone(), budget, &never);
+        assert_eq!(check(&problem, &routes, &budget, &planned), Ok(()));
+    }
+}
+
+#[test]
 fn a_promise_moves_only_for_a_gain_above_the_threshold() {
     let points = vec![(0, 0), (500, 0), (300, 0), (200, 0)];
     let mut told = order(0, 1, 0);

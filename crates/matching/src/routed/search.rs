@@ -279,8 +279,10 @@ impl<'a, T: Travel> Search<'a, T> {
                 near.push((self.distance(first, order) + self.rng.random_range(0..300), order));
             }
         }
-        near.sort_unstable();
+        // A sample may meet an order twice; it is taken out, and put back, once.
+        near.sort_unstable_by_key(|n| (n.1, n.0));
         near.dedup_by_key(|n| n.1);
+        near.sort_unstable();
         let mut out = vec![first];
         out.extend(near.iter().take(count - 1).map(|n| n.1));
         for n in 0..all {
