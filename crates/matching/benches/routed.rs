@@ -1,0 +1,113 @@
+//! The policy `routed` on a fleet of 200 with 500 open orders: one order more, and a whole pass. Mark: an insertion
+//! within a millisecond at p99.
+//!
+//! `cargo bench -p posthaste-matching --bench routed`
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use posthaste_matching::routed::problem::{NEVER, PlaceIndex};
+use posthaste_matching::routed::{
+    Budget, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights, plan,
+};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+const DRIVERS: u32 = 200;
+const OPEN: u32 = 500;
+/// Orders that come one by one, each into the same plan.
+const ASKED: u32 = 5_000;
+
+/// A city of ten kilometres, five metres a second, a third of the way for corners.
+struct City(Vec<(f64, f64)>);
+
+impl Travel for City {
+    fn seconds(&self, from: PlaceIndex, to: PlaceIndex) -> Second {
+        let ((a, b), (x, y)) = (self.0[from as usize], self.0[to as usize]);
+        ((a - x).hypot(b - y) * 1.33 / 5.0).ceil() as Second
+    }
+}
+
+/// Drivers spread over the city, shops in quarters, doors around them; each order ready within half an hour.
+fn problem(orders: u32) -> Problem<City> {
+    let mut rng = StdRng::seed_from_u64(11);
+    let anywhere = |rng: &mut StdRng| (rng.random_range(0.0..10_000.0), rng.random_range(0.0..10_000.0));
+    let near =
+        |rng: &mut StdRng, (x, y): (f64, f64), by: f64| (x + rng.random_range(-by..by), y + rng.random_range(-by..by));
+    let quarters: Vec<_> = (0..6).map(|_| anywhere(&mut rng)).collect();
+    let mut points: Vec<_> = (0..DRIVERS).map(|_| anywhere(&mut rng)).collect();
+    let shops = 80;
+    for n in 0..shops {
+        points.push(near(&mut rng, quarters[n as usize % quarters.len()], 1_200.0));
+    }
+    let order = |rng: &mut StdRng, points: &mut Vec<(f64, f64)>| {
+        let pickup = DRIVERS + rng.random_range(0..shops);
+        points.push(near(rng, points[pickup as usize], 2_500.0));
+        Order {
+            pickup,
+            dropoff: points.len() as PlaceIndex - 1,
+            ready: Opening { from: rng.random_range(-600..1_800), to: NEVER },
+            due: Opening { from: -NEVER, to: 2_400 },
+            pickup_service: Service { before: 60, after: 60 },
+            dropoff_service: Service { before: 60, after: 60 },
+            size: 1,
+            known_at: 0,
+            weight: 100,
+            strict: false,
+            pinned: None,
+            promised: None,
+            barred: Vec::new(),
+        }
+    };
+    let orders = (0..orders).map(|_| order(&mut rng, &mut points)).collect();
+    let driver = |place| Driver { place, free_at: 0, shift_end: 4 * 3_600, capacity: 6, load: 0, bound: 0 };
+    Problem {
+        travel: City(points),
+        drivers: (0..DRIVERS).map(driver).collect(),
+        orders,
+        interleave: true,
+        weights: Weights::default(),
+    }
+}
+
+/// A plan of the first orders of the city, for a problem that has more.
+fn planned(problem: &Problem<City>) -> (Routes, Vec<i64>) {
+    let first = self::problem(OPEN);
+    let routes = plan(&first, vec![Vec::new(); DRIVERS as usize], Budget::default(), &|| false).routes;
+    let costs = routes.iter().enumerate().map(|(d, route)| problem.route_cost(d, route).unwrap_or(0)).collect();
+    (routes, costs)
+}
+
+fn insertion(c: &mut Criterion) {
+    let problem = problem(OPEN + ASKED);
+    let (routes, costs) = planned(&problem);
+    let mut took: Vec<Duration> = Vec::with_capacity(ASKED as usize);
+    for order in OPEN..OPEN + ASKED {
+        let started = Instant::now();
+        black_box(problem.cheapest_insertion(&routes, &costs, order));
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100];
+    println!("insertion, {ASKED} orders: p50 {:?}, p99 {:?}, max {:?}", at(50), at(99), at(100));
+    let mut orders = (OPEN..OPEN + ASKED).cycle();
+    c.bench_function("routed: one order into 200 drivers with 500 open orders", |b| {
+        b.iter(|| problem.cheapest_insertion(&routes, &costs, orders.next().unwrap_or(OPEN)));
+    });
+}
+
+fn pass(c: &mut Criterion) {
+    let problem = problem(OPEN);
+    let empty: Routes = vec![Vec::new(); DRIVERS as usize];
+    let (routes, _) = planned(&problem);
+    let mut group = c.benchmark_group("routed: a pass over 200 drivers and 500 orders");
+    group.sample_size(10);
+    let solve = |routes| plan(&problem, routes, Budget::default(), &|| false);
+    group.bench_function("nothing planned", |b| b.iter_batched(|| empty.clone(), solve, BatchSize::PerIteration));
+    group.bench_function("all planned", |b| b.iter_batched(|| routes.clone(), solve, BatchSize::PerIteration));
+    group.finish();
+}
+
+criterion_group!(routed, insertion, pass);
+criterion_main!(routed);
