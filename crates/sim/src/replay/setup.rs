@@ -6,20 +6,19 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::driver::Vehicle;
 use posthaste_domain::ids::{DriverId, Id, MerchantId, ZoneId};
 use posthaste_domain::order::{Speed, Status};
-use posthaste_domain::zone::Policy;
+use posthaste_domain::zone::{Policy, ZoneRules};
 use posthaste_protocol::drivers::CreateDriver;
 use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup};
-use posthaste_protocol::zones::{DistanceView, PutZone, RulesView, TravelView};
+use posthaste_protocol::zones::{DistanceView, PutZone, TravelView};
 
 use crate::error::SimError;
 use crate::replay::day::Day;
 use crate::replay::plane::area_around;
 use posthaste_backtest::instance::Instance;
+use posthaste_backtest::zone as of_day;
 
 /// The zone's name. A later replay on the same server takes it over.
 const ZONE: &str = "Replay";
-/// Orders on board at once: a bundle has no bound in the rules.
-const CAPACITY: u32 = 1000;
 /// Requests at once.
 const AT_ONCE: usize = 8;
 
@@ -28,29 +27,16 @@ pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
     let couriers = instance.couriers.iter().map(|c| c.place);
     let restaurants = instance.restaurants.iter().map(|r| r.place);
     let doors = instance.orders.iter().map(|o| o.place);
-    let parameters = &instance.parameters;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few minutes in seconds")]
-    let seconds = |minutes: f64| (minutes * 60.0).round() as u32;
+    let travel = of_day::travel(&instance.parameters);
     PutZone {
         name: ZONE.to_owned(),
         area: area_around(couriers.chain(restaurants).chain(doors)),
-        rules: RulesView {
-            policy,
-            offer_seconds: 900,
-            cool_down_seconds: 300,
-            // Couriers of a recorded day never fall silent; at an accelerated clock a short pause is long.
-            stale_after_seconds: 86_400,
-            give_up_seconds: 7 * 86_400,
-            pickup_service_seconds: seconds(parameters.pickup_service_minutes),
-            delivery_service_seconds: seconds(parameters.dropoff_service_minutes),
-            pickup_radius_meters: None,
-            ..RulesView::default()
-        },
+        rules: ZoneRules { policy, ..of_day::rules(&instance.parameters) }.into(),
         travel: TravelView {
             distance: DistanceView::Plane,
-            detour_factor: 1.0,
-            meters_per_second: parameters.meters_per_minute / 60.0,
-            round_up_to_seconds: Some(60),
+            detour_factor: travel.detour_factor,
+            meters_per_second: travel.speed_meters_per_second,
+            round_up_to_seconds: travel.round_up_to_seconds,
         },
     }
 }
@@ -80,7 +66,7 @@ pub(crate) async fn drivers(operations: &Client, instance: &Instance, zone: Zone
         let new = CreateDriver {
             name: courier.name.clone(),
             vehicle: Vehicle::Car,
-            capacity: CAPACITY,
+            capacity: of_day::CAPACITY,
             zones: vec![zone],
             speeds: vec![Speed::Fast, Speed::Slow],
         };
