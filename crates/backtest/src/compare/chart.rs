@@ -105,6 +105,8 @@ impl Bars<'_> {
         scale(&mut svg, end, plain, y);
         let group_width = (WIDTH - LEFT - RIGHT) / self.groups.len().max(1) as f64;
         let bar = (group_width * 0.84 / self.series.len().max(1) as f64).min(WIDEST_BAR);
+        // Over the bars and the line across.
+        let mut labels = String::new();
         for (group, (name, values)) in self.groups.iter().zip(&self.values).enumerate() {
             let middle = LEFT + group_width * (group as f64 + 0.5);
             let first = middle - bar * self.series.len() as f64 / 2.0;
@@ -124,10 +126,10 @@ impl Bars<'_> {
                     escape(&title),
                 );
                 if bar >= LABELLED_BAR {
-                    let y = top - 4.0;
+                    let (y, digits) = (top - 4.0, if value < 10.0 { 2 } else { 1 });
                     let _ = write!(
-                        svg,
-                        "<text class=\"value\" x=\"{centre:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{value:.1}</text>"
+                        labels,
+                        "<text class=\"value\" x=\"{centre:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{value:.digits$}</text>"
                     );
                 }
             }
@@ -143,7 +145,7 @@ impl Bars<'_> {
                 escape(name),
             );
         }
-        svg + "</svg>"
+        svg + &labels + "</svg>"
     }
 
     fn name(&self, svg: &mut String, name: &str, middle: f64) {

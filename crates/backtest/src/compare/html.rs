@@ -11,8 +11,6 @@ const STYLE: &str = include_str!("page.css");
 /// The curves of click-to-door go this far at least and at most, in minutes.
 const SHORTEST_CURVE: f64 = 60.0;
 const LONGEST_CURVE: f64 = 180.0;
-/// Points of a curve in a minute.
-const POINTS_PER_MINUTE: u32 = 2;
 
 /// Text between tags and in attributes.
 #[must_use]
@@ -50,7 +48,7 @@ pub fn page(comparison: &Comparison, how: &str) -> String {
         "Click to door",
         "Mean minutes from placement to the door, by day. Where orders were not delivered, the bar is lower than it \
          deserves: see excess.",
-        &(legend(comparison) + &bars(comparison, 0, Some((TARGET_MINUTES, "promised: 40 minutes")))),
+        &(legend(comparison, &[]) + &bars(comparison, 0, Some((TARGET_MINUTES, "promised: 40 minutes")))),
     );
     let excess = FIGURES.iter().position(|figure| figure.name == "excess").unwrap_or(0);
     section(
@@ -58,14 +56,14 @@ pub fn page(comparison: &Comparison, how: &str) -> String {
         "Excess",
         "Mean minutes above what no dispatcher could have avoided, by day; an order that could have been delivered and \
          was not counts 180.",
-        &(legend(comparison) + &bars(comparison, excess, None)),
+        &(legend(comparison, &[]) + &bars(comparison, excess, None)),
     );
     section(
         &mut body,
         "How long everybody waited",
         "Share of all orders of all days that were at the door within so many minutes. A curve that ends below 100 % \
          left orders undelivered, or had some later than is shown.",
-        &(legend(comparison) + &curves(comparison)),
+        &curves(comparison),
     );
     section(&mut body, "Day by day", "The best of a day is bold.", &by_day(comparison));
     section(&mut body, "What the columns mean", "", &meanings());
@@ -88,8 +86,12 @@ fn swatch(contender: usize) -> String {
     format!("<span class=\"swatch {}{dashed}\"></span>", class(contender))
 }
 
-fn legend(comparison: &Comparison) -> String {
-    let entry = |(n, name): (usize, &String)| format!("<li>{}{}</li>", swatch(n), escape(name));
+/// Which colour is whom, with what is to be said of each, if anything.
+fn legend(comparison: &Comparison, about: &[String]) -> String {
+    let entry = |(n, name): (usize, &String)| {
+        let about = about.get(n).map(|about| format!(" <span class=\"said\">{about}</span>")).unwrap_or_default();
+        format!("<li>{}{}{about}</li>", swatch(n), escape(name))
+    };
     let entries: String = comparison.contenders.iter().enumerate().map(entry).collect();
     format!("<ul class=\"legend\">{entries}</ul>\n")
 }
@@ -111,7 +113,7 @@ fn bars(comparison: &Comparison, figure: usize, mark: Option<(f64, &str)>) -> St
 #[expect(clippy::cast_precision_loss, reason = "counts of orders")]
 fn curves(comparison: &Comparison) -> String {
     let mut late: f64 = SHORTEST_CURVE;
-    let mut points = Vec::new();
+    let (mut points, mut within) = (Vec::new(), Vec::new());
     let pooled = |contender: usize| {
         let mut minutes: Vec<f64> =
             comparison.days_of(contender).flat_map(|cell| cell.click_to_door.iter().copied()).collect();
@@ -126,9 +128,8 @@ fn curves(comparison: &Comparison) -> String {
     for (contender, minutes) in all.iter().enumerate() {
         let orders = comparison.delivered(contender).1.max(1) as f64;
         let share = |limit: f64| minutes.partition_point(|m| *m <= limit) as f64 / orders;
-        let steps = 0..=(end as u32 * POINTS_PER_MINUTE);
-        let minutes = steps.map(|n| f64::from(n) / f64::from(POINTS_PER_MINUTE));
-        points.push(minutes.map(|minute| (minute, share(minute))).collect());
+        points.push((0..=end as u32).map(f64::from).map(|minute| (minute, share(minute))).collect());
+        within.push(format!("{:.1} % within {TARGET_MINUTES:.0} minutes", share(TARGET_MINUTES) * 100.0));
     }
     let chart = Curves {
         label: "Cumulative share of all orders by minutes from placement to door, one curve for each policy.",
@@ -137,7 +138,7 @@ fn curves(comparison: &Comparison) -> String {
         end,
         mark: (TARGET_MINUTES, "promised: 40 minutes"),
     };
-    format!("<div class=\"chart\">{}</div>", chart.svg())
+    format!("{}<div class=\"chart\">{}</div>", legend(comparison, &within), chart.svg())
 }
 
 fn head(first: &str) -> String {
