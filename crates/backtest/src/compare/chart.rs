@@ -32,8 +32,8 @@ pub(super) struct Bars<'a> {
     pub(super) series: &'a [String],
     /// A value for each group and series.
     pub(super) values: Vec<Vec<Option<f64>>>,
-    /// A line across, with its name.
-    pub(super) mark: Option<(f64, &'a str)>,
+    /// A line across; its name stands in the legend, where no bar is in its way.
+    pub(super) mark: Option<f64>,
 }
 
 /// Lines that rise from 0 to at most 1.
@@ -97,7 +97,7 @@ impl Bars<'_> {
     #[expect(clippy::cast_precision_loss, reason = "a few days and policies")]
     pub(super) fn svg(&self) -> String {
         let highest = self.values.iter().flatten().flatten().copied().fold(1e-9, f64::max);
-        let highest = self.mark.map_or(highest, |(at, _)| highest.max(at));
+        let highest = self.mark.map_or(highest, |at| highest.max(at));
         let end = (highest / step(highest)).ceil() * step(highest);
         let y = |value: f64| FLOOR - (FLOOR - TOP) * (value / end).clamp(0.0, 1.0);
         let below = if self.groups.len() <= NAMES_SIDE_BY_SIDE { ONE_LINE } else { ASLANT };
@@ -135,15 +135,9 @@ impl Bars<'_> {
             }
             self.name(&mut svg, name, middle);
         }
-        if let Some((at, name)) = self.mark {
+        if let Some(at) = self.mark {
             let (at, right) = (y(at), WIDTH - RIGHT);
-            let _ = write!(
-                svg,
-                "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text class=\"marked\" x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                at - 5.0,
-                escape(name),
-            );
+            let _ = write!(svg, "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
         }
         svg + &labels + "</svg>"
     }

@@ -8,6 +8,8 @@ use super::{Cell, Comparison};
 use crate::score::TARGET_MINUTES;
 
 const STYLE: &str = include_str!("page.css");
+/// The name of the line at [`TARGET_MINUTES`].
+const PROMISED: &str = "promised: 40 minutes";
 /// The curves of click-to-door go this far at least and at most, in minutes.
 const SHORTEST_CURVE: f64 = 60.0;
 const LONGEST_CURVE: f64 = 180.0;
@@ -48,7 +50,7 @@ pub fn page(comparison: &Comparison, how: &str) -> String {
         "Click to door",
         "Mean minutes from placement to the door, by day. Where orders were not delivered, the bar is lower than it \
          deserves: see excess.",
-        &(legend(comparison, &[]) + &bars(comparison, 0, Some((TARGET_MINUTES, "promised: 40 minutes")))),
+        &bars(comparison, 0, Some(TARGET_MINUTES)),
     );
     let excess = FIGURES.iter().position(|figure| figure.name == "excess").unwrap_or(0);
     section(
@@ -56,7 +58,7 @@ pub fn page(comparison: &Comparison, how: &str) -> String {
         "Excess",
         "Mean minutes above what no dispatcher could have avoided, by day; an order that could have been delivered and \
          was not counts 180.",
-        &(legend(comparison, &[]) + &bars(comparison, excess, None)),
+        &bars(comparison, excess, None),
     );
     section(
         &mut body,
@@ -86,17 +88,18 @@ fn swatch(contender: usize) -> String {
     format!("<span class=\"swatch {}{dashed}\"></span>", class(contender))
 }
 
-/// Which colour is whom, with what is to be said of each, if anything.
-fn legend(comparison: &Comparison, about: &[String]) -> String {
+/// Which colour is whom, with what is to be said of each, if anything, and what else there is.
+fn legend(comparison: &Comparison, about: &[String], also: &str) -> String {
     let entry = |(n, name): (usize, &String)| {
         let about = about.get(n).map(|about| format!(" <span class=\"said\">{about}</span>")).unwrap_or_default();
         format!("<li>{}{}{about}</li>", swatch(n), escape(name))
     };
     let entries: String = comparison.contenders.iter().enumerate().map(entry).collect();
-    format!("<ul class=\"legend\">{entries}</ul>\n")
+    let also = if also.is_empty() { String::new() } else { format!("<li>{also}</li>") };
+    format!("<ul class=\"legend\">{entries}{also}</ul>\n")
 }
 
-fn bars(comparison: &Comparison, figure: usize, mark: Option<(f64, &str)>) -> String {
+fn bars(comparison: &Comparison, figure: usize, mark: Option<f64>) -> String {
     let figure = &FIGURES[figure];
     let values = comparison.cells.iter().map(|day| day.iter().map(figure.of).collect()).collect();
     let chart = Bars {
@@ -106,7 +109,9 @@ fn bars(comparison: &Comparison, figure: usize, mark: Option<(f64, &str)>) -> St
         values,
         mark,
     };
-    format!("<div class=\"chart\">{}</div>", chart.svg())
+    let promised = format!("<span class=\"dash\"></span><span class=\"said\">{PROMISED}</span>");
+    let legend = legend(comparison, &[], &mark.map(|_| promised).unwrap_or_default());
+    format!("{legend}<div class=\"chart\">{}</div>", chart.svg())
 }
 
 /// Shares of all orders at the door within so many minutes.
@@ -136,9 +141,9 @@ fn curves(comparison: &Comparison) -> String {
         series: &comparison.contenders,
         points,
         end,
-        mark: (TARGET_MINUTES, "promised: 40 minutes"),
+        mark: (TARGET_MINUTES, PROMISED),
     };
-    format!("{}<div class=\"chart\">{}</div>", legend(comparison, &within), chart.svg())
+    format!("{}<div class=\"chart\">{}</div>", legend(comparison, &within, ""), chart.svg())
 }
 
 fn head(first: &str) -> String {
