@@ -40,10 +40,11 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Several policies over several recorded days, side by side, as a table and as a page with charts.
     #[command(after_help = "Examples:\n  posthaste compare --days days/* --html compare.html\n  \
-        posthaste compare --days days/* --policies least_busy,routed,routed+send-ahead+interleave --csv compare.csv\n  \
-        posthaste compare --days days/* --policies routed --with replay=traces/replayed --traces traces\n\n\
-        A directory of traces has one file for each day, named after it: DAY.csv. With --traces, simulated days are\n\
-        written as TRACES/POLICY/DAY.csv, so that a later comparison can read them with --with NAME=TRACES/POLICY.")]
+        posthaste compare --days days/* --policies routed,routed+interleave --csv compare.csv\n  \
+        posthaste compare --days days/* --policies routed --with replay=traces/replayed\n\n\
+        A directory of traces has one file for each day, named after it: DAY.csv. With --traces, \
+        simulated days are written as TRACES/POLICY/DAY.csv, so that a later comparison can read \
+        them with --with NAME=TRACES/POLICY.")]
     Compare(CompareArgs),
     /// Make an access token, signed with the server's key.
     #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \

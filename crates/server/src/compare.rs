@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use posthaste_backtest::compare::run::{Options, Step, name_of, run};
 use posthaste_backtest::compare::{Contender, Source, csv, html, text};
@@ -23,7 +22,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Fatal> {
         writable(file)?;
     }
     let options = Options { budget: budget(args.search), threads: args.threads, traces: args.traces.clone() };
-    let line = StatusLine::new(args.threads);
+    let line = StatusLine { shown: std::io::stderr().is_terminal() };
     let comparison = run(&args.days, &contenders, &options, &|step| line.show(step));
     line.clear();
     let comparison = comparison?;
@@ -87,26 +86,17 @@ fn how(args: &CompareArgs) -> String {
     }
 }
 
-/// What every thread is at, on the last line of a terminal.
+/// What was heard last, on the last line of a terminal; short, as a line that wraps is not cleared.
 struct StatusLine {
     shown: bool,
-    threads: Mutex<Vec<String>>,
 }
 
 impl StatusLine {
-    fn new(threads: usize) -> Self {
-        Self { shown: std::io::stderr().is_terminal(), threads: Mutex::new(vec![String::new(); threads.max(1)]) }
-    }
-
     fn show(&self, step: Step<'_>) {
-        if !self.shown {
-            return;
+        if self.shown {
+            let Step { day, contender, minute, delivered, orders, finished: (finished, all) } = step;
+            eprint!("\r\x1b[K{finished}/{all} · {day} {contender} {:02}:00 {delivered}/{orders}", minute / 60);
         }
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Step { day, contender, minute, delivered, orders, finished: (finished, all), .. } = step;
-        threads[step.thread] = format!("{day} {contender} {:02}:00 {delivered}/{orders}", minute / 60);
-        let at: Vec<&str> = threads.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        eprint!("\r\x1b[K{finished} of {all} done · {}", at.join(" · "));
     }
 
     fn clear(&self) {

@@ -27,8 +27,6 @@ pub struct Options {
 /// How far it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// Which of the threads says so.
-    pub thread: usize,
     /// The day.
     pub day: &'a str,
     /// The contender.
@@ -62,7 +60,7 @@ pub fn run(
     let jobs = days.len() * contenders.len();
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Mutex<Vec<Option<Result<Cell, DayError>>>> = Mutex::new((0..jobs).map(|_| None).collect());
-    let work = |thread: usize| {
+    let work = || {
         loop {
             let job = next.fetch_add(1, Ordering::Relaxed);
             if job >= jobs {
@@ -73,7 +71,7 @@ pub fn run(
             let step = |minute, delivered| {
                 let finished = (finished.load(Ordering::Relaxed), jobs);
                 let orders = instance.orders.len();
-                progress(Step { thread, day: name, contender: &contender.name, minute, delivered, orders, finished });
+                progress(Step { day: name, contender: &contender.name, minute, delivered, orders, finished });
             };
             let result = play(instance, name, contender, options, &step);
             if result.is_err() {
@@ -85,9 +83,8 @@ pub fn run(
         }
     };
     std::thread::scope(|scope| {
-        for thread in 0..options.threads.clamp(1, jobs.max(1)) {
-            let work = &work;
-            scope.spawn(move || work(thread));
+        for _ in 0..options.threads.clamp(1, jobs.max(1)) {
+            scope.spawn(work);
         }
     });
     let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -25,6 +25,9 @@ pub fn table(comparison: &Comparison) -> String {
         let figures = FIGURES.iter().map(|figure| figure.show(figure.mean(comparison, contender)));
         [name.clone(), format!("{delivered} of {orders}")].into_iter().chain(figures).collect()
     };
+    if comparison.days.len() < 2 {
+        return written(&blocks);
+    }
     let heading = format!("mean of {} days (delivered: all together)", comparison.days.len());
     blocks.push((heading, comparison.contenders.iter().enumerate().map(mean).collect()));
     written(&blocks)
@@ -79,6 +82,14 @@ mod tests {
         assert!(lines[9].contains("6 of 6") && lines[9].contains("1.2"), "{text}");
         // Nothing was delivered, so nothing is said of it but what it costs.
         assert!(lines[7].contains("0 of 3") && lines[7].contains("–") && lines[7].contains("180.00"), "{text}");
+    }
+
+    #[test]
+    fn one_day_has_no_mean() {
+        let mut one = sample();
+        one.days.truncate(1);
+        one.cells.truncate(1);
+        assert_eq!(table(&one).lines().count(), 5);
     }
 
     #[test]
