@@ -6,6 +6,7 @@
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`]: one file per aggregate, with its reads and
 //!   the writes that do not go through the journal.
+//! - [`performance`]: what insight looks back on, in chunks.
 //! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).
 //!
 //! Queries are checked when the crate is compiled, against `.sqlx` at the workspace root;
@@ -20,6 +21,7 @@ mod error;
 pub mod idempotency;
 pub mod journal;
 pub mod orders;
+pub mod performance;
 pub mod pool;
 pub mod positions;
 #[cfg(any(test, feature = "testing"))]

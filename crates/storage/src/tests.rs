@@ -6,6 +6,7 @@ mod journal;
 mod journal_beside;
 mod kept;
 mod orders;
+mod performance;
 mod places;
 mod plans;
 mod story;

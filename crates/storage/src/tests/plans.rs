@@ -21,8 +21,10 @@ async fn plan(connection: &mut PgConnection, explain: String) -> Vec<String> {
 
 fn scans_of_large_tables(plan: &[String]) -> Vec<&String> {
     plan.iter()
-        .filter(|line| line.contains("Seq Scan on "))
-        .filter(|line| !SMALL.iter().any(|table| line.contains(&format!("Seq Scan on {table} "))))
+        .filter(|line| {
+            let scanned = line.split_once("Seq Scan on ").and_then(|(_, rest)| rest.split_whitespace().next());
+            scanned.is_some_and(|table| !SMALL.contains(&table))
+        })
         .collect()
 }
 
