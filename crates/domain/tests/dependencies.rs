@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-matching", &["posthaste-domain", "posthaste-geography"]),
     ("posthaste-backtest", &["posthaste-domain", "posthaste-geography", "posthaste-matching"]),
     ("posthaste-protocol", &["posthaste-domain"]),
+    ("posthaste-insight", &["posthaste-domain", "posthaste-protocol"]),
     ("posthaste-clock", &["posthaste-domain"]),
     ("posthaste-storage", &["posthaste-domain"]),
     (
@@ -33,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "posthaste-api",
         &[
             "posthaste-domain",
+            "posthaste-insight",
             "posthaste-geography",
             "posthaste-protocol",
             "posthaste-clock",
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "posthaste",
         &[
             "posthaste-domain",
+            "posthaste-insight",
             "posthaste-geography",
             "posthaste-matching",
             "posthaste-backtest",
@@ -73,7 +76,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of values and functions of values.
-const PURE: &[&str] = &["posthaste-domain", "posthaste-geography", "posthaste-matching"];
+const PURE: &[&str] = &["posthaste-domain", "posthaste-geography", "posthaste-matching", "posthaste-insight"];
 /// What would bring I/O into them.
 const IMPURE: &[&str] = &["tokio", "sqlx", "sqlx-core", "axum", "ractor", "hyper", "reqwest"];
 

@@ -7,10 +7,12 @@
 //! - [`problem`]: the one error format (RFC 9457) and the list of its codes.
 //! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
 //! - [`socket`]: the envelope and every message of the socket protocol.
+//! - [`insight`]: how deliveries went.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
 pub mod clock;
 pub mod drivers;
+pub mod insight;
 pub mod orders;
 pub mod page;
 pub mod problem;
