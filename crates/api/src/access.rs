@@ -115,6 +115,7 @@ pub const RULES: &[Rule] = &[
     rule("PUT", "/v1/zones/{id}", ADMIN),
     rule("DELETE", "/v1/zones/{id}", ADMIN),
     rule("GET", "/v1/zones/{id}/board", ADMIN),
+    rule("GET", "/v1/insight/performance", ADMIN_OR_OWNER),
     rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
     rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
     rule("GET", "/v1/ws/operations", ADMIN),

@@ -13,6 +13,7 @@ mod assignments;
 mod clock;
 mod drivers;
 mod health;
+mod insight;
 pub mod openapi;
 mod orders;
 mod refusals;

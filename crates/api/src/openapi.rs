@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
-use crate::{AppState, assignments, clock, drivers, health, orders, sockets, tracking, zones};
+use crate::{AppState, assignments, clock, drivers, health, insight, orders, sockets, tracking, zones};
 
 /// What the document says about the whole.
 #[derive(OpenApi)]
@@ -27,6 +27,7 @@ use crate::{AppState, assignments, clock, drivers, health, orders, sockets, trac
         (name = "drivers", description = "Who carries."),
         (name = "drivers at work", description = "The REST twins of what a driver does over his socket."),
         (name = "zones", description = "Where the service is, and by which rules."),
+        (name = "insight", description = "How deliveries went."),
         (name = "sockets", description = "Live streams."),
         (name = "server", description = "The server itself."),
     )
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(zones::create, zones::list))
         .routes(routes!(zones::read, zones::replace, zones::remove))
         .routes(routes!(zones::board))
+        .routes(routes!(insight::performance))
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))
         .routes(routes!(sockets::operations))

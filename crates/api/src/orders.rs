@@ -26,7 +26,7 @@ use crate::access::{Admitted, Scope, no_such};
 use crate::refusals::{refused, unread};
 use crate::texts;
 
-pub(crate) use list::{__path_list, id as query_id, list};
+pub(crate) use list::{__path_list, id as query_id, list, time as query_time};
 pub(crate) use place::{__path_place, place, replayed};
 
 /// The order, if it is the caller's business.

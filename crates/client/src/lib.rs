@@ -27,6 +27,7 @@ mod connection;
 mod drivers;
 mod error;
 mod http;
+mod insight;
 mod orders;
 mod service;
 mod sockets;
@@ -39,6 +40,7 @@ pub use connection::{CommandSender, Connection, Counters, Event, SocketOptions, 
 pub use drivers::ListDrivers;
 pub use error::ClientError;
 pub use http::{Client, RetryRule};
+pub use insight::AskPerformance;
 pub use orders::{Idempotency, ListOrders};
 pub use service::Version;
 pub use sockets::{DriverCommands, DriverSocket, MerchantSocket, OperationsSocket, OperationsView, TrackingSocket};

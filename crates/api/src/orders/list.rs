@@ -147,7 +147,8 @@ fn speed(given: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Speed> {
     }
 }
 
-fn time(field: &str, given: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Timestamp> {
+/// Reads a time of a query.
+pub(crate) fn time(field: &str, given: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Timestamp> {
     // A plus sign that was not encoded has become a space on its way.
     let text = given?.replace(' ', "+");
     match chrono::DateTime::parse_from_rfc3339(&text) {

@@ -3,6 +3,7 @@
 mod access;
 mod document;
 mod documented;
+mod insight;
 mod problems;
 mod replays;
 mod sockets;

@@ -1,0 +1,29 @@
+//! How deliveries went, over REST.
+
+use chrono::{DateTime, Utc};
+use posthaste_domain::ids::ZoneId;
+use posthaste_protocol::insight::{By, PerformanceView};
+use serde::Serialize;
+
+use crate::error::ClientError;
+use crate::http::Client;
+
+/// Which performance to tell. Absent fields take the server's defaults.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AskPerformance {
+    /// The start, in product time.
+    pub from: Option<DateTime<Utc>>,
+    /// The end, in product time.
+    pub to: Option<DateTime<Utc>>,
+    /// Only this zone.
+    pub zone_id: Option<ZoneId>,
+    /// What a row stands for.
+    pub by: By,
+}
+
+impl Client {
+    /// How deliveries went, per zone and span of time.
+    pub async fn performance(&self, asked: &AskPerformance) -> Result<PerformanceView, ClientError> {
+        self.list(&["v1", "insight", "performance"], asked).await
+    }
+}
