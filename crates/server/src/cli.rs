@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use posthaste_domain::party::Party;
+use posthaste_protocol::insight::By;
 
 use crate::configuration::Overrides;
+use crate::insight::Moment;
 
 /// Real-time delivery dispatch: orders over REST, drivers over WebSocket, everything acknowledged in Postgres first.
 #[derive(Debug, Parser)]
@@ -46,6 +48,11 @@ pub(crate) enum Command {
         simulated days are written as TRACES/POLICY/DAY.csv, so that a later comparison can read \
         them with --with NAME=TRACES/POLICY.")]
     Compare(CompareArgs),
+    /// Show how deliveries went: on-time share, click-to-door, ready-to-pickup, utilisation, bundling and offers.
+    #[command(after_help = "Examples:\n  posthaste insight\n  posthaste insight --from 6h --zone Centre\n  \
+        posthaste insight --from 2026-05-01 --to 2026-05-08 --by day --csv > week.csv\n  \
+        posthaste insight --data-dir ~/.local/share/posthaste/demo        (of a running demo)")]
+    Insight(InsightArgs),
     /// Make an access token, signed with the server's key.
     #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
         --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
@@ -163,6 +170,36 @@ pub(crate) struct SearchArgs {
     /// What the solver's chance follows from.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+/// Shows how deliveries went.
+#[derive(Debug, Args)]
+pub(crate) struct InsightArgs {
+    /// The start in product time: a day (2026-05-01), a time (2026-05-01T12:00, UTC), or how long ago (6h, 7d).
+    /// [default: a day before the end, by the day a week]
+    #[arg(long)]
+    pub(crate) from: Option<Moment>,
+    /// The end, likewise. [default: now]
+    #[arg(long)]
+    pub(crate) to: Option<Moment>,
+    /// One zone, by name or id.
+    #[arg(long)]
+    pub(crate) zone: Option<String>,
+    /// What a line stands for: a zone in an `hour`, on a `day`, or the whole `zone`.
+    #[arg(long, default_value_t)]
+    pub(crate) by: By,
+    /// The running server. The token is signed with the key of this configuration, so it must be that server's.
+    /// [default: where this configuration listens]
+    #[arg(long)]
+    pub(crate) server: Option<String>,
+    /// Write comma-separated values, with every figure.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Write the answer as it comes over REST.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
 }
 
 /// Makes a token.

@@ -8,6 +8,7 @@ mod compare;
 mod configuration;
 mod database;
 mod demo;
+mod insight;
 mod replay;
 mod run;
 mod serve;
@@ -35,6 +36,7 @@ async fn main() -> ExitCode {
         Command::Replay(args) => replay::replay(args).await,
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Insight(args) => insight::insight(args).await,
         Command::Token(args) => token::token(&args),
         Command::Openapi => openapi(),
     };
