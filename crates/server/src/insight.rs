@@ -5,11 +5,12 @@ mod table;
 
 use std::str::FromStr;
 
-use posthaste_client::{AskPerformance, Client};
+use posthaste_client::{AskPerformance, Client, ClientError, RetryRule};
 use posthaste_clock::Clock;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::problem::Code;
 
 use crate::cli::{InsightArgs, duration};
 use crate::replay::tokens;
@@ -20,7 +21,8 @@ pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
     let keys = token_key::keys(&configuration)?;
     let url = args.server.unwrap_or_else(|| format!("http://{}", configuration.listen));
     let token = tokens(&keys).of(Party::Admin(Clock::system().id()));
-    let client = Client::new(&url, token)?;
+    // Once: an answer that took too long takes as long again, and somebody sits before it.
+    let client = Client::new(&url, token)?.with_retry(RetryRule { tries: 1, ..RetryRule::default() });
     let now = client.clock().await.map_err(|error| format!("{url}: {error}"))?.now;
     let zone_id = match &args.zone {
         Some(zone) => Some(find(&client, zone).await?),
@@ -32,7 +34,7 @@ pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
         zone_id,
         by: args.by,
     };
-    let view = client.performance(&asked).await?;
+    let view = client.performance(&asked).await.map_err(understood)?;
     let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&view)?)
     } else if args.csv {
@@ -41,6 +43,14 @@ pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
         table::table(&view)
     };
     print(&text)
+}
+
+/// What a failure means here.
+fn understood(error: ClientError) -> Fatal {
+    if error.code() == Some(Code::Timeout) || matches!(error, ClientError::Timeout) {
+        return "there is more to look at than a request has time for: ask about less time (--from, --to)".into();
+    }
+    error.into()
 }
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no error.
