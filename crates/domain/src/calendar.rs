@@ -16,7 +16,13 @@ pub struct Commitment {
     pub window: Window,
     /// True while the order is only offered: the interval is held, not yet committed.
     pub tentative: bool,
+    /// An order that shares its driver's time, as those of a planned route do, rides in a lane: orders in different
+    /// lanes may overlap. One without a lane overlaps with nothing.
+    pub lane: Lane,
 }
+
+/// Where an order rides that shares its driver's time; `None` for one that has it alone.
+pub type Lane = Option<u16>;
 
 /// A commitment that cannot be taken because another order has the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +32,7 @@ pub struct Overlap {
     pub with: Commitment,
 }
 
-/// Commitments by start, none overlapping another, at most one for an order.
+/// Commitments by start, none overlapping another of its lane or one without a lane, at most one for an order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calendar {
     commitments: Vec<Commitment>,
@@ -35,16 +41,27 @@ pub struct Calendar {
 impl Calendar {
     /// Holds `window` for an order that is being offered. Holding again for the same order moves its interval.
     pub fn hold(&mut self, order: OrderId, window: Window) -> Result<(), Overlap> {
-        self.insert(Commitment { order, window, tentative: true })
+        self.insert(Commitment { order, window, tentative: true, lane: None })
     }
 
     /// Commits `window` to an assigned order, whether it was held before or not.
     pub fn commit(&mut self, order: OrderId, window: Window) -> Result<(), Overlap> {
-        self.insert(Commitment { order, window, tentative: false })
+        self.insert(Commitment { order, window, tentative: false, lane: None })
+    }
+
+    /// Takes `window` in a lane, or without one.
+    pub fn take(&mut self, order: OrderId, window: Window, lane: Lane, tentative: bool) -> Result<(), Overlap> {
+        self.insert(Commitment { order, window, tentative, lane })
+    }
+
+    /// The lowest lane that no order rides in.
+    #[must_use]
+    pub fn free_lane(&self) -> u16 {
+        (0..u16::MAX).find(|lane| self.commitments.iter().all(|c| c.lane != Some(*lane))).unwrap_or(u16::MAX)
     }
 
     fn insert(&mut self, new: Commitment) -> Result<(), Overlap> {
-        if let Some(with) = self.conflict(new.window, Some(new.order)) {
+        if let Some(with) = self.in_the_way(new.window, new.lane, Some(new.order)) {
             return Err(Overlap { with });
         }
         self.release(new.order);
@@ -63,7 +80,12 @@ impl Calendar {
     /// The first commitment that overlaps `window`, leaving out the order `except`.
     #[must_use]
     pub fn conflict(&self, window: Window, except: Option<OrderId>) -> Option<Commitment> {
-        self.commitments.iter().find(|c| Some(c.order) != except && c.window.overlaps(window)).copied()
+        self.in_the_way(window, None, except)
+    }
+
+    fn in_the_way(&self, window: Window, lane: Lane, except: Option<OrderId>) -> Option<Commitment> {
+        let apart = |c: &Commitment| matches!((c.lane, lane), (Some(a), Some(b)) if a != b);
+        self.commitments.iter().find(|c| Some(c.order) != except && c.window.overlaps(window) && !apart(c)).copied()
     }
 
     /// The commitment of an order.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::calendar::Lane;
 use crate::ids::{DriverId, OfferId};
 use crate::window::Window;
 
@@ -19,6 +20,9 @@ pub struct Offer {
     pub deadline: Timestamp,
     /// The driver's time that accepting it commits.
     pub commitment: Window,
+    /// The lane it rides in, for an order that shares the driver's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Lane,
 }
 
 /// Why an offer ended without the driver's answer.

@@ -25,6 +25,7 @@ pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus}
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Lane;
 use crate::Timestamp;
 use crate::ids::{CustomerId, DriverId, MerchantId, OfferId, OrderId, TaskId, ZoneId};
 use crate::offer::{CoolDown, Offer};
@@ -58,6 +59,9 @@ pub struct Assignment {
     pub at: Timestamp,
     /// The driver's time that the order holds.
     pub commitment: Window,
+    /// The lane it rides in, when it shares the driver's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Lane,
 }
 
 /// The state of one order. Written by its actor alone.

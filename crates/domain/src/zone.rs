@@ -11,6 +11,8 @@ pub enum Policy {
     /// The driver with the fewest open orders, whose commitments do not overlap the new one.
     #[default]
     LeastBusy,
+    /// Drivers carry several orders; plans look ahead and are made anew as things change.
+    Routed,
 }
 
 /// A zone's dispatch rules. All spans are seconds of product time.

@@ -54,6 +54,7 @@ fn driver(numbers: &mut Numbers, number: u32, held: &[(i64, i64)]) -> DriverView
         order: OrderId::from_uuid(id(numbers.next())),
         window: Window::new(at(*start), at(*end)).unwrap(),
         tentative: false,
+        lane: None,
     };
     let commitments: Vec<Commitment> = held.iter().map(commitment).collect();
     DriverView {

@@ -69,7 +69,7 @@ impl DriverView {
 
     /// Takes time and capacity for an order, as if it were open.
     pub fn hold(&mut self, order: OrderId, window: Window, size: u32) {
-        self.commitments.push(Commitment { order, window, tentative: true });
+        self.commitments.push(Commitment { order, window, tentative: true, lane: None });
         self.capacity_left = self.capacity_left.saturating_sub(size);
         self.open_orders = self.open_orders.saturating_add(1);
     }

@@ -70,7 +70,7 @@ fn idle(number: u32, x: i32) -> DriverView {
 
 fn committed(mut driver: DriverView, start: i64, end: i64) -> DriverView {
     let order = order_id(900 + driver.open_orders);
-    driver.commitments.push(Commitment { order, window: window(start, end), tentative: false });
+    driver.commitments.push(Commitment { order, window: window(start, end), tentative: false, lane: None });
     driver.open_orders += 1;
     driver
 }

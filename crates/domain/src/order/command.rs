@@ -1,5 +1,6 @@
 //! What may be asked of an order, and why it may be refused.
 
+use crate::calendar::Lane;
 use crate::Timestamp;
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
 use crate::offer::{Offer, Withdrawal};
@@ -62,6 +63,8 @@ pub enum Command {
         driver: DriverId,
         /// The driver's time that it takes.
         commitment: Window,
+        /// The lane it rides in, when it shares the driver's time.
+        lane: Lane,
     },
     /// Operations, or the loss of a driver, take it back, before anything is picked up.
     Unassign {

@@ -1,5 +1,6 @@
 //! What a command would do to an order: the rules, in one place.
 
+use crate::calendar::Lane;
 use crate::Timestamp;
 use crate::ids::{DriverId, TaskId};
 
@@ -34,7 +35,7 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
             }
             _ => Err(Rejected::OfferGone),
         },
-        Command::AssignByHand { driver, commitment } => assign_by_hand(order, *driver, *commitment),
+        Command::AssignByHand { driver, commitment, lane } => assign_by_hand(order, *driver, *commitment, *lane),
         Command::Unassign { reason } => unassign(order, *reason, now),
         Command::Depart { driver, task } => depart(order, *driver, *task),
         Command::Arrive { driver, task } => arrive(order, *driver, *task),
@@ -157,17 +158,17 @@ fn accept(order: &Order, offer: crate::ids::OfferId, driver: DriverId, now: Time
         return Err(Rejected::OfferGone);
     }
     let by = AssignedBy::Offer;
-    Ok(vec![Event::Assigned { driver, offer: Some(offer), by, commitment: open.commitment }])
+    Ok(vec![Event::Assigned { driver, offer: Some(offer), by, commitment: open.commitment, lane: open.lane }])
 }
 
-fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Window) -> Decided {
+fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Window, lane: Lane) -> Decided {
     need_status(order, |s| matches!(s, Status::Confirmed | Status::Offered))?;
     let mut events = Vec::new();
     if let Some(open) = order.offer {
         let why = crate::offer::Withdrawal::AssignedByHand;
         events.push(Event::OfferWithdrawn { offer: open.id, driver: open.driver, why });
     }
-    events.push(Event::Assigned { driver, offer: None, by: AssignedBy::Hand, commitment });
+    events.push(Event::Assigned { driver, offer: None, by: AssignedBy::Hand, commitment, lane });
     Ok(events)
 }
 

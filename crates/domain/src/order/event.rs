@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::Lane;
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
 use crate::offer::{CoolDown, Offer, Withdrawal};
 use crate::party::Party;
@@ -97,6 +98,9 @@ pub enum Event {
         by: AssignedBy,
         /// The driver's time that it takes.
         commitment: Window,
+        /// The lane it rides in, when it shares the driver's time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lane: Lane,
     },
     /// The driver no longer has it; it waits again.
     Unassigned {
@@ -232,11 +236,11 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
             end_offer(order);
         }
         Event::OfferWithdrawn { .. } => end_offer(order),
-        Event::Assigned { driver, offer, commitment, .. } => {
+        Event::Assigned { driver, offer, commitment, lane, .. } => {
             order.offer = None;
             move_tasks(order, TaskStatus::Offered, TaskStatus::Assigned);
             move_tasks(order, TaskStatus::Open, TaskStatus::Assigned);
-            order.assignment = Some(Assignment { driver: *driver, offer: *offer, at, commitment: *commitment });
+            order.assignment = Some(Assignment { driver: *driver, offer: *offer, at, commitment: *commitment, lane: *lane });
         }
         Event::Unassigned { driver, cool_until, .. } => {
             cool(order, *driver, *cool_until, at);

@@ -394,10 +394,10 @@ fn concerned(before: &Order, after: &Order) -> Vec<DriverId> {
 
 /// What the step does to the commitments table: an assigned order holds its driver's time until it is over.
 fn commitment_change(before: &Order, after: &Order) -> Option<CommitmentChange> {
-    let held = |o: &Order| o.assignment.filter(|_| !o.status().is_final()).map(|a| (a.driver, a.commitment));
+    let held = |o: &Order| o.assignment.filter(|_| !o.status().is_final()).map(|a| (a.driver, a.commitment, a.lane));
     match (held(before), held(after)) {
         (was, is) if was == is => None,
-        (_, Some((driver, window))) => Some(CommitmentChange::Take { driver, window }),
+        (_, Some((driver, window, lane))) => Some(CommitmentChange::Take { driver, window, lane }),
         (Some(_), None) => Some(CommitmentChange::Release),
         (None, None) => None,
     }

@@ -67,7 +67,7 @@ pub(crate) fn commitments() -> impl Strategy<Value = Vec<Commitment>> {
                 from = (from + gap).max(0);
                 let window = window(from * 5, (from + length) * 5);
                 from += length;
-                Commitment { order: order_id(order), window, tentative: order % 2 == 0 }
+                Commitment { order: order_id(order), window, tentative: order % 2 == 0, lane: None }
             });
             held.collect()
         })

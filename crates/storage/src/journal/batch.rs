@@ -9,8 +9,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
+use posthaste_domain::calendar::Lane;
 use posthaste_domain::ids::Id;
 use posthaste_domain::order::{Event, Order, Speed};
+use posthaste_domain::window::Window;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -132,6 +134,7 @@ pub(super) struct TakeColumns {
     pub(super) driver: Vec<Uuid>,
     pub(super) start: Vec<Timestamp>,
     pub(super) end: Vec<Timestamp>,
+    pub(super) lane: Vec<Option<i32>>,
 }
 
 #[derive(Default)]
@@ -181,7 +184,7 @@ impl<'e> Batch<'e> {
             match &entry.change {
                 Some(Change::Order(change)) => {
                     batch.order(n, change, entry.correlation.as_deref()).map_err(|error| (n, error))?;
-                    takes.extend(change.take().map(|(driver, start, end)| (driver, n, start, end, change)));
+                    takes.extend(change.take().map(|(driver, window, lane)| (driver, n, window, lane, change)));
                 }
                 Some(Change::Driver(change)) => {
                     batch.driver(n, change, entry.correlation.as_deref()).map_err(|error| (n, error))?;
@@ -196,8 +199,8 @@ impl<'e> Batch<'e> {
         // By key, so that two batches meet their common keys in the same order.
         takes.sort_unstable_by_key(|(driver, n, ..)| (*driver, *n));
         keys.sort_unstable_by_key(|(record, n)| (record.principal.as_str(), record.key.as_str(), *n));
-        for (driver, n, start, end, change) in takes {
-            batch.takes.push(n, driver, start, end, change);
+        for (driver, n, window, lane, change) in takes {
+            batch.takes.push(n, driver, window, lane, change);
         }
         for (record, n) in keys {
             batch.keys.push(n, record);
@@ -259,9 +262,9 @@ impl<'e> Batch<'e> {
 }
 
 impl OrderChange {
-    fn take(&self) -> Option<(Uuid, Timestamp, Timestamp)> {
+    fn take(&self) -> Option<(Uuid, Window, Lane)> {
         match self.commitment? {
-            CommitmentChange::Take { driver, window } => Some((driver.uuid(), window.start(), window.end())),
+            CommitmentChange::Take { driver, window, lane } => Some((driver.uuid(), window, lane)),
             CommitmentChange::Release => None,
         }
     }
@@ -333,13 +336,14 @@ impl<'e> DriverColumns<'e> {
 }
 
 impl TakeColumns {
-    fn push(&mut self, n: usize, driver: Uuid, start: Timestamp, end: Timestamp, change: &OrderChange) {
+    fn push(&mut self, n: usize, driver: Uuid, window: Window, lane: Lane, change: &OrderChange) {
         self.entry.push(n);
         self.order.push(change.order.id.uuid());
         self.version.push(signed(change.order.version));
         self.driver.push(driver);
-        self.start.push(start);
-        self.end.push(end);
+        self.start.push(window.start());
+        self.end.push(window.end());
+        self.lane.push(lane.map(i32::from));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use posthaste_domain::calendar::Lane;
 use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Order, Recorded, Status};
@@ -66,6 +67,8 @@ pub enum CommitmentChange {
         driver: DriverId,
         /// Which time.
         window: Window,
+        /// In which lane, when it shares the driver's time.
+        lane: Lane,
     },
     /// The order gives back what it holds, if it holds something.
     Release,

@@ -219,6 +219,7 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
         &keys.status,
         &keys.fingerprint as &[&[u8]],
         &keys.response as &[&str],
+        &takes.lane as &[Option<i32>],
     )
     .fetch_one(connection)
     .await

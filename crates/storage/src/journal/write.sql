@@ -69,10 +69,10 @@ WITH order_rows AS (
     WHERE c.order_id = u.order_id AND c.active
     RETURNING c.order_id
 ), taken AS (
-    INSERT INTO commitments (order_id, version, driver_id, during)
-    SELECT u.order_id, u.version, u.driver, tstzrange(u.starts, u.ends)
-    FROM unnest($46::uuid[], $47::bigint[], $48::uuid[], $49::timestamptz[], $50::timestamptz[])
-        AS u (order_id, version, driver, starts, ends)
+    INSERT INTO commitments (order_id, version, driver_id, during, lanes)
+    SELECT u.order_id, u.version, u.driver, tstzrange(u.starts, u.ends), int4range(coalesce(u.lane, 0), u.lane + 1)
+    FROM unnest($46::uuid[], $47::bigint[], $48::uuid[], $49::timestamptz[], $50::timestamptz[], $62::integer[])
+        AS u (order_id, version, driver, starts, ends, lane)
     -- Always true; makes every release happen before the first take.
     WHERE (SELECT count(*) FROM released) >= 0
     ON CONFLICT DO NOTHING

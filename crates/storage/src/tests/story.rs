@@ -112,7 +112,7 @@ pub(crate) fn step(order: &mut Order, commands: &[Command]) -> Entry {
 
 pub(crate) fn offer(order: &Order, driver: DriverId, commitment: Window) -> Offer {
     let id = OfferId::from_uuid(order.id.uuid());
-    Offer { id, driver, made_at: order.placed_at, deadline: order.placed_at + Span::minutes(2), commitment }
+    Offer { id, driver, made_at: order.placed_at, deadline: order.placed_at + Span::minutes(2), commitment, lane: None }
 }
 
 /// The driver is asked, accepts, and his time is taken.
@@ -120,7 +120,7 @@ pub(crate) fn assigning(order: &mut Order, driver: u128, time: Window) -> Entry 
     let driver = id(driver);
     let offer = offer(order, driver, time);
     step(order, &[Command::Offer(offer), Command::Accept { offer: offer.id, driver }])
-        .commitment(CommitmentChange::Take { driver, window: time })
+        .commitment(CommitmentChange::Take { driver, window: time, lane: None })
 }
 
 /// Operations take the order from its driver, whose time is free again.

@@ -228,6 +228,7 @@ impl Step {
                 made_at: now,
                 deadline: now + Span::seconds(seconds),
                 commitment,
+                lane: None,
             }),
             Deed::Accept(who) => Command::Accept { offer: open, driver: who.of(order) },
             Deed::Decline(who, pause) | Deed::KeepSilent(who, pause) => Command::Decline {
@@ -239,7 +240,7 @@ impl Step {
             Deed::Withdraw(other) => {
                 Command::Withdraw { offer: other.map_or(open, offer_id), why: Withdrawal::DriverUnavailable }
             }
-            Deed::AssignByHand(d) => Command::AssignByHand { driver: driver(d), commitment },
+            Deed::AssignByHand(d) => Command::AssignByHand { driver: driver(d), commitment, lane: None },
             Deed::Unassign => Command::Unassign { reason: ReleaseReason::ByHand },
             Deed::Depart(who, which) => Command::Depart { driver: who.of(order), task: which.of(order) },
             Deed::Arrive(who, which) => Command::Arrive { driver: who.of(order), task: which.of(order) },

@@ -18,7 +18,7 @@ impl Story {
     /// Assigned to the driver by hand.
     fn assigned(new: NewOrder, to: DriverId) -> Self {
         let commitment = Window::new(at(0), at(3600)).expect("ends after it starts");
-        Self::of(new).then(Command::AssignByHand { driver: to, commitment })
+        Self::of(new).then(Command::AssignByHand { driver: to, commitment, lane: None })
     }
 
     fn then(mut self, command: Command) -> Self {
@@ -219,6 +219,7 @@ fn an_offer_is_over_at_its_deadline() {
         made_at: at(0),
         deadline: at(30),
         commitment: Window::new(at(0), at(1800)).expect("ends after it starts"),
+        lane: None,
     };
     let story = Story::of(fast(1, 0)).then(Command::Offer(offer));
     let accept = Command::Accept { offer: offer.id, driver: driver(1) };
