@@ -25,8 +25,8 @@ pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus}
 
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Lane;
 use crate::Timestamp;
+use crate::calendar::Lane;
 use crate::ids::{CustomerId, DriverId, MerchantId, OfferId, OrderId, TaskId, ZoneId};
 use crate::offer::{CoolDown, Offer};
 use crate::window::Window;

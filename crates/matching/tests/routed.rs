@@ -23,12 +23,13 @@ impl Travel for Plane {
 const SERVICE: Service = Service { before: 20, after: 30 };
 
 fn driver(place: u32) -> Driver {
-    Driver { place, free_at: 0, shift_end: NEVER, capacity: 10, load: 0, bound: 0 }
+    Driver { place, free_at: 0, pace: 100, shift_end: NEVER, capacity: 10, load: 0, bound: 0 }
 }
 
 fn order(pickup: u32, dropoff: u32, ready: Second) -> Order {
     Order {
         pickup,
+        exit: pickup,
         dropoff,
         ready: Opening { from: ready, to: NEVER },
         due: Opening { from: -NEVER, to: NEVER },
@@ -55,6 +56,7 @@ fn never() -> bool {
 prop_compose! {
     fn any_order(places: u32)(
         pickup in 0..places / 2,
+        elsewhere in prop::option::weighted(0.2, 0..places / 2),
         dropoff in places / 2..places,
         ready in -300..900,
         due in 300..3000,
@@ -69,6 +71,7 @@ prop_compose! {
             strict,
             barred: barred.into_iter().collect(),
             promised,
+            exit: elsewhere.unwrap_or(pickup),
             ..order(pickup, dropoff, ready)
         }
     }
@@ -77,11 +80,12 @@ prop_compose! {
 prop_compose! {
     fn any_driver(places: u32)(
         place in 0..places,
+        pace in prop_oneof![Just(100), 50..200],
         free_at in -300..600,
         shift_end in 0..4000,
         capacity in 1..8_i64,
     ) -> Driver {
-        Driver { place, free_at, shift_end, capacity, load: 0, bound: 0 }
+        Driver { place, free_at, pace, shift_end, capacity, load: 0, bound: 0 }
     }
 }
 
@@ -96,7 +100,13 @@ prop_compose! {
         moved in 0..20_000_i64,
     ) -> Problem<Plane> {
         let weights = Weights { late, travel, moved, ..Weights::default() };
-        Problem { travel: Plane(points), drivers, orders, interleave, weights }
+        let travel = Plane(points);
+        let mut orders = orders;
+        for order in &mut orders {
+            // The way between several sellers is part of the service; the slowest driver takes twice as long.
+            order.pickup_service.after += 2 * travel.seconds(order.pickup, order.exit);
+        }
+        Problem { travel, drivers, orders, interleave, weights }
     }
 }
 

@@ -60,6 +60,7 @@ impl Routed {
         let o = &world.orders[order];
         Order {
             pickup: o.pickup,
+            exit: o.pickup,
             dropoff: o.dropoff,
             ready: Opening { from: o.ready_at - world.now, to: NEVER },
             due: Opening { from: -NEVER, to: o.placed_at + self.settings.due_after - world.now },
@@ -90,6 +91,7 @@ impl Routed {
         Driver {
             place,
             free_at: free_at - world.now,
+            pace: 100,
             shift_end: c.off_at - world.now,
             capacity: i64::MAX / 2,
             load: i64::try_from(aboard).unwrap_or(i64::MAX),

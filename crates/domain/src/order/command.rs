@@ -1,7 +1,7 @@
 //! What may be asked of an order, and why it may be refused.
 
-use crate::calendar::Lane;
 use crate::Timestamp;
+use crate::calendar::Lane;
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
 use crate::offer::{Offer, Withdrawal};
 use crate::party::Party;

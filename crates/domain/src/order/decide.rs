@@ -1,7 +1,7 @@
 //! What a command would do to an order: the rules, in one place.
 
-use crate::calendar::Lane;
 use crate::Timestamp;
+use crate::calendar::Lane;
 use crate::ids::{DriverId, TaskId};
 
 use super::command::{Command, Rejected};

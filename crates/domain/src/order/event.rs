@@ -240,7 +240,8 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
             order.offer = None;
             move_tasks(order, TaskStatus::Offered, TaskStatus::Assigned);
             move_tasks(order, TaskStatus::Open, TaskStatus::Assigned);
-            order.assignment = Some(Assignment { driver: *driver, offer: *offer, at, commitment: *commitment, lane: *lane });
+            order.assignment =
+                Some(Assignment { driver: *driver, offer: *offer, at, commitment: *commitment, lane: *lane });
         }
         Event::Unassigned { driver, cool_until, .. } => {
             cool(order, *driver, *cool_until, at);

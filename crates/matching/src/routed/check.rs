@@ -152,12 +152,12 @@ pub fn services_do_not_overlap<T: Travel>(problem: &Problem<T>, plan: &Plan) -> 
             let side = |act: Act| {
                 let order = &problem.orders[act.order() as usize];
                 match act {
-                    Act::Pickup(_) => (order.pickup, order.pickup_service),
-                    Act::Dropoff(_) => (order.dropoff, order.dropoff_service),
+                    Act::Pickup(_) => (order.pickup, order.exit, order.pickup_service),
+                    Act::Dropoff(_) => (order.dropoff, order.dropoff, order.dropoff_service),
                 }
             };
-            let ((from, first), (to, second)) = (side(route[n - 1]), side(route[n]));
-            let travel = if from == to { 0 } else { problem.travel.seconds(from, to) };
+            let ((_, from, first), (to, _, second)) = (side(route[n - 1]), side(route[n]));
+            let travel = if from == to { 0 } else { problem.way(&problem.drivers[d], from, to) };
             if moments[n - 1] + first.after + travel > moments[n] - second.before {
                 return broken("services do not overlap", format!("acts {} and {n} of driver {d}", n - 1));
             }

@@ -65,6 +65,7 @@ impl Forecast {
             let known_at = rng.random_range(0..self.horizon.max(1));
             Order {
                 pickup: like.pickup,
+                exit: like.pickup,
                 dropoff: like.dropoff,
                 ready: Opening { from: known_at + like.preparation, to: NEVER },
                 due: Opening { from: -NEVER, to: NEVER },

@@ -1,6 +1,6 @@
 //! Where an order costs least.
 
-use super::problem::{Act, DriverIndex, OrderIndex, PlaceIndex, Problem, Second, Travel};
+use super::problem::{Act, DriverIndex, OrderIndex, Problem, Second, Travel};
 use super::walk::Position;
 
 /// A place for an order in a route.
@@ -31,8 +31,8 @@ pub struct Scratch {
 }
 
 impl<T: Travel> Problem<T> {
-    fn picks_up_at(&self, act: Option<&Act>, place: PlaceIndex) -> bool {
-        matches!(act, Some(Act::Pickup(o)) if self.orders[*o as usize].pickup == place)
+    fn joins(&self, act: Option<&Act>, order: OrderIndex) -> bool {
+        act.is_some_and(|act| self.same_visit(*act, Act::Pickup(order)))
     }
 
     /// Whether an act put before `at` would split a visit.
@@ -65,13 +65,10 @@ impl<T: Travel> Problem<T> {
     #[must_use]
     pub fn alone(&self, driver: DriverIndex, order: OrderIndex) -> (Second, Second, i64) {
         let (d, o) = (&self.drivers[driver as usize], &self.orders[order as usize]);
-        let arrival = if d.place == o.pickup {
-            d.free_at
-        } else {
-            d.free_at.max(o.known_at) + self.travel.seconds(d.place, o.pickup)
-        };
+        let arrival =
+            if d.place == o.pickup { d.free_at } else { d.free_at.max(o.known_at) + self.way(d, d.place, o.pickup) };
         let picked_up = (arrival + o.pickup_service.before).max(o.ready.from).max(0);
-        let way = self.travel.seconds(o.pickup, o.dropoff);
+        let way = self.way(d, o.exit, o.dropoff);
         let reached = picked_up + o.pickup_service.after + way + o.dropoff_service.before;
         let handed_over = reached.max(o.due.from);
         let late = i64::from((handed_over - o.due.to).max(0));
@@ -111,14 +108,13 @@ impl<T: Travel> Problem<T> {
             return None;
         }
         let driver = &self.drivers[driver_index as usize];
-        let order = &self.orders[order_index as usize];
         let moving = self.moving_cost(driver_index, order_index);
         let mut limit = limit.saturating_sub(moving).saturating_add(route_cost);
         let mut best: Option<Insertion> = None;
         for pickup_at in driver.bound as usize..=route.len() {
             let joins = pickup_at > 0
-                && self.picks_up_at(route.get(pickup_at - 1), order.pickup)
-                && !self.picks_up_at(route.get(pickup_at), order.pickup);
+                && self.joins(route.get(pickup_at - 1), order_index)
+                && !self.joins(route.get(pickup_at), order_index);
             let (mut carrying, aboard) = scratch.before[pickup_at];
             if !joins && (self.splits(route, pickup_at) || (!self.interleave && aboard != 0)) {
                 continue;

@@ -53,6 +53,8 @@ pub struct Driver {
     pub place: PlaceIndex,
     /// When he can start anything there; in the past when he stands there already.
     pub free_at: Second,
+    /// How long his ways take, in hundredths of the travel times.
+    pub pace: Second,
     /// No pickup happens after.
     pub shift_end: Second,
     /// Units of size that fit at once.
@@ -87,6 +89,9 @@ pub struct Service {
 pub struct Order {
     /// Where it is picked up.
     pub pickup: PlaceIndex,
+    /// Where the driver stands after that: the same place, or the last of several sellers; the ways (those of
+    /// the slowest driver) and services between them are in [`pickup_service`](Self::pickup_service).
+    pub exit: PlaceIndex,
     /// Where it is handed over.
     pub dropoff: PlaceIndex,
     /// Ready from; picked up at the latest.

@@ -37,12 +37,20 @@ impl Position {
 impl<T: Travel> Problem<T> {
     /// When the driver reaches a place, if he leaves at the earliest at `known_at`; and how long he drives.
     #[inline]
-    fn reach(&self, from: &Position, place: PlaceIndex, known_at: Second) -> (Second, Second) {
+    fn reach(&self, driver: &Driver, from: &Position, place: PlaceIndex, known_at: Second) -> (Second, Second) {
         if from.place == place {
             return (from.free_at, 0);
         }
-        let travel = self.travel.seconds(from.place, place);
-        (from.free_at.max(known_at) + travel, travel)
+        let way = self.way(driver, from.place, place);
+        (from.free_at.max(known_at) + way, way)
+    }
+
+    /// How long a driver takes from one place to another.
+    #[inline]
+    #[must_use]
+    pub fn way(&self, driver: &Driver, from: PlaceIndex, to: PlaceIndex) -> Second {
+        let seconds = self.travel.seconds(from, to);
+        if driver.pace == 100 { seconds } else { (seconds * driver.pace).div_euclid(100) }
     }
 
     /// Does one act. Returns whether it keeps the shift, the capacity and a strict order's window.
@@ -51,14 +59,14 @@ impl<T: Travel> Problem<T> {
         let order = &self.orders[act.order() as usize];
         match act {
             Act::Pickup(_) => {
-                if at.visiting && at.place == order.pickup {
+                if at.visiting && at.place == order.pickup && order.exit == order.pickup {
                     at.moment = at.moment.max(order.ready.from);
                 } else {
-                    let (arrival, travel) = self.reach(at, order.pickup, order.known_at);
+                    let (arrival, travel) = self.reach(driver, at, order.pickup, order.known_at);
                     at.moment = (arrival + order.pickup_service.before).max(order.ready.from).max(0);
                     at.cost += i64::from(travel) * self.weights.travel;
-                    at.place = order.pickup;
-                    at.visiting = true;
+                    at.place = order.exit;
+                    at.visiting = order.exit == order.pickup;
                 }
                 at.free_at = at.moment + order.pickup_service.after;
                 at.load += order.size;
@@ -67,7 +75,7 @@ impl<T: Travel> Problem<T> {
                     && !(order.strict && at.moment > order.ready.to)
             }
             Act::Dropoff(_) => {
-                let (arrival, travel) = self.reach(at, order.dropoff, 0);
+                let (arrival, travel) = self.reach(driver, at, order.dropoff, 0);
                 at.moment = (arrival + order.dropoff_service.before).max(order.due.from);
                 at.free_at = at.moment + order.dropoff_service.after;
                 at.place = order.dropoff;
@@ -119,7 +127,10 @@ impl<T: Travel> Problem<T> {
     #[must_use]
     pub fn same_visit(&self, one: Act, next: Act) -> bool {
         match (one, next) {
-            (Act::Pickup(a), Act::Pickup(b)) => self.orders[a as usize].pickup == self.orders[b as usize].pickup,
+            (Act::Pickup(a), Act::Pickup(b)) => {
+                let (a, b) = (&self.orders[a as usize], &self.orders[b as usize]);
+                a.pickup == b.pickup && a.exit == a.pickup && b.exit == b.pickup
+            }
             _ => false,
         }
     }
@@ -146,7 +157,7 @@ impl<T: Travel> Problem<T> {
         }
         let visit = &route[..self.first_visit(route)];
         let ready = visit.iter().map(|a| self.orders[a.order() as usize].ready.from).max().unwrap_or(0);
-        let travel = if driver.place == order.pickup { 0 } else { self.travel.seconds(driver.place, order.pickup) };
+        let travel = if driver.place == order.pickup { 0 } else { self.way(driver, driver.place, order.pickup) };
         Some(if travel == 0 {
             (driver.free_at + order.pickup_service.before).max(ready).max(0)
         } else {

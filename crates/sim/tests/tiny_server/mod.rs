@@ -138,7 +138,14 @@ impl TinyServer {
                 });
             let Some(driver) = free.map(|driver| driver.id) else { return };
             let commitment = Window::new(now, now + Span::hours(1)).unwrap();
-            let offer = Offer { id: self.id(), driver, made_at: now, deadline: now + Span::minutes(15), commitment, lane: None };
+            let offer = Offer {
+                id: self.id(),
+                driver,
+                made_at: now,
+                deadline: now + Span::minutes(15),
+                commitment,
+                lane: None,
+            };
             let order = books.orders.get_mut(&id).unwrap();
             order.apply(&Event::Offered { offer }, now);
             let view = OfferView::of(order).unwrap();
