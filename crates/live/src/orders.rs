@@ -10,6 +10,7 @@ use posthaste_domain::order::{
 };
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
+use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
 use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_protocol::orders::{Audience, OrderView};
@@ -257,8 +258,14 @@ impl Orders {
             return Err(posthaste_domain::order::Rejected::Ended(status).into());
         }
         let commitment = self.commitment_by_hand(&order, driver, &doors).await?;
-        let message =
-            |reply| DriverMsg::AssignByHand { order: Arc::clone(&order), commitment, cause: cause.clone(), reply };
+        let shared = doors.zones.rules(order.zone).policy == Policy::Routed;
+        let message = |reply| DriverMsg::AssignByHand {
+            order: Arc::clone(&order),
+            commitment,
+            shared,
+            cause: cause.clone(),
+            reply,
+        };
         doors.drivers.door.ask(driver, message).await
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use posthaste_domain::calendar::Calendar;
+use posthaste_domain::calendar::{Calendar, Lane};
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
@@ -43,6 +43,8 @@ pub(crate) struct Proposal {
     pub(crate) zone: ZoneId,
     pub(crate) size: u32,
     pub(crate) commitment: Window,
+    /// Whether it shares his time with other orders of his route.
+    pub(crate) shared: bool,
     pub(crate) answer_within: Span,
     pub(crate) decision: NewDecision,
 }
@@ -61,7 +63,7 @@ pub(crate) enum DriverMsg {
     /// The dispatcher asks to hold time.
     Consider(Box<Proposal>),
     /// Operations give him an order.
-    AssignByHand { order: Arc<Order>, commitment: Window, cause: Cause, reply: Reply<Done> },
+    AssignByHand { order: Arc<Order>, commitment: Window, shared: bool, cause: Cause, reply: Reply<Done> },
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<&'static str>),
     /// The order did not take what was held for it.
@@ -151,8 +153,9 @@ impl Actor for DriverActor {
                 self.on_consider(state, *proposal);
                 Ok(())
             }
-            DriverMsg::AssignByHand { order, commitment, cause, reply } => {
-                self.on_assign_by_hand(state, &order, commitment, cause, reply);
+            DriverMsg::AssignByHand { order, commitment, shared, cause, reply } => {
+                let lane = shared.then(|| state.calendar.free_lane());
+                self.on_assign_by_hand(state, &order, commitment, lane, cause, reply);
                 Ok(())
             }
             DriverMsg::OrderChanged(order, outcome) => {
@@ -342,12 +345,13 @@ impl DriverActor {
 
     fn on_consider(&self, state: &mut DriverState, proposal: Proposal) {
         let now = self.doors.clock.now();
+        let lane = proposal.shared.then(|| state.calendar.free_lane());
         let able = state.driver.shift.takes_work()
             && !state.stale
             && state.capacity_left() >= proposal.size
             && !state.orders.contains_key(&proposal.order)
             && proposal.commitment.end() > now
-            && state.calendar.hold(proposal.order, proposal.commitment).is_ok();
+            && state.calendar.take(proposal.order, proposal.commitment, lane, true).is_ok();
         if !able {
             self.publish(state);
             if let Some(cell) = self.doors.zones.cell(proposal.zone) {
@@ -362,6 +366,7 @@ impl DriverActor {
             made_at: now,
             deadline: now + proposal.answer_within,
             commitment: proposal.commitment,
+            lane,
         };
         let (command, decision) = (Command::Offer(offer), Some(Box::new(proposal.decision)));
         if !self.tell_order(proposal.order, command, Cause::system(), decision, None) {
@@ -377,6 +382,7 @@ impl DriverActor {
         state: &mut DriverState,
         order: &Order,
         commitment: Window,
+        lane: Lane,
         cause: Cause,
         reply: Reply<Done>,
     ) {
@@ -390,13 +396,13 @@ impl DriverActor {
             let _ = reply.send(Err(Refused::DriverUnsuited(why)));
             return;
         }
-        if let Err(overlap) = state.calendar.hold(order.id, commitment) {
+        if let Err(overlap) = state.calendar.take(order.id, commitment, lane, true) {
             let _ = reply.send(Err(overlap.into()));
             return;
         }
         state.proposed.insert(order.id, (order.size, self.doors.clock.now()));
         self.publish(state);
-        let command = Command::AssignByHand { driver: self.id, commitment };
+        let command = Command::AssignByHand { driver: self.id, commitment, lane };
         self.tell_order(order.id, command, cause, None, Some(reply));
     }
 
@@ -433,9 +439,11 @@ impl DriverActor {
     fn take_in(&self, state: &mut DriverState, order: Arc<Order>) {
         state.proposed.remove(&order.id);
         let held = match (order.offer, order.assignment) {
-            (Some(offer), _) if offer.driver == self.id => state.calendar.hold(order.id, offer.commitment),
+            (Some(offer), _) if offer.driver == self.id => {
+                state.calendar.take(order.id, offer.commitment, offer.lane, true)
+            }
             (_, Some(a)) if a.driver == self.id && !order.status().is_final() => {
-                state.calendar.commit(order.id, a.commitment)
+                state.calendar.take(order.id, a.commitment, a.lane, false)
             }
             _ => {
                 state.calendar.release(order.id);

@@ -154,6 +154,7 @@ impl Dispatcher {
             zone: self.cell.id,
             size: order.size,
             commitment: choice.commitment,
+            shared: false,
             answer_within: self.cell.config.load().rules.offer_span(),
             decision: record(decision, now),
         };
