@@ -39,6 +39,11 @@ pub struct ZoneRules {
     pub pickup_service_seconds: u32,
     /// Time at a door, from arrival to leaving, where the order does not say.
     pub delivery_service_seconds: u32,
+    /// Policy `routed`: whether a driver may pick up elsewhere while he carries.
+    pub interleave: bool,
+    /// Policy `routed`: how long before a driver has to leave for an order it is offered to him. Time to answer; what
+    /// is longer gives away what could still be learned.
+    pub offer_lead_seconds: u32,
 }
 
 impl Default for ZoneRules {
@@ -54,6 +59,8 @@ impl Default for ZoneRules {
             pickup_radius_meters: None,
             pickup_service_seconds: 120,
             delivery_service_seconds: 120,
+            interleave: true,
+            offer_lead_seconds: 30,
         }
     }
 }
@@ -85,6 +92,7 @@ impl ZoneRules {
             ("promise_slack_seconds", self.promise_slack_seconds, 0, day),
             ("pickup_service_seconds", self.pickup_service_seconds, 0, 3600),
             ("delivery_service_seconds", self.delivery_service_seconds, 0, 3600),
+            ("offer_lead_seconds", self.offer_lead_seconds, 0, 3600),
         ];
         let wrong: Vec<_> = bounds
             .into_iter()

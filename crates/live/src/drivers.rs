@@ -9,8 +9,7 @@ use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
 use posthaste_domain::place::Place;
-use posthaste_protocol::drivers::{DriverView, OfferView, PositionView, RouteView, StopView};
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
 use posthaste_storage::pool::Pool;
@@ -18,10 +17,14 @@ use posthaste_storage::positions::Position;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
+mod route;
 mod shown;
 mod silence;
 
+pub use route::{PlannedRoute, PlannedStop, Work, route_view};
+
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
+pub(crate) use route::LastDone;
 
 use crate::door::{Door, Kind};
 use crate::orders::{Done, Idempotency};
@@ -109,27 +112,6 @@ impl LiveDriver {
     pub fn view(&self) -> DriverView {
         DriverView::of(&self.driver, self.stale, self.open_orders, self.position)
     }
-}
-
-/// Stops in the order in which they are to be done, and offers.
-#[must_use]
-pub fn route_view(driver: DriverId, in_hand: &[Arc<Order>], offered: &[Arc<Order>]) -> RouteView {
-    let mut orders: Vec<_> = in_hand.iter().collect();
-    orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
-    let stops = orders
-        .iter()
-        .flat_map(|order| {
-            let view = OrderView::of(order, Audience::Driver);
-            let (status, promised_at, order_id) = (view.status, view.promised_at, view.id);
-            view.tasks.into_iter().filter(|task| !task.status.is_final()).map(move |task| StopView {
-                order_id,
-                order_status: status,
-                promised_at,
-                task,
-            })
-        })
-        .collect();
-    RouteView { driver_id: driver, stops, offers: offered.iter().filter_map(|o| OfferView::of(o)).collect() }
 }
 
 /// How drivers are loaded and started.
@@ -288,8 +270,8 @@ impl Drivers {
         self.door.ask(id, message).await
     }
 
-    /// Orders in hand (assigned, next stops first) and orders offered to the driver.
-    pub async fn work(&self, id: DriverId) -> Result<(Vec<Arc<Order>>, Vec<Arc<Order>>), Refused> {
+    /// Orders in hand, orders offered to the driver, and the route planned for him.
+    pub async fn work(&self, id: DriverId) -> Result<Work, Refused> {
         self.door.ask(id, DriverMsg::Work).await
     }
 

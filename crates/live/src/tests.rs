@@ -3,5 +3,6 @@
 mod kills;
 mod offers;
 mod restarts;
+mod routed;
 mod stage;
 mod streams;

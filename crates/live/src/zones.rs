@@ -3,9 +3,11 @@
 mod actor;
 mod cell;
 mod dispatcher;
+mod reasons;
+mod routed;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
-pub(crate) use cell::{ZoneCell, ZoneConfig};
+pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
 use std::sync::Arc;

@@ -226,8 +226,23 @@ pub struct StopView {
     pub order_status: Status,
     /// The promised time at the door.
     pub promised_at: DateTime<Utc>,
+    /// When the plan has it done, in a zone that plans routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<DateTime<Utc>>,
     /// What to do.
     pub task: TaskView,
+}
+
+/// The plan that a route follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanView {
+    /// Higher for a newer plan of the same run of the server.
+    pub generation: u64,
+    /// Why the route is not what was told before: `new_order`, `resequenced`, `times`.
+    #[schema(example = "new_order")]
+    pub reason: String,
+    /// When the plan was made.
+    pub made_at: DateTime<Utc>,
 }
 
 /// What a driver has to do, in order.
@@ -238,6 +253,9 @@ pub struct RouteView {
     pub driver_id: DriverId,
     /// Open stops, next first.
     pub stops: Vec<StopView>,
+    /// The plan that the order of the stops follows, in a zone that plans routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanView>,
     /// Open offers.
     pub offers: Vec<OfferView>,
 }

@@ -50,7 +50,7 @@ impl Default for TravelView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RulesView {
-    /// `least_busy`.
+    /// `least_busy`: one order at a time, to the driver with the fewest. `routed`: planned routes with several.
     #[schema(value_type = String, example = "least_busy")]
     pub policy: Policy,
     /// How long a driver has to answer an offer.
@@ -72,6 +72,10 @@ pub struct RulesView {
     pub pickup_service_seconds: u32,
     /// Time at a door where the order does not say.
     pub delivery_service_seconds: u32,
+    /// Policy `routed`: whether a driver may pick up elsewhere while he carries.
+    pub interleave: bool,
+    /// Policy `routed`: how long before a driver has to leave for an order it is offered to him.
+    pub offer_lead_seconds: u32,
 }
 
 impl Default for RulesView {
@@ -93,6 +97,8 @@ impl From<ZoneRules> for RulesView {
             pickup_radius_meters: r.pickup_radius_meters,
             pickup_service_seconds: r.pickup_service_seconds,
             delivery_service_seconds: r.delivery_service_seconds,
+            interleave: r.interleave,
+            offer_lead_seconds: r.offer_lead_seconds,
         }
     }
 }
@@ -110,6 +116,8 @@ impl From<RulesView> for ZoneRules {
             pickup_radius_meters: r.pickup_radius_meters,
             pickup_service_seconds: r.pickup_service_seconds,
             delivery_service_seconds: r.delivery_service_seconds,
+            interleave: r.interleave,
+            offer_lead_seconds: r.offer_lead_seconds,
         }
     }
 }

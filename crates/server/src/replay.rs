@@ -69,7 +69,7 @@ pub(crate) fn tokens(keys: &Keys) -> Tokens {
 
 fn policy(name: &str) -> Result<Policy, Fatal> {
     serde_json::from_value(serde_json::Value::String(name.to_owned()))
-        .map_err(|_| format!("there is no policy {name:?}; there is least_busy").into())
+        .map_err(|_| format!("there is no policy {name:?}; there are least_busy and routed").into())
 }
 
 /// A fresh data directory on a free port, gone after the replay, unless directories and addresses were given.

@@ -81,8 +81,8 @@ pub(crate) async fn route(
     Path(id): Path<DriverId>,
 ) -> Answer<Json<RouteView>> {
     admitted.driver(id)?;
-    let (in_hand, offered) = app.system().drivers().work(id).await.map_err(refused)?;
-    Ok(Json(route_view(id, &in_hand, &offered)))
+    let work = app.system().drivers().work(id).await.map_err(refused)?;
+    Ok(Json(route_view(id, &work)))
 }
 
 async fn ask(

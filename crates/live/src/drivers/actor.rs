@@ -23,7 +23,7 @@ use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::DriverCommand;
+use super::{DriverCommand, LastDone, PlannedRoute, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
 use crate::presence::{Fix, Presence};
@@ -49,9 +49,6 @@ pub(crate) struct Proposal {
     pub(crate) decision: NewDecision,
 }
 
-/// Orders in hand, and orders offered.
-pub(crate) type Work = (Vec<Arc<Order>>, Vec<Arc<Order>>);
-
 /// Messages of a driver.
 pub(crate) enum DriverMsg {
     /// Orders in hand and orders offered.
@@ -64,6 +61,8 @@ pub(crate) enum DriverMsg {
     Consider(Box<Proposal>),
     /// Operations give him an order.
     AssignByHand { order: Arc<Order>, commitment: Window, shared: bool, cause: Cause, reply: Reply<Done> },
+    /// The zone plans his route.
+    Route(Arc<PlannedRoute>),
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<&'static str>),
     /// The order did not take what was held for it.
@@ -101,6 +100,10 @@ pub(crate) struct DriverState {
     /// Offers declined lately, for the same reason.
     pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
     pub(super) stale: bool,
+    /// The route that a zone has planned for him. Planned anew after a restart.
+    pub(super) planned: Option<Arc<PlannedRoute>>,
+    /// His last stop: when it was done, where, and how long he stays after that.
+    pub(super) last_done: Option<LastDone>,
     /// Generation of the silence alarm; an older one is ignored.
     pub(super) watch: u64,
 }
@@ -120,6 +123,8 @@ impl Actor for DriverActor {
             settled: VecDeque::new(),
             declined: VecDeque::new(),
             stale: false,
+            planned: None,
+            last_done: None,
             watch: 0,
         };
         for order in args.orders {
@@ -138,8 +143,7 @@ impl Actor for DriverActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             DriverMsg::Work(reply) => {
-                let (in_hand, offered) = state.orders.values().cloned().partition(|o| o.offer.is_none());
-                let _ = reply.send(Ok((in_hand, offered)));
+                let _ = reply.send(Ok(state.work()));
                 Ok(())
             }
             DriverMsg::Shift { shift, place, cause, reply } => {
@@ -156,6 +160,11 @@ impl Actor for DriverActor {
             DriverMsg::AssignByHand { order, commitment, shared, cause, reply } => {
                 let lane = shared.then(|| state.calendar.free_lane());
                 self.on_assign_by_hand(state, &order, commitment, lane, cause, reply);
+                Ok(())
+            }
+            DriverMsg::Route(route) => {
+                state.planned = Some(route);
+                self.show_route(state);
                 Ok(())
             }
             DriverMsg::OrderChanged(order, outcome) => {
@@ -413,6 +422,7 @@ impl DriverActor {
         }
         let offered_before = known.as_ref().and_then(|k| k.offer).filter(|o| o.driver == self.id);
         let in_hand_before = known.as_ref().is_some_and(|k| k.offer.is_none());
+        state.last_done = LastDone::of(&order, self.id).into_iter().chain(state.last_done).max_by_key(|l| l.at);
         self.take_in(state, Arc::clone(&order));
         let offered = order.offer.filter(|o| o.driver == self.id);
         if let Some(ended) = offered_before.filter(|b| offered.is_none_or(|o| o.id != b.id)) {
@@ -502,6 +512,11 @@ impl DriverState {
             }
             _ => Err(Err(Rejected::OfferGone.into())),
         }
+    }
+
+    pub(super) fn work(&self) -> Work {
+        let (in_hand, offered) = self.orders.values().cloned().partition(|o| o.offer.is_none());
+        Work { in_hand, offered, planned: self.planned.clone() }
     }
 
     fn with_task(&self, task: TaskId) -> Option<Arc<Order>> {

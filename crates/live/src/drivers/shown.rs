@@ -11,7 +11,7 @@ use super::actor::{DriverActor, DriverState};
 use super::route_view;
 use crate::presence::Summary;
 use crate::streams::{Scope, TopicKey};
-use crate::zones::ZoneCell;
+use crate::zones::{InHand, ZoneCell};
 
 impl DriverActor {
     pub(super) fn scope(&self, state: &DriverState) -> Scope {
@@ -26,8 +26,7 @@ impl DriverActor {
     }
 
     pub(super) fn show_route(&self, state: &DriverState) {
-        let (in_hand, offered): (Vec<_>, Vec<_>) = state.orders.values().cloned().partition(|o| o.offer.is_none());
-        let route = Box::new(route_view(self.id, &in_hand, &offered));
+        let route = Box::new(route_view(self.id, &state.work()));
         self.doors.streams.to_driver(self.id, ServerMessage::Route(route));
     }
 
@@ -65,6 +64,10 @@ impl DriverActor {
         #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
         let open_orders = (state.orders.len() + state.proposed.len()) as u32;
         for cell in wanted {
+            if cell.plans_routes() {
+                let orders = state.orders.values().cloned().collect();
+                cell.work.lock().insert(self.id, InHand { orders, last_done: state.last_done });
+            }
             cell.upsert_driver(DriverView {
                 id: self.id,
                 place: fix.place,

@@ -133,8 +133,8 @@ impl Subscription {
 
 async fn driver_snapshot(doors: &Doors, id: DriverId) -> Result<Snapshot, Refused> {
     let driver = doors.drivers.get(id).await?.view();
-    let (in_hand, offered) = doors.drivers.work(id).await?;
-    Ok(Snapshot::Driver { driver, route: crate::drivers::route_view(id, &in_hand, &offered) })
+    let work = doors.drivers.work(id).await?;
+    Ok(Snapshot::Driver { driver, route: crate::drivers::route_view(id, &work) })
 }
 
 async fn merchant_snapshot(doors: &Doors, id: MerchantId) -> Result<Snapshot, Refused> {

@@ -49,7 +49,7 @@ async fn a_killed_driver_keeps_his_orders_and_his_calendar() {
     stage.system.drivers().door.present(driver).unwrap().kill();
     let second = stage.place(stage.fast_order()).await;
     tokio::time::timeout(Duration::from_secs(10), async {
-        while stage.system.drivers().work(driver).await.map(|(in_hand, _)| in_hand.len()).ok() != Some(1) {
+        while stage.system.drivers().work(driver).await.map(|work| work.in_hand.len()).ok() != Some(1) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

@@ -233,7 +233,7 @@ async fn an_order_behind_many_that_nobody_can_take_gets_its_driver() {
     }
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let offered = || async {
-        let (_, offered) = stage.system.drivers().work(driver).await.expect("his work");
+        let offered = stage.system.drivers().work(driver).await.expect("his work").offered;
         offered.first().map(|o| o.size)
     };
     let size = tokio::time::timeout(std::time::Duration::from_secs(20), async {

@@ -15,7 +15,7 @@ async fn live_work_goes_on_after_a_restart() {
     stage.accepted(order.id).await;
     let stage = stage.crash_and_restart().await;
     assert_eq!(stage.order(order.id).await.status(), Status::Assigned);
-    let (in_hand, _) = stage.system.drivers().work(driver).await.unwrap();
+    let in_hand = stage.system.drivers().work(driver).await.unwrap().in_hand;
     assert_eq!(in_hand.len(), 1);
     assert!(matches!(stage.system.drivers().get(driver).await.unwrap().driver.shift, Shift::Available { .. }));
     stage.carried_to_the_door(driver, order.id).await;

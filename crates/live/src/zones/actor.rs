@@ -86,6 +86,9 @@ impl ZoneActor {
             // He holds time for an offer that was never made.
             self.doors.drivers.door.tell(driver, DriverMsg::Release(order.id));
         }
+        if known.is_none() {
+            self.cell.remember(&view);
+        }
         let since = known.as_ref().map_or(now, |w| w.since);
         let recorded = known.and_then(|w| w.recorded);
         waiting.insert(order.id, Waiting { view, since, asked: None, recorded });

@@ -3,7 +3,7 @@
 //! The cell outlives the zone's actor and dispatcher. Drivers' actors write their own line of the board, their sockets
 //! the position in it; the zone's actor writes what waits; the dispatcher reads all of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::order::{Order, TaskKind};
 use posthaste_domain::place::Place;
-use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::zone::{Policy, ZoneRules};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::{Distance, StraightLine};
 use posthaste_matching::{Board, DriverView, OrderView, Stop};
@@ -19,6 +19,7 @@ use posthaste_protocol::zones::{DistanceView, TravelView, ZoneView};
 
 use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
+use crate::drivers::LastDone;
 use crate::keeper::Seat;
 
 /// A zone's rules, as they are now.
@@ -60,12 +61,35 @@ pub(crate) struct Waiting {
     pub(crate) recorded: Option<(std::time::Instant, String)>,
 }
 
+/// What a driver has to do, for a zone that plans routes.
+#[derive(Debug, Clone)]
+pub(crate) struct InHand {
+    /// Orders assigned or offered to him.
+    pub(crate) orders: Vec<Arc<Order>>,
+    pub(crate) last_done: Option<LastDone>,
+}
+
+/// An order that was seen, for what it says about orders to come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeenOrder {
+    pub(crate) at: Timestamp,
+    pub(crate) pickup: Place,
+    pub(crate) dropoff: Place,
+    pub(crate) preparation: Span,
+}
+
+/// Orders seen that are kept.
+const MOST_SEEN: usize = 400;
+
 /// A zone.
 pub(crate) struct ZoneCell {
     pub(crate) id: ZoneId,
     pub(crate) config: ArcSwap<ZoneConfig>,
     pub(crate) board: Mutex<Board>,
     pub(crate) waiting: Mutex<HashMap<OrderId, Waiting>>,
+    /// Filled while the zone plans routes.
+    pub(crate) work: Mutex<HashMap<DriverId, InHand>>,
+    pub(crate) seen: Mutex<VecDeque<SeenOrder>>,
     pub(crate) actor: Seat<ZoneMsg>,
     pub(crate) dispatcher: Seat<DispatcherMsg>,
 }
@@ -78,6 +102,8 @@ impl ZoneCell {
             config: ArcSwap::from_pointee(config),
             board: Mutex::new(board),
             waiting: Mutex::default(),
+            work: Mutex::default(),
+            seen: Mutex::default(),
             actor: Seat::default(),
             dispatcher: Seat::default(),
         }
@@ -93,6 +119,27 @@ impl ZoneCell {
 
     pub(crate) fn remove_driver(&self, driver: DriverId) {
         self.board.lock().remove_driver(driver);
+        self.work.lock().remove(&driver);
+    }
+
+    /// Whether the zone's policy is `routed`.
+    pub(crate) fn plans_routes(&self) -> bool {
+        self.config.load().rules.policy == Policy::Routed
+    }
+
+    /// Remembers an order for the forecast.
+    pub(crate) fn remember(&self, order: &OrderView) {
+        let ready = order.pickups.iter().filter_map(|p| p.ready_at).max().unwrap_or(order.placed_at);
+        let mut seen = self.seen.lock();
+        seen.push_back(SeenOrder {
+            at: order.placed_at,
+            pickup: order.first_stop(),
+            dropoff: order.delivery.place,
+            preparation: ready - order.placed_at,
+        });
+        if seen.len() > MOST_SEEN {
+            seen.pop_front();
+        }
     }
 
     pub(crate) fn tell(&self, message: ZoneMsg) {
@@ -101,7 +148,7 @@ impl ZoneCell {
 
     /// A driver's line changed: worth a look if something waits.
     pub(crate) fn dispatch_if_waiting(&self) {
-        if !self.waiting.lock().is_empty() {
+        if self.plans_routes() || !self.waiting.lock().is_empty() {
             self.dispatch(DispatcherMsg::Look);
         }
     }

@@ -5,19 +5,24 @@
 //! Each choice is a question to the driver's actor, which alone knows whether the time is still free; a plan made on
 //! a stale board is refused there, and the next pass asks the next candidate.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_domain::Timestamp;
-use posthaste_domain::ids::OrderId;
+use posthaste_domain::ids::{DriverId, OrderId};
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use serde_json::Value;
+
 use super::cell::ZoneCell;
-use crate::drivers::{DriverMsg, Proposal};
+use super::routed::{Intended, Snapshot, Step, Whereabouts, ZonePlan};
+use crate::drivers::{DriverMsg, PlannedRoute, PlannedStop, Proposal};
 use crate::streams::Scope;
 use crate::system::Doors;
 
@@ -30,6 +35,11 @@ const MOST_IN_A_PASS: usize = 256;
 /// changed, but not sooner than a quarter of it: at a fast clock or with many drivers the words change all the time.
 const RECORD_AGAIN: Duration = Duration::from_secs(20);
 
+/// An order on a planned route holds its driver's time at least this long.
+const SHORTEST_HOLD_SECONDS: i64 = 60;
+/// A driver is told again when a planned time has moved by more than this.
+const TOLD_AGAIN_SECONDS: i64 = 60;
+
 /// Messages of a dispatcher.
 pub(crate) enum DispatcherMsg {
     /// There may be something to decide.
@@ -38,6 +48,10 @@ pub(crate) enum DispatcherMsg {
     Refused(OrderId),
     /// Enough gathered.
     Internal,
+    /// A plan is made.
+    Planned(Box<ZonePlan>),
+    /// The search failed: its thread ended without a plan.
+    PlanLost,
 }
 
 /// The dispatcher.
@@ -51,6 +65,21 @@ pub(crate) struct Dispatcher {
 pub(crate) struct DispatcherState {
     scheduled: bool,
     passed_over: usize,
+    routed: RoutedState,
+}
+
+/// What the dispatcher of a zone that plans routes remembers; all of it can be made again.
+#[derive(Default)]
+struct RoutedState {
+    /// The plan that is being made, or the newest.
+    generation: u64,
+    solving: bool,
+    /// There was news while a plan was being made.
+    again: bool,
+    whereabouts: Whereabouts,
+    intended: Intended,
+    /// What each driver was told last.
+    told: HashMap<DriverId, Vec<PlannedStop>>,
 }
 
 impl Actor for Dispatcher {
@@ -60,7 +89,7 @@ impl Actor for Dispatcher {
 
     async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
         self.cell.dispatcher.take(myself.clone());
-        let mut state = DispatcherState { scheduled: false, passed_over: 0 };
+        let mut state = DispatcherState { scheduled: false, passed_over: 0, routed: RoutedState::default() };
         schedule(&myself, &mut state);
         Ok(state)
     }
@@ -81,12 +110,23 @@ impl Actor for Dispatcher {
             }
             DispatcherMsg::Internal => {
                 state.scheduled = false;
+                if self.cell.plans_routes() {
+                    self.plan_routes(&myself, &mut state.routed);
+                    return Ok(());
+                }
                 let rest = self.pass(state.passed_over);
                 state.passed_over = rest.unwrap_or(0);
                 if rest.is_some() {
                     schedule(&myself, state);
                 }
             }
+            DispatcherMsg::Planned(plan) => {
+                self.carry_out(&myself, &mut state.routed, *plan);
+                if std::mem::take(&mut state.routed.again) {
+                    schedule(&myself, state);
+                }
+            }
+            DispatcherMsg::PlanLost => return Err("a plan was lost".into()),
         }
         Ok(())
     }
@@ -134,7 +174,8 @@ impl Dispatcher {
                 asked += 1;
                 self.ask(&order, &decision, now);
             } else {
-                unserved.extend(self.to_record(&decision, now));
+                let detail = serde_json::to_value(&decision).unwrap_or_default();
+                unserved.extend(self.to_record(decision.order, decision.summary(), detail, now));
             }
         }
         if !unserved.is_empty() {
@@ -149,22 +190,26 @@ impl Dispatcher {
             Some(waiting) => waiting.asked = Some((choice.driver, std::time::Instant::now())),
             None => return,
         }
+        self.propose(order, choice.driver, choice.commitment, false, record(decision, now));
+    }
+
+    fn propose(&self, order: &OrderView, driver: DriverId, commitment: Window, shared: bool, decision: NewDecision) {
         let proposal = Proposal {
             order: order.id,
             zone: self.cell.id,
             size: order.size,
-            commitment: choice.commitment,
-            shared: false,
+            commitment,
+            shared,
             answer_within: self.cell.config.load().rules.offer_span(),
-            decision: record(decision, now),
+            decision,
         };
-        match self.doors.drivers.door.present(choice.driver) {
-            Some(driver) => {
-                let _ = driver.cast(DriverMsg::Consider(Box::new(proposal)));
+        match self.doors.drivers.door.present(driver) {
+            Some(actor) => {
+                let _ = actor.cast(DriverMsg::Consider(Box::new(proposal)));
             }
             None => {
                 // The driver's actor is being revived; it comes back on the board by itself.
-                self.cell.remove_driver(choice.driver);
+                self.cell.remove_driver(driver);
                 if let Some(waiting) = self.cell.waiting.lock().get_mut(&order.id) {
                     waiting.asked = None;
                 }
@@ -172,11 +217,98 @@ impl Dispatcher {
         }
     }
 
+    /// Starts a plan on a thread of its own, unless one is under way.
+    fn plan_routes(&self, myself: &ActorRef<DispatcherMsg>, state: &mut RoutedState) {
+        if state.solving {
+            state.again = true;
+            return;
+        }
+        state.generation += 1;
+        let now = self.doors.clock.now();
+        let snapshot = Snapshot::of(&self.cell, now, state.generation, &mut state.whereabouts, &state.intended);
+        if snapshot.is_empty() {
+            state.intended.clear();
+            return;
+        }
+        state.solving = true;
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            let message = match tokio::task::spawn_blocking(move || snapshot.solve()).await {
+                Ok(plan) => DispatcherMsg::Planned(Box::new(plan)),
+                Err(_) => DispatcherMsg::PlanLost,
+            };
+            let _ = myself.cast(message);
+        });
+    }
+
+    /// Carries out a plan, as far as the world is still the one that it was made for.
+    fn carry_out(&self, myself: &ActorRef<DispatcherMsg>, state: &mut RoutedState, plan: ZonePlan) {
+        state.solving = false;
+        if plan.generation != state.generation {
+            return;
+        }
+        let now = self.doors.clock.now();
+        for step in plan.steps {
+            self.offer(step, now);
+        }
+        for (driver, stops) in plan.routes {
+            self.tell_route(&mut state.told, driver, stops, plan.generation, plan.made_at);
+        }
+        state.told.retain(|driver, _| self.cell.work.lock().contains_key(driver));
+        state.intended = plan.intended;
+        let nobody = plan.unserved.into_iter();
+        let records: Vec<_> =
+            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
+        if !records.is_empty() {
+            self.doors.journal.note(Entry::decisions(records));
+        }
+        if let Some(next) = plan.next {
+            let myself = myself.clone();
+            self.doors.alarms.set(next, move || {
+                let _ = myself.cast(DispatcherMsg::Look);
+            });
+        }
+    }
+
+    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile.
+    fn offer(&self, step: Step, now: Timestamp) {
+        let view = {
+            let mut waiting = self.cell.waiting.lock();
+            let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return };
+            entry.asked = Some((step.driver, std::time::Instant::now()));
+            entry.view.clone()
+        };
+        let ends = step.handed_over.max(step.picked_up).max(now + Span::seconds(SHORTEST_HOLD_SECONDS));
+        let Ok(commitment) = Window::new(now, ends) else { return };
+        let decision = NewDecision {
+            order: step.order,
+            driver: Some(step.driver),
+            at: now,
+            summary: step.summary,
+            detail: step.reasons,
+        };
+        self.propose(&view, step.driver, commitment, true, decision);
+    }
+
+    /// Tells a driver his route when it is not what he was told, or its times are not.
+    fn tell_route(
+        &self,
+        told: &mut HashMap<DriverId, Vec<PlannedStop>>,
+        driver: DriverId,
+        stops: Vec<PlannedStop>,
+        generation: u64,
+        made_at: Timestamp,
+    ) {
+        let Some(reason) = change(told.get(&driver).map_or(&[], Vec::as_slice), &stops) else { return };
+        told.insert(driver, stops.clone());
+        let route = Arc::new(PlannedRoute { generation, reason, made_at, stops });
+        self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
+    }
+
     /// A decision without a driver, when it says something new.
-    fn to_record(&self, decision: &Decision, now: Timestamp) -> Option<NewDecision> {
+    fn to_record(&self, order: OrderId, summary: String, detail: Value, now: Timestamp) -> Option<NewDecision> {
         let mut waiting = self.cell.waiting.lock();
-        let entry = waiting.get_mut(&decision.order)?;
-        let summary = decision.summary();
+        let entry = waiting.get_mut(&order)?;
         let known = entry
             .recorded
             .as_ref()
@@ -187,16 +319,16 @@ impl Dispatcher {
         if entry.recorded.is_none() {
             let alert = Alert {
                 kind: "order_waiting".to_owned(),
-                text: format!("order {} waits: {summary}", decision.order),
-                order_id: Some(decision.order),
+                text: format!("order {order} waits: {summary}"),
+                order_id: Some(order),
                 driver_id: None,
                 zone_id: Some(self.cell.id),
             };
             let place = Some(entry.view.first_stop());
             self.doors.streams.alert(alert, Scope { zone: Some(self.cell.id), place });
         }
-        entry.recorded = Some((std::time::Instant::now(), summary));
-        Some(record(decision, now))
+        entry.recorded = Some((std::time::Instant::now(), summary.clone()));
+        Some(NewDecision { order, driver: None, at: now, summary, detail })
     }
 }
 
@@ -208,4 +340,23 @@ fn record(decision: &Decision, at: Timestamp) -> NewDecision {
         summary: decision.summary(),
         detail: serde_json::to_value(decision).unwrap_or_default(),
     }
+}
+
+/// Why a route is not what the driver was told, in the words of the socket protocol; nothing when it is.
+fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
+    let has = |stops: &[PlannedStop], order: OrderId| stops.iter().any(|s| s.order == order);
+    if new.iter().any(|s| !has(told, s.order)) {
+        return Some("new_order");
+    }
+    // What was done is gone from the new route, and no change.
+    let mut left = told.iter().filter(|s| new.iter().any(|n| (n.order, n.kind) == (s.order, s.kind)));
+    let in_order = new.iter().all(|n| left.next().is_some_and(|s| (s.order, s.kind) == (n.order, n.kind)));
+    if !in_order {
+        return Some("resequenced");
+    }
+    let moved = |n: &PlannedStop| {
+        let old = told.iter().find(|s| (s.order, s.kind) == (n.order, n.kind));
+        old.is_none_or(|s| (s.at - n.at).abs() > Span::seconds(TOLD_AGAIN_SECONDS))
+    };
+    new.iter().any(moved).then_some("times")
 }

@@ -148,20 +148,30 @@ impl<T: Travel> Problem<T> {
     /// he left at once. Deciding earlier only gives away what could still be learned.
     #[must_use]
     pub fn leave_at(&self, driver: usize, route: &[Act]) -> Option<Second> {
-        let first = *route.first()?;
+        (!route.is_empty()).then(|| self.leave_for(driver, route, 0))
+    }
+
+    /// The same for the visit that the act `n` belongs to: everything before it is done first. Now, when the driver is
+    /// under way to it.
+    #[must_use]
+    pub fn leave_for(&self, driver: usize, route: &[Act], n: usize) -> Second {
+        let start = (1..=n).rev().take_while(|k| self.same_visit(route[k - 1], route[*k])).last().map_or(n, |k| k - 1);
         let driver = &self.drivers[driver];
-        let from = driver.free_at.max(0);
-        let order = &self.orders[first.order() as usize];
-        if let Act::Dropoff(_) = first {
-            return Some(from);
+        if start < driver.bound as usize {
+            return 0;
         }
-        let visit = &route[..self.first_visit(route)];
+        let mut at = Position::start(driver);
+        for act in &route[..start] {
+            self.step(driver, &mut at, *act);
+        }
+        let from = at.free_at.max(0);
+        let Act::Pickup(first) = route[start] else { return from };
+        let order = &self.orders[first as usize];
+        let visit = &route[start..start + self.first_visit(&route[start..])];
         let ready = visit.iter().map(|a| self.orders[a.order() as usize].ready.from).max().unwrap_or(0);
-        let travel = if driver.place == order.pickup { 0 } else { self.way(driver, driver.place, order.pickup) };
-        Some(if travel == 0 {
-            (driver.free_at + order.pickup_service.before).max(ready).max(0)
-        } else {
-            from.max(ready - order.pickup_service.before - travel)
-        })
+        if at.place == order.pickup {
+            return (at.free_at + order.pickup_service.before).max(ready).max(0);
+        }
+        from.max(ready - order.pickup_service.before - self.way(driver, at.place, order.pickup))
     }
 }

@@ -1,0 +1,125 @@
+//! A zone that plans routes.
+
+use posthaste_domain::order::{Status, TaskKind};
+use posthaste_domain::zone::Policy;
+use posthaste_protocol::zones::RulesView;
+
+use super::stage::{Stage, place};
+use crate::drivers::{DriverCommand, Work, route_view};
+
+async fn stage() -> Stage {
+    Stage::with_rules(RulesView {
+        policy: Policy::Routed,
+        offer_seconds: 60,
+        stale_after_seconds: 7200,
+        ..RulesView::default()
+    })
+    .await
+}
+
+async fn work_of(stage: &Stage, driver: posthaste_domain::ids::DriverId, holds: impl Fn(&Work) -> bool) -> Work {
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            let work = stage.system.drivers().work(driver).await.expect("work");
+            if holds(&work) {
+                return work;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    waited.await.expect("the route in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_orders_of_one_shop_ride_together_and_their_driver_sees_planned_stops() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
+    let first = stage.place(stage.fast_order()).await;
+    assert_eq!(stage.accepted(first.id).await, driver);
+    // The second is offered while he has the first: with `least_busy` it would wait.
+    let second = stage.place(stage.fast_order()).await;
+    assert_eq!(stage.accepted(second.id).await, driver);
+    let lanes: Vec<_> = [first.id, second.id].map(|id| stage.system.orders().get(id)).into_iter().collect();
+    let mut seen = Vec::new();
+    for lane in lanes {
+        seen.push(lane.await.unwrap().assignment.unwrap().lane);
+    }
+    assert!(seen[0].is_some() && seen[1].is_some() && seen[0] != seen[1], "{seen:?}");
+    let work = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 4)).await;
+    let view = route_view(driver, &work);
+    let kinds: Vec<_> = view.stops.iter().map(|s| s.task.kind).collect();
+    assert_eq!(kinds, [TaskKind::Pickup, TaskKind::Pickup, TaskKind::Delivery, TaskKind::Delivery]);
+    let times: Vec<_> = view.stops.iter().map(|s| s.planned_at.expect("a planned time")).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(view.plan.is_some());
+    for id in [first.id, second.id] {
+        stage.complete(driver, id, TaskKind::Pickup).await.expect("picked up");
+    }
+    for id in [first.id, second.id] {
+        stage.complete(driver, id, TaskKind::Delivery).await.expect("delivered");
+        stage.until_status(id, Status::Delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_offered_only_when_its_driver_has_to_leave() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
+    let mut order = stage.fast_order();
+    let ready = stage.in_minutes(5);
+    order.pickups[0].ready_at = Some(ready);
+    let order = stage.place(order).await;
+    let (offered, _) = stage.offered(order.id).await;
+    assert_eq!(offered, driver);
+    let made = stage.order(order.id).await.offer.unwrap().made_at;
+    let before = (ready - made).num_seconds();
+    assert!((10..240).contains(&before), "offered {before} s before it is ready");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declined_order_is_planned_anew_at_once_and_every_decision_says_why() {
+    let stage = stage().await;
+    let near = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let far = stage.driver_on_shift(place(52.15, 13.15)).await;
+    let order = stage.place(stage.fast_order()).await;
+    let (first, offer) = stage.offered(order.id).await;
+    assert_eq!(first, near);
+    let decision = posthaste_storage::decisions::newest(&stage.database.pool, order.id).await.unwrap().unwrap();
+    assert_eq!(decision.driver, Some(near));
+    assert_eq!(decision.detail["policy"], "routed");
+    assert_eq!(decision.detail["alternatives"][1]["driver_id"], far.to_string());
+    stage.as_driver(near, DriverCommand::Decline(offer)).await.unwrap();
+    stage.until(order.id, |o| o.offer.is_some_and(|offer| offer.driver == far)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_nobody_can_take_waits_and_says_which_constraint_forbids_it() {
+    let stage = stage().await;
+    stage.driver_on_shift(place(52.1, 13.1)).await;
+    let mut order = stage.fast_order();
+    order.size = 11;
+    let order = stage.place(order).await;
+    let decision = loop {
+        match posthaste_storage::decisions::newest(&stage.database.pool, order.id).await.unwrap() {
+            Some(decision) => break decision,
+            None => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(decision.driver, None);
+    assert!(decision.summary.contains("has no room for it"), "{}", decision.summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn routes_are_planned_again_after_a_crash() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
+    let (first, second) = (stage.place(stage.fast_order()).await, stage.place(stage.fast_order()).await);
+    for id in [first.id, second.id] {
+        assert_eq!(stage.accepted(id).await, driver);
+    }
+    let stage = stage.crash_and_restart().await;
+    let work = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 4)).await;
+    assert_eq!(work.in_hand.len(), 2);
+    let third = stage.place(stage.fast_order()).await;
+    assert_eq!(stage.accepted(third.id).await, driver);
+}
