@@ -224,6 +224,7 @@ impl Books {
                 order_id: order.id,
                 order_status: order.status(),
                 promised_at: order.promised_at,
+                planned_at: None,
                 task,
             }));
         }
