@@ -13,6 +13,10 @@ pub fn rules(parameters: &Parameters) -> ZoneRules {
     let seconds = |minutes: f64| (minutes * 60.0).round() as u32;
     ZoneRules {
         offer_seconds: 900,
+        // The basic rules: what is aboard is handed over before the next pickup.
+        interleave: false,
+        // Couriers answer at once: this covers the way to and fro at a fast clock, and little more.
+        offer_lead_seconds: 12,
         cool_down_seconds: 300,
         // Couriers of a recorded day never fall silent; at an accelerated clock a short pause is long.
         stale_after_seconds: 86_400,

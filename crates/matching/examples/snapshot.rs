@@ -54,6 +54,7 @@ fn problem(snapshot: Snapshot) -> Problem<Table> {
     let driver = |d: &DriverRow| Driver {
         place: d.place,
         free_at: 0,
+        pace: 100,
         shift_end: NEVER,
         capacity: d.capacity,
         load: 0,
@@ -61,6 +62,7 @@ fn problem(snapshot: Snapshot) -> Problem<Table> {
     };
     let order = |o: &OrderRow| Order {
         pickup: o.pickup,
+        exit: o.pickup,
         dropoff: o.dropoff,
         ready: Opening { from: o.ready.0, to: o.ready.1 },
         due: Opening { from: o.due.0, to: o.due.1 },

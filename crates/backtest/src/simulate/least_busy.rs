@@ -48,7 +48,7 @@ impl LeastBusy {
         }
         let his: Vec<u32> = orders_of(&c.route).collect();
         let commitment = |order: &u32| {
-            Some(Commitment { order: order_id(*order), window: *self.held.get(order)?, tentative: false })
+            Some(Commitment { order: order_id(*order), window: *self.held.get(order)?, tentative: false, lane: None })
         };
         let open_orders = u32::try_from(his.len()).unwrap_or(u32::MAX);
         Some(DriverView {

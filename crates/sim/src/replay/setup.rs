@@ -19,13 +19,6 @@ use posthaste_backtest::zone as of_day;
 
 /// The zone's name. A later replay on the same server takes it over.
 const ZONE: &str = "Replay";
-<<<<<<< HEAD
-=======
-/// Orders on board at once: a bundle has no bound in the rules.
-const CAPACITY: u32 = 1000;
-/// Couriers answer at once: the lead covers the way to and fro at a fast clock, and little more.
-const OFFER_LEAD_SECONDS: u32 = 12;
->>>>>>> 5375ea0 (zones: the policy routed, live: plans on a thread of their own, offers when a driver has to leave, routes over the socket)
 /// Requests at once.
 const AT_ONCE: usize = 8;
 
@@ -38,25 +31,7 @@ pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
     PutZone {
         name: ZONE.to_owned(),
         area: area_around(couriers.chain(restaurants).chain(doors)),
-<<<<<<< HEAD
         rules: ZoneRules { policy, ..of_day::rules(&instance.parameters) }.into(),
-=======
-        rules: RulesView {
-            policy,
-            offer_seconds: 900,
-            cool_down_seconds: 300,
-            // Couriers of a recorded day never fall silent; at an accelerated clock a short pause is long.
-            stale_after_seconds: 86_400,
-            give_up_seconds: 7 * 86_400,
-            pickup_service_seconds: seconds(parameters.pickup_service_minutes),
-            delivery_service_seconds: seconds(parameters.dropoff_service_minutes),
-            pickup_radius_meters: None,
-            // The basic rules: what is aboard is handed over before the next pickup.
-            interleave: false,
-            offer_lead_seconds: OFFER_LEAD_SECONDS,
-            ..RulesView::default()
-        },
->>>>>>> 5375ea0 (zones: the policy routed, live: plans on a thread of their own, offers when a driver has to leave, routes over the socket)
         travel: TravelView {
             distance: DistanceView::Plane,
             detour_factor: travel.detour_factor,
