@@ -104,7 +104,7 @@ impl Tale {
         let id = OfferId::from_uuid(Uuid::from_u128(self.order.id.uuid().as_u128() * 10 + self.offers));
         let commitment = Window::new(minute(at), minute(at + 40)).unwrap();
         let deadline = minute(at) + Span::seconds(61);
-        let offer = Offer { id, driver: driver_id(driver), made_at: minute(at), deadline, commitment };
+        let offer = Offer { id, driver: driver_id(driver), made_at: minute(at), deadline, commitment, lane: None };
         self.then(minute(at), &Command::Offer(offer))
     }
 
@@ -120,7 +120,7 @@ impl Tale {
 
     fn given(self, at: i64, driver: u128, holds: (i64, i64)) -> Self {
         let commitment = Window::new(minute(holds.0), minute(holds.1)).unwrap();
-        self.then(minute(at), &Command::AssignByHand { driver: driver_id(driver), commitment })
+        self.then(minute(at), &Command::AssignByHand { driver: driver_id(driver), commitment, lane: None })
     }
 
     fn driver(&self) -> DriverId {
