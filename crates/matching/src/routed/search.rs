@@ -26,7 +26,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rounds: 300, removed: 8, heat: 2_000.0, moves: usize::MAX, seed: 0 }
+        Self { rounds: 400, removed: 22, heat: 2_000.0, moves: usize::MAX, seed: 0 }
     }
 }
 

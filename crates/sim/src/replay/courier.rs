@@ -187,9 +187,22 @@ impl Courier {
         self.assigned[&order]
     }
 
+    /// What he does next. By the basic rules he hands over what he carries before he picks up again, whatever the route
+    /// says in the moment before it is planned anew.
+    fn leading_group(&self) -> Vec<StopView> {
+        let group = self.rider.leading_group();
+        if group.first().is_none_or(|stop| stop.task.kind != TaskKind::Pickup) {
+            return group;
+        }
+        let to_pick_up =
+            |order| self.rider.open_stops().any(|s| s.order_id == order && s.task.kind == TaskKind::Pickup);
+        let carried = self.rider.open_stops().find(|s| !to_pick_up(s.order_id));
+        carried.map_or(group, |door| vec![door.clone()])
+    }
+
     /// Goes to the next stop and does what is to be done there. False when the socket is closed.
     async fn visit(&mut self) -> bool {
-        let group = self.rider.leading_group();
+        let group = self.leading_group();
         let Some(first) = group.first().cloned() else { return true };
         let target = self.day.place_of(&first).await;
         let departs = self.assigned_at(first.order_id).await.max(self.free_at);
@@ -244,7 +257,7 @@ impl Courier {
 
     /// What is to be done now at the place where he is.
     async fn group_at(&self, target: Point, kind: TaskKind) -> Vec<StopView> {
-        let group = self.rider.leading_group();
+        let group = self.leading_group();
         match group.first() {
             Some(first) if first.task.kind == kind && self.day.place_of(first).await == target => group,
             _ => Vec::new(),
