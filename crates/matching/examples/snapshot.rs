@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     };
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok());
     let seed = arguments.next().and_then(|seed| seed.parse().ok()).unwrap_or(0);
-    let budget = Budget { seed, ..Budget::default() };
+    let budget = Budget { seed, ..Budget::snapshot(&problem) };
     let budget = Budget { rounds: rounds.unwrap_or(budget.rounds), ..budget };
     let started = processor_seconds();
     let plan = plan(&problem, vec![Vec::new(); problem.drivers.len()], budget, &|| false);

@@ -3,16 +3,19 @@
 //!
 //! - [`problem`]: what a pass is given, on plain numbers.
 //! - [`walk`]: when each act of a route happens and what it costs; when a driver has to leave.
-//! - [`insert`]: where one order costs least.
-//! - [`search`]: the plan.
+//! - [`laid`]: a route laid out, so that many orders can be looked for a place in it; [`insert`]: where one costs least.
+//! - [`search`]: the plan; `choose`: what its rounds take out; `memory`: what they need not look for again.
 //! - [`check`]: its properties, one function each.
 //! - [`explain`]: why not another driver; which constraint forbids each.
 //! - [`forecast`]: orders that are expected, so that drivers are kept where they will be needed.
 
 pub mod check;
+mod choose;
 pub mod explain;
 pub mod forecast;
 pub mod insert;
+pub mod laid;
+mod memory;
 pub mod problem;
 pub mod search;
 pub mod walk;

@@ -2,6 +2,7 @@
 
 use posthaste_matching::routed::check::check;
 use posthaste_matching::routed::explain::{Constraint, alternatives};
+use posthaste_matching::routed::insert::Scratch;
 use posthaste_matching::routed::problem::NEVER;
 use posthaste_matching::routed::search::Search;
 use posthaste_matching::routed::{
@@ -110,6 +111,36 @@ prop_compose! {
     }
 }
 
+/// The least that an order costs on top in a driver's route, by trying every place that splits no visit.
+fn cheapest_by_trying(problem: &Problem<Plane>, driver: usize, route: &[Act], order: u32) -> Option<i64> {
+    let splits = |at: usize| at > 0 && at < route.len() && problem.same_visit(route[at - 1], route[at]);
+    let finished = |route: &[Act]| {
+        let mut aboard = 0;
+        route.iter().enumerate().all(|(n, act)| {
+            let starts = n == 0 || !problem.same_visit(route[n - 1], *act);
+            let fine = problem.interleave || !matches!(act, Act::Pickup(_)) || !starts || aboard == 0;
+            aboard += if matches!(act, Act::Pickup(_)) { 1 } else { -1 };
+            fine
+        })
+    };
+    let mut least: Option<i64> = None;
+    let before = problem.route_cost(driver, route)?;
+    for pickup_at in (0..=route.len()).filter(|at| !splits(*at)) {
+        for dropoff_at in (pickup_at..=route.len()).filter(|at| !splits(*at)) {
+            let mut with = route.to_vec();
+            with.insert(dropoff_at, Act::Dropoff(order));
+            with.insert(pickup_at, Act::Pickup(order));
+            if let Some(cost) = problem.route_cost(driver, &with).filter(|_| finished(&with)) {
+                least = Some(least.map_or(cost - before, |least| least.min(cost - before)));
+            }
+        }
+    }
+    least
+}
+
+/// Prices by which only the ways count.
+const WAYS_ALONE: Weights = Weights { delivery: 0, late: 0, travel: 1, unserved: 1_000_000, moved: 0 };
+
 /// The least cost of all ways to serve the orders, by trying every one of them.
 fn by_trying_everything(problem: &Problem<Plane>) -> i64 {
     fn go(problem: &Problem<Plane>, routes: &mut Routes, order: u32, best: &mut i64) {
@@ -180,6 +211,59 @@ proptest! {
         }
         let again = plan(&problem, first.routes.clone(), budget, &never);
         prop_assert_eq!(check(&problem, &first.routes, &budget, &again), Ok(()));
+    }
+
+    #[test]
+    fn the_cheapest_place_is_the_cheapest_of_all_places(
+        problem in any_problem(9), seed: u64, ways_alone: bool, strict: bool, due in 600..2500,
+    ) {
+        let mut problem = problem;
+        if ways_alone {
+            problem.weights = WAYS_ALONE;
+        }
+        problem.weights.moved = 0;
+        // A pace that rounds could make a detour a second shorter than the way.
+        for driver in &mut problem.drivers {
+            driver.pace = if driver.pace > 100 { 200 } else { 100 };
+        }
+        for order in &mut problem.orders {
+            order.barred.clear();
+            order.strict |= strict;
+            order.ready.to = order.ready.from.max(0) + due;
+            order.due = Opening { from: -NEVER, to: order.ready.to + due / 2 };
+        }
+        let empty: Routes = vec![Vec::new(); problem.drivers.len()];
+        let mut planned = plan(&problem, empty, Budget { rounds: 20, seed, ..Budget::default() }, &never);
+        let one = 0;
+        for route in &mut planned.routes {
+            route.retain(|act| act.order() != one);
+        }
+        for (d, route) in planned.routes.iter().enumerate() {
+            let cost = problem.route_cost(d, route).unwrap();
+            let driver = u32::try_from(d).unwrap();
+            let mut scratch = Scratch::default();
+            let found = problem.best_insertion(driver, route, cost, one, i64::MAX / 4, &mut scratch);
+            prop_assert_eq!(found.map(|f| f.cost), cheapest_by_trying(&problem, d, route, one));
+            if let Some(found) = found {
+                let mut with = route.clone();
+                found.apply(&mut with, one);
+                prop_assert_eq!(problem.route_cost(d, &with), Some(cost + found.cost));
+                let below = problem.best_insertion(driver, route, cost, one, found.cost, &mut scratch);
+                prop_assert_eq!(below, None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_where_only_ways_count_has_every_property(problem in any_problem(14), seed: u64, strings in 0..=100_u32) {
+        let mut problem = problem;
+        problem.weights = WAYS_ALONE;
+        let empty: Routes = vec![Vec::new(); problem.drivers.len()];
+        let budget = Budget { seed, strings, ..Budget::snapshot(&problem) };
+        let planned = plan(&problem, empty.clone(), budget, &never);
+        prop_assert_eq!(check(&problem, &empty, &budget, &planned), Ok(()));
+        let again = plan(&problem, planned.routes.clone(), Budget { rounds: 60, ..budget }, &never);
+        prop_assert!(again.cost <= planned.cost);
     }
 
     #[test]
@@ -279,7 +363,7 @@ fn more_orders_than_a_round_looks_at_are_each_there_once() {
     let orders: Vec<Order> = (0..140).map(|n| order(10 + n, 150 + n, 60)).collect();
     // Where waiting costs nothing, an order put back twice looks nearly free.
     let mut problem = problem(points, (0..10).map(driver).collect(), orders);
-    problem.weights = Weights { delivery: 0, travel: 1, ..Weights::default() };
+    problem.weights = WAYS_ALONE;
     problem.interleave = true;
     let routes: Routes = vec![Vec::new(); 10];
     for seed in 0..2 {

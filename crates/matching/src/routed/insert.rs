@@ -1,6 +1,7 @@
 //! Where an order costs least.
 
-use super::problem::{Act, DriverIndex, OrderIndex, Problem, Second, Travel};
+use super::laid::{Detour, Laid};
+use super::problem::{Act, Driver, DriverIndex, OrderIndex, Problem, Second, Travel};
 use super::walk::Position;
 
 /// A place for an order in a route.
@@ -24,10 +25,24 @@ impl Insertion {
     }
 }
 
-/// Room for looking, kept between looks: the driver's position before each act, and how many orders he carries there.
+/// Room for looking, kept between looks.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    before: Vec<(Position, i32)>,
+    laid: Laid,
+    detours: Vec<Detour>,
+}
+
+/// One look at one route.
+struct Look<'a> {
+    driver: &'a Driver,
+    route: &'a [Act],
+    laid: &'a Laid,
+    order: OrderIndex,
+    ways_alone: bool,
+    /// The first act that the pickup may go before.
+    first: usize,
+    /// From there on, where ways alone count.
+    detours: &'a [Detour],
 }
 
 impl<T: Travel> Problem<T> {
@@ -71,81 +86,162 @@ impl<T: Travel> Problem<T> {
         let way = self.way(d, o.exit, o.dropoff);
         let reached = picked_up + o.pickup_service.after + way + o.dropoff_service.before;
         let handed_over = reached.max(o.due.from);
-        let late = i64::from((handed_over - o.due.to).max(0));
-        let cost = (i64::from(handed_over) * self.weights.delivery + late * self.weights.late) * o.weight / 100;
-        (picked_up, handed_over, cost + self.moving_cost(driver, order))
-    }
-
-    fn lay_out(&self, driver: DriverIndex, route: &[Act], scratch: &mut Scratch) -> bool {
-        let driver = &self.drivers[driver as usize];
-        // What is handed over without a pickup in the route is aboard at its start.
-        let mut aboard: i32 = route.iter().map(|a| if matches!(a, Act::Pickup(_)) { -1 } else { 1 }).sum();
-        let mut at = Position::start(driver);
-        scratch.before.clear();
-        scratch.before.push((at, aboard));
-        for (n, act) in route.iter().enumerate() {
-            if !self.step(driver, &mut at, *act) && n >= driver.bound as usize {
-                return false;
-            }
-            aboard += if matches!(act, Act::Pickup(_)) { 1 } else { -1 };
-            scratch.before.push((at, aboard));
-        }
-        true
+        (picked_up, handed_over, self.waiting_cost(o, handed_over) + self.moving_cost(driver, order))
     }
 
     /// The cheapest place of an order in a driver's route, if any costs less than `limit` on top of `route_cost`, which
     /// is what the route costs as it is.
     pub fn best_insertion(
         &self,
-        driver_index: DriverIndex,
+        driver: DriverIndex,
         route: &[Act],
         route_cost: i64,
+        order: OrderIndex,
+        limit: i64,
+        scratch: &mut Scratch,
+    ) -> Option<Insertion> {
+        let mut laid = std::mem::take(&mut scratch.laid);
+        let drivable = self.may_carry(driver, order) && self.lay_out(driver, route, &mut laid);
+        debug_assert!(!drivable || laid.cost() == route_cost);
+        let found = if drivable { self.best_in(driver, route, &laid, order, limit, scratch) } else { None };
+        scratch.laid = laid;
+        found
+    }
+
+    /// The cheapest place of an order in a route that is laid out, if any costs less than `limit`. Asks not whether the
+    /// driver may carry it.
+    pub fn best_in(
+        &self,
+        driver_index: DriverIndex,
+        route: &[Act],
+        laid: &Laid,
         order_index: OrderIndex,
         limit: i64,
         scratch: &mut Scratch,
     ) -> Option<Insertion> {
-        if !self.may_carry(driver_index, order_index) || !self.lay_out(driver_index, route, scratch) {
-            return None;
-        }
         let driver = &self.drivers[driver_index as usize];
+        let order = &self.orders[order_index as usize];
         let moving = self.moving_cost(driver_index, order_index);
-        let mut limit = limit.saturating_sub(moving).saturating_add(route_cost);
+        let total = laid.cost();
+        let mut limit = limit.saturating_sub(moving).saturating_add(total);
+        let ways_alone = self.ways_alone_count();
+        let mut first = (driver.bound as usize).min(route.len());
+        if ways_alone {
+            // What has to happen before the order is ready comes before it.
+            first += laid.latest[first..].partition_point(|latest| *latest < order.ready.from);
+            if !self.detours(driver, route, order, laid, (first, limit - total), &mut scratch.detours) {
+                return None;
+            }
+        }
+        // The way between several sellers has no price of its own.
+        let saved = if order.exit == order.pickup {
+            0
+        } else {
+            i64::from(self.way(driver, order.pickup, order.exit)) * self.weights.travel
+        };
+        let look = Look { driver, route, laid, order: order_index, ways_alone, first, detours: &scratch.detours };
+        let way = self.way(driver, order.exit, order.dropoff);
+        let last_pickup = if order.strict { driver.shift_end.min(order.ready.to) } else { driver.shift_end };
         let mut best: Option<Insertion> = None;
-        for pickup_at in driver.bound as usize..=route.len() {
+        for pickup_at in first..=route.len() {
+            if ways_alone {
+                let detour = &look.detours[pickup_at - first];
+                if total + detour.both.min(detour.pickup + detour.least_dropoff_behind) >= limit {
+                    continue;
+                }
+            }
             let joins = pickup_at > 0
                 && self.joins(route.get(pickup_at - 1), order_index)
                 && !self.joins(route.get(pickup_at), order_index);
-            let (mut carrying, aboard) = scratch.before[pickup_at];
+            let (mut at, aboard) = laid.before[pickup_at];
+            // The order is handed over later than this, and the rest is not cheaper for it, but for what is not driven.
+            if at.moment > last_pickup || total + self.waiting_cost(order, at.moment + way) - saved >= limit {
+                break;
+            }
             if !joins && (self.splits(route, pickup_at) || (!self.interleave && aboard != 0)) {
                 continue;
             }
-            if !self.step(driver, &mut carrying, Act::Pickup(order_index)) || carrying.cost >= limit {
+            if !self.step(driver, &mut at, Act::Pickup(order_index)) || at.cost >= limit {
                 continue;
             }
-            for dropoff_at in pickup_at..=route.len() {
-                if dropoff_at > pickup_at
-                    && (!self.step(driver, &mut carrying, route[dropoff_at - 1]) || carrying.cost >= limit)
-                {
-                    break;
-                }
-                if dropoff_at == pickup_at || !self.splits(route, dropoff_at) {
-                    let mut at = carrying;
-                    let fits = self.step(driver, &mut at, Act::Dropoff(order_index))
-                        && at.cost < limit
-                        && route[dropoff_at..].iter().all(|a| self.step(driver, &mut at, *a) && at.cost < limit);
-                    if fits {
-                        limit = at.cost;
-                        let cost = at.cost - route_cost + moving;
-                        best = Some(Insertion { driver: driver_index, pickup_at, dropoff_at, cost });
-                    }
-                }
-                let trip_ends = scratch.before[dropoff_at].1 == 0 && (dropoff_at > pickup_at || !joins);
-                if !self.interleave && trip_ends {
-                    break;
-                }
+            if let Some((dropoff_at, cost)) = self.best_dropoff(&look, at, pickup_at, joins, limit) {
+                limit = cost;
+                best = Some(Insertion { driver: driver_index, pickup_at, dropoff_at, cost: cost - total + moving });
             }
         }
         best
+    }
+
+    /// The cheapest place for the drop-off behind a pickup, and what the route costs then, if less than `limit`.
+    #[inline]
+    fn best_dropoff(
+        &self,
+        look: &Look<'_>,
+        mut carrying: Position,
+        pickup_at: usize,
+        joins: bool,
+        mut limit: i64,
+    ) -> Option<(usize, i64)> {
+        let Look { driver, route, laid, .. } = *look;
+        let mut best: Option<(usize, i64)> = None;
+        for dropoff_at in pickup_at..=route.len() {
+            if dropoff_at > pickup_at {
+                let n = dropoff_at - 1;
+                if !self.step(driver, &mut carrying, route[n])
+                    || carrying.cost + laid.rest[dropoff_at] >= limit
+                    || (look.ways_alone && carrying.moment > laid.latest[n])
+                {
+                    break;
+                }
+            }
+            let mut too_far = false;
+            if look.ways_alone {
+                let (from, here) = (&look.detours[pickup_at - look.first], &look.detours[dropoff_at - look.first]);
+                let ways = if dropoff_at == pickup_at { from.both } else { from.pickup + here.dropoff };
+                too_far = laid.cost() + ways >= limit;
+                if too_far && laid.cost() + from.pickup + here.least_dropoff_behind >= limit {
+                    break;
+                }
+            }
+            if !too_far && (dropoff_at == pickup_at || !self.splits(route, dropoff_at)) {
+                let mut at = carrying;
+                if self.step(driver, &mut at, Act::Dropoff(look.order))
+                    && let Some(cost) = self.drive_on(look, at, dropoff_at, limit)
+                {
+                    limit = cost;
+                    best = Some((dropoff_at, cost));
+                }
+            }
+            let trip_ends = laid.before[dropoff_at].1 == 0 && (dropoff_at > pickup_at || !joins);
+            if !self.interleave && trip_ends {
+                break;
+            }
+        }
+        best
+    }
+
+    /// What the route costs when its rest is driven from here on, if that can be done for less than `limit`. Stops
+    /// where everything is as it was.
+    #[inline]
+    fn drive_on(&self, look: &Look<'_>, mut at: Position, from: usize, limit: i64) -> Option<i64> {
+        for (n, act) in look.route.iter().enumerate().skip(from) {
+            if at.cost >= limit || !self.step(look.driver, &mut at, *act) {
+                return None;
+            }
+            let cost = at.cost + look.laid.rest[n + 1];
+            // Who is later than he was is not cheaper for it.
+            let before = &look.laid.before[n + 1].0;
+            if cost >= limit && at.moment >= before.moment {
+                return None;
+            }
+            if look.ways_alone {
+                return (at.moment <= look.laid.latest[n] && cost < limit).then_some(cost);
+            }
+            if at.free_at == before.free_at && at.moment == before.moment {
+                return (cost < limit).then_some(cost);
+            }
+        }
+        (at.cost < limit).then_some(at.cost)
     }
 
     /// The drivers who could carry the order if they did nothing else, cheapest first, with that cost.

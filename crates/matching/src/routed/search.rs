@@ -6,6 +6,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::insert::{Insertion, Scratch};
+use super::laid::Laid;
+use super::memory::Memory;
 use super::problem::{Act, DriverIndex, OrderIndex, Problem, Routes, Travel};
 
 /// How much work a pass may do, and how boldly.
@@ -16,6 +18,9 @@ pub struct Budget {
     pub rounds: u32,
     /// Orders taken out in a round, at most. Fewer find less, more cost time without finding more.
     pub removed: usize,
+    /// Rounds in a hundred that take out strings of orders from routes next to each other; the others take out orders
+    /// near each other, whoever carries them.
+    pub strings: u32,
     /// How much worse than the plan in hand a plan may be at the start and still be gone on from, in cost; falls to 0.
     pub heat: f64,
     /// Promised orders that may change their driver in one pass, at most.
@@ -26,14 +31,27 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rounds: 400, removed: 22, heat: 2_000.0, moves: usize::MAX, seed: 0 }
+        Self { rounds: 400, removed: 22, strings: 0, heat: 2_000.0, moves: usize::MAX, seed: 0 }
+    }
+}
+
+impl Budget {
+    /// For a snapshot that is planned once, from nothing, and that nobody waits for: no pass comes after it, so it takes
+    /// as many rounds as the snapshot is large, and strings. Found on snapshots of a hundred orders, against VROOM
+    /// (`benches/vroom`).
+    #[must_use]
+    pub fn snapshot<T: Travel>(problem: &Problem<T>) -> Self {
+        let orders = u32::try_from(problem.orders.len()).unwrap_or(u32::MAX);
+        let ways = problem.orders.iter().map(|o| f64::from(problem.travel.seconds(o.pickup, o.dropoff)));
+        let way = ways.sum::<f64>() / f64::from(orders.max(1));
+        #[expect(clippy::cast_precision_loss, reason = "a price")]
+        let price = (problem.weights.travel + problem.weights.delivery) as f64;
+        Self { rounds: orders.saturating_mul(9), removed: 14, strings: 30, heat: 0.03 * way * price, ..Self::default() }
     }
 }
 
 /// Places skipped at random, one in this many, so that a round does not put everything back where it was.
 const BLINK_ONE_IN: u32 = 100;
-/// Orders that a round looks at for relation to its first, at most; beyond that a sample.
-const RELATED_SAMPLE: usize = 96;
 /// Rounds between two questions whether to stop.
 const STOP_EVERY: u32 = 16;
 
@@ -50,26 +68,53 @@ pub struct Plan {
 
 /// Which order is with whom, and at what cost: what a round changes and may have to undo.
 #[derive(Debug, Clone)]
-struct Draft {
-    routes: Routes,
+pub(super) struct Draft {
+    pub(super) routes: Routes,
     costs: Vec<i64>,
-    driver_of: Vec<Option<DriverIndex>>,
+    pub(super) driver_of: Vec<Option<DriverIndex>>,
     moved: usize,
     cost: i64,
 }
 
+/// A driver's route before a round changed it.
+#[derive(Debug, Default)]
+struct Before {
+    driver: DriverIndex,
+    route: Vec<Act>,
+    laid: Laid,
+    cost: i64,
+    version: u32,
+    is_laid: bool,
+}
+
 /// A search under way.
 pub struct Search<'a, T> {
-    problem: &'a Problem<T>,
-    draft: Draft,
+    pub(super) problem: &'a Problem<T>,
+    pub(super) draft: Draft,
+    /// The routes of the draft laid out, where `is_laid`, and a number that no other route has had.
+    laid: Vec<Laid>,
+    is_laid: Vec<bool>,
+    version: Vec<u32>,
+    versions: u32,
+    memory: Memory,
     /// For each order, who could carry it, by what that would cost at least.
     nearest: Vec<Vec<(i64, DriverIndex)>>,
-    movable: Vec<OrderIndex>,
-    undo: Vec<(DriverIndex, Vec<Act>, i64)>,
+    /// For each order, once it was asked for, those that have to do with it, by how little.
+    pub(super) related: Vec<Vec<(i64, OrderIndex)>>,
+    pub(super) movable: Vec<OrderIndex>,
+    pub(super) fixed: Vec<bool>,
+    /// What a round takes out, and room for choosing it.
+    pub(super) out: Vec<OrderIndex>,
+    pub(super) near: Vec<(i64, OrderIndex)>,
+    pub(super) string: Vec<OrderIndex>,
+    undo: Vec<Before>,
+    spare: Vec<Before>,
     touched: Vec<bool>,
     undo_drivers: Vec<(OrderIndex, Option<DriverIndex>)>,
     scratch: Scratch,
-    rng: StdRng,
+    pub(super) rng: StdRng,
+    /// Drivers to be asked before the next is skipped.
+    until_blink: u32,
     blinks: bool,
 }
 
@@ -112,13 +157,25 @@ impl<'a, T: Travel> Search<'a, T> {
         let mut search = Self {
             problem,
             draft: Draft { routes, costs, driver_of, moved: 0, cost: 0 },
+            laid: (0..drivers).map(|_| Laid::default()).collect(),
+            is_laid: vec![false; drivers],
+            version: (1..).take(drivers).collect(),
+            versions: u32::try_from(drivers).unwrap_or(u32::MAX),
+            memory: Memory::new(problem.orders.len(), drivers),
             nearest,
+            related: vec![Vec::new(); problem.orders.len()],
             movable,
+            fixed,
+            out: Vec::new(),
+            near: Vec::new(),
+            string: Vec::new(),
             undo: Vec::new(),
+            spare: Vec::new(),
             touched: vec![false; drivers],
             undo_drivers: Vec::new(),
             scratch: Scratch::default(),
             rng: StdRng::seed_from_u64(seed),
+            until_blink: 0,
             blinks: false,
         };
         search.count();
@@ -147,23 +204,68 @@ impl<'a, T: Travel> Search<'a, T> {
         driver.is_some_and(|d| self.problem.is_moved(d, order))
     }
 
+    /// Lays a driver's route out, if that is not done yet. `false` when it cannot be driven.
+    fn lay_out(&mut self, driver: usize) -> bool {
+        if !self.is_laid[driver] {
+            #[expect(clippy::cast_possible_truncation, reason = "an index of a driver")]
+            let drivable =
+                self.problem.lay_out(driver as DriverIndex, &self.draft.routes[driver], &mut self.laid[driver]);
+            // A route stays drivable when an order leaves it, but for roundings that break the triangle inequality.
+            let cost = if drivable { self.laid[driver].cost() } else { IMPOSSIBLE };
+            self.draft.cost += cost - self.draft.costs[driver];
+            self.draft.costs[driver] = cost;
+            self.is_laid[driver] = true;
+        }
+        self.draft.costs[driver] < IMPOSSIBLE
+    }
+
+    /// The cheapest place with a driver below a limit, remembered or looked for.
+    fn best_with(&mut self, driver: DriverIndex, order: OrderIndex, limit: i64) -> Option<Insertion> {
+        let d = driver as usize;
+        let version = self.version[d];
+        if let Some(known) = self.memory.recall(order, driver, version, limit) {
+            return known;
+        }
+        if !self.lay_out(d) {
+            return None;
+        }
+        let (route, laid) = (&self.draft.routes[d], &self.laid[d]);
+        let found = self.problem.best_in(driver, route, laid, order, limit, &mut self.scratch);
+        self.memory.note(order, driver, version, limit, found);
+        found
+    }
+
+    /// Whether to skip this one. One in [`BLINK_ONE_IN`] is, at random.
+    fn blink(&mut self) -> bool {
+        if !self.blinks {
+            return false;
+        }
+        if self.until_blink == 0 {
+            self.until_blink = self.rng.random_range(1..2 * BLINK_ONE_IN);
+        }
+        self.until_blink -= 1;
+        self.until_blink == 0
+    }
+
+    /// The cheapest place of all. What is known is asked first, so that less has to be looked for.
     fn best(&mut self, order: OrderIndex) -> Option<Insertion> {
         let mut best: Option<Insertion> = None;
         let mut limit = self.price(order, None);
         let nearest = std::mem::take(&mut self.nearest[order as usize]);
-        for (least, driver) in &nearest {
-            if *least >= limit {
-                break;
-            }
-            if self.blinks && self.rng.random_range(0..BLINK_ONE_IN) == 0 {
-                continue;
-            }
-            let d = *driver as usize;
-            let (route, cost) = (&self.draft.routes[d], self.draft.costs[d]);
-            let found = self.problem.best_insertion(*driver, route, cost, order, limit, &mut self.scratch);
-            if let Some(found) = found {
-                limit = found.cost;
-                best = Some(found);
+        for known in [true, false] {
+            for (least, driver) in &nearest {
+                if *least >= limit {
+                    break;
+                }
+                let version = self.version[*driver as usize];
+                let is_known = self.memory.recall(order, *driver, version, limit).is_some();
+                if is_known != known || self.blink() {
+                    continue;
+                }
+                if let Some(found) = self.best_with(*driver, order, limit) {
+                    limit = found.cost;
+                    best = Some(found);
+                }
             }
         }
         self.nearest[order as usize] = nearest;
@@ -178,18 +280,29 @@ impl<'a, T: Travel> Search<'a, T> {
         self.draft.moved -= usize::from(self.is_moved(order, before));
     }
 
-    /// Changes a route, and remembers what it was before the round.
+    /// Changes a route, and remembers what it was before the round. What it costs then is known when it is laid out.
     fn change(&mut self, driver: DriverIndex, change: impl FnOnce(&mut Vec<Act>)) {
         let d = driver as usize;
         if !self.touched[d] {
             self.touched[d] = true;
-            self.undo.push((driver, self.draft.routes[d].clone(), self.draft.costs[d]));
+            let mut before = self.spare.pop().unwrap_or_default();
+            before.driver = driver;
+            before.route.clone_from(&self.draft.routes[d]);
+            std::mem::swap(&mut before.laid, &mut self.laid[d]);
+            (before.cost, before.version, before.is_laid) = (self.draft.costs[d], self.version[d], self.is_laid[d]);
+            self.undo.push(before);
         }
         change(&mut self.draft.routes[d]);
-        // A route stays drivable when an order leaves it, but for roundings that break the triangle inequality.
-        let cost = self.problem.route_cost(d, &self.draft.routes[d]).unwrap_or(IMPOSSIBLE);
-        self.draft.cost += cost - self.draft.costs[d];
-        self.draft.costs[d] = cost;
+        self.is_laid[d] = false;
+        self.versions += 1;
+        self.version[d] = self.versions;
+    }
+
+    /// Lays out every route that the round changed, so that the draft's cost is right.
+    fn settle(&mut self) {
+        for n in 0..self.undo.len() {
+            self.lay_out(self.undo[n].driver as usize);
+        }
     }
 
     fn insert(&mut self, order: OrderIndex, at: Insertion) {
@@ -205,17 +318,23 @@ impl<'a, T: Travel> Search<'a, T> {
     }
 
     fn forget_undo(&mut self) {
-        for (driver, _, _) in self.undo.drain(..) {
-            self.touched[driver as usize] = false;
+        for before in self.undo.drain(..) {
+            self.touched[before.driver as usize] = false;
+            self.spare.push(before);
         }
         self.undo_drivers.clear();
     }
 
     fn undo(&mut self, cost: i64, moved: usize) {
-        for (driver, route, cost) in self.undo.drain(..) {
-            self.touched[driver as usize] = false;
-            self.draft.routes[driver as usize] = route;
-            self.draft.costs[driver as usize] = cost;
+        for mut before in self.undo.drain(..) {
+            let d = before.driver as usize;
+            self.touched[d] = false;
+            std::mem::swap(&mut self.draft.routes[d], &mut before.route);
+            std::mem::swap(&mut self.laid[d], &mut before.laid);
+            self.draft.costs[d] = before.cost;
+            self.version[d] = before.version;
+            self.is_laid[d] = before.is_laid;
+            self.spare.push(before);
         }
         for (order, driver) in self.undo_drivers.drain(..).rev() {
             self.draft.driver_of[order as usize] = driver;
@@ -243,69 +362,16 @@ impl<'a, T: Travel> Search<'a, T> {
                 // Only this driver's route has changed.
                 if found.is_none_or(|f| f.driver == at.driver) {
                     *found = self.best(*order);
-                } else if let Some(found) = found {
-                    let d = at.driver as usize;
-                    let (route, cost) = (&self.draft.routes[d], self.draft.costs[d]);
-                    let better =
-                        self.problem.best_insertion(at.driver, route, cost, *order, found.cost, &mut self.scratch);
-                    *found = better.unwrap_or(*found);
+                } else if let Some(found) = found
+                    && self.problem.may_carry(at.driver, *order)
+                    && let Some(better) = self.best_with(at.driver, *order, found.cost)
+                {
+                    *found = better;
                 }
             }
         }
+        self.settle();
         self.forget_undo();
-    }
-
-    /// How little two orders have to do with each other, in seconds.
-    fn distance(&self, a: OrderIndex, b: OrderIndex) -> i64 {
-        let (x, y) = (&self.problem.orders[a as usize], &self.problem.orders[b as usize]);
-        let shops = self.problem.travel.seconds(x.pickup, y.pickup);
-        let doors = self.problem.travel.seconds(x.dropoff, y.dropoff);
-        let times = (x.ready.from.max(0) - y.ready.from.max(0)).abs();
-        let driver = self.draft.driver_of[a as usize];
-        let together = driver.is_some() && driver == self.draft.driver_of[b as usize];
-        i64::from(shops + doors / 2 + times / 2) - if together { 600 } else { 0 }
-    }
-
-    /// Orders to take out: one at random, and others that have to do with it; then all that nobody carries.
-    fn choose(&mut self, most: usize) -> Vec<OrderIndex> {
-        let all = self.movable.len();
-        let first = self.movable[self.rng.random_range(0..all)];
-        let count = 1 + self.rng.random_range(0..most.clamp(1, all));
-        let mut near: Vec<(i64, OrderIndex)> = Vec::with_capacity(all.min(RELATED_SAMPLE) + 1);
-        for n in 0..all.min(RELATED_SAMPLE) {
-            let order =
-                if all <= RELATED_SAMPLE { self.movable[n] } else { self.movable[self.rng.random_range(0..all)] };
-            if order != first {
-                near.push((self.distance(first, order) + self.rng.random_range(0..300), order));
-            }
-        }
-        // A sample may meet an order twice; it is taken out, and put back, once.
-        near.sort_unstable_by_key(|n| (n.1, n.0));
-        near.dedup_by_key(|n| n.1);
-        near.sort_unstable();
-        let mut out = vec![first];
-        out.extend(near.iter().take(count - 1).map(|n| n.1));
-        for n in 0..all {
-            let order = self.movable[n];
-            if self.draft.driver_of[order as usize].is_none() && !out.contains(&order) {
-                out.push(order);
-            }
-        }
-        out
-    }
-
-    fn arrange(&mut self, orders: &mut [OrderIndex]) {
-        let problem = self.problem;
-        let order = |o: OrderIndex| &problem.orders[o as usize];
-        match self.rng.random_range(0..3) {
-            0 => {
-                for i in (1..orders.len()).rev() {
-                    orders.swap(i, self.rng.random_range(0..=i));
-                }
-            }
-            1 => orders.sort_by_key(|o| order(*o).ready.from),
-            _ => orders.sort_by_key(|o| problem.travel.seconds(order(*o).pickup, order(*o).dropoff)),
-        }
     }
 
     /// Rounds of taking out and putting back. Ends with the best plan that was met.
@@ -322,16 +388,19 @@ impl<'a, T: Travel> Search<'a, T> {
             }
             let heat = budget.heat * (1.0 - f64::from(round) / f64::from(budget.rounds));
             let (cost, moved) = (self.draft.cost, self.draft.moved);
-            let mut out = self.choose(budget.removed);
+            self.choose(&budget);
+            let mut out = std::mem::take(&mut self.out);
             for order in &out {
                 self.remove(*order);
             }
             self.arrange(&mut out);
-            for order in out {
-                if let Some(at) = self.best(order) {
-                    self.insert(order, at);
+            for order in &out {
+                if let Some(at) = self.best(*order) {
+                    self.insert(*order, at);
                 }
             }
+            self.out = out;
+            self.settle();
             let chance: f64 = self.rng.random();
             #[expect(clippy::cast_precision_loss, reason = "costs are far below what a double holds exactly")]
             let worse = (self.draft.cost - cost) as f64;

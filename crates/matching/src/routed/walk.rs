@@ -1,6 +1,6 @@
 //! Walking a route: when each act happens, and what it costs.
 
-use super::problem::{Act, Driver, PlaceIndex, Problem, Second, Travel};
+use super::problem::{Act, Driver, Order, PlaceIndex, Problem, Second, Travel};
 
 /// Where a driver is in his route, and what it cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,23 @@ impl<T: Travel> Problem<T> {
         if driver.pace == 100 { seconds } else { (seconds * driver.pace).div_euclid(100) }
     }
 
+    /// What it costs that an order is handed over at this moment.
+    #[inline]
+    #[must_use]
+    pub fn waiting_cost(&self, order: &Order, moment: Second) -> i64 {
+        let late = i64::from((moment - order.due.to).max(0));
+        i64::from(moment) * self.weights.delivery * order.weight / 100 + late * self.weights.late * order.weight / 100
+    }
+
+    /// Where an act brings the driver.
+    #[inline]
+    pub(crate) fn enters(&self, act: Act) -> PlaceIndex {
+        match act {
+            Act::Pickup(order) => self.orders[order as usize].pickup,
+            Act::Dropoff(order) => self.orders[order as usize].dropoff,
+        }
+    }
+
     /// Does one act. Returns whether it keeps the shift, the capacity and a strict order's window.
     #[inline]
     pub fn step(&self, driver: &Driver, at: &mut Position, act: Act) -> bool {
@@ -81,11 +98,8 @@ impl<T: Travel> Problem<T> {
                 at.place = order.dropoff;
                 at.visiting = false;
                 at.load -= order.size;
-                let late = i64::from((at.moment - order.due.to).max(0));
-                at.cost += i64::from(travel) * self.weights.travel
-                    + i64::from(at.moment) * self.weights.delivery * order.weight / 100
-                    + late * self.weights.late * order.weight / 100;
-                !(order.strict && late > 0)
+                at.cost += i64::from(travel) * self.weights.travel + self.waiting_cost(order, at.moment);
+                !(order.strict && at.moment > order.due.to)
             }
         }
     }
