@@ -7,6 +7,7 @@
 //! - [`search`]: the plan; `choose`: what its rounds take out; `memory`: what they need not look for again.
 //! - [`check`]: its properties, one function each.
 //! - [`explain`]: why not another driver; which constraint forbids each.
+//! - [`standby`]: where idle drivers are best kept.
 //! - [`forecast`]: orders that are expected, so that drivers are kept where they will be needed.
 
 pub mod check;
@@ -18,6 +19,7 @@ pub mod laid;
 mod memory;
 pub mod problem;
 pub mod search;
+pub mod standby;
 pub mod walk;
 
 pub use problem::{Act, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights};

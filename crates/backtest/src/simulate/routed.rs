@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use posthaste_matching::routed::forecast::{Forecast, Seen};
-use posthaste_matching::routed::problem::{DriverIndex, NEVER, OrderIndex, PlaceIndex};
+use posthaste_matching::routed::problem::{DriverIndex, NEVER, OrderIndex};
+use posthaste_matching::routed::standby::{Eagerness, Stand, send_ahead};
 use posthaste_matching::routed::{Act, Budget, Driver, Opening, Order, Problem, Routes, Second, Weights, plan};
 
 use super::policy::{Decision, Policy, orders_of};
 use super::world::{PlaneTravel, Stage, World};
+
+/// Nobody is sent ahead whose shift ends sooner than this.
+const SHORTEST_STAND: Second = 1_800;
 
 /// How `routed` plays a day.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +26,8 @@ pub struct Settings {
     pub interleave: bool,
     /// Whether idle couriers are sent to restaurants ahead of work.
     pub send_ahead: bool,
+    /// How eagerly.
+    pub eagerness: Eagerness,
     /// Couriers whose shift begins within this many seconds are planned for.
     pub roster_ahead: Second,
     /// Orders are due this many seconds after their placement.
@@ -36,6 +42,7 @@ impl Default for Settings {
             forecast: Forecast::default(),
             interleave: false,
             send_ahead: false,
+            eagerness: Eagerness::default(),
             roster_ahead: 1_800,
             due_after: 2_400,
         }
@@ -99,7 +106,7 @@ impl Routed {
         }
     }
 
-    fn expected(&self, world: &World) -> Vec<Order> {
+    fn seen(world: &World) -> Vec<Seen> {
         let mut seen: Vec<Seen> = Vec::new();
         for o in world.orders.iter().filter(|o| o.stage != Stage::Hidden) {
             seen.push(Seen {
@@ -109,16 +116,13 @@ impl Routed {
                 preparation: o.ready_at - o.placed_at,
             });
         }
+        seen
+    }
+
+    fn expected(&self, world: &World, seen: &[Seen]) -> Vec<Order> {
         let since = world.first_placement() - world.now;
         let service = (world.pickup_service, world.dropoff_service);
-        let mut expected =
-            self.settings.forecast.sample(&seen, since, service, self.settings.budget.seed ^ self.passes);
-        if self.settings.send_ahead {
-            for order in &mut expected {
-                order.known_at = 0;
-            }
-        }
-        expected
+        self.settings.forecast.sample(seen, since, service, self.settings.budget.seed ^ self.passes)
     }
 }
 
@@ -150,7 +154,8 @@ impl Policy for Routed {
             routes.push(route.iter().map(|act| renamed(*act, |o| index[&o])).collect());
         }
         let real = to_u32(orders.len());
-        orders.extend(self.expected(world));
+        let seen = Self::seen(world);
+        orders.extend(self.expected(world, &seen));
         let problem: Problem<&PlaneTravel> = Problem {
             travel: &world.travel,
             drivers: present.iter().map(|c| Self::driver(world, *c)).collect(),
@@ -160,20 +165,37 @@ impl Policy for Routed {
         };
         let budget = Budget { seed: self.settings.budget.seed ^ self.passes, ..self.settings.budget };
         let planned = plan(&problem, routes, budget, &|| false);
-        self.decision(world, &problem, &present, &open, real, &planned.routes)
+        let mut decision = Self::decision(world, &present, &open, real, &planned.routes);
+        if self.settings.send_ahead {
+            let stands = present.iter().zip(&planned.routes).enumerate();
+            let fleet: Vec<Stand> = stands
+                .map(|(d, (courier, route))| Self::stands(world, &problem, d, *courier, &without_expected(route, real)))
+                .collect();
+            let sent = send_ahead(&world.travel, &fleet, &seen, self.settings.eagerness);
+            decision.sent_ahead = sent.into_iter().map(|(d, place)| (present[d], place)).collect();
+        }
+        decision
     }
 }
 
 impl Routed {
-    fn decision(
-        &self,
-        world: &World,
-        problem: &Problem<&PlaneTravel>,
-        present: &[usize],
-        open: &[usize],
-        real: OrderIndex,
-        planned: &Routes,
-    ) -> Decision {
+    /// Where a courier is free next, once he has done what is planned for him; idle when that is nothing.
+    fn stands(world: &World, problem: &Problem<&PlaneTravel>, d: usize, courier: usize, route: &[Act]) -> Stand {
+        let c = &world.couriers[courier];
+        let driver = &problem.drivers[d];
+        let Some(last) = route.last() else {
+            let works = c.on_at <= world.now && c.off_at >= world.now + SHORTEST_STAND;
+            let idle = c.heading.is_none() && c.free_at <= world.now && works;
+            // One who was sent ahead counts as there.
+            let free_at = if c.heading.is_some() { 0 } else { driver.free_at };
+            return Stand { place: driver.place, free_at, idle };
+        };
+        let order = &problem.orders[last.order() as usize];
+        let moment = problem.moments(d, route).last().copied().unwrap_or(0);
+        Stand { place: order.dropoff, free_at: moment + order.dropoff_service.after, idle: false }
+    }
+
+    fn decision(world: &World, present: &[usize], open: &[usize], real: OrderIndex, planned: &Routes) -> Decision {
         let couriers = world.couriers.len();
         let mut decision =
             Decision { routes: vec![Vec::new(); couriers], waits: vec![false; couriers], sent_ahead: Vec::new() };
@@ -181,18 +203,14 @@ impl Routed {
             let route = &planned[d];
             let kept = route.iter().filter(|act| act.order() < real);
             decision.routes[*courier] = kept.map(|act| renamed(*act, |o| to_u32(open[o as usize]))).collect();
-            let expected_first = route.first().is_some_and(|act| act.order() >= real);
-            if expected_first && self.settings.send_ahead {
-                let place: PlaceIndex = problem.orders[route[0].order() as usize].pickup;
-                let c = &world.couriers[*courier];
-                let must_leave = problem.leave_at(d, route).is_some_and(|at| at <= 0);
-                if c.heading.is_none() && c.place != place && decision.routes[*courier].is_empty() && must_leave {
-                    decision.sent_ahead.push((*courier, place));
-                }
-            }
         }
         decision
     }
+}
+
+/// A route without what is only expected.
+fn without_expected(route: &[Act], real: OrderIndex) -> Vec<Act> {
+    route.iter().copied().filter(|act| act.order() < real).collect()
 }
 
 fn renamed(act: Act, name: impl Fn(u32) -> u32) -> Act {

@@ -31,7 +31,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rounds: 400, removed: 22, strings: 0, heat: 2_000.0, moves: usize::MAX, seed: 0 }
+        Self { rounds: 800, removed: 22, strings: 0, heat: 2_000.0, moves: usize::MAX, seed: 0 }
     }
 }
 
