@@ -4,32 +4,25 @@
 //! runs on a thread of its own. What comes of it, a [`ZonePlan`], is carried out by the dispatcher, which checks each
 //! step again: an order that waits no more, or was asked about meanwhile, is left alone.
 
+mod snapshot;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_domain::ids::{DriverId, OrderId, TaskId};
-use posthaste_domain::order::{Order, Speed, Task, TaskKind, TaskStatus};
+use posthaste_domain::ids::{DriverId, OrderId};
+use posthaste_domain::order::TaskKind;
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed};
-use posthaste_matching::routed::forecast::{Forecast, Seen};
-use posthaste_matching::routed::problem::{DriverIndex, NEVER, OrderIndex, PlaceIndex};
-use posthaste_matching::routed::{
-    Act, Budget, Driver, Opening, Order as Carried, Problem, Routes, Second, Service, Travel, Weights, plan,
-};
-use posthaste_matching::{DriverView, OrderView};
+use posthaste_matching::routed::problem::{NEVER, PlaceIndex};
+use posthaste_matching::routed::{Act, Budget, Problem, Routes, Second, Travel, plan};
 
-use super::cell::{InHand, SeenOrder, ZoneCell};
+pub(super) use snapshot::Whereabouts;
+
 use crate::drivers::PlannedStop;
 
 /// How long a pass may search (real time). Longer finds a little more, and decides on an older world.
 const SEARCH_TIME: Duration = Duration::from_millis(80);
-/// What a plan that moves a promise must gain at least: a minute of one customer's time.
-const MOVE_GAIN: i64 = 100 * 60;
-/// Drivers this close to their last stop still stand there, whatever their receiver says.
-const SAME_PLACE_METERS: f64 = 50.0;
-
 /// Ways between numbered places, by the zone's model.
 pub(super) struct Roads {
     places: Vec<Place>,
@@ -46,31 +39,6 @@ impl Travel for Roads {
     }
 }
 
-/// Numbers for places.
-#[derive(Default)]
-struct Places {
-    known: HashMap<(u64, u64), PlaceIndex>,
-    all: Vec<Place>,
-}
-
-impl Places {
-    fn index(&mut self, place: Place) -> PlaceIndex {
-        let key = (place.lat().to_bits(), place.lng().to_bits());
-        *self.known.entry(key).or_insert_with(|| {
-            self.all.push(place);
-            PlaceIndex::try_from(self.all.len() - 1).unwrap_or(PlaceIndex::MAX)
-        })
-    }
-}
-
-/// What is remembered of drivers from plan to plan.
-#[derive(Default)]
-pub(super) struct Whereabouts {
-    /// Where a driver is on his way to, and when he is, or was, there.
-    headings: HashMap<DriverId, (TaskId, Timestamp)>,
-    /// Where a driver stands, and since when.
-    stands: HashMap<DriverId, (Place, Timestamp)>,
-}
 /// The acts of each driver, as the last plan had them.
 pub(crate) type Intended = HashMap<DriverId, Vec<(OrderId, TaskKind)>>;
 
@@ -112,309 +80,6 @@ pub(crate) struct ZonePlan {
     pub(super) unserved: Vec<(OrderId, String, serde_json::Value)>,
     /// When the next offer is due.
     pub(super) next: Option<Timestamp>,
-}
-
-fn seconds(span: Span) -> Second {
-    Second::try_from(span.num_seconds())
-        .unwrap_or(if span < Span::zero() { -NEVER } else { NEVER })
-        .clamp(-NEVER, NEVER)
-}
-
-fn halves(task_seconds: i64) -> Service {
-    let all = Second::try_from(task_seconds).unwrap_or(0);
-    Service { before: all / 2, after: all - all / 2 }
-}
-
-/// Collects a [`Snapshot`].
-struct Builder<'a> {
-    now: Timestamp,
-    travel: StraightLine,
-    places: Places,
-    drivers: Vec<DriverId>,
-    fleet: Vec<Driver>,
-    orders: Vec<OrderId>,
-    carried: Vec<Carried>,
-    waiting: Vec<bool>,
-    index: HashMap<OrderId, OrderIndex>,
-    routes: Routes,
-    whereabouts: &'a mut Whereabouts,
-    intended: &'a Intended,
-}
-
-impl Snapshot {
-    /// Copies what the zone has.
-    pub(super) fn of(
-        cell: &ZoneCell,
-        now: Timestamp,
-        generation: u64,
-        whereabouts: &mut Whereabouts,
-        intended: &Intended,
-    ) -> Self {
-        let config = cell.config.load();
-        let views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
-        let work = cell.work.lock().clone();
-        let asked: Vec<(OrderView, Option<DriverId>)> =
-            cell.waiting.lock().values().map(|w| (w.view.clone(), w.asked.map(|(driver, _)| driver))).collect();
-        let mut builder = Builder {
-            now,
-            travel: config.travel,
-            places: Places::default(),
-            drivers: Vec::new(),
-            fleet: Vec::new(),
-            orders: Vec::new(),
-            carried: Vec::new(),
-            waiting: Vec::new(),
-            index: HashMap::new(),
-            routes: Vec::new(),
-            whereabouts,
-            intended,
-        };
-        builder.whereabouts.headings.retain(|driver, _| work.contains_key(driver));
-        builder.whereabouts.stands.retain(|driver, _| work.contains_key(driver));
-        let mut able: Vec<&DriverView> = views.iter().filter(|d| d.shift.takes_work() && !d.stale).collect();
-        able.sort_by_key(|d| d.id);
-        for view in &able {
-            builder.driver(view, work.get(&view.id));
-        }
-        for (view, asked) in &asked {
-            builder.waiting_order(view, *asked, &able);
-        }
-        builder.put_intended();
-        let expected = builder.expected(&cell.seen.lock(), generation);
-        builder.carried.extend(expected);
-        let budget = Budget { seed: generation, ..Budget::default() };
-        Self {
-            generation,
-            now,
-            drivers: builder.drivers,
-            orders: builder.orders,
-            waiting: builder.waiting,
-            problem: Problem {
-                travel: Roads { places: builder.places.all, model: config.travel },
-                drivers: builder.fleet,
-                orders: builder.carried,
-                interleave: config.rules.interleave,
-                weights: Weights { moved: MOVE_GAIN, ..Weights::default() },
-            },
-            routes: builder.routes,
-            budget,
-            lead: Second::try_from(config.rules.offer_lead_seconds).unwrap_or(NEVER),
-        }
-    }
-}
-
-impl Builder<'_> {
-    fn way(&self, from: Place, to: Place) -> Span {
-        Span::seconds(i64::from(self.travel.seconds(from, to, VehicleSpeed::default())))
-    }
-
-    fn at(&self, at: Timestamp) -> Second {
-        seconds(at - self.now)
-    }
-
-    /// Where a driver is free next, and when; and the task that he is on his way to, or at.
-    fn standing(
-        &mut self,
-        view: &DriverView,
-        work: Option<&InHand>,
-    ) -> (Place, Timestamp, Option<(OrderId, TaskKind)>) {
-        let tasks = work.iter().flat_map(|w| &w.orders).flat_map(|o| o.tasks.iter().map(move |t| (o.id, t)));
-        let under_way = |t: &Task| matches!(t.status, TaskStatus::EnRoute | TaskStatus::Arrived);
-        let heading = tasks.filter(|(_, t)| under_way(t)).max_by_key(|(_, t)| (t.status == TaskStatus::Arrived, t.id));
-        if let Some((order, task)) = heading {
-            let arrival = match (task.arrived_at, self.whereabouts.headings.get(&view.id)) {
-                (Some(at), _) if task.status == TaskStatus::Arrived => at,
-                (_, Some((known, at))) if *known == task.id => *at,
-                _ => self.now + self.way(view.place, task.place),
-            };
-            self.whereabouts.headings.insert(view.id, (task.id, arrival));
-            return (task.place, arrival, Some((order, task.kind)));
-        }
-        self.whereabouts.headings.remove(&view.id);
-        let (place, since) = match (work.and_then(|w| w.last_done), self.whereabouts.stands.get(&view.id)) {
-            (Some(last), _) if last.at + last.stays > self.now || self.is_at(view.place, last.place) => {
-                (last.place, last.at + last.stays)
-            }
-            (_, Some((place, since))) if self.is_at(view.place, *place) => (*place, *since),
-            _ => (view.place, self.now),
-        };
-        self.whereabouts.stands.insert(view.id, (place, since));
-        (place, since, None)
-    }
-
-    fn is_at(&self, one: Place, other: Place) -> bool {
-        one == other || self.travel.meters(one, other) <= SAME_PLACE_METERS
-    }
-
-    fn driver(&mut self, view: &DriverView, work: Option<&InHand>) {
-        let returning = |o: &Arc<Order>| o.tasks.iter().any(|t| t.kind == TaskKind::Return && !t.status.is_final());
-        if work.is_some_and(|w| w.orders.iter().any(returning)) {
-            // He brings something back; that is not planned.
-            return;
-        }
-        let (place, free_at, heading) = self.standing(view, work);
-        let index = DriverIndex::try_from(self.drivers.len()).unwrap_or(DriverIndex::MAX);
-        let mut driver = Driver {
-            place: self.places.index(place),
-            free_at: self.at(free_at),
-            pace: pace(view.vehicle),
-            shift_end: view.shift.until().map_or(NEVER, |until| self.at(until)),
-            capacity: i64::from(view.capacity_left),
-            load: 0,
-            bound: 0,
-        };
-        let mut route = Vec::new();
-        for order in work.iter().flat_map(|w| &w.orders) {
-            let Some(carried) = self.carried_order(order, index) else { continue };
-            driver.capacity += carried.size;
-            let aboard = order.pickups().all(|t| t.status.is_final());
-            let number = self.push(order.id, carried, false);
-            if aboard {
-                driver.load += i64::from(order.size);
-                route.push(Act::Dropoff(number));
-            }
-        }
-        if let Some((order, kind)) = heading
-            && let Some(number) = self.index.get(&order)
-        {
-            let act = if kind == TaskKind::Pickup { Act::Pickup(*number) } else { Act::Dropoff(*number) };
-            route.retain(|a| *a != act);
-            route.insert(0, act);
-            if kind == TaskKind::Pickup {
-                route.push(Act::Dropoff(*number));
-            }
-            driver.bound = 1;
-        }
-        self.drivers.push(view.id);
-        self.fleet.push(driver);
-        self.routes.push(route);
-    }
-
-    fn push(&mut self, id: OrderId, carried: Carried, waiting: bool) -> OrderIndex {
-        let number = OrderIndex::try_from(self.orders.len()).unwrap_or(OrderIndex::MAX);
-        self.orders.push(id);
-        self.carried.push(carried);
-        self.waiting.push(waiting);
-        self.index.insert(id, number);
-        number
-    }
-
-    /// An order that a driver has, or was asked about.
-    fn carried_order(&mut self, order: &Order, driver: DriverIndex) -> Option<Carried> {
-        let view = super::cell::order_view(order)?;
-        let mut left = view.clone();
-        left.pickups = order
-            .pickups()
-            .filter(|t| !t.status.is_final())
-            .map(|t| posthaste_matching::Stop {
-                place: t.place,
-                service: Span::seconds(i64::from(t.service_seconds)),
-                ready_at: t.ready_at,
-            })
-            .collect();
-        let aboard = left.pickups.is_empty();
-        let mut carried = self.order(if aboard { &view } else { &left });
-        carried.pinned = Some(driver);
-        Some(carried)
-    }
-
-    fn order(&mut self, view: &OrderView) -> Carried {
-        let window = view.window;
-        let first = view.pickups.first().copied().unwrap_or(view.delivery);
-        let last = view.pickups.last().copied().unwrap_or(view.delivery);
-        let mut service = halves(first.service.num_seconds());
-        for pair in view.pickups.windows(2) {
-            let between = self.way(pair[0].place, pair[1].place) + pair[1].service;
-            service.after += seconds(between);
-        }
-        let opens = window.map_or(view.placed_at, |w| w.start());
-        let ready = view.pickups.iter().filter_map(|p| p.ready_at).max();
-        Carried {
-            pickup: self.places.index(first.place),
-            exit: self.places.index(last.place),
-            dropoff: self.places.index(view.delivery.place),
-            ready: Opening { from: ready.map_or(-NEVER, |at| self.at(at)), to: NEVER },
-            due: Opening {
-                from: if view.speed == Speed::Slow { self.at(opens) } else { -NEVER },
-                to: self.at(view.promised_at),
-            },
-            pickup_service: service,
-            dropoff_service: halves(view.delivery.service.num_seconds()),
-            size: i64::from(view.size),
-            known_at: 0,
-            weight: 100,
-            strict: false,
-            pinned: None,
-            promised: None,
-            barred: Vec::new(),
-        }
-    }
-
-    fn waiting_order(&mut self, view: &OrderView, asked: Option<DriverId>, able: &[&DriverView]) {
-        let mut carried = self.order(view);
-        let known: HashMap<DriverId, DriverIndex> = self.drivers.iter().copied().zip(0..).collect();
-        if let Some(driver) = asked {
-            let Some(index) = known.get(&driver) else { return };
-            carried.pinned = Some(*index);
-            // What he holds for it is already off his room.
-            self.fleet[*index as usize].capacity += carried.size;
-        }
-        let barred = able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some());
-        carried.barred = barred.filter_map(|d| known.get(&d.id).copied()).collect();
-        carried.barred.sort_unstable();
-        let intended = self.intended.iter().find(|(_, acts)| acts.iter().any(|(order, _)| *order == view.id));
-        carried.promised = intended.and_then(|(driver, _)| known.get(driver).copied());
-        self.push(view.id, carried, asked.is_none());
-    }
-
-    /// Puts what was planned before onto the routes, as far as it still is to be done.
-    fn put_intended(&mut self) {
-        let mut placed: Vec<bool> = vec![false; self.orders.len()];
-        for act in self.routes.iter().flatten() {
-            placed[act.order() as usize] = true;
-        }
-        for (d, driver) in self.drivers.iter().enumerate() {
-            let Some(acts) = self.intended.get(driver) else { continue };
-            let mine = DriverIndex::try_from(d).unwrap_or(DriverIndex::MAX);
-            let mut route = Vec::new();
-            for (order, kind) in acts {
-                let Some(number) = self.index.get(order).copied() else { continue };
-                let may = self.carried[number as usize].pinned.is_none_or(|p| p == mine)
-                    && !self.carried[number as usize].barred.contains(&mine);
-                if !may || placed[number as usize] {
-                    continue;
-                }
-                route.push(if *kind == TaskKind::Pickup { Act::Pickup(number) } else { Act::Dropoff(number) });
-            }
-            // Only what has both its acts.
-            let whole =
-                |act: &Act| route.contains(&Act::Pickup(act.order())) && route.contains(&Act::Dropoff(act.order()));
-            let whole: Vec<Act> = route.iter().copied().filter(whole).collect();
-            self.routes[d].extend(whole);
-        }
-    }
-
-    fn expected(&mut self, seen: &std::collections::VecDeque<SeenOrder>, seed: u64) -> Vec<Carried> {
-        let Some(first) = seen.front().map(|s| s.at) else { return Vec::new() };
-        let seen: Vec<Seen> = seen
-            .iter()
-            .map(|s| Seen {
-                known_at: seconds(s.at - self.now),
-                pickup: self.places.index(s.pickup),
-                dropoff: self.places.index(s.dropoff),
-                preparation: seconds(s.preparation),
-            })
-            .collect();
-        let service =
-            self.carried.first().map_or((halves(240), halves(240)), |o| (o.pickup_service, o.dropoff_service));
-        Forecast::default().sample(&seen, self.at(first), service, seed)
-    }
-}
-
-fn pace(vehicle: VehicleSpeed) -> Second {
-    #[expect(clippy::cast_possible_truncation, reason = "a factor between 0.01 and 100")]
-    let hundredths = (100.0 / vehicle.factor()).round() as Second;
-    hundredths.max(1)
 }
 
 impl Snapshot {
