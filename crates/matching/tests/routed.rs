@@ -4,7 +4,6 @@ use posthaste_matching::routed::check::check;
 use posthaste_matching::routed::explain::{Constraint, alternatives};
 use posthaste_matching::routed::insert::Scratch;
 use posthaste_matching::routed::problem::NEVER;
-use posthaste_matching::routed::search::Search;
 use posthaste_matching::routed::{
     Act, Budget, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights, plan,
 };
@@ -437,6 +436,4 @@ fn one_order_into_routes_in_hand_is_found_without_a_search() {
     let found = problem.cheapest_insertion(&routes, &costs, 1).unwrap();
     // Joining the visit costs the way from door to door and a service, less than a second driver's farther way.
     assert_eq!((found.driver, found.pickup_at, found.dropoff_at), (0, 1, 2));
-    let search = Search::new(&problem, routes, 1);
-    drop(search);
 }

@@ -11,8 +11,6 @@ pub struct Decision {
     /// For every courier of the day, what is left for him to do, orders by their number in the day. What he is under
     /// way to comes first, unchanged.
     pub routes: Routes,
-    /// Couriers who keep waiting although something is planned for them: something that is only expected comes first.
-    pub waits: Vec<bool>,
     /// Idle couriers sent to a restaurant ahead of work.
     pub sent_ahead: Vec<(usize, PlaceIndex)>,
 }

@@ -197,8 +197,7 @@ impl Routed {
 
     fn decision(world: &World, present: &[usize], open: &[usize], real: OrderIndex, planned: &Routes) -> Decision {
         let couriers = world.couriers.len();
-        let mut decision =
-            Decision { routes: vec![Vec::new(); couriers], waits: vec![false; couriers], sent_ahead: Vec::new() };
+        let mut decision = Decision { routes: vec![Vec::new(); couriers], sent_ahead: Vec::new() };
         for (d, courier) in present.iter().enumerate() {
             let route = &planned[d];
             let kept = route.iter().filter(|act| act.order() < real);

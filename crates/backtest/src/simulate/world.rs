@@ -89,7 +89,6 @@ pub struct DayCourier {
     pub heading: Option<(PlaceIndex, Second)>,
     /// What he has to do, in order.
     pub route: Vec<Act>,
-    waits: bool,
 }
 
 /// Everything.
@@ -138,7 +137,6 @@ impl World {
             off_at: seconds(c.off_time),
             heading: None,
             route: Vec::new(),
-            waits: false,
         };
         let couriers = day.couriers.iter().map(|c| courier(c, place(c.place))).collect();
         let orders = day.orders.iter().map(|o| DayOrder {
@@ -268,7 +266,6 @@ impl World {
     pub fn follow(&mut self, decision: Decision) {
         for (courier, route) in decision.routes.into_iter().enumerate() {
             self.couriers[courier].route = route;
-            self.couriers[courier].waits = decision.waits.get(courier).copied().unwrap_or(false);
             if self.at_once {
                 let his = orders_of(&self.couriers[courier].route).collect();
                 self.assign(courier, his);
@@ -303,7 +300,7 @@ impl World {
                 self.assign(courier, joined);
                 continue;
             }
-            if c.free_at > self.now || c.on_at > self.now || c.waits {
+            if c.free_at > self.now || c.on_at > self.now {
                 continue;
             }
             match first {

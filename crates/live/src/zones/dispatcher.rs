@@ -254,7 +254,10 @@ impl Dispatcher {
         for (driver, stops) in plan.routes {
             self.tell_route(&mut state.told, driver, stops, plan.generation, plan.made_at);
         }
-        state.told.retain(|driver, _| self.cell.work.lock().contains_key(driver));
+        {
+            let work = self.cell.work.lock();
+            state.told.retain(|driver, _| work.contains_key(driver));
+        }
         state.intended = plan.intended;
         let nobody = plan.unserved.into_iter();
         let records: Vec<_> =

@@ -134,9 +134,9 @@ pub struct Weights {
 }
 
 impl Default for Weights {
-    /// Customers' waiting, and nothing else, four hours of it for an order that nobody carries, and a minute for a
-    /// promise that is moved. Found on recorded days: weights on travel or on busy time made every day worse, since
-    /// the nearest driver is the one to be kept for what comes next.
+    /// Customers' waiting, and nothing else, four hours of it for an order that nobody carries. Found on recorded days:
+    /// weights on travel or on busy time made every day worse, since the nearest driver is the one to be kept for what
+    /// comes next.
     fn default() -> Self {
         Self { delivery: 100, late: 0, travel: 0, unserved: 100 * 4 * 3600, moved: 0 }
     }

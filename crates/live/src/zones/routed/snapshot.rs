@@ -65,6 +65,7 @@ struct Builder<'a> {
     travel: StraightLine,
     places: Places,
     drivers: Vec<DriverId>,
+    driver_index: HashMap<DriverId, DriverIndex>,
     fleet: Vec<Driver>,
     orders: Vec<OrderId>,
     carried: Vec<Carried>,
@@ -94,6 +95,7 @@ impl Snapshot {
             travel: config.travel,
             places: Places::default(),
             drivers: Vec::new(),
+            driver_index: HashMap::new(),
             fleet: Vec::new(),
             orders: Vec::new(),
             carried: Vec::new(),
@@ -219,6 +221,7 @@ impl Builder<'_> {
             }
             driver.bound = 1;
         }
+        self.driver_index.insert(view.id, index);
         self.drivers.push(view.id);
         self.fleet.push(driver);
         self.routes.push(route);
@@ -286,18 +289,17 @@ impl Builder<'_> {
 
     fn waiting_order(&mut self, view: &OrderView, asked: Option<DriverId>, able: &[&DriverView]) {
         let mut carried = self.order(view);
-        let known: HashMap<DriverId, DriverIndex> = self.drivers.iter().copied().zip(0..).collect();
         if let Some(driver) = asked {
-            let Some(index) = known.get(&driver) else { return };
+            let Some(index) = self.driver_index.get(&driver) else { return };
             carried.pinned = Some(*index);
             // What he holds for it is already off his room.
             self.fleet[*index as usize].capacity += carried.size;
         }
         let barred = able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some());
-        carried.barred = barred.filter_map(|d| known.get(&d.id).copied()).collect();
+        carried.barred = barred.filter_map(|d| self.driver_index.get(&d.id).copied()).collect();
         carried.barred.sort_unstable();
         let intended = self.intended.iter().find(|(_, acts)| acts.iter().any(|(order, _)| *order == view.id));
-        carried.promised = intended.and_then(|(driver, _)| known.get(driver).copied());
+        carried.promised = intended.and_then(|(driver, _)| self.driver_index.get(driver).copied());
         self.push(view.id, carried, asked.is_none());
     }
 
