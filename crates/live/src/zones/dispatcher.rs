@@ -5,24 +5,25 @@
 //! Each choice is a question to the driver's actor, which alone knows whether the time is still free; a plan made on
 //! a stale board is refused there, and the next pass asks the next candidate.
 
-use std::collections::HashMap;
+mod plans;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
-use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-
 use serde_json::Value;
 
+use self::plans::Plans;
 use super::cell::ZoneCell;
-use super::routed::{Intended, Snapshot, Step, Whereabouts, ZonePlan};
-use crate::drivers::{DriverMsg, PlannedRoute, PlannedStop, Proposal};
+use super::routed::ZonePlan;
+use crate::drivers::{DriverMsg, Proposal};
 use crate::streams::Scope;
 use crate::system::Doors;
 
@@ -34,11 +35,6 @@ const MOST_IN_A_PASS: usize = 256;
 /// A decision without a driver is recorded again after this long (real time) in the same words, or when its words have
 /// changed, but not sooner than a quarter of it: at a fast clock or with many drivers the words change all the time.
 const RECORD_AGAIN: Duration = Duration::from_secs(20);
-
-/// An order on a planned route holds its driver's time at least this long.
-const SHORTEST_HOLD_SECONDS: i64 = 60;
-/// A driver is told again when a planned time has moved by more than this.
-const TOLD_AGAIN_SECONDS: i64 = 60;
 
 /// Messages of a dispatcher.
 pub(crate) enum DispatcherMsg {
@@ -65,21 +61,7 @@ pub(crate) struct Dispatcher {
 pub(crate) struct DispatcherState {
     scheduled: bool,
     passed_over: usize,
-    routed: RoutedState,
-}
-
-/// What the dispatcher of a zone that plans routes remembers; all of it can be made again.
-#[derive(Default)]
-struct RoutedState {
-    /// The plan that is being made, or the newest.
-    generation: u64,
-    solving: bool,
-    /// There was news while a plan was being made.
-    again: bool,
-    whereabouts: Whereabouts,
-    intended: Intended,
-    /// What each driver was told last.
-    told: HashMap<DriverId, Vec<PlannedStop>>,
+    plans: Plans,
 }
 
 impl Actor for Dispatcher {
@@ -89,7 +71,7 @@ impl Actor for Dispatcher {
 
     async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
         self.cell.dispatcher.take(myself.clone());
-        let mut state = DispatcherState { scheduled: false, passed_over: 0, routed: RoutedState::default() };
+        let mut state = DispatcherState { scheduled: false, passed_over: 0, plans: Plans::default() };
         schedule(&myself, &mut state);
         Ok(state)
     }
@@ -111,7 +93,7 @@ impl Actor for Dispatcher {
             DispatcherMsg::Internal => {
                 state.scheduled = false;
                 if self.cell.plans_routes() {
-                    self.plan_routes(&myself, &mut state.routed);
+                    self.plan_routes(&myself, &mut state.plans);
                     return Ok(());
                 }
                 let rest = self.pass(state.passed_over);
@@ -121,8 +103,8 @@ impl Actor for Dispatcher {
                 }
             }
             DispatcherMsg::Planned(plan) => {
-                self.carry_out(&myself, &mut state.routed, *plan);
-                if std::mem::take(&mut state.routed.again) {
+                self.carry_out(&myself, &mut state.plans, *plan);
+                if std::mem::take(&mut state.plans.again) {
                     schedule(&myself, state);
                 }
             }
@@ -217,97 +199,6 @@ impl Dispatcher {
         }
     }
 
-    /// Starts a plan on a thread of its own, unless one is under way.
-    fn plan_routes(&self, myself: &ActorRef<DispatcherMsg>, state: &mut RoutedState) {
-        if state.solving {
-            state.again = true;
-            return;
-        }
-        state.generation += 1;
-        let now = self.doors.clock.now();
-        let snapshot = Snapshot::of(&self.cell, now, state.generation, &mut state.whereabouts, &state.intended);
-        if snapshot.is_empty() {
-            state.intended.clear();
-            return;
-        }
-        state.solving = true;
-        let myself = myself.clone();
-        tokio::spawn(async move {
-            let message = match tokio::task::spawn_blocking(move || snapshot.solve()).await {
-                Ok(plan) => DispatcherMsg::Planned(Box::new(plan)),
-                Err(_) => DispatcherMsg::PlanLost,
-            };
-            let _ = myself.cast(message);
-        });
-    }
-
-    /// Carries out a plan, as far as the world is still the one that it was made for.
-    fn carry_out(&self, myself: &ActorRef<DispatcherMsg>, state: &mut RoutedState, plan: ZonePlan) {
-        state.solving = false;
-        if plan.generation != state.generation {
-            return;
-        }
-        let now = self.doors.clock.now();
-        for step in plan.steps {
-            self.offer(step, now);
-        }
-        for (driver, stops) in plan.routes {
-            self.tell_route(&mut state.told, driver, stops, plan.generation, plan.made_at);
-        }
-        {
-            let work = self.cell.work.lock();
-            state.told.retain(|driver, _| work.contains_key(driver));
-        }
-        state.intended = plan.intended;
-        let nobody = plan.unserved.into_iter();
-        let records: Vec<_> =
-            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
-        if !records.is_empty() {
-            self.doors.journal.note(Entry::decisions(records));
-        }
-        if let Some(next) = plan.next {
-            let myself = myself.clone();
-            self.doors.alarms.set(next, move || {
-                let _ = myself.cast(DispatcherMsg::Look);
-            });
-        }
-    }
-
-    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile.
-    fn offer(&self, step: Step, now: Timestamp) {
-        let view = {
-            let mut waiting = self.cell.waiting.lock();
-            let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return };
-            entry.asked = Some((step.driver, std::time::Instant::now()));
-            entry.view.clone()
-        };
-        let ends = step.handed_over.max(step.picked_up).max(now + Span::seconds(SHORTEST_HOLD_SECONDS));
-        let Ok(commitment) = Window::new(now, ends) else { return };
-        let decision = NewDecision {
-            order: step.order,
-            driver: Some(step.driver),
-            at: now,
-            summary: step.summary,
-            detail: step.reasons,
-        };
-        self.propose(&view, step.driver, commitment, true, decision);
-    }
-
-    /// Tells a driver his route when it is not what he was told, or its times are not.
-    fn tell_route(
-        &self,
-        told: &mut HashMap<DriverId, Vec<PlannedStop>>,
-        driver: DriverId,
-        stops: Vec<PlannedStop>,
-        generation: u64,
-        made_at: Timestamp,
-    ) {
-        let Some(reason) = change(told.get(&driver).map_or(&[], Vec::as_slice), &stops) else { return };
-        told.insert(driver, stops.clone());
-        let route = Arc::new(PlannedRoute { generation, reason, made_at, stops });
-        self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
-    }
-
     /// A decision without a driver, when it says something new.
     fn to_record(&self, order: OrderId, summary: String, detail: Value, now: Timestamp) -> Option<NewDecision> {
         let mut waiting = self.cell.waiting.lock();
@@ -343,23 +234,4 @@ fn record(decision: &Decision, at: Timestamp) -> NewDecision {
         summary: decision.summary(),
         detail: serde_json::to_value(decision).unwrap_or_default(),
     }
-}
-
-/// Why a route is not what the driver was told, in the words of the socket protocol; nothing when it is.
-fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
-    let has = |stops: &[PlannedStop], order: OrderId| stops.iter().any(|s| s.order == order);
-    if new.iter().any(|s| !has(told, s.order)) {
-        return Some("new_order");
-    }
-    // What was done is gone from the new route, and no change.
-    let mut left = told.iter().filter(|s| new.iter().any(|n| (n.order, n.kind) == (s.order, s.kind)));
-    let in_order = new.iter().all(|n| left.next().is_some_and(|s| (s.order, s.kind) == (n.order, n.kind)));
-    if !in_order {
-        return Some("resequenced");
-    }
-    let moved = |n: &PlannedStop| {
-        let old = told.iter().find(|s| (s.order, s.kind) == (n.order, n.kind));
-        old.is_none_or(|s| (s.at - n.at).abs() > Span::seconds(TOLD_AGAIN_SECONDS))
-    };
-    new.iter().any(moved).then_some("times")
 }

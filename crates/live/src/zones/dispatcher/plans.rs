@@ -1,0 +1,146 @@
+//! The dispatcher of a zone that plans routes: has plans made, and carries them out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use posthaste_domain::ids::{DriverId, OrderId};
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::decisions::NewDecision;
+use posthaste_storage::journal::Entry;
+use ractor::ActorRef;
+
+use super::{Dispatcher, DispatcherMsg};
+use crate::drivers::{DriverMsg, PlannedRoute, PlannedStop};
+use crate::zones::routed::{Intended, Snapshot, Step, Whereabouts, ZonePlan};
+
+/// An order on a planned route holds its driver's time at least this long.
+const SHORTEST_HOLD_SECONDS: i64 = 60;
+/// A driver is told again when a planned time has moved by more than this.
+const TOLD_AGAIN_SECONDS: i64 = 60;
+
+/// What the dispatcher of a zone that plans routes remembers; all of it can be made again.
+#[derive(Default)]
+pub(super) struct Plans {
+    /// The plan that is being made, or the newest.
+    generation: u64,
+    solving: bool,
+    /// There was news while a plan was being made.
+    pub(super) again: bool,
+    whereabouts: Whereabouts,
+    intended: Intended,
+    /// What each driver was told last.
+    told: HashMap<DriverId, Vec<PlannedStop>>,
+}
+
+impl Dispatcher {
+    /// Starts a plan on a thread of its own, unless one is under way.
+    pub(super) fn plan_routes(&self, myself: &ActorRef<DispatcherMsg>, state: &mut Plans) {
+        if state.solving {
+            state.again = true;
+            return;
+        }
+        state.generation += 1;
+        let now = self.doors.clock.now();
+        let snapshot = Snapshot::of(&self.cell, now, state.generation, &mut state.whereabouts, &state.intended);
+        if snapshot.is_empty() {
+            state.intended.clear();
+            return;
+        }
+        state.solving = true;
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            let message = match tokio::task::spawn_blocking(move || snapshot.solve()).await {
+                Ok(plan) => DispatcherMsg::Planned(Box::new(plan)),
+                Err(_) => DispatcherMsg::PlanLost,
+            };
+            let _ = myself.cast(message);
+        });
+    }
+
+    /// Carries out a plan, as far as the world is still the one that it was made for.
+    pub(super) fn carry_out(&self, myself: &ActorRef<DispatcherMsg>, state: &mut Plans, plan: ZonePlan) {
+        state.solving = false;
+        if plan.generation != state.generation {
+            return;
+        }
+        let now = self.doors.clock.now();
+        for step in plan.steps {
+            self.offer(step, now);
+        }
+        for (driver, stops) in plan.routes {
+            self.tell_route(&mut state.told, driver, stops, plan.generation, plan.made_at);
+        }
+        {
+            let work = self.cell.work.lock();
+            state.told.retain(|driver, _| work.contains_key(driver));
+        }
+        state.intended = plan.intended;
+        let nobody = plan.unserved.into_iter();
+        let records: Vec<_> =
+            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
+        if !records.is_empty() {
+            self.doors.journal.note(Entry::decisions(records));
+        }
+        if let Some(next) = plan.next {
+            let myself = myself.clone();
+            self.doors.alarms.set(next, move || {
+                let _ = myself.cast(DispatcherMsg::Look);
+            });
+        }
+    }
+
+    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile.
+    fn offer(&self, step: Step, now: Timestamp) {
+        let view = {
+            let mut waiting = self.cell.waiting.lock();
+            let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return };
+            entry.asked = Some((step.driver, std::time::Instant::now()));
+            entry.view.clone()
+        };
+        let ends = step.handed_over.max(step.picked_up).max(now + Span::seconds(SHORTEST_HOLD_SECONDS));
+        let Ok(commitment) = Window::new(now, ends) else { return };
+        let decision = NewDecision {
+            order: step.order,
+            driver: Some(step.driver),
+            at: now,
+            summary: step.summary,
+            detail: step.reasons,
+        };
+        self.propose(&view, step.driver, commitment, true, decision);
+    }
+
+    /// Tells a driver his route when it is not what he was told, or its times are not.
+    fn tell_route(
+        &self,
+        told: &mut HashMap<DriverId, Vec<PlannedStop>>,
+        driver: DriverId,
+        stops: Vec<PlannedStop>,
+        generation: u64,
+        made_at: Timestamp,
+    ) {
+        let Some(reason) = change(told.get(&driver).map_or(&[], Vec::as_slice), &stops) else { return };
+        told.insert(driver, stops.clone());
+        let route = Arc::new(PlannedRoute { generation, reason, made_at, stops });
+        self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
+    }
+}
+
+/// Why a route is not what the driver was told, in the words of the socket protocol; nothing when it is.
+fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
+    let has = |stops: &[PlannedStop], order: OrderId| stops.iter().any(|s| s.order == order);
+    if new.iter().any(|s| !has(told, s.order)) {
+        return Some("new_order");
+    }
+    // What was done is gone from the new route, and no change.
+    let mut left = told.iter().filter(|s| new.iter().any(|n| (n.order, n.kind) == (s.order, s.kind)));
+    let in_order = new.iter().all(|n| left.next().is_some_and(|s| (s.order, s.kind) == (n.order, n.kind)));
+    if !in_order {
+        return Some("resequenced");
+    }
+    let moved = |n: &PlannedStop| {
+        let old = told.iter().find(|s| (s.order, s.kind) == (n.order, n.kind));
+        old.is_none_or(|s| (s.at - n.at).abs() > Span::seconds(TOLD_AGAIN_SECONDS))
+    };
+    new.iter().any(moved).then_some("times")
+}
