@@ -301,6 +301,25 @@ proptest! {
         prop_assert_eq!(check(&problem, &routes, &budget, &planned), Ok(()));
         prop_assert_eq!(planned.routes[0].first(), Some(&Act::Dropoff(0)));
     }
+
+    #[test]
+    fn a_pickup_that_a_driver_is_bound_to_comes_first_whatever_is_aboard(problem in any_problem(10), seed: u64) {
+        let mut problem = problem;
+        prop_assume!(problem.orders.len() >= 2);
+        for order in &mut problem.orders[..2] {
+            order.pinned = Some(0);
+            order.strict = false;
+            problem.drivers[0].capacity += order.size;
+        }
+        problem.drivers[0].load += problem.orders[0].size;
+        problem.drivers[0].bound = 1;
+        let mut routes: Routes = vec![Vec::new(); problem.drivers.len()];
+        routes[0] = vec![Act::Pickup(1), Act::Dropoff(0), Act::Dropoff(1)];
+        let budget = Budget { rounds: 60, seed, ..Budget::default() };
+        let planned = plan(&problem, routes.clone(), budget, &never);
+        prop_assert_eq!(check(&problem, &routes, &budget, &planned), Ok(()));
+        prop_assert_eq!(planned.routes[0].first(), Some(&Act::Pickup(1)));
+    }
 }
 
 proptest! {

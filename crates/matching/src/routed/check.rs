@@ -105,7 +105,7 @@ pub fn only_who_may<T: Travel>(problem: &Problem<T>, before: &Routes, plan: &Pla
 pub fn drivable<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
     let mut cost: i64 = 0;
     for (d, route) in plan.routes.iter().enumerate() {
-        let moments = problem.moments(d, route);
+        let moments = problem.own_moments(d, route);
         let driver = &problem.drivers[d];
         for (n, (act, moment)) in route.iter().zip(&moments).enumerate().skip(driver.bound as usize) {
             let order = &problem.orders[act.order() as usize];
@@ -176,7 +176,7 @@ pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Resul
         for (n, act) in route.iter().enumerate() {
             let starts_visit = n == 0 || !problem.same_visit(route[n - 1], *act);
             match act {
-                Act::Pickup(_) if starts_visit && aboard > 0 => {
+                Act::Pickup(_) if starts_visit && aboard > 0 && n >= problem.drivers[d].bound as usize => {
                     return broken("trips are finished", format!("act {n} of driver {d}"));
                 }
                 Act::Pickup(_) => aboard += 1,

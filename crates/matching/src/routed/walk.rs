@@ -118,9 +118,8 @@ impl<T: Travel> Problem<T> {
         Some(at.cost)
     }
 
-    /// The moment of each act of a route.
-    #[must_use]
-    pub fn moments(&self, driver: usize, route: &[Act]) -> Vec<Second> {
+    /// The moment of each act by itself: of a visit, the orders that are ready early are taken early.
+    pub(super) fn own_moments(&self, driver: usize, route: &[Act]) -> Vec<Second> {
         let driver = &self.drivers[driver];
         let mut at = Position::start(driver);
         let mut moments: Vec<Second> = Vec::with_capacity(route.len());
@@ -128,6 +127,13 @@ impl<T: Travel> Problem<T> {
             self.step(driver, &mut at, *act);
             moments.push(at.moment);
         }
+        moments
+    }
+
+    /// The moment of each act of a route.
+    #[must_use]
+    pub fn moments(&self, driver: usize, route: &[Act]) -> Vec<Second> {
+        let mut moments = self.own_moments(driver, route);
         // A visit has one moment: when the last of its orders is ready.
         for n in (1..moments.len()).rev() {
             if self.same_visit(route[n - 1], route[n]) {
