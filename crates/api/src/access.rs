@@ -99,6 +99,8 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/drivers/{id}", ADMIN_OR_DRIVER),
     rule("PUT", "/v1/drivers/{id}/shift", ADMIN_OR_DRIVER),
     rule("GET", "/v1/drivers/{id}/route", ADMIN_OR_DRIVER),
+    rule("PUT", "/v1/drivers/{id}/route/next", ADMIN_OR_DRIVER),
+    rule("DELETE", "/v1/drivers/{id}/route/next", ADMIN_OR_DRIVER),
     rule("POST", "/v1/drivers/{id}/positions", ADMIN_OR_DRIVER),
     rule("POST", "/v1/drivers/{id}/heartbeat", ADMIN_OR_DRIVER),
     rule("POST", "/v1/drivers/{id}/offers/{offer}/accept", ADMIN_OR_DRIVER),

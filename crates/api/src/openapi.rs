@@ -57,6 +57,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(drivers::read))
         .routes(routes!(drivers::work::shift))
         .routes(routes!(drivers::work::route))
+        .routes(routes!(drivers::work::choose_next, drivers::work::undo_next))
         .routes(routes!(drivers::positions::report))
         .routes(routes!(drivers::positions::heartbeat))
         .routes(routes!(drivers::work::accept))

@@ -1,7 +1,9 @@
 //! Drivers over REST: registration, and the twin of every command of the driver's socket.
 
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
-use posthaste_protocol::drivers::{CreateDriver, DriverView, PositionBatch, RouteView, ShiftState, ShiftView};
+use posthaste_protocol::drivers::{
+    CreateDriver, DriverView, NextStop, PositionBatch, RouteView, ShiftState, ShiftView,
+};
 use posthaste_protocol::orders::{CompleteTask, FailTask};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::socket::Ack;
@@ -63,6 +65,17 @@ impl Client {
     /// What a driver has to do, and what is offered to him.
     pub async fn driver_route(&self, id: DriverId) -> Result<RouteView, ClientError> {
         self.get(&["v1", "drivers", &id.to_string(), "route"]).await
+    }
+
+    /// Has the driver do this stop next. The answer names orders that are likely to be late for it.
+    pub async fn choose_next(&self, id: DriverId, task_id: TaskId) -> Result<Ack, ClientError> {
+        self.command(Method::PUT, &["v1", "drivers", &id.to_string(), "route", "next"], &NextStop { task_id }).await
+    }
+
+    /// Takes the choice of the next stop back.
+    pub async fn undo_next(&self, id: DriverId) -> Result<Ack, ClientError> {
+        let segments = ["v1", "drivers", &id.to_string(), "route", "next"];
+        self.command(Method::DELETE, &segments, &serde_json::json!({})).await
     }
 
     /// Hands in positions; answered when they are safe.

@@ -6,7 +6,7 @@ use posthaste_domain::ids::{OfferId, TaskId, ZoneId};
 use posthaste_domain::order::FailReason;
 use posthaste_protocol::drivers::{PositionBatch, PositionReport, ShiftView};
 use posthaste_protocol::orders::ProofView;
-use posthaste_protocol::socket::{Ack, ClientMessage, OfferAnswer, TaskDone, TaskFailed, TaskRef};
+use posthaste_protocol::socket::{Ack, ClientMessage, Nothing, OfferAnswer, TaskDone, TaskFailed, TaskRef};
 
 use crate::connection::{CommandSender, Connection, Event, SocketOptions, SocketStats};
 use crate::error::ClientError;
@@ -240,5 +240,15 @@ impl DriverCommands {
     /// Cannot do a task.
     pub async fn failed(&self, task_id: TaskId, reason: FailReason, note: Option<String>) -> Result<Ack, ClientError> {
         self.sender.command(ClientMessage::Failed(TaskFailed { task_id, reason, note })).await
+    }
+
+    /// Does this stop next. The answer names orders that are likely to be late for it.
+    pub async fn do_next(&self, task_id: TaskId) -> Result<Ack, ClientError> {
+        self.sender.command(ClientMessage::DoNext(TaskRef { task_id })).await
+    }
+
+    /// Takes that back.
+    pub async fn undo_next(&self) -> Result<Ack, ClientError> {
+        self.sender.command(ClientMessage::UndoNext(Nothing {})).await
     }
 }

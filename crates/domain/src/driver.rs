@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::ids::{DriverId, ZoneId};
+use crate::ids::{DriverId, TaskId, ZoneId};
 use crate::order::Speed;
 
 /// What the driver moves with.
@@ -125,6 +125,9 @@ pub struct Driver {
     pub speeds: Vec<Speed>,
     /// Shift.
     pub shift: Shift,
+    /// The stop that he said he does next. It counts while it is open and his; what it was before means nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_task: Option<TaskId>,
     /// When he was registered.
     pub created_at: Timestamp,
     /// Counts the changes of this record.

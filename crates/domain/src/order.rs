@@ -190,6 +190,14 @@ impl Order {
         running
     }
 
+    /// The task, if this driver may work on it now: it is his and not done, and what comes before it is.
+    ///
+    /// # Errors
+    /// Why he may not.
+    pub fn due_task(&self, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {
+        decide::due_task(self, driver, task)
+    }
+
     /// What the command would do at `now`, or why it cannot be.
     ///
     /// No events means that it has been done already: commands may be sent twice.

@@ -17,10 +17,14 @@ use posthaste_storage::positions::Position;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
+mod commands;
+mod next;
 mod route;
+mod shift;
 mod shown;
 mod silence;
 
+pub use next::NextChosen;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
@@ -184,6 +188,7 @@ impl Drivers {
             zones: new.zones,
             speeds: new.speeds,
             shift: Shift::Offline,
+            next_task: None,
             created_at: now,
             version: 1,
         };
@@ -268,6 +273,12 @@ impl Drivers {
             reply,
         };
         self.door.ask(id, message).await
+    }
+
+    /// Has the driver do this stop next and everything else around it; nothing takes that back. Answered after the
+    /// commit.
+    pub async fn choose_next(&self, id: DriverId, task: Option<TaskId>, cause: Cause) -> Result<NextChosen, Refused> {
+        self.door.ask(id, |reply| DriverMsg::Next { task, cause: cause.clone(), reply }).await
     }
 
     /// Orders in hand, orders offered to the driver, and the route planned for him.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, OfferId, OrderId, ZoneId};
+use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Speed, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,6 +83,15 @@ impl From<Shift> for ShiftView {
         };
         Self { state, until: shift.until(), place: None }
     }
+}
+
+/// A driver says which stop he does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NextStop {
+    /// An open task of his, whose turn can be now: no door before its goods are aboard.
+    #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub task_id: TaskId,
 }
 
 /// One position from a device.
@@ -229,6 +238,9 @@ pub struct StopView {
     /// When the plan has it done, in a zone that plans routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_at: Option<DateTime<Utc>>,
+    /// Whether the driver chose to do it next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chosen: bool,
     /// What to do.
     pub task: TaskView,
 }
@@ -238,7 +250,7 @@ pub struct StopView {
 pub struct PlanView {
     /// Higher for a newer plan of the same run of the server.
     pub generation: u64,
-    /// Why the route is not what was told before: `new_order`, `resequenced`, `times`.
+    /// Why the route is not what was told before: `new_order`, `chosen`, `resequenced`, `times`.
     #[schema(example = "new_order")]
     pub reason: String,
     /// When the plan was made.

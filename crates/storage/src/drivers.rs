@@ -2,7 +2,7 @@
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, Id, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, TaskId, ZoneId};
 use posthaste_domain::order::Speed;
 use posthaste_domain::party::Party;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,12 @@ pub enum DriverEvent {
         /// The shift from then on.
         shift: Shift,
     },
+    /// He said which stop he does next, or took that back.
+    NextChosen {
+        /// The stop.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<TaskId>,
+    },
 }
 
 impl DriverEvent {
@@ -34,6 +40,7 @@ impl DriverEvent {
             Self::Registered => "registered",
             Self::ProfileChanged => "profile_changed",
             Self::ShiftChanged { .. } => "shift_changed",
+            Self::NextChosen { .. } => "next_chosen",
         }
     }
 }
@@ -74,6 +81,7 @@ struct Row {
     version: i64,
     created_at: Timestamp,
     shift_until: Option<Timestamp>,
+    next_task: Option<Uuid>,
     capacity: i32,
     name: String,
     vehicle: String,
@@ -108,6 +116,7 @@ impl TryFrom<Row> for Driver {
             zones: row.zones.into_iter().map(ZoneId::from_uuid).collect(),
             speeds: speeds.collect::<Result<_, _>>()?,
             shift,
+            next_task: row.next_task.map(TaskId::from_uuid),
             created_at: row.created_at,
             version: u64::try_from(row.version).map_err(|e| StorageError::corrupt(what(), e))?,
         })
@@ -134,7 +143,7 @@ fn vehicle(name: &str) -> Option<Vehicle> {
 pub async fn get(pool: &Pool, id: DriverId) -> Result<Option<Driver>, StorageError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
         FROM drivers WHERE id = $1",
         id.uuid(),
     )
@@ -147,7 +156,7 @@ pub async fn get(pool: &Pool, id: DriverId) -> Result<Option<Driver>, StorageErr
 pub async fn on_shift(pool: &Pool) -> Result<Vec<Driver>, StorageError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
         FROM drivers WHERE shift <> 'offline' ORDER BY id",
     )
     .fetch_all(&pool.0)
@@ -170,7 +179,7 @@ pub async fn list(
         (true, Some(true)) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
             FROM drivers WHERE shift <> 'offline' AND id < $1 ORDER BY id DESC LIMIT $2",
                 before,
                 more,
@@ -181,7 +190,7 @@ pub async fn list(
         (true, on_shift) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
             FROM drivers WHERE id < $1 AND ($3::boolean IS NULL OR (shift <> 'offline') = $3)
             ORDER BY id DESC LIMIT $2",
                 before,
@@ -194,7 +203,7 @@ pub async fn list(
         (false, on_shift) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
             FROM drivers WHERE id < $1 AND zones @> $4 AND ($3::boolean IS NULL OR (shift <> 'offline') = $3)
             ORDER BY id DESC LIMIT $2",
                 before,

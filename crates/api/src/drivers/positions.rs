@@ -92,7 +92,7 @@ pub(crate) async fn report(
     let now = app.system().clock().now();
     let fixes = fixes(&batch, app.limits().socket.batch_positions, now)?;
     app.system().drivers().positions(id, fixes).await.map_err(refused)?;
-    Ok(Json(Ack { changed: true, at: Some(now) }))
+    Ok(Json(Ack::new(true, Some(now))))
 }
 
 /// A sign of life
@@ -108,7 +108,7 @@ pub(crate) async fn heartbeat(
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
     app.system().drivers().presence(id).await.map_err(refused)?.heartbeat();
-    Ok(Json(Ack { changed: true, at: Some(app.system().clock().now()) }))
+    Ok(Json(Ack::new(true, Some(app.system().clock().now()))))
 }
 
 #[cfg(test)]

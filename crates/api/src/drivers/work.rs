@@ -10,7 +10,7 @@ use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::{DriverCommand, route_view};
-use posthaste_protocol::drivers::{RouteView, ShiftView};
+use posthaste_protocol::drivers::{NextStop, RouteView, ShiftView};
 use posthaste_protocol::orders::{CompleteTask, FailTask, ProofView};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::Ack;
@@ -85,6 +85,42 @@ pub(crate) async fn route(
     Ok(Json(route_view(id, &work)))
 }
 
+/// Choose the next stop
+///
+/// The driver does this stop first, before anything else but what he is at; a plan is made around it. It holds until
+/// the stop is done, the order is gone, or it is taken back. `late` names the orders whose promise that is likely to
+/// break; the planned times come with the next route.
+#[utoipa::path(put, path = "/v1/drivers/{id}/route/next", tag = "drivers at work",
+    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    request_body(content = NextStop, example = json!({"task_id": "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"})),
+    responses((status = 200, body = Ack)))]
+pub(crate) async fn choose_next(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<DriverId>,
+    Body { value: next, .. }: Body<NextStop>,
+) -> Answer<Json<Ack>> {
+    next_is(&app, &admitted, id, Some(next.task_id)).await
+}
+
+/// Take back the choice of the next stop
+#[utoipa::path(delete, path = "/v1/drivers/{id}/route/next", tag = "drivers at work",
+    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 200, body = Ack)))]
+pub(crate) async fn undo_next(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<DriverId>,
+) -> Answer<Json<Ack>> {
+    next_is(&app, &admitted, id, None).await
+}
+
+async fn next_is(app: &AppState, admitted: &Admitted, id: DriverId, task: Option<TaskId>) -> Answer<Json<Ack>> {
+    admitted.driver(id)?;
+    let chosen = app.system().drivers().choose_next(id, task, admitted.cause()).await.map_err(refused)?;
+    Ok(Json(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late }))
+}
+
 async fn ask(
     app: &AppState,
     admitted: &Admitted,
@@ -94,7 +130,7 @@ async fn ask(
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
     let done = app.system().drivers().command(id, command, key, admitted.cause()).await.map_err(refused)?;
-    Ok(Json(Ack { changed: done.changed, at: Some(done.at) }))
+    Ok(Json(Ack::new(done.changed, Some(done.at))))
 }
 
 macro_rules! offer_answers {

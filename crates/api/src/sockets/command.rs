@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::Shift;
-use posthaste_domain::ids::{DriverId, SessionId};
+use posthaste_domain::ids::{DriverId, SessionId, TaskId};
 use posthaste_domain::order::TaskKind;
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
@@ -32,6 +32,8 @@ pub(super) enum Job {
     Command(DriverCommand),
     /// A shift change.
     Shift(Shift, Option<Place>),
+    /// The stop that comes next, or that none has to.
+    Next(Option<TaskId>),
     /// Positions to be stored.
     Positions(Vec<Fix>),
 }
@@ -45,6 +47,8 @@ impl Job {
                 let (shift, place) = read_shift(view)?;
                 return Ok(Some(Self::Shift(shift, place)));
             }
+            ClientMessage::DoNext(task) => return Ok(Some(Self::Next(Some(task.task_id)))),
+            ClientMessage::UndoNext(_) => return Ok(Some(Self::Next(None))),
             ClientMessage::Positions(batch) => return Ok(Some(Self::Positions(fixes(&batch, most_positions, now)?))),
             ClientMessage::Accept(answer) => DriverCommand::Accept(answer.offer_id),
             ClientMessage::Decline(answer) => DriverCommand::Decline(answer.offer_id),
@@ -67,15 +71,19 @@ impl Job {
         match self {
             Self::Command(command) => {
                 let done = drivers.command(driver, command, id, cause).await?;
-                Ok(Ack { changed: done.changed, at: Some(done.at) })
+                Ok(Ack::new(done.changed, Some(done.at)))
             }
             Self::Shift(shift, place) => {
                 let (_, changed, at) = drivers.shift(driver, shift, place, cause).await?;
-                Ok(Ack { changed, at: Some(at) })
+                Ok(Ack::new(changed, Some(at)))
+            }
+            Self::Next(task) => {
+                let chosen = drivers.choose_next(driver, task, cause).await?;
+                Ok(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late })
             }
             Self::Positions(fixes) => {
                 drivers.positions(driver, fixes).await?;
-                Ok(Ack { changed: true, at: Some(app.system().clock().now()) })
+                Ok(Ack::new(true, Some(app.system().clock().now())))
             }
         }
     }
@@ -161,7 +169,7 @@ mod tests {
         let offer = r#"{"offer_id":"ofr_01jd8v7cjxfm9sxv0q3e0b5z1c"}"#;
         for kind in ClientMessage::KINDS {
             let data = match *kind {
-                "hello" | "heartbeat" => "{}",
+                "hello" | "heartbeat" | "undo_next" => "{}",
                 "shift" => r#"{"state":"offline"}"#,
                 "position" => r#"{"lat":1,"lng":1}"#,
                 "positions" => r#"{"positions":[{"lat":1,"lng":1}]}"#,

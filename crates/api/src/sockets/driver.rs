@@ -157,7 +157,7 @@ impl Burst<'_> {
         }
         if id.is_some() {
             let changed = self.report();
-            line.say(&ServerMessage::Ack(Ack { changed, at: Some(self.now) }), id);
+            line.say(&ServerMessage::Ack(Ack::new(changed, Some(self.now))), id);
         }
     }
 

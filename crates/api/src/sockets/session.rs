@@ -209,7 +209,7 @@ impl Session {
     pub(super) fn acknowledge(&self, line: &mut Line, id: Option<&str>) {
         if id.is_some() {
             let at = Some(self.app.system().clock().now());
-            line.say(&ServerMessage::Ack(Ack { changed: false, at }), id);
+            line.say(&ServerMessage::Ack(Ack::new(false, at)), id);
         }
     }
 

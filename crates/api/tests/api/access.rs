@@ -78,6 +78,8 @@ impl World {
         let mut text = (!example.is_null()).then(|| example.to_string())?;
         text = text.replace("zon_01jd8v7cjxfm9sxv0q3e0b5z1c", &self.stage.zone);
         text = text.replace("drv_01jd8v7cjxfm9sxv0q3e0b5z1c", &self.driver);
+        let task = self.assigned["tasks"][0]["id"].as_str().unwrap();
+        text = text.replace("tsk_01jd8v7cjxfm9sxv0q3e0b5z1c", task);
         let mut body: Value = serde_json::from_str(&text).unwrap();
         if role == Role::Admin && (path.ends_with("/confirm") || path.ends_with("/reject")) {
             body["merchant_id"] = json!(merchant_id(1));

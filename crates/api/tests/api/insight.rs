@@ -164,6 +164,7 @@ fn driver(n: u128, zones: &[ZoneId], shifts: &[(i64, Shift)]) -> Entry {
         zones: zones.to_vec(),
         speeds: vec![Speed::Fast, Speed::Slow],
         shift: Shift::Offline,
+        next_task: None,
         created_at: minute(-900),
         version: 1,
     };

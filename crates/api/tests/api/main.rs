@@ -4,6 +4,7 @@ mod access;
 mod document;
 mod documented;
 mod insight;
+mod next;
 mod problems;
 mod replays;
 mod sockets;

@@ -24,15 +24,15 @@ use crate::stage::{Stage, driver_token, keys};
 /// How long anything may take: the machine may be busy with all the other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Server {
-    stage: Stage,
+pub(crate) struct Server {
+    pub(crate) stage: Stage,
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(SocketLimits::default()).await
     }
 
@@ -68,7 +68,7 @@ impl Server {
         (socket, welcome, first)
     }
 
-    async fn driver(&self, name: &str) -> (String, Socket) {
+    pub(crate) async fn driver(&self, name: &str) -> (String, Socket) {
         let id = self.stage.driver(name).await;
         let (socket, _, first) = self.begin("/v1/ws/driver", Some(&driver_token(&id)), json!({})).await;
         assert_eq!((&first["type"], &first["data"]["of"]), (&json!("snapshot"), &json!("driver")), "{first}");
@@ -76,12 +76,12 @@ impl Server {
     }
 }
 
-struct Socket {
+pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 impl Socket {
-    async fn say(&mut self, kind: &str, id: Option<&str>, data: Value) {
+    pub(crate) async fn say(&mut self, kind: &str, id: Option<&str>, data: Value) {
         let mut frame = json!({"type": kind, "data": data});
         if let Some(id) = id {
             frame["id"] = json!(id);
@@ -93,7 +93,7 @@ impl Socket {
         self.stream.send(Message::text(text.into())).await.unwrap();
     }
 
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         match timeout(PATIENCE, self.stream.next()).await.expect("a frame in time") {
             Some(Ok(Message::Text(text))) => serde_json::from_str(text.as_str()).unwrap(),
             other => panic!("expected a message, got {other:?}"),
@@ -101,7 +101,7 @@ impl Socket {
     }
 
     /// The next message of a kind; others are skipped.
-    async fn until(&mut self, kind: &str) -> Value {
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
             let message = self.next().await;
             if message["type"] == kind {
@@ -111,7 +111,7 @@ impl Socket {
     }
 
     /// The answer to the command with this id.
-    async fn answer(&mut self, id: &str) -> Value {
+    pub(crate) async fn answer(&mut self, id: &str) -> Value {
         loop {
             let message = self.next().await;
             if message["id"] == id {

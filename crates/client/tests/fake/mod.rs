@@ -176,7 +176,7 @@ pub(crate) fn news(number: u64) -> ServerMessage {
 }
 
 pub(crate) fn done() -> ServerMessage {
-    ServerMessage::Ack(Ack { changed: true, at: Some(chrono::Utc::now()) })
+    ServerMessage::Ack(Ack::new(true, Some(chrono::Utc::now())))
 }
 
 /// The numbers of the next `count` messages of the stream.

@@ -188,6 +188,13 @@ fn drivers_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, 
     order.task(task).ok_or(Rejected::UnknownTask(task))
 }
 
+/// The driver's task, if he may work on it now.
+pub(super) fn due_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {
+    let task = drivers_task(order, driver, task)?;
+    due(order, task)?;
+    Ok(task)
+}
+
 /// Whether the driver may work on the task now.
 fn due(order: &Order, task: &Task) -> Result<(), Rejected> {
     not_ended(order)?;

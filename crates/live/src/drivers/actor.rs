@@ -12,21 +12,19 @@ use posthaste_domain::calendar::{Calendar, Lane};
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
-use posthaste_domain::order::{Command, Order, Rejected};
+use posthaste_domain::order::{Command, Order};
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::OfferView;
 use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_storage::decisions::NewDecision;
-use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
-use posthaste_storage::journal::{AppendError, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{DriverCommand, LastDone, PlannedRoute, Work};
+use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
-use crate::presence::{Fix, Presence};
+use crate::presence::Presence;
 use crate::system::Doors;
 use crate::zones::DispatcherMsg;
 use crate::{Cause, Refused};
@@ -55,6 +53,8 @@ pub(crate) enum DriverMsg {
     Work(Reply<Work>),
     /// Change the shift.
     Shift { shift: Shift, place: Option<Place>, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
+    /// He says which stop he does next, or takes that back.
+    Next { task: Option<TaskId>, cause: Cause, reply: Reply<NextChosen> },
     /// The driver asks for something about his work.
     Command { command: DriverCommand, command_id: Option<String>, cause: Cause, reply: Reply<Done> },
     /// The dispatcher asks to hold time.
@@ -149,6 +149,7 @@ impl Actor for DriverActor {
             DriverMsg::Shift { shift, place, cause, reply } => {
                 self.on_shift(&myself, state, shift, place, cause, reply).await
             }
+            DriverMsg::Next { task, cause, reply } => self.on_next(state, task, cause, reply).await,
             DriverMsg::Command { command, command_id, cause, reply } => {
                 self.on_command(state, command, command_id, cause, reply);
                 Ok(())
@@ -200,158 +201,6 @@ impl Actor for DriverActor {
 }
 
 impl DriverActor {
-    async fn on_shift(
-        &self,
-        myself: &DriverRef,
-        state: &mut DriverState,
-        shift: Shift,
-        place: Option<Place>,
-        cause: Cause,
-        reply: Reply<(Shift, bool, Timestamp)>,
-    ) -> Result<(), ActorProcessingErr> {
-        let now = self.doors.clock.now();
-        let changed = match state.driver.shift.decide(shift, now) {
-            Ok(changed) => changed,
-            Err(refused) => {
-                let _ = reply.send(Err(refused.into()));
-                return Ok(());
-            }
-        };
-        let outcome = match changed {
-            Some(shift) => self.store_shift(state, shift, &cause, now).await,
-            None => Ok(()),
-        };
-        match outcome {
-            Ok(()) => {}
-            Err(AppendError::Unavailable(_)) => {
-                let _ = reply.send(Err(Refused::Unavailable("the database is away")));
-                return Ok(());
-            }
-            Err(error) => {
-                let _ = reply.send(Err(Refused::Unavailable("it is unknown whether it was stored; try again")));
-                return Err(error.into());
-            }
-        }
-        if let Some(place) = place {
-            state.presence.report(Fix {
-                place,
-                at: now,
-                heading_degrees: None,
-                speed_meters_per_second: None,
-                accuracy_meters: None,
-            });
-        }
-        state.presence.heartbeat();
-        state.stale = false;
-        if !state.driver.shift.takes_work() {
-            self.withdraw_offers(state);
-        }
-        self.publish(state);
-        self.watch(myself, state);
-        if changed.is_some() {
-            self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
-            self.show_operations(state);
-        }
-        let _ = reply.send(Ok((state.driver.shift, changed.is_some(), now)));
-        Ok(())
-    }
-
-    async fn store_shift(
-        &self,
-        state: &mut DriverState,
-        shift: Shift,
-        cause: &Cause,
-        now: Timestamp,
-    ) -> Result<(), AppendError> {
-        let mut driver = (*state.driver).clone();
-        driver.shift = shift;
-        driver.version += 1;
-        let event =
-            DriverRecorded { seq: driver.version, at: now, by: cause.by, event: DriverEvent::ShiftChanged { shift } };
-        let mut entry = Entry::driver(state.driver.version, driver.clone(), vec![event]);
-        if let Some(correlation) = &cause.correlation {
-            entry = entry.correlation(&**correlation);
-        }
-        self.doors.journal.append(entry).await?;
-        tracing::info!(
-            driver = %self.id, shift = shift.name(), by = %cause.by, request_id = cause.correlation.as_deref(), "shift"
-        );
-        state.driver = Arc::new(driver);
-        Ok(())
-    }
-
-    fn on_command(
-        &self,
-        state: &DriverState,
-        command: DriverCommand,
-        command_id: Option<String>,
-        cause: Cause,
-        reply: Reply<Done>,
-    ) {
-        let driver = self.id;
-        let now = self.doors.clock.now();
-        let found = match &command {
-            DriverCommand::Accept(offer) | DriverCommand::Decline(offer) => {
-                match state.offered(*offer, matches!(command, DriverCommand::Decline(_))) {
-                    Ok(order) => Ok(order),
-                    Err(answer) => {
-                        let _ = reply.send(answer);
-                        return;
-                    }
-                }
-            }
-            DriverCommand::Depart(task)
-            | DriverCommand::Arrive(task)
-            | DriverCommand::Complete { task, .. }
-            | DriverCommand::Fail { task, .. } => state.with_task(*task).ok_or(*task),
-        };
-        let order = match found {
-            Ok(order) => order,
-            Err(task) => {
-                self.ask_stored(task, command, command_id, cause, reply);
-                return;
-            }
-        };
-        let cool_until = now + self.doors.zones.rules(order.zone).cool_down_span();
-        if let Some(refused) = wrong_kind(&order, &command) {
-            let _ = reply.send(Err(refused));
-            return;
-        }
-        let command = to_order(command, driver, command_id, cool_until);
-        self.tell_order(order.id, command, cause, None, Some(reply));
-    }
-
-    /// The task belongs to no order in hand: perhaps one that has been settled since. The door knows, or Postgres.
-    fn ask_stored(
-        &self,
-        task: TaskId,
-        command: DriverCommand,
-        command_id: Option<String>,
-        cause: Cause,
-        reply: Reply<Done>,
-    ) {
-        let (doors, driver) = (Arc::clone(&self.doors), self.id);
-        let cool_until = doors.clock.now();
-        tokio::spawn(async move {
-            let answer = match doors.order_of_task(task).await {
-                Ok(Some(order)) => match wrong_kind(&order, &command) {
-                    Some(refused) => Err(refused),
-                    None => {
-                        let command = to_order(command, driver, command_id, cool_until);
-                        doors.orders.command(order.id, command, cause).await
-                    }
-                },
-                Ok(None) => Err(Refused::NotFound("task")),
-                Err(refused) => Err(refused),
-            };
-            let _ = reply.send(match answer {
-                // Whose it is shall not be told to those who do not have it.
-                Err(Refused::Order(Rejected::NotYours)) => Err(Refused::NotFound("task")),
-                other => other,
-            });
-        });
-    }
-
     fn on_consider(&self, state: &mut DriverState, proposal: Proposal) {
         let now = self.doors.clock.now();
         let lane = proposal.shared.then(|| state.calendar.free_lane());
@@ -477,7 +326,7 @@ impl DriverActor {
         }
     }
 
-    fn tell_order(
+    pub(super) fn tell_order(
         &self,
         order: OrderId,
         command: Command,
@@ -496,50 +345,9 @@ impl DriverState {
         self.driver.capacity.saturating_sub(held)
     }
 
-    /// The order that is offered, or what to answer: an offer accepted or declined before is answered as then.
-    fn offered(&self, offer: OfferId, declining: bool) -> Result<Arc<Order>, Result<Done, Refused>> {
-        if declining && let Some((_, order)) = self.declined.iter().find(|(id, _)| *id == offer) {
-            return Err(Ok(Done { order: Arc::clone(order), changed: false, at: order.placed_at }));
-        }
-        if let Some(order) = self.orders.values().find(|o| o.offer.is_some_and(|open| open.id == offer)) {
-            return Ok(Arc::clone(order));
-        }
-        let taken = |o: &&Arc<Order>| o.assignment.is_some_and(|a| a.offer == Some(offer));
-        match self.orders.values().chain(&self.settled).find(taken) {
-            Some(order) if !declining => {
-                let at = order.assignment.map_or(order.placed_at, |a| a.at);
-                Err(Ok(Done { order: Arc::clone(order), changed: false, at }))
-            }
-            _ => Err(Err(Rejected::OfferGone.into())),
-        }
-    }
-
     pub(super) fn work(&self) -> Work {
         let (in_hand, offered) = self.orders.values().cloned().partition(|o| o.offer.is_none());
-        Work { in_hand, offered, planned: self.planned.clone() }
-    }
-
-    fn with_task(&self, task: TaskId) -> Option<Arc<Order>> {
-        let has = |o: &&Arc<Order>| o.offer.is_none() && o.task(task).is_some();
-        self.orders.values().find(has).cloned()
-    }
-}
-
-fn wrong_kind(order: &Order, command: &DriverCommand) -> Option<Refused> {
-    let DriverCommand::Complete { task, kind, .. } = command else { return None };
-    let actual = order.task(*task)?.kind;
-    (actual != *kind).then_some(Refused::Order(Rejected::TaskNotDue("it is a task of another kind")))
-}
-
-fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_until: Timestamp) -> Command {
-    match command {
-        DriverCommand::Accept(offer) => Command::Accept { offer, driver },
-        DriverCommand::Decline(offer) => Command::Decline { offer, driver, cool_until, silent: false },
-        DriverCommand::Depart(task) => Command::Depart { driver, task },
-        DriverCommand::Arrive(task) => Command::Arrive { driver, task },
-        DriverCommand::Complete { task, code, proof, .. } => {
-            Command::Complete { driver, task, code, proof, command: id }
-        }
-        DriverCommand::Fail { task, reason, note } => Command::Fail { driver, task, reason, note, cool_until },
+        let chosen = self.chosen().map(|(_, task)| task.id);
+        Work { in_hand, offered, planned: self.planned.clone(), chosen }
     }
 }

@@ -1,9 +1,10 @@
 //! What a driver has to do, in the order in which he is to do it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use posthaste_domain::ids::{DriverId, OrderId};
-use posthaste_domain::order::{Order, TaskKind, TaskStatus};
+use posthaste_domain::ids::{DriverId, OrderId, TaskId};
+use posthaste_domain::order::{Order, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
@@ -56,6 +57,8 @@ pub struct PlannedStop {
     pub kind: TaskKind,
     /// When.
     pub at: Timestamp,
+    /// Whether it comes first because the driver chose it.
+    pub chosen: bool,
 }
 
 /// What a driver has to do.
@@ -67,37 +70,63 @@ pub struct Work {
     pub offered: Vec<Arc<Order>>,
     /// The route that is planned for him, in a zone that plans routes.
     pub planned: Option<Arc<PlannedRoute>>,
+    /// The stop that he said he does next.
+    pub chosen: Option<TaskId>,
+}
+
+impl Work {
+    /// Which stop of the plan it is, and when.
+    fn planned(&self, order: OrderId, kind: TaskKind) -> Option<(usize, Timestamp)> {
+        let mut stops = self.planned.iter().flat_map(|p| p.stops.iter().enumerate());
+        stops.find(|(_, s)| s.order == order && s.kind == kind).map(|(n, s)| (n, s.at))
+    }
+}
+
+/// What is to be done, next first: where he is, what he chose, what is planned; what no plan knows yet comes last, as
+/// it is.
+pub(super) fn open_stops(work: &Work) -> Vec<(&Order, &Task)> {
+    let mut orders: Vec<&Order> = work.in_hand.iter().map(AsRef::as_ref).collect();
+    orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
+    let open = |task: &&Task| !task.status.is_final();
+    let mut stops: Vec<(&Order, &Task)> =
+        orders.into_iter().flat_map(|o| o.tasks.iter().filter(open).map(move |t| (o, t))).collect();
+    stops.sort_by_key(|(order, task)| {
+        let turn = match work.chosen {
+            Some(chosen) if task.status == TaskStatus::Arrived && task.id != chosen => 0,
+            Some(chosen) if task.id == chosen => 1,
+            _ => 2,
+        };
+        (turn, work.planned(order.id, task.kind).map_or(usize::MAX, |(n, _)| n))
+    });
+    stops
 }
 
 /// Stops in the order in which they are to be done, and offers.
 #[must_use]
 pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
-    let planned = |order: OrderId, kind: TaskKind| {
-        let stops = work.planned.iter().flat_map(|p| p.stops.iter().enumerate());
-        stops.into_iter().find(|(_, s)| s.order == order && s.kind == kind).map(|(n, s)| (n, s.at))
-    };
-    let mut orders: Vec<_> = work.in_hand.iter().collect();
-    orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
-    let mut stops: Vec<StopView> = orders
-        .iter()
-        .flat_map(|order| {
-            let view = OrderView::of(order, Audience::Driver);
-            let (status, promised_at, order_id) = (view.status, view.promised_at, view.id);
-            view.tasks.into_iter().filter(|task| !task.status.is_final()).map(move |task| StopView {
-                order_id,
-                order_status: status,
-                promised_at,
-                planned_at: planned(order_id, task.kind).map(|(_, at)| at),
-                task,
-            })
+    let views: HashMap<OrderId, OrderView> =
+        work.in_hand.iter().map(|o| (o.id, OrderView::of(o, Audience::Driver))).collect();
+    let stop = |(order, task): (&Order, &Task)| {
+        let view = views.get(&order.id)?;
+        let task_view = view.tasks.iter().find(|t| t.id == task.id)?.clone();
+        Some(StopView {
+            order_id: order.id,
+            order_status: view.status,
+            promised_at: view.promised_at,
+            planned_at: work.planned(order.id, task.kind).map(|(_, at)| at),
+            chosen: work.chosen == Some(task.id),
+            task: task_view,
         })
-        .collect();
-    // What no plan knows yet comes after what is planned, as it is.
-    stops.sort_by_key(|s| planned(s.order_id, s.task.kind).map_or(usize::MAX, |(n, _)| n));
+    };
     let plan = work.planned.as_ref().map(|p| PlanView {
         generation: p.generation,
         reason: p.reason.to_owned(),
         made_at: p.made_at,
     });
-    RouteView { driver_id: driver, stops, plan, offers: work.offered.iter().filter_map(|o| OfferView::of(o)).collect() }
+    RouteView {
+        driver_id: driver,
+        stops: open_stops(work).into_iter().filter_map(stop).collect(),
+        plan,
+        offers: work.offered.iter().filter_map(|o| OfferView::of(o)).collect(),
+    }
 }

@@ -66,7 +66,8 @@ impl DriverActor {
         for cell in wanted {
             if cell.plans_routes() {
                 let orders = state.orders.values().cloned().collect();
-                cell.work.lock().insert(self.id, InHand { orders, last_done: state.last_done });
+                let chosen = state.chosen().map(|(order, task)| (order.id, task.id));
+                cell.work.lock().insert(self.id, InHand { orders, last_done: state.last_done, chosen });
             }
             cell.upsert_driver(DriverView {
                 id: self.id,

@@ -7,7 +7,7 @@ use posthaste_protocol::zones::RulesView;
 use super::stage::{Stage, place};
 use crate::drivers::{DriverCommand, Work, route_view};
 
-async fn stage() -> Stage {
+pub(super) async fn stage() -> Stage {
     Stage::with_rules(RulesView {
         policy: Policy::Routed,
         offer_seconds: 60,
@@ -17,7 +17,11 @@ async fn stage() -> Stage {
     .await
 }
 
-async fn work_of(stage: &Stage, driver: posthaste_domain::ids::DriverId, holds: impl Fn(&Work) -> bool) -> Work {
+pub(super) async fn work_of(
+    stage: &Stage,
+    driver: posthaste_domain::ids::DriverId,
+    holds: impl Fn(&Work) -> bool,
+) -> Work {
     let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
         loop {
             let work = stage.system.drivers().work(driver).await.expect("work");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
+use posthaste_domain::ids::{DriverId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::{Policy, ZoneRules};
@@ -67,6 +67,8 @@ pub(crate) struct InHand {
     /// Orders assigned or offered to him.
     pub(crate) orders: Vec<Arc<Order>>,
     pub(crate) last_done: Option<LastDone>,
+    /// The stop that he said he does next: open, and its turn can be now.
+    pub(crate) chosen: Option<(OrderId, TaskId)>,
 }
 
 /// An order that was seen, for what it says about orders to come.

@@ -49,6 +49,8 @@ pub(super) struct Snapshot {
     drivers: Vec<DriverId>,
     orders: Vec<OrderId>,
     waiting: Vec<bool>,
+    /// For each driver, the act that he said he does next.
+    chosen: Vec<Option<Act>>,
     problem: Problem<Roads>,
     routes: Routes,
     budget: Budget,
@@ -133,8 +135,14 @@ impl Snapshot {
         let name = |act: &Act| self.orders[act.order() as usize];
         result.intended.insert(driver, route.iter().map(|a| (name(a), kind(a))).collect());
         let his = route.iter().zip(&moments).filter(|(a, _)| !self.waiting[a.order() as usize]);
-        let stops: Vec<PlannedStop> =
-            his.map(|(a, moment)| PlannedStop { order: name(a), kind: kind(a), at: self.instant(*moment) }).collect();
+        let stops: Vec<PlannedStop> = his
+            .map(|(a, moment)| PlannedStop {
+                order: name(a),
+                kind: kind(a),
+                at: self.instant(*moment),
+                chosen: self.chosen[d] == Some(*a),
+            })
+            .collect();
         if !stops.is_empty() {
             result.routes.push((driver, stops));
         }

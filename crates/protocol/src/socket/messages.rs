@@ -111,6 +111,10 @@ messages! {
         "returned" => Returned(TaskDone),
         /// Drivers: a task cannot be done.
         "failed" => Failed(TaskFailed),
+        /// Drivers: this stop comes next.
+        "do_next" => DoNext(TaskRef),
+        /// Drivers: no stop has to come next.
+        "undo_next" => UndoNext(Nothing),
     }
 }
 
@@ -158,6 +162,11 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {}
+
+/// Nothing to add.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// The missed messages follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +218,18 @@ pub struct Ack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
+    /// Orders whose promise is likely to be broken by it: after a choice of the next stop.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub late: Vec<OrderId>,
+}
+
+impl Ack {
+    /// Done, or done before, at this instant.
+    #[must_use]
+    pub fn new(changed: bool, at: Option<Timestamp>) -> Self {
+        Self { changed, at, late: Vec::new() }
+    }
 }
 
 /// An offer is no longer open.

@@ -123,7 +123,7 @@ impl TinyServer {
             books.tell(driver, ServerMessage::Route(Box::new(route)));
         }
         self.dispatch(books);
-        Ok(Ack { changed: !events.is_empty(), at })
+        Ok(Ack::new(!events.is_empty(), at))
     }
 
     fn dispatch(&self, books: &mut Books) {
@@ -168,7 +168,7 @@ impl TinyServer {
             ClientMessage::Shift(shift) => {
                 books.drivers.get_mut(&driver).unwrap().driver.shift = shift.into();
                 self.dispatch(books);
-                return Some(Ok(Ack { changed: true, at: Some(now) }));
+                return Some(Ok(Ack::new(true, Some(now))));
             }
             ClientMessage::Accept(answer) => {
                 (books.offered(answer.offer_id), Command::Accept { offer: answer.offer_id, driver })
@@ -225,6 +225,7 @@ impl Books {
                 order_status: order.status(),
                 promised_at: order.promised_at,
                 planned_at: None,
+                chosen: false,
                 task,
             }));
         }
@@ -256,7 +257,7 @@ async fn create_zone(State(server): Tiny, Json(zone): Json<PutZone>) -> impl Int
 async fn create_driver(State(server): Tiny, Json(new): Json<CreateDriver>) -> impl IntoResponse {
     let CreateDriver { name, vehicle, capacity, zones, speeds } = new;
     let (id, shift, created_at) = (server.id(), Shift::Offline, server.now());
-    let driver = Driver { id, name, vehicle, capacity, zones, speeds, shift, created_at, version: 1 };
+    let driver = Driver { id, name, vehicle, capacity, zones, speeds, shift, next_task: None, created_at, version: 1 };
     let view = DriverView::of(&driver, false, 0, None);
     server.books.lock().drivers.insert(id, Desk { driver, line: None, seq: 0 });
     (StatusCode::CREATED, Json(view))

@@ -121,6 +121,7 @@ pub(super) struct DriverColumns<'e> {
     pub(super) name: Vec<&'e str>,
     pub(super) vehicle: Vec<&'static str>,
     pub(super) shift: Vec<&'static str>,
+    pub(super) next_task: Vec<Option<Uuid>>,
     pub(super) zones: Vec<Piece>,
     pub(super) speeds: Vec<Piece>,
 }
@@ -330,6 +331,7 @@ impl<'e> DriverColumns<'e> {
         self.name.push(&driver.name);
         self.vehicle.push(vehicle_name(driver.vehicle));
         self.shift.push(driver.shift.name());
+        self.next_task.push(driver.next_task.map(Id::uuid));
         self.zones.push(zones);
         self.speeds.push(speeds);
     }

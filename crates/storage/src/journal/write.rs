@@ -220,6 +220,7 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
         &keys.fingerprint as &[&[u8]],
         &keys.response as &[&str],
         &takes.lane as &[Option<i32>],
+        &drivers.next_task as &[Option<Uuid>],
     )
     .fetch_one(connection)
     .await

@@ -37,14 +37,15 @@ WITH order_rows AS (
     ) AS u (id, seq, at, party, name, status, correlation, payload)
 ), driver_rows AS (
     INSERT INTO drivers AS d (
-        id, version, previous_version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds
+        id, version, previous_version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds,
+        next_task
     )
     SELECT u.id, u.version, u.previous, u.created, u.shift_until, u.capacity, u.name, u.vehicle, u.shift,
-        u.zones::uuid[], u.speeds::text[]
+        u.zones::uuid[], u.speeds::text[], u.next_task
     FROM unnest(
         $27::uuid[], $28::bigint[], $29::bigint[], $30::timestamptz[], $31::timestamptz[], $32::integer[],
-        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[]
-    ) AS u (id, version, previous, created, shift_until, capacity, name, vehicle, shift, zones, speeds)
+        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $63::uuid[]
+    ) AS u (id, version, previous, created, shift_until, capacity, name, vehicle, shift, zones, speeds, next_task)
     ON CONFLICT ON CONSTRAINT drivers_pkey DO UPDATE SET
         version = excluded.version,
         previous_version = excluded.previous_version,
@@ -54,7 +55,8 @@ WITH order_rows AS (
         vehicle = excluded.vehicle,
         shift = excluded.shift,
         zones = excluded.zones,
-        speeds = excluded.speeds
+        speeds = excluded.speeds,
+        next_task = excluded.next_task
     WHERE d.version = excluded.previous_version
     RETURNING d.id, (d.xmax = 0) = (d.previous_version = 0) AS as_expected
 ), driver_history AS (

@@ -142,6 +142,7 @@ pub(crate) fn driver(n: u128) -> Driver {
         zones: vec![id(1), id(2)],
         speeds: vec![Speed::Fast, Speed::Slow],
         shift: Shift::Offline,
+        next_task: None,
         created_at: at(0),
         version: 1,
     }

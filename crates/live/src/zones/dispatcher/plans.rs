@@ -132,6 +132,10 @@ fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
     if new.iter().any(|s| !has(told, s.order)) {
         return Some("new_order");
     }
+    let chosen = |stops: &[PlannedStop]| stops.iter().find(|s| s.chosen).map(|s| (s.order, s.kind));
+    if chosen(new).is_some() && chosen(new) != chosen(told) {
+        return Some("chosen");
+    }
     // What was done is gone from the new route, and no change.
     let mut left = told.iter().filter(|s| new.iter().any(|n| (n.order, n.kind) == (s.order, s.kind)));
     let in_order = new.iter().all(|n| left.next().is_some_and(|s| (s.order, s.kind) == (n.order, n.kind)));

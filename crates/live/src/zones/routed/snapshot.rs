@@ -72,6 +72,8 @@ struct Builder<'a> {
     waiting: Vec<bool>,
     index: HashMap<OrderId, OrderIndex>,
     routes: Routes,
+    /// For each driver, the act that he said he does next.
+    chosen: Vec<Option<Act>>,
     whereabouts: &'a mut Whereabouts,
     intended: &'a Intended,
 }
@@ -102,6 +104,7 @@ impl Snapshot {
             waiting: Vec::new(),
             index: HashMap::new(),
             routes: Vec::new(),
+            chosen: Vec::new(),
             whereabouts,
             intended,
         };
@@ -125,6 +128,7 @@ impl Snapshot {
             drivers: builder.drivers,
             orders: builder.orders,
             waiting: builder.waiting,
+            chosen: builder.chosen,
             problem: Problem {
                 travel: Roads { places: builder.places.all, model: config.travel },
                 drivers: builder.fleet,
@@ -155,7 +159,13 @@ impl Builder<'_> {
         work: Option<&InHand>,
     ) -> (Place, Timestamp, Option<(OrderId, TaskKind)>) {
         let tasks = work.iter().flat_map(|w| &w.orders).flat_map(|o| o.tasks.iter().map(move |t| (o.id, t)));
-        let under_way = |t: &Task| matches!(t.status, TaskStatus::EnRoute | TaskStatus::Arrived);
+        // Who says that he does another stop first turns round, unless he is there.
+        let chosen = work.and_then(|w| w.chosen).map(|(_, task)| task);
+        let under_way = |t: &Task| match t.status {
+            TaskStatus::Arrived => true,
+            TaskStatus::EnRoute => chosen.is_none_or(|chosen| chosen == t.id),
+            _ => false,
+        };
         let heading = tasks.filter(|(_, t)| under_way(t)).max_by_key(|(_, t)| (t.status == TaskStatus::Arrived, t.id));
         if let Some((order, task)) = heading {
             let arrival = match (task.arrived_at, self.whereabouts.headings.get(&view.id)) {
@@ -201,7 +211,8 @@ impl Builder<'_> {
         };
         let mut route = Vec::new();
         for order in work.iter().flat_map(|w| &w.orders) {
-            let Some(carried) = self.carried_order(order, index) else { continue };
+            let first = work.and_then(|w| w.chosen).filter(|(chosen, _)| *chosen == order.id).map(|(_, task)| task);
+            let Some(carried) = self.carried_order(order, index, first) else { continue };
             driver.capacity += carried.size;
             let aboard = order.pickups().all(|t| t.status.is_final());
             let number = self.push(order.id, carried, false);
@@ -221,10 +232,52 @@ impl Builder<'_> {
             }
             driver.bound = 1;
         }
+        let chosen = work.and_then(|w| w.chosen.and_then(|c| self.put_chosen(w, c, heading, &mut route, &mut driver)));
         self.driver_index.insert(view.id, index);
         self.drivers.push(view.id);
         self.fleet.push(driver);
         self.routes.push(route);
+        self.chosen.push(chosen);
+    }
+
+    /// Puts the stop that the driver said he does next behind what he is at, and binds him to it.
+    fn put_chosen(
+        &self,
+        work: &InHand,
+        (order, task): (OrderId, TaskId),
+        heading: Option<(OrderId, TaskKind)>,
+        route: &mut Vec<Act>,
+        driver: &mut Driver,
+    ) -> Option<Act> {
+        let task = work.orders.iter().find(|o| o.id == order)?.task(task)?;
+        let number = *self.index.get(&order)?;
+        let act = match task.kind {
+            TaskKind::Pickup => Act::Pickup(number),
+            _ => Act::Dropoff(number),
+        };
+        if heading == Some((order, task.kind)) {
+            return Some(act);
+        }
+        // Whatever else he picks up where he stands is picked up before he leaves.
+        let arrived = |o: &&Arc<Order>| o.pickups().any(|t| t.status == TaskStatus::Arrived);
+        let here = work.orders.iter().filter(arrived).filter_map(|o| self.index.get(&o.id));
+        let here: Vec<Act> = here.map(|n| Act::Pickup(*n)).filter(|a| *a != act && !route.contains(a)).collect();
+        if task.kind != TaskKind::Pickup && !route.contains(&act) {
+            return None;
+        }
+        route.retain(|a| *a != act);
+        let mut at = driver.bound as usize;
+        for pickup in here {
+            route.insert(at, pickup);
+            route.push(Act::Dropoff(pickup.order()));
+            at += 1;
+        }
+        route.insert(at, act);
+        if task.kind == TaskKind::Pickup {
+            route.push(Act::Dropoff(number));
+        }
+        driver.bound = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        Some(act)
     }
 
     fn push(&mut self, id: OrderId, carried: Carried, waiting: bool) -> OrderIndex {
@@ -236,13 +289,14 @@ impl Builder<'_> {
         number
     }
 
-    /// An order that a driver has, or was asked about.
-    fn carried_order(&mut self, order: &Order, driver: DriverIndex) -> Option<Carried> {
+    /// An order that a driver has, or was asked about; `first` is the pickup that he begins with.
+    fn carried_order(&mut self, order: &Order, driver: DriverIndex, first: Option<TaskId>) -> Option<Carried> {
         let view = order_view(order)?;
         let mut left = view.clone();
-        left.pickups = order
-            .pickups()
-            .filter(|t| !t.status.is_final())
+        let mut pickups: Vec<&Task> = order.pickups().filter(|t| !t.status.is_final()).collect();
+        pickups.sort_by_key(|t| Some(t.id) != first);
+        left.pickups = pickups
+            .into_iter()
             .map(|t| posthaste_matching::Stop {
                 place: t.place,
                 service: Span::seconds(i64::from(t.service_seconds)),

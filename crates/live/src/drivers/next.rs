@@ -1,0 +1,118 @@
+//! The stop that a driver does next, because he said so.
+//!
+//! It is kept in his row, as other things are planned around it: after a restart of his actor or of the server the next
+//! plan must not send him elsewhere. It counts while the task is open and his, so nothing has to be stored when it ends.
+
+use std::collections::BTreeSet;
+
+use posthaste_domain::ids::{OrderId, TaskId};
+use posthaste_domain::order::{Order, Rejected, Task, TaskKind, TaskStatus};
+use posthaste_domain::place::Place;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_geography::{TravelModel, VehicleSpeed};
+use posthaste_storage::drivers::DriverEvent;
+use ractor::ActorProcessingErr;
+
+use super::actor::{DriverActor, DriverState};
+use super::route::open_stops;
+use super::shift::not_stored;
+use crate::door::Reply;
+use crate::{Cause, Refused};
+
+/// What became of a choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextChosen {
+    /// False when it stood so before.
+    pub changed: bool,
+    /// When.
+    pub at: Timestamp,
+    /// Orders whose promise it breaks, as far as can be said before the route is planned anew.
+    pub late: Vec<OrderId>,
+}
+
+impl DriverActor {
+    pub(super) async fn on_next(
+        &self,
+        state: &mut DriverState,
+        task: Option<TaskId>,
+        cause: Cause,
+        reply: Reply<NextChosen>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.doors.clock.now();
+        if let Some(Err(refused)) = task.map(|task| state.may_choose(task)) {
+            let _ = reply.send(Err(refused));
+            return Ok(());
+        }
+        if state.chosen().map(|(_, chosen)| chosen.id) == task {
+            let _ = reply.send(Ok(NextChosen { changed: false, at: now, late: Vec::new() }));
+            return Ok(());
+        }
+        let before = self.missed(state, now);
+        let event = DriverEvent::NextChosen { task };
+        if let Err(error) = self.store(state, |driver| driver.next_task = task, event, &cause, now).await {
+            return not_stored(error, reply);
+        }
+        let late = self.missed(state, now).difference(&before).copied().collect();
+        self.publish(state);
+        self.show_route(state);
+        let _ = reply.send(Ok(NextChosen { changed: true, at: now, late }));
+        Ok(())
+    }
+
+    /// Orders in hand that come after their promise if the stops are done as they stand.
+    fn missed(&self, state: &DriverState, now: Timestamp) -> BTreeSet<OrderId> {
+        let work = state.work();
+        let from = state.presence.newest().map(|fix| fix.place);
+        let stops = open_stops(&work);
+        let Some((first, _)) = stops.first() else { return BTreeSet::new() };
+        let travel = self.doors.zones.travel(first.zone);
+        missed(&stops, from, now, |from, to| i64::from(travel.seconds(from, to, VehicleSpeed::default())))
+    }
+}
+
+impl DriverState {
+    /// Whether he may do this stop next.
+    fn may_choose(&self, task: TaskId) -> Result<(), Refused> {
+        if let Some(order) = self.with_task(task) {
+            return Ok(order.due_task(self.driver.id, task).map(drop)?);
+        }
+        match self.settled.iter().find(|o| o.task(task).is_some()) {
+            Some(order) => Err(Rejected::Ended(order.status()).into()),
+            None => Err(Refused::NotFound("task")),
+        }
+    }
+
+    /// The stop that he said he does next, while it is open and his.
+    pub(super) fn chosen(&self) -> Option<(&Order, &Task)> {
+        let task = self.driver.next_task?;
+        let mut his = self.orders.values().filter(|o| o.offer.is_none());
+        his.find_map(|order| order.due_task(self.driver.id, task).ok().map(|task| (&**order, task)))
+    }
+}
+
+/// Which orders are handed over after their promise when stops are done in this order.
+fn missed(
+    stops: &[(&Order, &Task)],
+    from: Option<Place>,
+    now: Timestamp,
+    way: impl Fn(Place, Place) -> i64,
+) -> BTreeSet<OrderId> {
+    let (mut at, mut place) = (now, from);
+    let mut missed = BTreeSet::new();
+    for (order, task) in stops {
+        let is_there = task.status == TaskStatus::Arrived || place == Some(task.place);
+        if let Some(from) = place.filter(|_| !is_there) {
+            at += Span::seconds(way(from, task.place));
+        }
+        if task.kind == TaskKind::Delivery && at > order.promised_at {
+            missed.insert(order.id);
+        }
+        at = task.ready_at.map_or(at, |ready| at.max(ready));
+        // Several things done at one place are one visit.
+        if place != Some(task.place) || task.status == TaskStatus::Arrived {
+            at += Span::seconds(i64::from(task.service_seconds));
+        }
+        place = Some(task.place);
+    }
+    missed
+}

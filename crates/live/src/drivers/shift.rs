@@ -1,0 +1,105 @@
+//! A driver's shift, and how a change of his record is stored.
+
+use std::sync::Arc;
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::driver::{Driver, Shift};
+use posthaste_domain::place::Place;
+use posthaste_protocol::socket::ServerMessage;
+use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
+use posthaste_storage::journal::{AppendError, Entry};
+use ractor::ActorProcessingErr;
+
+use super::actor::{DriverActor, DriverRef, DriverState};
+use crate::door::Reply;
+use crate::presence::Fix;
+use crate::{Cause, Refused};
+
+impl DriverActor {
+    pub(super) async fn on_shift(
+        &self,
+        myself: &DriverRef,
+        state: &mut DriverState,
+        shift: Shift,
+        place: Option<Place>,
+        cause: Cause,
+        reply: Reply<(Shift, bool, Timestamp)>,
+    ) -> Result<(), ActorProcessingErr> {
+        let now = self.doors.clock.now();
+        let changed = match state.driver.shift.decide(shift, now) {
+            Ok(changed) => changed,
+            Err(refused) => {
+                let _ = reply.send(Err(refused.into()));
+                return Ok(());
+            }
+        };
+        let outcome = match changed {
+            Some(shift) => {
+                let event = DriverEvent::ShiftChanged { shift };
+                self.store(state, |driver| driver.shift = shift, event, &cause, now).await
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = outcome {
+            return not_stored(error, reply);
+        }
+        if let Some(place) = place {
+            state.presence.report(Fix {
+                place,
+                at: now,
+                heading_degrees: None,
+                speed_meters_per_second: None,
+                accuracy_meters: None,
+            });
+        }
+        state.presence.heartbeat();
+        state.stale = false;
+        if !state.driver.shift.takes_work() {
+            self.withdraw_offers(state);
+        }
+        self.publish(state);
+        self.watch(myself, state);
+        if changed.is_some() {
+            self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
+            self.show_operations(state);
+        }
+        let _ = reply.send(Ok((state.driver.shift, changed.is_some(), now)));
+        Ok(())
+    }
+
+    /// Stores a change of the record with its event.
+    pub(super) async fn store(
+        &self,
+        state: &mut DriverState,
+        change: impl FnOnce(&mut Driver),
+        event: DriverEvent,
+        cause: &Cause,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let mut driver = (*state.driver).clone();
+        change(&mut driver);
+        driver.version += 1;
+        let recorded = DriverRecorded { seq: driver.version, at: now, by: cause.by, event };
+        let mut entry = Entry::driver(state.driver.version, driver.clone(), vec![recorded]);
+        if let Some(correlation) = &cause.correlation {
+            entry = entry.correlation(&**correlation);
+        }
+        self.doors.journal.append(entry).await?;
+        tracing::info!(
+            driver = %self.id, event = event.name(), shift = driver.shift.name(), by = %cause.by,
+            request_id = cause.correlation.as_deref(), "driver"
+        );
+        state.driver = Arc::new(driver);
+        Ok(())
+    }
+}
+
+/// Answers that a change was not stored. Where it is unknown whether it was, the actor fails and is reloaded.
+pub(super) fn not_stored<T>(error: AppendError, reply: Reply<T>) -> Result<(), ActorProcessingErr> {
+    if let AppendError::Unavailable(_) = error {
+        let _ = reply.send(Err(Refused::Unavailable("the database is away")));
+        return Ok(());
+    }
+    let _ = reply.send(Err(Refused::Unavailable("it is unknown whether it was stored; try again")));
+    Err(error.into())
+}
