@@ -44,6 +44,8 @@ pub struct ZoneRules {
     /// Policy `routed`: how long before a driver has to leave for an order it is offered to him. Time to answer; what
     /// is longer gives away what could still be learned.
     pub offer_lead_seconds: u32,
+    /// Another policy that plans on the same input and decides nothing; its plans are recorded beside the real ones.
+    pub shadow: Option<Policy>,
 }
 
 impl Default for ZoneRules {
@@ -61,6 +63,7 @@ impl Default for ZoneRules {
             delivery_service_seconds: 120,
             interleave: true,
             offer_lead_seconds: 30,
+            shadow: None,
         }
     }
 }

@@ -97,6 +97,7 @@ async fn upkeep(doors: &Doors) {
     let outcome = async {
         posthaste_storage::tracks::maintain(&doors.pool, now, doors.settings.track_retention_days).await?;
         posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
+        posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
         posthaste_storage::idempotency::forget(&doors.pool, now).await
     };
     if let Err(error) = outcome.await {

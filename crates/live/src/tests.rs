@@ -5,5 +5,6 @@ mod next;
 mod offers;
 mod restarts;
 mod routed;
+mod shadow;
 mod stage;
 mod streams;

@@ -5,6 +5,7 @@ mod cell;
 mod dispatcher;
 mod reasons;
 mod routed;
+mod shadow;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
@@ -309,6 +310,9 @@ fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
     }
     if let Err(rules) = ZoneRules::from(zone.rules).check() {
         wrong.extend(rules.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())));
+    }
+    if zone.rules.shadow == Some(zone.rules.policy) {
+        wrong.push(("rules.shadow".to_owned(), "must be another policy than the one that decides".to_owned()));
     }
     if let Err(travel) = cell::travel_model(&zone.travel).check() {
         wrong.extend(travel.into_iter().map(|w| (format!("travel.{}", w.field), w.to_string())));

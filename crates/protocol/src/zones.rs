@@ -76,6 +76,11 @@ pub struct RulesView {
     pub interleave: bool,
     /// Policy `routed`: how long before a driver has to leave for an order it is offered to him.
     pub offer_lead_seconds: u32,
+    /// Another policy that plans on the same input and decides nothing. Its plans are recorded beside the real ones
+    /// for comparison; it costs processor time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "routed")]
+    pub shadow: Option<Policy>,
 }
 
 impl Default for RulesView {
@@ -99,6 +104,7 @@ impl From<ZoneRules> for RulesView {
             delivery_service_seconds: r.delivery_service_seconds,
             interleave: r.interleave,
             offer_lead_seconds: r.offer_lead_seconds,
+            shadow: r.shadow,
         }
     }
 }
@@ -118,6 +124,7 @@ impl From<RulesView> for ZoneRules {
             delivery_service_seconds: r.delivery_service_seconds,
             interleave: r.interleave,
             offer_lead_seconds: r.offer_lead_seconds,
+            shadow: r.shadow,
         }
     }
 }

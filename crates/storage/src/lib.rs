@@ -24,6 +24,7 @@ pub mod orders;
 pub mod performance;
 pub mod pool;
 pub mod positions;
+pub mod shadow;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tracks;

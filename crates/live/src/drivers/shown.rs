@@ -64,7 +64,7 @@ impl DriverActor {
         #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
         let open_orders = (state.orders.len() + state.proposed.len()) as u32;
         for cell in wanted {
-            if cell.plans_routes() {
+            if cell.wants_work() {
                 let orders = state.orders.values().cloned().collect();
                 let chosen = state.chosen().map(|(order, task)| (order.id, task.id));
                 cell.work.lock().insert(self.id, InHand { orders, last_done: state.last_done, chosen });

@@ -89,7 +89,7 @@ pub(crate) struct ZoneCell {
     pub(crate) config: ArcSwap<ZoneConfig>,
     pub(crate) board: Mutex<Board>,
     pub(crate) waiting: Mutex<HashMap<OrderId, Waiting>>,
-    /// Filled while the zone plans routes.
+    /// Filled while [`Self::wants_work`].
     pub(crate) work: Mutex<HashMap<DriverId, InHand>>,
     pub(crate) seen: Mutex<VecDeque<SeenOrder>>,
     pub(crate) actor: Seat<ZoneMsg>,
@@ -127,6 +127,12 @@ impl ZoneCell {
     /// Whether the zone's policy is `routed`.
     pub(crate) fn plans_routes(&self) -> bool {
         self.config.load().rules.policy == Policy::Routed
+    }
+
+    /// Whether what drivers have in hand is needed here: for plans of routes, or for a policy in the shadow.
+    pub(crate) fn wants_work(&self) -> bool {
+        let rules = self.config.load().rules;
+        rules.policy == Policy::Routed || rules.shadow.is_some()
     }
 
     /// Remembers an order for the forecast.

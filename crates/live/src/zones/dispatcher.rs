@@ -23,6 +23,7 @@ use serde_json::Value;
 use self::plans::Plans;
 use super::cell::ZoneCell;
 use super::routed::ZonePlan;
+use super::shadow::{Look, Shadow, Thought};
 use crate::drivers::{DriverMsg, Proposal};
 use crate::streams::Scope;
 use crate::system::Doors;
@@ -48,6 +49,8 @@ pub(crate) enum DispatcherMsg {
     Planned(Box<ZonePlan>),
     /// The search failed: its thread ended without a plan.
     PlanLost,
+    /// The policy in the shadow thought a look through; or failed to.
+    Thought(Option<Box<Thought>>),
 }
 
 /// The dispatcher.
@@ -62,6 +65,7 @@ pub(crate) struct DispatcherState {
     scheduled: bool,
     passed_over: usize,
     plans: Plans,
+    shadow: Shadow,
 }
 
 impl Actor for Dispatcher {
@@ -71,7 +75,8 @@ impl Actor for Dispatcher {
 
     async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
         self.cell.dispatcher.take(myself.clone());
-        let mut state = DispatcherState { scheduled: false, passed_over: 0, plans: Plans::default() };
+        let mut state =
+            DispatcherState { scheduled: false, passed_over: 0, plans: Plans::default(), shadow: Shadow::default() };
         schedule(&myself, &mut state);
         Ok(state)
     }
@@ -92,14 +97,18 @@ impl Actor for Dispatcher {
             }
             DispatcherMsg::Internal => {
                 state.scheduled = false;
+                let mut look = Look::take(&self.cell, self.doors.clock.now(), &mut state.shadow);
                 if self.cell.plans_routes() {
                     self.plan_routes(&myself, &mut state.plans);
-                    return Ok(());
+                } else {
+                    let rest = self.pass(state.passed_over, look.as_mut());
+                    state.passed_over = rest.unwrap_or(0);
+                    if rest.is_some() {
+                        schedule(&myself, state);
+                    }
                 }
-                let rest = self.pass(state.passed_over);
-                state.passed_over = rest.unwrap_or(0);
-                if rest.is_some() {
-                    schedule(&myself, state);
+                if let Some(look) = look {
+                    self.think(&myself, &mut state.shadow, look);
                 }
             }
             DispatcherMsg::Planned(plan) => {
@@ -108,6 +117,7 @@ impl Actor for Dispatcher {
                     schedule(&myself, state);
                 }
             }
+            DispatcherMsg::Thought(thought) => self.on_thought(&myself, &mut state.shadow, thought.map(|t| *t)),
             DispatcherMsg::PlanLost => return Err("a plan was lost".into()),
         }
         Ok(())
@@ -126,16 +136,21 @@ fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
     });
 }
 
+/// Sorts orders as they are decided: the most urgent first.
+pub(super) fn by_urgency(orders: &mut [OrderView]) {
+    orders.sort_by_key(|o| (std::cmp::Reverse(o.priority), o.promised_at, o.placed_at, o.id));
+}
+
 impl Dispatcher {
     /// Decides what waits, most urgent first, after those that were passed over. Returns how many the next pass
     /// leaves out; nothing when every order has had its turn.
-    fn pass(&self, passed_over: usize) -> Option<usize> {
+    fn pass(&self, passed_over: usize, mut look: Option<&mut Look>) -> Option<usize> {
         let now = self.doors.clock.now();
         let mut due: Vec<OrderView> = {
             let waiting = self.cell.waiting.lock();
             waiting.values().filter(|w| w.asked.is_none()).map(|w| w.view.clone()).collect()
         };
-        due.sort_by_key(|o| (std::cmp::Reverse(o.priority), o.promised_at, o.placed_at, o.id));
+        by_urgency(&mut due);
         due.drain(..passed_over.min(due.len()));
         let more = due.len() > MOST_IN_A_PASS;
         due.truncate(MOST_IN_A_PASS);
@@ -154,6 +169,9 @@ impl Dispatcher {
             };
             if decision.chosen.is_some() {
                 asked += 1;
+                if let Some(look) = &mut look {
+                    look.asked(&decision);
+                }
                 self.ask(&order, &decision, now);
             } else {
                 let detail = serde_json::to_value(&decision).unwrap_or_default();

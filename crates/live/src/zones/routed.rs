@@ -9,13 +9,14 @@ mod snapshot;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use posthaste_domain::ids::{DriverId, OrderId};
+use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::order::TaskKind;
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed};
-use posthaste_matching::routed::problem::{NEVER, PlaceIndex};
+use posthaste_matching::routed::problem::{NEVER, OrderIndex, PlaceIndex};
 use posthaste_matching::routed::{Act, Budget, Problem, Routes, Second, Travel, plan};
+use posthaste_storage::shadow::Meant;
 
 pub(super) use snapshot::Whereabouts;
 
@@ -44,6 +45,7 @@ pub(crate) type Intended = HashMap<DriverId, Vec<(OrderId, TaskKind)>>;
 
 /// Everything that a pass needs.
 pub(super) struct Snapshot {
+    pub(super) zone: ZoneId,
     pub(super) generation: u64,
     pub(super) now: Timestamp,
     drivers: Vec<DriverId>,
@@ -84,20 +86,33 @@ pub(crate) struct ZonePlan {
     pub(super) next: Option<Timestamp>,
 }
 
+/// What a plan means for an order that waits.
+pub(super) struct MeantFor {
+    pub(super) order: OrderId,
+    pub(super) meant: Option<Meant>,
+    pub(super) summary: String,
+    pub(super) detail: serde_json::Value,
+}
+
 impl Snapshot {
     /// Whether there is anything to plan.
     pub(super) fn is_empty(&self) -> bool {
         self.orders.is_empty()
     }
 
-    /// Plans. Blocks for as long as a pass may search.
-    pub(super) fn solve(self) -> ZonePlan {
-        let until = Instant::now() + SEARCH_TIME;
+    /// Routes for all that is known, without what is only expected. Blocks for as long as it may search.
+    fn search(&self, time: Duration) -> Routes {
+        let until = Instant::now() + time;
         let planned = plan(&self.problem, self.routes.clone(), self.budget, &|| Instant::now() >= until);
         let real = self.orders.len();
         let kept =
             |route: &Vec<Act>| -> Vec<Act> { route.iter().copied().filter(|a| (a.order() as usize) < real).collect() };
-        let routes: Routes = planned.routes.iter().map(kept).collect();
+        planned.routes.iter().map(kept).collect()
+    }
+
+    /// Plans. Blocks for as long as a pass may search.
+    pub(super) fn solve(self) -> ZonePlan {
+        let routes = self.search(SEARCH_TIME);
         let mut result = ZonePlan {
             generation: self.generation,
             made_at: self.now,
@@ -110,13 +125,21 @@ impl Snapshot {
         for d in 0..self.drivers.len() {
             self.carry_out(d, &routes, &mut result);
         }
-        for order in &planned.unserved {
-            if self.waiting.get(*order as usize).copied().unwrap_or(false) {
-                let (summary, reasons) = super::reasons::nobody(&self.problem, &routes, *order, &self.drivers);
-                result.unserved.push((self.orders[*order as usize], summary, reasons));
-            }
+        for order in self.left_out(&routes) {
+            let (summary, reasons) = super::reasons::nobody(&self.problem, &routes, order, &self.drivers);
+            result.unserved.push((self.orders[order as usize], summary, reasons));
         }
         result
+    }
+
+    /// Waiting orders that are on no route.
+    fn left_out(&self, routes: &Routes) -> Vec<OrderIndex> {
+        let mut left: Vec<bool> = self.waiting.clone();
+        for act in routes.iter().flatten() {
+            left[act.order() as usize] = false;
+        }
+        let left = left.into_iter().enumerate().filter(|(_, left)| *left);
+        left.map(|(order, _)| OrderIndex::try_from(order).unwrap_or(OrderIndex::MAX)).collect()
     }
 
     fn instant(&self, second: Second) -> Timestamp {
@@ -131,14 +154,13 @@ impl Snapshot {
         }
         let driver = self.drivers[d];
         let moments = self.problem.moments(d, route);
-        let kind = |act: &Act| if matches!(act, Act::Pickup(_)) { TaskKind::Pickup } else { TaskKind::Delivery };
         let name = |act: &Act| self.orders[act.order() as usize];
-        result.intended.insert(driver, route.iter().map(|a| (name(a), kind(a))).collect());
+        result.intended.insert(driver, route.iter().map(|a| (name(a), kind(*a))).collect());
         let his = route.iter().zip(&moments).filter(|(a, _)| !self.waiting[a.order() as usize]);
         let stops: Vec<PlannedStop> = his
             .map(|(a, moment)| PlannedStop {
                 order: name(a),
-                kind: kind(a),
+                kind: kind(*a),
                 at: self.instant(*moment),
                 chosen: self.chosen[d] == Some(*a),
             })
@@ -175,4 +197,63 @@ impl Snapshot {
             }
         }
     }
+
+    /// What a plan would mean for some of the waiting orders, and what it intends for each driver. Blocks for as long
+    /// as it may search.
+    pub(super) fn meant_for(&self, wanted: &[OrderId], time: Duration) -> (Vec<MeantFor>, Intended) {
+        let routes = self.search(time);
+        let left_out = self.left_out(&routes);
+        let mut all = Vec::with_capacity(wanted.len());
+        for id in wanted {
+            let Some(order) = self.number(*id) else { continue };
+            let on = routes.iter().position(|route| route.contains(&Act::Dropoff(order)));
+            let (meant, (summary, detail)) = match on {
+                Some(d) => {
+                    let why = super::reasons::chosen(&self.problem, &routes, order, d, &self.drivers, self.generation);
+                    (self.meant(d, &routes[d], order), why)
+                }
+                None if left_out.contains(&order) => {
+                    (None, super::reasons::nobody(&self.problem, &routes, order, &self.drivers))
+                }
+                None => continue,
+            };
+            all.push(MeantFor { order: *id, meant, summary, detail });
+        }
+        let named = |route: &Vec<Act>| route.iter().map(|a| (self.orders[a.order() as usize], kind(*a))).collect();
+        let intended = routes.iter().enumerate().filter(|(_, route)| !route.is_empty());
+        (all, intended.map(|(d, route)| (self.drivers[d], named(route))).collect())
+    }
+
+    /// When a driver would have an order if he did it after all that is his already, asked now.
+    pub(super) fn at_the_end(&self, order: OrderId, driver: DriverId) -> Option<Meant> {
+        let d = self.drivers.iter().position(|known| *known == driver)?;
+        let number = self.number(order)?;
+        let mut route: Vec<Act> =
+            self.routes[d].iter().copied().filter(|act| !self.waiting[act.order() as usize]).collect();
+        route.extend([Act::Pickup(number), Act::Dropoff(number)]);
+        Some(Meant { offer_at: self.now, ..self.meant(d, &route, number)? })
+    }
+
+    fn number(&self, order: OrderId) -> Option<OrderIndex> {
+        let at = self.orders.iter().position(|known| *known == order)?;
+        OrderIndex::try_from(at).ok()
+    }
+
+    /// When a driver has an order of his route.
+    fn meant(&self, d: usize, route: &[Act], order: OrderIndex) -> Option<Meant> {
+        let moments = self.problem.moments(d, route);
+        let pickup = route.iter().position(|act| *act == Act::Pickup(order))?;
+        let dropoff = route.iter().position(|act| *act == Act::Dropoff(order))?;
+        let ask_at = self.problem.leave_for(d, route, pickup) - self.lead;
+        Some(Meant {
+            driver: self.drivers[d],
+            offer_at: self.instant(ask_at.max(0)),
+            pickup_at: self.instant(moments[pickup]),
+            dropoff_at: self.instant(moments[dropoff]),
+        })
+    }
+}
+
+fn kind(act: Act) -> TaskKind {
+    if matches!(act, Act::Pickup(_)) { TaskKind::Pickup } else { TaskKind::Delivery }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
+use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
+use posthaste_storage::shadow::{Meant, NewPlan};
 use ractor::ActorRef;
 
 use super::{Dispatcher, DispatcherMsg};
@@ -65,9 +67,15 @@ impl Dispatcher {
             return;
         }
         let now = self.doors.clock.now();
+        let in_shadow = self.cell.config.load().rules.shadow.is_some();
+        let mut decided = Vec::new();
         for step in plan.steps {
-            self.offer(step, now);
+            let record = in_shadow.then(|| self.decided(&step, plan.made_at));
+            if self.offer(step, now) {
+                decided.extend(record);
+            }
         }
+        self.record_plans(decided);
         for (driver, stops) in plan.routes {
             self.tell_route(&mut state.told, driver, stops, plan.generation, plan.made_at);
         }
@@ -90,16 +98,35 @@ impl Dispatcher {
         }
     }
 
-    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile.
-    fn offer(&self, step: Step, now: Timestamp) {
+    /// A step as it is recorded beside what the policy in the shadow meant.
+    fn decided(&self, step: &Step, at: Timestamp) -> NewPlan {
+        NewPlan {
+            order: step.order,
+            zone: self.cell.id,
+            at,
+            policy: Policy::Routed,
+            decided: true,
+            meant: Some(Meant {
+                driver: step.driver,
+                offer_at: at,
+                pickup_at: step.picked_up,
+                dropoff_at: step.handed_over,
+            }),
+            summary: step.summary.clone(),
+            detail: step.reasons.clone(),
+        }
+    }
+
+    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile; says whether he was.
+    fn offer(&self, step: Step, now: Timestamp) -> bool {
         let view = {
             let mut waiting = self.cell.waiting.lock();
-            let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return };
+            let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return false };
             entry.asked = Some((step.driver, std::time::Instant::now()));
             entry.view.clone()
         };
         let ends = step.handed_over.max(step.picked_up).max(now + Span::seconds(SHORTEST_HOLD_SECONDS));
-        let Ok(commitment) = Window::new(now, ends) else { return };
+        let Ok(commitment) = Window::new(now, ends) else { return false };
         let decision = NewDecision {
             order: step.order,
             driver: Some(step.driver),
@@ -108,6 +135,7 @@ impl Dispatcher {
             detail: step.reasons,
         };
         self.propose(&view, step.driver, commitment, true, decision);
+        true
     }
 
     /// Tells a driver his route when it is not what he was told, or its times are not.

@@ -123,6 +123,7 @@ impl Snapshot {
         builder.carried.extend(expected);
         let budget = Budget { seed: generation, ..Budget::default() };
         Self {
+            zone: cell.id,
             generation,
             now,
             drivers: builder.drivers,
