@@ -117,6 +117,8 @@ pub const RULES: &[Rule] = &[
     rule("PUT", "/v1/zones/{id}", ADMIN),
     rule("DELETE", "/v1/zones/{id}", ADMIN),
     rule("GET", "/v1/zones/{id}/board", ADMIN),
+    rule("GET", "/v1/zones/{id}/shadow", ADMIN),
+    rule("GET", "/v1/zones/{id}/shadow/plans", ADMIN),
     rule("GET", "/v1/insight/performance", ADMIN_OR_OWNER),
     rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
     rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),

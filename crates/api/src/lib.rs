@@ -18,6 +18,7 @@ pub mod openapi;
 mod orders;
 mod refusals;
 mod serve;
+mod shadow;
 mod sockets;
 mod state;
 mod texts;

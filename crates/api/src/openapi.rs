@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
-use crate::{AppState, assignments, clock, drivers, health, insight, orders, sockets, tracking, zones};
+use crate::{AppState, assignments, clock, drivers, health, insight, orders, shadow, sockets, tracking, zones};
 
 /// What the document says about the whole.
 #[derive(OpenApi)]
@@ -71,6 +71,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(zones::create, zones::list))
         .routes(routes!(zones::read, zones::replace, zones::remove))
         .routes(routes!(zones::board))
+        .routes(routes!(shadow::compare))
+        .routes(routes!(shadow::plans))
         .routes(routes!(insight::performance))
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))

@@ -8,12 +8,14 @@
 //! - [`performance`]: what counts where. An order counts in the span in which it was placed, with all that happened to
 //!   it later; drivers' time counts when it passed.
 //! - [`work`]: what an order's events say of drivers: whose it was and when, where they stopped.
+//! - [`shadow`]: two policies on the same orders.
 //! - [`intervals`]: sets of time. [`durations`]: means and percentiles.
 
 pub mod durations;
 pub mod intervals;
 pub mod performance;
 pub mod range;
+pub mod shadow;
 pub mod work;
 
 pub use performance::Performance;

@@ -7,7 +7,7 @@
 //! - [`problem`]: the one error format (RFC 9457) and the list of its codes.
 //! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
 //! - [`socket`]: the envelope and every message of the socket protocol.
-//! - [`insight`]: how deliveries went.
+//! - [`insight`]: how deliveries went. [`shadow`]: what another policy would have done.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
 pub mod clock;
@@ -16,6 +16,7 @@ pub mod insight;
 pub mod orders;
 pub mod page;
 pub mod problem;
+pub mod shadow;
 pub mod socket;
 pub mod tracking;
 pub mod zones;

@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Show how deliveries went: on-time share, click-to-door, ready-to-pickup, utilisation, bundling and offers.
     #[command(after_help = "Examples:\n  posthaste insight\n  posthaste insight --from 6h --zone Centre\n  \
+        posthaste insight --shadow --from 6h\n  \
         posthaste insight --from 2026-05-01 --to 2026-05-08 --by day --csv > week.csv\n  \
         posthaste insight --data-dir ~/.local/share/posthaste/demo        (of a running demo)")]
     Insight(InsightArgs),
@@ -192,6 +193,9 @@ pub(crate) struct InsightArgs {
     /// [default: where this configuration listens]
     #[arg(long)]
     pub(crate) server: Option<String>,
+    /// Show what the policies in zones' shadows would have done, beside what was done.
+    #[arg(long, conflicts_with_all = ["csv", "by"])]
+    pub(crate) shadow: bool,
     /// Write comma-separated values, with every figure.
     #[arg(long, conflicts_with = "json")]
     pub(crate) csv: bool,

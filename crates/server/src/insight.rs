@@ -1,11 +1,12 @@
 //! `posthaste insight`: how deliveries went, from a running server, as a table, CSV or JSON.
 
 mod csv;
+mod shadow;
 mod table;
 
 use std::str::FromStr;
 
-use posthaste_client::{AskPerformance, Client, ClientError, RetryRule};
+use posthaste_client::{AskPerformance, AskShadow, Client, ClientError, RetryRule};
 use posthaste_clock::Clock;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::party::Party;
@@ -28,6 +29,10 @@ pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
         Some(zone) => Some(find(&client, zone).await?),
         None => None,
     };
+    if args.shadow {
+        let asked = AskShadow { from: args.from.map(|m| m.at(now)), to: args.to.map(|m| m.at(now)) };
+        return print(&shadows(&client, &asked, zone_id, args.json).await?);
+    }
     let asked = AskPerformance {
         from: args.from.map(|moment| moment.at(now)),
         to: args.to.map(|moment| moment.at(now)),
@@ -43,6 +48,25 @@ pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
         table::table(&view)
     };
     print(&text)
+}
+
+/// The zones that have a policy in the shadow, or the one asked for, each compared.
+async fn shadows(client: &Client, asked: &AskShadow, only: Option<ZoneId>, json: bool) -> Result<String, Fatal> {
+    let mut zones = client.zones().await?;
+    zones.retain(|zone| only.map_or(zone.rules.shadow.is_some(), |only| zone.id == only));
+    let (mut views, mut text) = (Vec::new(), String::new());
+    for zone in &zones {
+        let view = client.shadow(zone.id, asked).await.map_err(understood)?;
+        text.push_str(&shadow::lines(&zone.name, &view));
+        views.push(view);
+    }
+    if json {
+        return Ok(format!("{}\n", serde_json::to_string_pretty(&views)?));
+    }
+    if views.is_empty() {
+        text.push_str("no zone has a policy in the shadow: give one its rule `shadow`\n");
+    }
+    Ok(text)
 }
 
 /// What a failure means here.

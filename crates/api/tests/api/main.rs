@@ -7,5 +7,6 @@ mod insight;
 mod next;
 mod problems;
 mod replays;
+mod shadow;
 mod sockets;
 mod stage;

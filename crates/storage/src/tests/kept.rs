@@ -1,10 +1,12 @@
 //! What is kept for a while: keys, decisions, the clock.
 
+use posthaste_domain::zone::Policy;
+
 use super::story::{answer, at, id, order, placing, written};
 use crate::decisions::{self, NewDecision};
 use crate::journal::Entry;
 use crate::testing::TestDatabase;
-use crate::{clock, idempotency};
+use crate::{clock, idempotency, shadow};
 
 #[tokio::test]
 async fn keys_are_forgotten_after_a_day() {
@@ -44,4 +46,34 @@ async fn the_saved_clock_never_runs_backwards() {
         clock::save(&pool, at(minute)).await.unwrap();
     }
     assert_eq!(clock::load(&pool).await.unwrap(), Some(at(7)));
+}
+
+#[tokio::test]
+async fn old_plans_of_the_shadow_are_forgotten_and_pages_follow_each_other() {
+    let pool = TestDatabase::new().await.pool;
+    let plan = |minute: i64| shadow::NewPlan {
+        order: id(1),
+        zone: id(9),
+        at: at(minute / 2),
+        policy: Policy::Routed,
+        decided: minute % 2 == 0,
+        meant: (minute % 3 > 0).then(|| shadow::Meant {
+            driver: id(5),
+            offer_at: at(minute),
+            pickup_at: at(minute + 1),
+            dropoff_at: at(minute + 2),
+        }),
+        summary: "why".into(),
+        detail: serde_json::json!({"n": minute}),
+    };
+    let plans: Vec<_> = (0..10).map(plan).collect();
+    shadow::insert(&pool, &plans).await.unwrap();
+    let first = shadow::list(&pool, id(9), None, 6).await.unwrap();
+    let last = first.last().map(|p| (p.plan.at, p.id));
+    let second = shadow::list(&pool, id(9), last, 6).await.unwrap();
+    let mut read: Vec<_> = first.into_iter().chain(second).map(|p| p.plan).collect();
+    read.reverse();
+    assert_eq!(read, plans);
+    assert_eq!(shadow::list(&pool, id(8), None, 6).await.unwrap(), []);
+    assert_eq!(shadow::forget_before(&pool, at(3)).await.unwrap(), 6);
 }
