@@ -414,7 +414,18 @@ fn a_plan_that_is_told_to_stop_is_a_plan() {
     let kept = vec![vec![Act::Pickup(0), Act::Dropoff(0)]];
     let planned = plan(&problem, kept.clone(), Budget::default(), &|| true);
     assert_eq!(planned.routes, kept);
-    assert_eq!(plan(&problem, vec![Vec::new()], Budget::default(), &|| true).unserved, [0]);
+}
+
+#[test]
+fn a_backlog_shrinks_from_pass_to_pass_however_little_time_there_is() {
+    let points = vec![(0, 0), (500, 0), (300, 0)];
+    let problem = problem(points, vec![driver(2); 5], vec![order(0, 1, 0); 100]);
+    let (mut routes, mut left) = (vec![Vec::new(); 5], 100);
+    while left > 0 {
+        let planned = plan(&problem, routes, Budget::default(), &|| true);
+        assert!(planned.unserved.len() < left && planned.unserved.len() + 20 > left, "{left}");
+        (routes, left) = (planned.routes, planned.unserved.len());
+    }
 }
 
 #[test]

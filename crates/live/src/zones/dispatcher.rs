@@ -7,6 +7,7 @@
 
 mod plans;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,9 +137,9 @@ fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
     });
 }
 
-/// Sorts orders as they are decided: the most urgent first.
-pub(super) fn by_urgency(orders: &mut [OrderView]) {
-    orders.sort_by_key(|o| (std::cmp::Reverse(o.priority), o.promised_at, o.placed_at, o.id));
+/// What orders are sorted by to be decided: the most urgent first.
+pub(super) fn urgency(order: &OrderView) -> (Reverse<i16>, Timestamp, Timestamp, OrderId) {
+    (Reverse(order.priority), order.promised_at, order.placed_at, order.id)
 }
 
 impl Dispatcher {
@@ -150,7 +151,7 @@ impl Dispatcher {
             let waiting = self.cell.waiting.lock();
             waiting.values().filter(|w| w.asked.is_none()).map(|w| w.view.clone()).collect()
         };
-        by_urgency(&mut due);
+        due.sort_by_key(urgency);
         due.drain(..passed_over.min(due.len()));
         let more = due.len() > MOST_IN_A_PASS;
         due.truncate(MOST_IN_A_PASS);

@@ -85,6 +85,9 @@ pub(super) fn nobody<T: Travel>(
     let counts = counted(&all);
     let words: Vec<String> = counts.iter().map(|(why, n)| format!("{n} {why}")).collect();
     let summary = match drivers.len() {
+        _ if all.iter().any(|a| a.cost.is_ok()) => {
+            "waits for the next plan: this one had no time left for it".to_owned()
+        }
         0 => "nobody is at work in the zone".to_owned(),
         n => format!("none of {n} drivers: {}", words.join(", ")),
     };

@@ -19,7 +19,7 @@ use posthaste_storage::shadow::{Meant, NewPlan};
 use ractor::ActorRef;
 
 use super::cell::ZoneCell;
-use super::dispatcher::{Dispatcher, DispatcherMsg, by_urgency};
+use super::dispatcher::{Dispatcher, DispatcherMsg, urgency};
 use super::routed::{Intended, Snapshot, Whereabouts};
 
 /// How long the policy `routed` may search in the shadow (real time). Longer finds a little more, and takes processor
@@ -95,7 +95,7 @@ impl Look {
         if waiting.is_empty() || shadow.looks.len() >= MOST_LOOKS {
             return None;
         }
-        by_urgency(&mut waiting);
+        waiting.sort_by_key(urgency);
         let new = waiting.iter().any(|order| !shadow.said.contains_key(&order.id));
         shadow.generation += 1;
         let snapshot = Snapshot::of(cell, now, shadow.generation, &mut shadow.whereabouts, &shadow.intended);

@@ -54,6 +54,9 @@ impl Budget {
 const BLINK_ONE_IN: u32 = 100;
 /// Rounds between two questions whether to stop.
 const STOP_EVERY: u32 = 16;
+/// Orders that are looked at and put on routes even when it is time to stop, so that a backlog shrinks from pass to pass
+/// however large it is: some milliseconds of work.
+const PLACED_AT_LEAST: usize = 16;
 
 /// What a search has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -343,16 +346,22 @@ impl<'a, T: Travel> Search<'a, T> {
         self.draft.moved = moved;
     }
 
-    /// Puts every order that is on no route where it costs least, the cheapest of all first.
+    /// Puts every order that is on no route where it costs least, the cheapest of all first. When it is time to stop, it
+    /// does so for the first few.
     pub fn construct(&mut self, stop: &dyn Fn() -> bool) {
         let mut left: Vec<(OrderIndex, Option<Insertion>)> = Vec::new();
         for n in 0..self.movable.len() {
             let order = self.movable[n];
             if self.draft.driver_of[order as usize].is_none() {
+                if left.len() >= PLACED_AT_LEAST && stop() {
+                    break;
+                }
                 left.push((order, self.best(order)));
             }
         }
-        while !stop() {
+        let mut placed = 0;
+        while placed < PLACED_AT_LEAST || !stop() {
+            placed += 1;
             let cheapest = left.iter().enumerate().filter_map(|(n, (_, at))| at.map(|at| (at.cost, n))).min();
             let Some((_, n)) = cheapest else { break };
             let (order, at) = left.swap_remove(n);

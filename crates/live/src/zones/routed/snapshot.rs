@@ -17,9 +17,13 @@ use posthaste_matching::{DriverView, OrderView};
 
 use super::{Intended, Roads, Snapshot};
 use crate::zones::cell::{InHand, SeenOrder, ZoneCell, order_view};
+use crate::zones::dispatcher::urgency;
 
 /// What a plan that moves a promise must gain at least: a minute of one customer's time.
 const MOVE_GAIN: i64 = 100 * 60;
+/// Waiting orders that one plan may mean for another driver than the one before did, at most: people at shops and at
+/// screens get used to a plan.
+const MOST_MOVED: usize = 12;
 /// Drivers this close to their last stop still stand there, whatever their receiver says.
 const SAME_PLACE_METERS: f64 = 50.0;
 
@@ -90,7 +94,7 @@ impl Snapshot {
         let config = cell.config.load();
         let views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
         let work = cell.work.lock().clone();
-        let asked: Vec<(OrderView, Option<DriverId>)> =
+        let mut asked: Vec<(OrderView, Option<DriverId>)> =
             cell.waiting.lock().values().map(|w| (w.view.clone(), w.asked.map(|(driver, _)| driver))).collect();
         let mut builder = Builder {
             now,
@@ -115,13 +119,15 @@ impl Snapshot {
         for view in &able {
             builder.driver(view, work.get(&view.id));
         }
+        // What is looked at first is planned first, when there is more than a pass has time for.
+        asked.sort_by_key(|(view, _)| urgency(view));
         for (view, asked) in &asked {
             builder.waiting_order(view, *asked, &able);
         }
         builder.put_intended();
         let expected = builder.expected(&cell.seen.lock(), generation);
         builder.carried.extend(expected);
-        let budget = Budget { seed: generation, ..Budget::default() };
+        let budget = Budget { seed: generation, moves: MOST_MOVED, ..Budget::default() };
         Self {
             zone: cell.id,
             generation,
