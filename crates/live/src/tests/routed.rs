@@ -66,6 +66,57 @@ async fn two_orders_of_one_shop_ride_together_and_their_driver_sees_planned_stop
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_aboard_is_handed_over_as_it_was_planned_and_after_a_crash_the_nearest_door_first() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
+    let mut orders = Vec::new();
+    for lng in [13.13, 13.105, 13.11] {
+        let mut order = stage.fast_order();
+        order.delivery.place = place(52.1, lng);
+        let order = stage.place(order).await;
+        assert_eq!(stage.accepted(order.id).await, driver);
+        orders.push(order.id);
+    }
+    for id in &orders {
+        stage.complete(driver, *id, TaskKind::Pickup).await.expect("picked up");
+    }
+    let nearest_first = [orders[1], orders[2], orders[0]];
+    let sequence = |w: &Work| {
+        let view = route_view(driver, w);
+        view.stops.iter().map(|s| (s.order_id, s.task.kind)).collect::<Vec<_>>()
+    };
+    let wanted = nearest_first.map(|id| (id, TaskKind::Delivery));
+    work_of(&stage, driver, |w| w.planned.is_some() && sequence(w) == wanted).await;
+    let stage = stage.crash_and_restart().await;
+    work_of(&stage, driver, |w| w.planned.is_some() && sequence(w) == wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_been_sent_to_a_shop_is_not_sent_elsewhere_before_he_has_been_there() {
+    let stage = Stage::with_rules(RulesView {
+        policy: Policy::Routed,
+        interleave: false,
+        stale_after_seconds: 7200,
+        ..RulesView::default()
+    })
+    .await;
+    let driver = stage.driver_on_shift(place(52.1, 13.0)).await;
+    let first = stage.place(stage.fast_order()).await;
+    assert_eq!(stage.accepted(first.id).await, driver);
+    // Where he stands there is a short one; he has not said yet that he left.
+    let mut order = stage.fast_order();
+    order.pickups[0].stop.place = place(52.1, 13.0);
+    order.delivery.place = place(52.1, 13.001);
+    let short = stage.place(order).await;
+    let planned = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 2)).await;
+    assert_eq!(planned.planned.unwrap().stops[0].order, first.id);
+    stage.complete(driver, first.id, TaskKind::Pickup).await.expect("picked up");
+    assert!(stage.order(short.id).await.offer.is_none());
+    stage.complete(driver, first.id, TaskKind::Delivery).await.expect("delivered");
+    assert_eq!(stage.accepted(short.id).await, driver);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_offered_only_when_its_driver_has_to_leave() {
     let stage = stage().await;
     let driver = stage.driver_on_shift(place(52.1, 13.099)).await;

@@ -24,6 +24,11 @@ const MOVE_GAIN: i64 = 100 * 60;
 /// Waiting orders that one plan may mean for another driver than the one before did, at most: people at shops and at
 /// screens get used to a plan.
 const MOST_MOVED: usize = 12;
+/// Who has to leave for a pickup within this many seconds more than he is asked ahead is as good as on his way.
+const DUE_MARGIN: Second = 5;
+/// Of orders at one place, those that are ready within this many seconds of the first are waited for. More than that, and
+/// a new plan may say that he comes back for them.
+const STAYS_FOR: Second = 300;
 /// Drivers this close to their last stop still stand there, whatever their receiver says.
 const SAME_PLACE_METERS: f64 = 50.0;
 
@@ -67,6 +72,8 @@ fn halves(task_seconds: i64) -> Service {
 struct Builder<'a> {
     now: Timestamp,
     travel: StraightLine,
+    /// How long before a driver has to leave he is asked.
+    lead: Second,
     places: Places,
     drivers: Vec<DriverId>,
     driver_index: HashMap<DriverId, DriverIndex>,
@@ -99,6 +106,7 @@ impl Snapshot {
         let mut builder = Builder {
             now,
             travel: config.travel,
+            lead: Second::try_from(config.rules.offer_lead_seconds).unwrap_or(NEVER),
             places: Places::default(),
             drivers: Vec::new(),
             driver_index: HashMap::new(),
@@ -116,13 +124,19 @@ impl Snapshot {
         builder.whereabouts.stands.retain(|driver, _| work.contains_key(driver));
         let mut able: Vec<&DriverView> = views.iter().filter(|d| d.shift.takes_work() && !d.stale).collect();
         able.sort_by_key(|d| d.id);
-        for view in &able {
-            builder.driver(view, work.get(&view.id));
-        }
         // What is looked at first is planned first, when there is more than a pass has time for.
         asked.sort_by_key(|(view, _)| urgency(view));
-        for (view, asked) in &asked {
-            builder.waiting_order(view, *asked, &able);
+        let mut held: HashMap<DriverId, Vec<&OrderView>> = HashMap::new();
+        for (view, driver) in &asked {
+            if let Some(driver) = driver {
+                held.entry(*driver).or_default().push(view);
+            }
+        }
+        for view in &able {
+            builder.driver(view, work.get(&view.id), held.get(&view.id).map_or(&[], Vec::as_slice));
+        }
+        for (view, _) in asked.iter().filter(|(_, driver)| driver.is_none()) {
+            builder.waiting_order(view, &able);
         }
         builder.put_intended();
         let expected = builder.expected(&cell.seen.lock(), generation);
@@ -145,7 +159,7 @@ impl Snapshot {
             },
             routes: builder.routes,
             budget,
-            lead: Second::try_from(config.rules.offer_lead_seconds).unwrap_or(NEVER),
+            lead: builder.lead,
         }
     }
 }
@@ -199,7 +213,8 @@ impl Builder<'_> {
         one == other || self.travel.meters(one, other) <= SAME_PLACE_METERS
     }
 
-    fn driver(&mut self, view: &DriverView, work: Option<&InHand>) {
+    /// A driver with what he has in hand, and the orders that he was just asked to hold time for.
+    fn driver(&mut self, view: &DriverView, work: Option<&InHand>, held: &[&OrderView]) {
         let returning = |o: &Arc<Order>| o.tasks.iter().any(|t| t.kind == TaskKind::Return && !t.status.is_final());
         if work.is_some_and(|w| w.orders.iter().any(returning)) {
             // He brings something back; that is not planned.
@@ -217,6 +232,7 @@ impl Builder<'_> {
             bound: 0,
         };
         let mut route = Vec::new();
+        let mut to_pick_up = Vec::new();
         for order in work.iter().flat_map(|w| &w.orders) {
             let first = work.and_then(|w| w.chosen).filter(|(chosen, _)| *chosen == order.id).map(|(_, task)| task);
             let Some(carried) = self.carried_order(order, index, first) else { continue };
@@ -226,7 +242,15 @@ impl Builder<'_> {
             if aboard {
                 driver.load += i64::from(order.size);
                 route.push(Act::Dropoff(number));
+            } else {
+                to_pick_up.push(number);
             }
+        }
+        for order in held.iter().filter(|order| work.is_none_or(|w| w.orders.iter().all(|o| o.id != order.id))) {
+            let mut carried = self.order(order);
+            carried.pinned = Some(index);
+            driver.capacity += carried.size;
+            to_pick_up.push(self.push(order.id, carried, false));
         }
         if let Some((order, kind)) = heading
             && let Some(number) = self.index.get(&order)
@@ -239,12 +263,86 @@ impl Builder<'_> {
             }
             driver.bound = 1;
         }
+        if work.is_none_or(|w| w.chosen.is_none()) {
+            self.bind_visit(&to_pick_up, heading.is_some(), &mut route, &mut driver);
+        }
         let chosen = work.and_then(|w| w.chosen.and_then(|c| self.put_chosen(w, c, heading, &mut route, &mut driver)));
+        self.as_intended(view, &mut route, &driver);
         self.driver_index.insert(view.id, index);
         self.drivers.push(view.id);
         self.fleet.push(driver);
         self.routes.push(route);
         self.chosen.push(chosen);
+    }
+
+    /// Puts the hand-overs that come after what the driver is bound to into the sequence that the last plan had. What it
+    /// does not know, as after a restart, goes where its door lies least out of the way.
+    fn as_intended(&self, view: &DriverView, route: &mut Vec<Act>, driver: &Driver) {
+        let intended = self.intended.get(&view.id).map_or(&[][..], Vec::as_slice);
+        let meant = |act: &Act| {
+            let order = self.orders[act.order() as usize];
+            intended.iter().position(|known| *known == (order, TaskKind::Delivery))
+        };
+        let place = |act: &Act| {
+            let order = &self.carried[act.order() as usize];
+            let index = if matches!(act, Act::Pickup(_)) { order.exit } else { order.dropoff };
+            self.places.all[index as usize]
+        };
+        let tail = route.split_off(driver.bound as usize);
+        let start = route.last().map_or(view.place, place);
+        let (mut known, unknown): (Vec<Act>, Vec<Act>) = tail.into_iter().partition(|act| meant(act).is_some());
+        known.sort_by_key(meant);
+        for act in unknown {
+            let here = place(&act);
+            let detour = |at: usize| {
+                let from = if at == 0 { start } else { place(&known[at - 1]) };
+                let on = known.get(at).map(place);
+                let back = on.map_or(Span::zero(), |on| self.way(here, on) - self.way(from, on));
+                self.way(from, here) + back
+            };
+            let at = (0..=known.len()).min_by_key(|at| detour(*at)).unwrap_or(0);
+            known.insert(at, act);
+        }
+        route.extend(known);
+    }
+
+    /// Binds a driver to the pickups that he is on his way to, or has been asked about and has to leave for: he is not
+    /// sent elsewhere before, not even in the moment until he says that he left.
+    fn bind_visit(&self, to_pick_up: &[OrderIndex], heads: bool, route: &mut Vec<Act>, driver: &mut Driver) {
+        let order = |n: OrderIndex| &self.carried[n as usize];
+        let place = |index: PlaceIndex| self.places.all[index as usize];
+        let (visit, ready) = match route.first() {
+            Some(Act::Pickup(first)) => {
+                let first = order(*first);
+                (first.pickup, first.ready.from.max(driver.free_at) + STAYS_FOR)
+            }
+            // The next visit comes when nothing else is aboard.
+            heading if route.len() == usize::from(heads) => {
+                let (from, free_at) = heading.map_or((driver.place, driver.free_at), |act| {
+                    let done = order(act.order());
+                    (done.dropoff, driver.free_at + done.dropoff_service.before + done.dropoff_service.after)
+                });
+                let leaves = |n: &OrderIndex| {
+                    let next = order(*n);
+                    let way = seconds(self.way(place(from), place(next.pickup)));
+                    free_at.max(next.ready.from - next.pickup_service.before - way)
+                };
+                let due = to_pick_up.iter().filter(|n| leaves(n) <= self.lead + DUE_MARGIN).min_by_key(|n| leaves(n));
+                let Some(due) = due.map(|n| order(*n)) else { return };
+                (due.pickup, due.ready.from.max(0) + STAYS_FOR)
+            }
+            _ => return,
+        };
+        let mut at = usize::from(heads);
+        for n in to_pick_up {
+            let joins = order(*n).pickup == visit && order(*n).ready.from <= ready;
+            if joins && !route.contains(&Act::Pickup(*n)) {
+                route.insert(at, Act::Pickup(*n));
+                route.push(Act::Dropoff(*n));
+                at += 1;
+            }
+        }
+        driver.bound = u32::try_from(at).unwrap_or(u32::MAX);
     }
 
     /// Puts the stop that the driver said he does next behind what he is at, and binds him to it.
@@ -348,20 +446,14 @@ impl Builder<'_> {
         }
     }
 
-    fn waiting_order(&mut self, view: &OrderView, asked: Option<DriverId>, able: &[&DriverView]) {
+    fn waiting_order(&mut self, view: &OrderView, able: &[&DriverView]) {
         let mut carried = self.order(view);
-        if let Some(driver) = asked {
-            let Some(index) = self.driver_index.get(&driver) else { return };
-            carried.pinned = Some(*index);
-            // What he holds for it is already off his room.
-            self.fleet[*index as usize].capacity += carried.size;
-        }
         let barred = able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some());
         carried.barred = barred.filter_map(|d| self.driver_index.get(&d.id).copied()).collect();
         carried.barred.sort_unstable();
         let intended = self.intended.iter().find(|(_, acts)| acts.iter().any(|(order, _)| *order == view.id));
         carried.promised = intended.and_then(|(driver, _)| self.driver_index.get(driver).copied());
-        self.push(view.id, carried, asked.is_none());
+        self.push(view.id, carried, true);
     }
 
     /// Puts what was planned before onto the routes, as far as it still is to be done.
