@@ -8,7 +8,7 @@ use posthaste_domain::ids::ZoneId;
 use posthaste_domain::order::Speed;
 use posthaste_domain::place::Place;
 use posthaste_live::System;
-use posthaste_live::drivers::{RegisterDriver, Registered};
+use posthaste_live::drivers::{RegisterDriver, Registered, ShiftChange};
 use posthaste_live::orders::Placed;
 use tokio::task::JoinSet;
 
@@ -85,7 +85,8 @@ async fn drivers(system: &System, zone: ZoneId, count: usize) -> Outcome<()> {
                 let (row, column) = ((n / 97) % 89, n % 97);
                 let place = Place::new(52.35 + 0.3 * row as f64 / 89.0, 13.05 + 0.7 * column as f64 / 97.0)?;
                 let shift = Shift::Available { until: None };
-                system.drivers().shift(driver.id, shift, Some(place), stage::admin()).await?;
+                let change = ShiftChange { place: Some(place), ..shift.into() };
+                system.drivers().shift(driver.id, change, stage::admin()).await?;
             }
             Outcome::Ok(())
         });

@@ -187,7 +187,7 @@ pub async fn driver(admin: &Client, zone: ZoneId) -> DriverId {
 }
 
 pub fn on_shift(lat: f64, lng: f64) -> ShiftView {
-    ShiftView { state: ShiftState::Available, until: None, place: Some(PlaceView { lat, lng }) }
+    ShiftView { state: ShiftState::Available, until: None, place: Some(PlaceView { lat, lng }), hand_back: false }
 }
 
 pub fn position(lat: f64, lng: f64) -> PositionReport {

@@ -91,6 +91,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/orders/{id}/decision", ADMIN_OR_OWNER),
     rule("GET", "/v1/orders/{id}/tracking-link", ADMIN_OWNER_CUSTOMER),
     rule("POST", "/v1/orders/{id}/tasks/{task}/unlock-code", ADMIN_OR_SELLER),
+    rule("PUT", "/v1/orders/{id}/priority", ADMIN),
     rule("POST", "/v1/orders/{id}/assign", ADMIN),
     rule("POST", "/v1/orders/{id}/unassign", ADMIN),
     rule("GET", "/v1/tracking/{token}", Access::Link),

@@ -1,11 +1,11 @@
-//! Assignments by hand: operations give an order to a driver, or take it back.
+//! Assignments by hand: operations give an order to a driver, take it back, or say how urgent it is.
 
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::OrderId;
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::problem::Answer;
-use posthaste_protocol::orders::{AssignOrder, OrderView};
+use posthaste_protocol::orders::{AssignOrder, OrderView, PutPriority};
 
 use crate::AppState;
 use crate::access::Admitted;
@@ -14,7 +14,9 @@ use crate::refusals::refused;
 
 /// Give an order to a driver
 ///
-/// His calendar must have the time: otherwise it is `driver_busy`. An open offer of the order is withdrawn.
+/// His calendar must have the time: otherwise it is `driver_busy`. An open offer of the order is withdrawn, and whoever
+/// has it loses it. What is aboard changes hands only where it is escalated, as its driver is gone: otherwise it is
+/// `goods_on_board`. How the goods get from one to the other is for the two to arrange.
 #[utoipa::path(post, path = "/v1/orders/{id}/assign", tag = "assignments",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     request_body(content = AssignOrder, example = json!({"driver_id": "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"})),
@@ -26,6 +28,23 @@ pub(crate) async fn assign(
     Body { value: body, .. }: Body<AssignOrder>,
 ) -> Answer<Json<OrderView>> {
     let done = app.system().orders().assign(id, body.driver_id, admitted.cause()).await.map_err(refused)?;
+    Ok(answer(&admitted, &done))
+}
+
+/// Change an order's priority
+///
+/// Dispatch looks again at once.
+#[utoipa::path(put, path = "/v1/orders/{id}/priority", tag = "assignments",
+    params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    request_body(content = PutPriority, example = json!({"priority": 5})),
+    responses((status = 200, body = OrderView)))]
+pub(crate) async fn prioritise(
+    State(app): State<AppState>,
+    admitted: Admitted,
+    Path(id): Path<OrderId>,
+    Body { value: body, .. }: Body<PutPriority>,
+) -> Answer<Json<OrderView>> {
+    let done = app.system().orders().prioritise(id, body.priority, admitted.cause()).await.map_err(refused)?;
     Ok(answer(&admitted, &done))
 }
 

@@ -52,6 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(orders::unlock_code))
         .routes(routes!(assignments::assign))
         .routes(routes!(assignments::unassign))
+        .routes(routes!(assignments::prioritise))
         .routes(routes!(tracking::read))
         .routes(routes!(drivers::create, drivers::list))
         .routes(routes!(drivers::read))

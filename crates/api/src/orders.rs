@@ -168,6 +168,9 @@ fn is_inner(event: &Event) -> bool {
             | Event::OfferWithdrawn { .. }
             | Event::CodeRefused { .. }
             | Event::CodeUnlocked { .. }
+            | Event::Escalated { .. }
+            | Event::EscalationEnded { .. }
+            | Event::Prioritised { .. }
     )
 }
 

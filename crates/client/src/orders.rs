@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{Speed, Status};
 use posthaste_protocol::orders::{
-    AssignOrder, CancelOrder, ConfirmOrder, CreateOrder, DecisionView, OrderView, RejectOrder, TimelineEntry,
-    TrackingLink,
+    AssignOrder, CancelOrder, ConfirmOrder, CreateOrder, DecisionView, OrderView, PutPriority, RejectOrder,
+    TimelineEntry, TrackingLink,
 };
 use posthaste_protocol::page::Page;
 use posthaste_protocol::tracking::TrackingView;
@@ -106,6 +106,12 @@ impl Client {
     /// Operations give the order to a driver.
     pub async fn assign_order(&self, id: OrderId, driver_id: DriverId) -> Result<OrderView, ClientError> {
         self.order_command(id, "assign", &AssignOrder { driver_id }).await
+    }
+
+    /// Operations say how urgent the order is.
+    pub async fn prioritise_order(&self, id: OrderId, priority: i16) -> Result<OrderView, ClientError> {
+        let segments = ["v1", "orders", &id.to_string(), "priority"];
+        self.command(Method::PUT, &segments, &PutPriority { priority }).await
     }
 
     /// Operations take the order back from its driver.

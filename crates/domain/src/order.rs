@@ -64,6 +64,15 @@ pub struct Assignment {
     pub lane: Lane,
 }
 
+/// Goods are with a driver who is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalation {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why he is gone.
+    pub reason: ReleaseReason,
+}
+
 /// The state of one order. Written by its actor alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
@@ -87,6 +96,9 @@ pub struct Order {
     pub size: u32,
     /// Higher goes first among waiting orders.
     pub priority: i16,
+    /// The priority that it was placed with, where operations have changed it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_priority: Option<i16>,
     /// When it was accepted.
     pub placed_at: Timestamp,
     /// Fast: the promised time at the door. Slow: the end of its window.
@@ -101,6 +113,9 @@ pub struct Order {
     /// The driver who has it, or had it when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<Assignment>,
+    /// Its goods are with a driver who is gone: operations have to see to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<Escalation>,
     /// Drivers not to be asked for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cooling: Vec<CoolDown>,

@@ -29,6 +29,10 @@ pub struct ZoneRules {
     pub confirmation_seconds: u32,
     /// A driver silent for longer gets no new work.
     pub stale_after_seconds: u32,
+    /// A driver with work who is silent for so much longer than [`stale_after_seconds`](Self::stale_after_seconds) is
+    /// lost: his orders go to others, what he has aboard is escalated. Too short takes work from who drives through a
+    /// tunnel; too long lets food wait for nobody.
+    pub lost_after_seconds: u32,
     /// A fast order without a driver for longer than this is expired.
     pub give_up_seconds: u32,
     /// Slack added to the estimate when a fast order's promise is made.
@@ -56,6 +60,7 @@ impl Default for ZoneRules {
             cool_down_seconds: 300,
             confirmation_seconds: 900,
             stale_after_seconds: 60,
+            lost_after_seconds: 300,
             give_up_seconds: 4 * 3600,
             promise_slack_seconds: 600,
             pickup_radius_meters: None,
@@ -91,6 +96,7 @@ impl ZoneRules {
             ("cool_down_seconds", self.cool_down_seconds, 0, day),
             ("confirmation_seconds", self.confirmation_seconds, 1, day),
             ("stale_after_seconds", self.stale_after_seconds, 5, day),
+            ("lost_after_seconds", self.lost_after_seconds, 5, day),
             ("give_up_seconds", self.give_up_seconds, 60, 7 * day),
             ("promise_slack_seconds", self.promise_slack_seconds, 0, day),
             ("pickup_service_seconds", self.pickup_service_seconds, 0, 3600),
@@ -115,6 +121,12 @@ impl ZoneRules {
     #[must_use]
     pub fn cool_down_span(&self) -> Span {
         Span::seconds(i64::from(self.cool_down_seconds))
+    }
+
+    /// [`Self::lost_after_seconds`] as a span.
+    #[must_use]
+    pub fn lost_span(&self) -> Span {
+        Span::seconds(i64::from(self.lost_after_seconds))
     }
 
     /// [`Self::stale_after_seconds`] as a span.

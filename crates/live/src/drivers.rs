@@ -8,7 +8,6 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
-use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
@@ -26,6 +25,7 @@ mod silence;
 
 pub use next::NextChosen;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
+pub use shift::ShiftChange;
 
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 pub(crate) use route::LastDone;
@@ -247,15 +247,14 @@ impl Drivers {
         all
     }
 
-    /// Changes the shift. `place` is where the driver is, so that work can come before his first position.
+    /// Changes the shift.
     pub async fn shift(
         &self,
         id: DriverId,
-        shift: Shift,
-        place: Option<Place>,
+        change: ShiftChange,
         cause: Cause,
     ) -> Result<(Shift, bool, Timestamp), Refused> {
-        self.door.ask(id, |reply| DriverMsg::Shift { shift, place, cause: cause.clone(), reply }).await
+        self.door.ask(id, |reply| DriverMsg::Shift { change, cause: cause.clone(), reply }).await
     }
 
     /// Does what the driver asks, once per `command_id`. Answered after the commit.

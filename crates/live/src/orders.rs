@@ -284,6 +284,11 @@ impl Orders {
         Window::new(now, order.promised_at.max(done)).map_err(|_| Refused::Unavailable("no time could be found"))
     }
 
+    /// Operations say how urgent the order is. Answered after the commit; dispatch looks again at once.
+    pub async fn prioritise(&self, id: OrderId, priority: i16, cause: Cause) -> Result<Done, Refused> {
+        self.command(id, Command::Prioritise { priority }, cause).await
+    }
+
     /// Operations take the order back from its driver.
     pub async fn unassign(&self, id: OrderId, cause: Cause) -> Result<Done, Refused> {
         self.command(id, Command::Unassign { reason: ReleaseReason::ByHand }, cause).await

@@ -1,5 +1,6 @@
 //! Wires the live system together: the journal, the doors, the zones with their dispatchers, the periodic work.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -219,14 +220,18 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
     for zone in posthaste_storage::zones::served(&doors.pool).await? {
         doors.zones.load(zone)?;
     }
-    let door = Arc::clone(&doors.orders.door);
-    let mut failed = None;
-    let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, move |order| {
+    let door = &doors.orders.door;
+    let (mut failed, mut with_work) = (None, BTreeSet::new());
+    let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, |order| {
+        with_work.extend(order.working_driver());
         if failed.is_none() {
             failed = door.enter(order.id, Arc::new(order)).err();
         }
     })
     .await?;
+    if let Some(refused) = failed {
+        return Err(refused.into());
+    }
     let mut positions: std::collections::HashMap<_, _> =
         posthaste_storage::positions::all(&doors.pool).await?.into_iter().map(|p| (p.driver, p)).collect();
     let on_shift = posthaste_storage::drivers::on_shift(&doors.pool).await?;
@@ -235,6 +240,10 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
         let position = positions.remove(&driver.id);
         doors.drivers.make_presence(Arc::new(driver.clone()), position);
         doors.drivers.door.find(driver.id).await?;
+    }
+    // Who went offline with work is watched over until it is done.
+    for driver in with_work {
+        doors.drivers.door.find(driver).await?;
     }
     for zone in doors.zones.ids() {
         doors.zones.start(zone, doors).await?;

@@ -62,6 +62,10 @@ pub struct ShiftView {
     /// Where the driver starts, so that work can be offered before the first position arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
+    /// With `offline`: what he has not picked up goes to others at once, and what he has aboard is escalated. Without it
+    /// he carries everything to the door.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hand_back: bool,
 }
 
 impl From<ShiftView> for Shift {
@@ -81,7 +85,7 @@ impl From<Shift> for ShiftView {
             Shift::Available { .. } => ShiftState::Available,
             Shift::OnBreak { .. } => ShiftState::OnBreak,
         };
-        Self { state, until: shift.until(), place: None }
+        Self { state, until: shift.until(), place: None, hand_back: false }
     }
 }
 

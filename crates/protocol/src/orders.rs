@@ -344,6 +344,19 @@ pub struct OrderView {
     /// Why it ended otherwise than delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_because: Option<String>,
+    /// Operations and merchants: it is aboard with a driver who is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<EscalationView>,
+}
+
+/// Goods are with a driver who is gone: until he is back, operations give the order to another, or it is canceled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EscalationView {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// `driver_lost` or `shift_ended`.
+    #[schema(example = "driver_lost")]
+    pub reason: String,
 }
 
 impl OrderView {
@@ -368,6 +381,10 @@ impl OrderView {
             tasks: order.tasks.iter().map(|t| TaskView::of(t, order.merchant, audience)).collect(),
             settled_at: order.settled_at,
             ended_because: order.ended_because.clone(),
+            escalated: order
+                .escalated
+                .filter(|_| matches!(audience, Audience::Operations | Audience::Merchant(_)))
+                .map(|escalated| EscalationView { since: escalated.since, reason: escalated.reason.name().to_owned() }),
         }
     }
 }
@@ -494,6 +511,15 @@ pub struct AssignOrder {
     /// The driver.
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: DriverId,
+}
+
+/// Operations say how urgent an order is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutPriority {
+    /// Higher goes first among waiting orders; 0 is usual. In a zone that plans routes each step makes its waiting count
+    /// half as much again, up to 18 steps.
+    pub priority: i16,
 }
 
 /// A driver cannot do a task.

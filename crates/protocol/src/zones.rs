@@ -61,6 +61,8 @@ pub struct RulesView {
     pub confirmation_seconds: u32,
     /// Silent for longer, a driver gets no new work.
     pub stale_after_seconds: u32,
+    /// Silent for so much longer, a driver with work is lost: his orders go to others, what he has aboard is escalated.
+    pub lost_after_seconds: u32,
     /// A fast order waiting longer for a driver expires.
     pub give_up_seconds: u32,
     /// Slack in a fast order's promise.
@@ -97,6 +99,7 @@ impl From<ZoneRules> for RulesView {
             cool_down_seconds: r.cool_down_seconds,
             confirmation_seconds: r.confirmation_seconds,
             stale_after_seconds: r.stale_after_seconds,
+            lost_after_seconds: r.lost_after_seconds,
             give_up_seconds: r.give_up_seconds,
             promise_slack_seconds: r.promise_slack_seconds,
             pickup_radius_meters: r.pickup_radius_meters,
@@ -117,6 +120,7 @@ impl From<RulesView> for ZoneRules {
             cool_down_seconds: r.cool_down_seconds,
             confirmation_seconds: r.confirmation_seconds,
             stale_after_seconds: r.stale_after_seconds,
+            lost_after_seconds: r.lost_after_seconds,
             give_up_seconds: r.give_up_seconds,
             promise_slack_seconds: r.promise_slack_seconds,
             pickup_radius_meters: r.pickup_radius_meters,

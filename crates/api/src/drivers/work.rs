@@ -9,7 +9,7 @@ use posthaste_domain::place::Place;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::{DriverCommand, route_view};
+use posthaste_live::drivers::{DriverCommand, ShiftChange, route_view};
 use posthaste_protocol::drivers::{NextStop, RouteView, ShiftView};
 use posthaste_protocol::orders::{CompleteTask, FailTask, ProofView};
 use posthaste_protocol::problem::{Code, Problem};
@@ -36,10 +36,14 @@ pub(crate) struct TaskPath {
 }
 
 /// What a shift change asks for.
-pub(crate) fn read_shift(view: ShiftView) -> Answer<(Shift, Option<Place>)> {
+pub(crate) fn read_shift(view: ShiftView) -> Answer<ShiftChange> {
     let place = view.place.map(|p| Place::new(p.lat, p.lng)).transpose();
     let place = place.map_err(|error| Problem::invalid("place", error.to_string()))?;
-    Ok((view.into(), place))
+    let shift = Shift::from(view);
+    if view.hand_back && shift.is_on() {
+        return Err(Problem::invalid("hand_back", "goes with offline").into());
+    }
+    Ok(ShiftChange { shift, place, hand_back: view.hand_back })
 }
 
 /// What is shown for a hand-over.
@@ -50,7 +54,7 @@ pub(crate) fn read_proof(proof: Option<ProofView>) -> Answer<Option<Proof>> {
 
 /// Start, pause or end a shift
 ///
-/// Going offline stops new work; what was assigned is still carried to the door.
+/// Going offline stops new work; what was assigned is still carried to the door, unless it is handed back.
 #[utoipa::path(put, path = "/v1/drivers/{id}/shift", tag = "drivers at work",
     params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     request_body(content = ShiftView, example = json!({
@@ -64,8 +68,8 @@ pub(crate) async fn shift(
     Body { value: wanted, .. }: Body<ShiftView>,
 ) -> Answer<Json<ShiftView>> {
     admitted.driver(id)?;
-    let (shift, place) = read_shift(wanted)?;
-    let (now, _, _) = app.system().drivers().shift(id, shift, place, admitted.cause()).await.map_err(refused)?;
+    let change = read_shift(wanted)?;
+    let (now, _, _) = app.system().drivers().shift(id, change, admitted.cause()).await.map_err(refused)?;
     Ok(Json(now.into()))
 }
 

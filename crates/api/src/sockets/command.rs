@@ -5,13 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, SessionId, TaskId};
 use posthaste_domain::order::TaskKind;
 use posthaste_domain::party::Party;
-use posthaste_domain::place::Place;
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::DriverCommand;
+use posthaste_live::drivers::{DriverCommand, ShiftChange};
 use posthaste_live::presence::Fix;
 use posthaste_live::{Cause, Refused};
 use posthaste_protocol::orders::CompleteTask;
@@ -31,7 +29,7 @@ pub(super) enum Job {
     /// Something about an offer or a task.
     Command(DriverCommand),
     /// A shift change.
-    Shift(Shift, Option<Place>),
+    Shift(ShiftChange),
     /// The stop that comes next, or that none has to.
     Next(Option<TaskId>),
     /// Positions to be stored.
@@ -44,8 +42,7 @@ impl Job {
         let command = match message {
             ClientMessage::Hello(_) | ClientMessage::Heartbeat(_) | ClientMessage::Position(_) => return Ok(None),
             ClientMessage::Shift(view) => {
-                let (shift, place) = read_shift(view)?;
-                return Ok(Some(Self::Shift(shift, place)));
+                return Ok(Some(Self::Shift(read_shift(view)?)));
             }
             ClientMessage::DoNext(task) => return Ok(Some(Self::Next(Some(task.task_id)))),
             ClientMessage::UndoNext(_) => return Ok(Some(Self::Next(None))),
@@ -73,8 +70,8 @@ impl Job {
                 let done = drivers.command(driver, command, id, cause).await?;
                 Ok(Ack::new(done.changed, Some(done.at)))
             }
-            Self::Shift(shift, place) => {
-                let (_, changed, at) = drivers.shift(driver, shift, place, cause).await?;
+            Self::Shift(change) => {
+                let (_, changed, at) = drivers.shift(driver, change, cause).await?;
                 Ok(Ack::new(changed, Some(at)))
             }
             Self::Next(task) => {

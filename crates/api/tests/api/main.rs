@@ -5,6 +5,7 @@ mod document;
 mod documented;
 mod insight;
 mod next;
+mod operations;
 mod problems;
 mod replays;
 mod shadow;

@@ -161,7 +161,7 @@ pub(crate) fn snapshot() -> ServerMessage {
 }
 
 pub(crate) fn shift() -> ShiftView {
-    ShiftView { state: ShiftState::Available, until: None, place: None }
+    ShiftView { state: ShiftState::Available, until: None, place: None, hand_back: false }
 }
 
 pub(crate) fn offer_id() -> OfferId {

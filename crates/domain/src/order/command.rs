@@ -57,7 +57,7 @@ pub enum Command {
         /// Why.
         why: Withdrawal,
     },
-    /// Operations give it to a driver.
+    /// Operations give it to a driver, from whoever has it. What is aboard only changes hands where its driver is gone.
     AssignByHand {
         /// The driver.
         driver: DriverId,
@@ -66,10 +66,27 @@ pub enum Command {
         /// The lane it rides in, when it shares the driver's time.
         lane: Lane,
     },
-    /// Operations, or the loss of a driver, take it back, before anything is picked up.
+    /// Operations take it back, before anything is picked up.
     Unassign {
         /// Why.
         reason: ReleaseReason,
+    },
+    /// The driver is gone: what he has not picked up waits for another, what he has aboard is escalated.
+    LoseDriver {
+        /// Who.
+        driver: DriverId,
+        /// Why he is gone.
+        reason: ReleaseReason,
+    },
+    /// The driver who was gone is back.
+    FindDriver {
+        /// Who.
+        driver: DriverId,
+    },
+    /// Operations say how urgent it is.
+    Prioritise {
+        /// Higher goes first.
+        priority: i16,
     },
     /// The driver sets out for a task.
     Depart {

@@ -37,6 +37,16 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
         },
         Command::AssignByHand { driver, commitment, lane } => assign_by_hand(order, *driver, *commitment, *lane),
         Command::Unassign { reason } => unassign(order, *reason, now),
+        Command::LoseDriver { driver, reason } => lose_driver(order, *driver, *reason, now),
+        Command::FindDriver { driver } => {
+            let his = order.escalated.is_some() && order.working_driver() == Some(*driver);
+            Ok(if his { vec![Event::EscalationEnded { driver: *driver }] } else { Vec::new() })
+        }
+        Command::Prioritise { priority } => {
+            not_ended(order)?;
+            let changed = *priority != order.priority;
+            Ok(if changed { vec![Event::Prioritised { priority: *priority }] } else { Vec::new() })
+        }
         Command::Depart { driver, task } => depart(order, *driver, *task),
         Command::Arrive { driver, task } => arrive(order, *driver, *task),
         Command::Complete { driver, task, code, proof, command } => {
@@ -162,7 +172,15 @@ fn accept(order: &Order, offer: crate::ids::OfferId, driver: DriverId, now: Time
 }
 
 fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Window, lane: Lane) -> Decided {
-    need_status(order, |s| matches!(s, Status::Confirmed | Status::Offered))?;
+    need_status(order, |s| s != Status::Pending)?;
+    if let Some(has) = order.assignment {
+        if has.driver == driver {
+            return Ok(Vec::new());
+        }
+        if order.goods_on_board() && order.escalated.is_none() {
+            return Err(Rejected::GoodsOnBoard);
+        }
+    }
     let mut events = Vec::new();
     if let Some(open) = order.offer {
         let why = crate::offer::Withdrawal::AssignedByHand;
@@ -179,6 +197,18 @@ fn unassign(order: &Order, reason: ReleaseReason, now: Timestamp) -> Decided {
         return Err(Rejected::GoodsOnBoard);
     }
     Ok(vec![Event::Unassigned { driver: assignment.driver, reason, cool_until: now }])
+}
+
+fn lose_driver(order: &Order, driver: DriverId, reason: ReleaseReason, now: Timestamp) -> Decided {
+    not_ended(order)?;
+    if order.assignment.is_none_or(|a| a.driver != driver) {
+        return Err(Rejected::NotYours);
+    }
+    Ok(match (order.goods_on_board(), order.escalated) {
+        (false, _) => vec![Event::Unassigned { driver, reason, cool_until: now }],
+        (true, None) => vec![Event::Escalated { driver, reason }],
+        (true, Some(_)) => Vec::new(),
+    })
 }
 
 fn drivers_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {

@@ -12,7 +12,7 @@ use crate::window::Window;
 use crate::{Span, Timestamp};
 
 use super::task::{FailReason, Proof, Task, TaskKind, TaskStatus};
-use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Order};
+use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, Order};
 
 /// How an assignment came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,24 @@ pub enum ReleaseReason {
     VehicleBreakdown,
     /// The driver had an accident.
     Accident,
+    /// The driver was not heard of for too long.
+    DriverLost,
+    /// The driver's shift was ended, and what he had handed back.
+    ShiftEnded,
+}
+
+impl ReleaseReason {
+    /// The reason's name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ByHand => "by_hand",
+            Self::VehicleBreakdown => "vehicle_breakdown",
+            Self::Accident => "accident",
+            Self::DriverLost => "driver_lost",
+            Self::ShiftEnded => "shift_ended",
+        }
+    }
 }
 
 /// What happened. Past tense, complete: the state follows from the events alone.
@@ -110,6 +128,23 @@ pub enum Event {
         reason: ReleaseReason,
         /// He is not asked again before.
         cool_until: Timestamp,
+    },
+    /// The driver is gone, with goods aboard: operations have to see to it.
+    Escalated {
+        /// The driver.
+        driver: DriverId,
+        /// Why he is gone.
+        reason: ReleaseReason,
+    },
+    /// The driver is back.
+    EscalationEnded {
+        /// The driver.
+        driver: DriverId,
+    },
+    /// Operations changed its priority.
+    Prioritised {
+        /// Higher goes first.
+        priority: i16,
     },
     /// The driver set out for a task.
     Departed {
@@ -208,6 +243,9 @@ impl Event {
             Self::OfferWithdrawn { .. } => "offer_withdrawn",
             Self::Assigned { .. } => "assigned",
             Self::Unassigned { .. } => "unassigned",
+            Self::Escalated { .. } => "escalated",
+            Self::EscalationEnded { .. } => "escalation_ended",
+            Self::Prioritised { .. } => "prioritised",
             Self::Departed { .. } => "departed",
             Self::Arrived { .. } => "arrived",
             Self::CodeRefused { .. } => "code_refused",
@@ -238,6 +276,8 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
         Event::OfferWithdrawn { .. } => end_offer(order),
         Event::Assigned { driver, offer, commitment, lane, .. } => {
             order.offer = None;
+            order.escalated = None;
+            leave(order);
             move_tasks(order, TaskStatus::Offered, TaskStatus::Assigned);
             move_tasks(order, TaskStatus::Open, TaskStatus::Assigned);
             order.assignment =
@@ -248,6 +288,12 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
             order.assignment = None;
             leave(order);
             move_tasks(order, TaskStatus::Assigned, TaskStatus::Open);
+        }
+        Event::Escalated { reason, .. } => order.escalated = Some(Escalation { since: at, reason: *reason }),
+        Event::EscalationEnded { .. } => order.escalated = None,
+        Event::Prioritised { priority } => {
+            order.placed_priority.get_or_insert(order.priority);
+            order.priority = *priority;
         }
         Event::Departed { task } => {
             leave(order);
@@ -273,12 +319,28 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
         Event::Canceled { reason, returns, .. } => end(order, TaskStatus::Canceled, returns, reason),
         Event::Expired => end(order, TaskStatus::Expired, &[], "no_driver_in_time"),
     }
+    if is_a_sign_of_its_driver(event) || order.status().is_final() {
+        order.escalated = None;
+    }
     if !matches!(event, Event::Placed { .. }) {
         order.version += 1;
     }
     if order.status().is_final() && order.settled_at.is_none() {
         order.settled_at = Some(at);
     }
+}
+
+fn is_a_sign_of_its_driver(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Departed { .. }
+            | Event::Arrived { .. }
+            | Event::CodeRefused { .. }
+            | Event::PickedUp { .. }
+            | Event::Delivered { .. }
+            | Event::Returned { .. }
+            | Event::Failed { .. }
+    )
 }
 
 fn with_task(order: &mut Order, id: TaskId, change: impl FnOnce(&mut Task)) {

@@ -12,8 +12,7 @@ use posthaste_domain::calendar::{Calendar, Lane};
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
-use posthaste_domain::order::{Command, Order};
-use posthaste_domain::place::Place;
+use posthaste_domain::order::{Command, Order, ReleaseReason};
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::OfferView;
@@ -21,7 +20,7 @@ use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_storage::decisions::NewDecision;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, Work};
+use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
 use crate::presence::Presence;
@@ -51,8 +50,8 @@ pub(crate) struct Proposal {
 pub(crate) enum DriverMsg {
     /// Orders in hand and orders offered.
     Work(Reply<Work>),
-    /// Change the shift.
-    Shift { shift: Shift, place: Option<Place>, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
+    /// Change the shift; what he has may be handed back with it.
+    Shift { change: ShiftChange, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
     /// He says which stop he does next, or takes that back.
     Next { task: Option<TaskId>, cause: Cause, reply: Reply<NextChosen> },
     /// The driver asks for something about his work.
@@ -100,6 +99,8 @@ pub(crate) struct DriverState {
     /// Offers declined lately, for the same reason.
     pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
     pub(super) stale: bool,
+    /// Why he is gone, so that what he has goes to others; nothing while he is there.
+    pub(super) gone: Option<ReleaseReason>,
     /// The route that a zone has planned for him. Planned anew after a restart.
     pub(super) planned: Option<Arc<PlannedRoute>>,
     /// His last stop: when it was done, where, and how long he stays after that.
@@ -123,12 +124,18 @@ impl Actor for DriverActor {
             settled: VecDeque::new(),
             declined: VecDeque::new(),
             stale: false,
+            gone: None,
             planned: None,
             last_done: None,
             watch: 0,
         };
         for order in args.orders {
+            state.gone = state.gone.or(order.escalated.map(|escalated| escalated.reason));
             self.take_in(&mut state, order);
+        }
+        if state.gone == Some(ReleaseReason::DriverLost) {
+            state.stale = true;
+            state.presence.wake_on_sign_of_life();
         }
         self.publish(&state);
         self.watch(&myself, &mut state);
@@ -146,9 +153,7 @@ impl Actor for DriverActor {
                 let _ = reply.send(Ok(state.work()));
                 Ok(())
             }
-            DriverMsg::Shift { shift, place, cause, reply } => {
-                self.on_shift(&myself, state, shift, place, cause, reply).await
-            }
+            DriverMsg::Shift { change, cause, reply } => self.on_shift(&myself, state, change, cause, reply).await,
             DriverMsg::Next { task, cause, reply } => self.on_next(state, task, cause, reply).await,
             DriverMsg::Command { command, command_id, cause, reply } => {
                 self.on_command(state, command, command_id, cause, reply);
@@ -169,7 +174,7 @@ impl Actor for DriverActor {
                 Ok(())
             }
             DriverMsg::OrderChanged(order, outcome) => {
-                self.on_order_changed(state, order, outcome);
+                self.on_order_changed(&myself, state, order, outcome);
                 Ok(())
             }
             DriverMsg::Release(order) => {
@@ -244,8 +249,17 @@ impl DriverActor {
         cause: Cause,
         reply: Reply<Done>,
     ) {
+        if let Some(his) = state.orders.get(&order.id).filter(|o| o.offer.is_none()) {
+            let at = his.assignment.map_or(his.placed_at, |a| a.at);
+            let _ = reply.send(Ok(Done { order: Arc::clone(his), changed: false, at }));
+            return;
+        }
         if !state.driver.shift.is_on() {
             let _ = reply.send(Err(Refused::DriverUnsuited("he is not on shift".to_owned())));
+            return;
+        }
+        if state.gone.is_some() {
+            let _ = reply.send(Err(Refused::DriverUnsuited("he is lost: not heard of for too long".to_owned())));
             return;
         }
         if state.capacity_left() < order.size {
@@ -264,7 +278,13 @@ impl DriverActor {
         self.tell_order(order.id, command, cause, None, Some(reply));
     }
 
-    fn on_order_changed(&self, state: &mut DriverState, order: Arc<Order>, outcome: Option<&'static str>) {
+    fn on_order_changed(
+        &self,
+        myself: &DriverRef,
+        state: &mut DriverState,
+        order: Arc<Order>,
+        outcome: Option<&'static str>,
+    ) {
         let known = state.orders.get(&order.id).cloned();
         if known.as_ref().is_some_and(|k| k.version > order.version) {
             return;
@@ -288,8 +308,12 @@ impl DriverActor {
         {
             self.doors.streams.to_driver(self.id, ServerMessage::Offer(Box::new(view)));
         }
-        if in_hand_before || state.orders.get(&order.id).is_some_and(|o| o.offer.is_none()) {
+        let in_hand = state.orders.get(&order.id).is_some_and(|o| o.offer.is_none());
+        if in_hand_before || in_hand {
             self.show_route(state);
+        }
+        if in_hand && !in_hand_before && state.stale {
+            self.watch(myself, state);
         }
         self.publish(state);
     }

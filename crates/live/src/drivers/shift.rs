@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift};
+use posthaste_domain::order::ReleaseReason;
 use posthaste_domain::place::Place;
 use posthaste_protocol::socket::ServerMessage;
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
@@ -15,13 +16,29 @@ use crate::door::Reply;
 use crate::presence::Fix;
 use crate::{Cause, Refused};
 
+/// What a shift is changed to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShiftChange {
+    /// The shift from now on.
+    pub shift: Shift,
+    /// Where he is, so that work can come before his first position.
+    pub place: Option<Place>,
+    /// Whether what he has goes to others: of use only when he goes offline.
+    pub hand_back: bool,
+}
+
+impl From<Shift> for ShiftChange {
+    fn from(shift: Shift) -> Self {
+        Self { shift, place: None, hand_back: false }
+    }
+}
+
 impl DriverActor {
     pub(super) async fn on_shift(
         &self,
         myself: &DriverRef,
         state: &mut DriverState,
-        shift: Shift,
-        place: Option<Place>,
+        ShiftChange { shift, place, hand_back }: ShiftChange,
         cause: Cause,
         reply: Reply<(Shift, bool, Timestamp)>,
     ) -> Result<(), ActorProcessingErr> {
@@ -56,6 +73,12 @@ impl DriverActor {
         state.stale = false;
         if !state.driver.shift.takes_work() {
             self.withdraw_offers(state);
+        }
+        if hand_back && !state.driver.shift.is_on() {
+            state.gone = Some(ReleaseReason::ShiftEnded);
+            self.hand_on(state);
+        } else if state.gone.is_some() {
+            self.is_back(state);
         }
         self.publish(state);
         self.watch(myself, state);

@@ -1,49 +1,102 @@
-//! Drivers who go silent, and who are heard of again.
+//! Drivers who go silent, are lost, and are heard of again.
 //!
-//! Each shift has one alarm, a little after the driver must have been heard of; it carries a generation, so that an
-//! older one is ignored. A silent driver gets no new work and his open offers go to somebody who hears them.
+//! Each driver who is on shift or has work has one alarm, a little after he must have been heard of; it carries a
+//! generation, so that an older one is ignored. A silent driver gets no new work, and his open offers go to somebody who
+//! hears them. One who stays silent is lost: what he has not picked up waits for another, what he has aboard is
+//! escalated. The orders decide which, and are asked again until they have.
 
-use posthaste_domain::Span;
+use posthaste_domain::order::{Command, Order, ReleaseReason};
+use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::socket::Alert;
+use posthaste_storage::decisions::NewDecision;
+use serde_json::json;
 
 use super::actor::{DriverActor, DriverMsg, DriverRef, DriverState};
+use crate::Cause;
 use crate::orders::OrderMsg;
+
+/// How long orders have to be rid of a driver who is gone, before they are asked again (product time): the database may
+/// have been away.
+const ASK_AGAIN_SECONDS: i64 = 15;
 
 impl DriverActor {
     pub(super) fn on_awake(&self, myself: &DriverRef, state: &mut DriverState) {
-        if state.stale {
+        let was_missed = state.stale || state.gone.is_some();
+        if was_missed {
             tracing::info!(driver = %self.id, "heard of again");
         }
         state.stale = false;
+        if state.gone == Some(ReleaseReason::DriverLost) {
+            self.is_back(state);
+        }
         self.publish(state);
         self.show_operations(state);
-        self.watch(myself, state);
+        if was_missed {
+            self.watch(myself, state);
+        }
     }
 
-    /// Silent too long: no new work, and open offers go to somebody who hears them.
     pub(super) fn on_watch(&self, myself: &DriverRef, state: &mut DriverState, generation: u64) {
-        if generation != state.watch || !state.driver.shift.is_on() {
+        if generation != state.watch {
             return;
         }
         self.drop_lost_proposals(state);
         let silent = self.doors.clock.now() - state.presence.last_seen();
-        if silent >= self.stale_after(state) && !state.stale {
-            state.stale = true;
-            state.presence.wake_on_sign_of_life();
-            self.withdraw_offers(state);
-            self.publish(state);
-            self.show_operations(state);
-            let alert = Alert {
-                kind: "driver_silent".to_owned(),
-                text: format!("{} has been silent for {} s", state.driver.name, silent.num_seconds()),
-                order_id: state.orders.keys().next().copied(),
-                driver_id: Some(self.id),
-                zone_id: state.driver.zones.first().copied(),
-            };
-            self.doors.streams.alert(alert, self.scope(state));
-            return;
+        if silent >= self.stale_after(state) && state.driver.shift.is_on() && !state.stale {
+            self.falls_silent(state, silent);
         }
+        let has_work = self.to_hand_on(state).next().is_some();
+        if silent >= self.lost_after(state) && state.gone.is_none() && has_work {
+            state.presence.wake_on_sign_of_life();
+            state.gone = Some(ReleaseReason::DriverLost);
+        }
+        self.hand_on(state);
         self.watch(myself, state);
+    }
+
+    /// Silent too long: no new work, and open offers go to somebody who hears them.
+    fn falls_silent(&self, state: &mut DriverState, silent: Span) {
+        state.stale = true;
+        state.presence.wake_on_sign_of_life();
+        self.withdraw_offers(state);
+        self.publish(state);
+        self.show_operations(state);
+        let alert = Alert {
+            kind: "driver_silent".to_owned(),
+            text: format!("{} has been silent for {} s", state.driver.name, silent.num_seconds()),
+            order_id: state.orders.keys().next().copied(),
+            driver_id: Some(self.id),
+            zone_id: state.driver.zones.first().copied(),
+        };
+        self.doors.streams.alert(alert, self.scope(state));
+    }
+
+    /// Orders that go to others when he is gone: of a lost driver those that he is about to begin, as he may be back in
+    /// time for tomorrow's.
+    fn to_hand_on<'s>(&self, state: &'s DriverState) -> impl Iterator<Item = &'s Order> + use<'s> {
+        let soon = self.doors.clock.now() + self.lost_after(state);
+        let all = state.gone == Some(ReleaseReason::ShiftEnded);
+        state.unescalated().filter(move |(begins, _)| all || *begins <= soon).map(|(_, order)| order)
+    }
+
+    /// What a driver who is gone has goes to others: the orders are told, and say what becomes of them.
+    pub(super) fn hand_on(&self, state: &DriverState) {
+        let Some(reason) = state.gone else { return };
+        let now = self.doors.clock.now();
+        for order in self.to_hand_on(state) {
+            let decision = (!order.goods_on_board()).then(|| Box::new(taken_back(state, order, reason, now)));
+            let command = Command::LoseDriver { driver: self.id, reason };
+            self.tell_order(order.id, command, Cause::system(), decision, None);
+        }
+    }
+
+    /// He is back: what is still with him is in good hands again.
+    pub(super) fn is_back(&self, state: &mut DriverState) {
+        state.gone = None;
+        for order in state.orders.values().filter(|o| o.escalated.is_some()) {
+            let command = Command::FindDriver { driver: self.id };
+            self.tell_order(order.id, command, Cause::system(), None, None);
+        }
     }
 
     /// Time held for orders that never answered is given back; the order says how it stands.
@@ -57,14 +110,23 @@ impl DriverActor {
         }
     }
 
+    /// Sets the alarm for what is due next: that he is silent, that he is lost, or that orders are asked again.
     pub(super) fn watch(&self, myself: &DriverRef, state: &mut DriverState) {
         state.watch += 1;
-        if !state.driver.shift.is_on() || state.stale {
-            return;
-        }
+        let now = self.doors.clock.now();
+        let last_seen = state.presence.last_seen();
+        let at = if state.driver.shift.is_on() && !state.stale {
+            last_seen + self.stale_after(state)
+        } else {
+            let Some(first) = state.unescalated().map(|(begins, _)| begins).min() else { return };
+            let soonest = match state.gone {
+                Some(_) => now + Span::seconds(ASK_AGAIN_SECONDS),
+                None => last_seen + self.lost_after(state),
+            };
+            soonest.max(first - self.lost_after(state))
+        };
         let (generation, myself) = (state.watch, myself.clone());
-        let at = (state.presence.last_seen() + self.stale_after(state)).max(self.doors.clock.now() + Span::seconds(1));
-        self.doors.alarms.set(at, move || {
+        self.doors.alarms.set(at.max(now + Span::seconds(1)), move || {
             let _ = myself.cast(DriverMsg::Internal(generation));
         });
     }
@@ -73,5 +135,38 @@ impl DriverActor {
         let zones = state.driver.zones.iter();
         let spans = zones.map(|zone| self.doors.zones.rules(*zone).stale_span());
         spans.max().unwrap_or_else(|| posthaste_domain::zone::ZoneRules::default().stale_span())
+    }
+
+    /// How long a driver may be silent before he is lost, in the most patient of his zones.
+    fn lost_after(&self, state: &DriverState) -> Span {
+        let rules = state.driver.zones.iter().map(|zone| self.doors.zones.rules(*zone));
+        let spans = rules.map(|rules| rules.stale_span() + rules.lost_span());
+        let usual = posthaste_domain::zone::ZoneRules::default();
+        spans.max().unwrap_or_else(|| usual.stale_span() + usual.lost_span())
+    }
+}
+
+impl DriverState {
+    /// Orders that may have to go to others, with when he has to begin with each.
+    fn unescalated(&self) -> impl Iterator<Item = (Timestamp, &Order)> {
+        let his = self.orders.values().filter(|o| o.offer.is_none() && o.escalated.is_none());
+        his.filter_map(|o| o.assignment.map(|a| (a.commitment.start(), &**o)))
+    }
+}
+
+/// Why an order waits again, as a decision.
+fn taken_back(state: &DriverState, order: &Order, reason: ReleaseReason, at: Timestamp) -> NewDecision {
+    let silent = (at - state.presence.last_seen()).num_seconds();
+    let why = match reason {
+        ReleaseReason::ShiftEnded => "his shift ended".to_owned(),
+        _ => format!("he has been silent for {silent} s"),
+    };
+    let driver = &state.driver;
+    NewDecision {
+        order: order.id,
+        driver: None,
+        at,
+        summary: format!("taken back from {}: {why}", driver.name),
+        detail: json!({"taken_back_from": driver.id, "reason": reason, "silent_seconds": silent}),
     }
 }

@@ -264,6 +264,10 @@ impl OrderActor {
             let text = format!("order {} is {}: {why}", order.id, order.status().name());
             self.doors.streams.alert(order_alert("order_failed", text, order), order_scope(order));
         }
+        if let Some(escalated) = order.escalated.filter(|_| before.escalated.is_none()) {
+            let text = format!("order {} is aboard with a driver who is gone: {}", order.id, escalated.reason.name());
+            self.doors.streams.alert(order_alert("order_stranded", text, order), order_scope(order));
+        }
         self.doors.streams.order_changed(Arc::clone(order), events);
     }
 

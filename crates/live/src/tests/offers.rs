@@ -208,7 +208,7 @@ async fn operations_assign_and_take_back_by_hand() {
     let stage = Stage::open().await;
     let order = stage.place(stage.fast_order()).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
-    stage.system.drivers().shift(driver, Shift::OnBreak { until: None }, None, admin()).await.unwrap();
+    stage.system.drivers().shift(driver, Shift::OnBreak { until: None }.into(), admin()).await.unwrap();
     let order = stage.until_status(order.id, Status::Confirmed).await;
     let done = stage.system.orders().assign(order.id, driver, admin()).await.unwrap();
     assert_eq!(done.order.status(), Status::Assigned);

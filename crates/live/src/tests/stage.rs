@@ -15,7 +15,7 @@ use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::TestDatabase;
 use serde_json::json;
 
-use crate::drivers::{DriverCommand, RegisterDriver, Registered};
+use crate::drivers::{DriverCommand, RegisterDriver, Registered, ShiftChange};
 use crate::orders::{Done, PlaceOrder, Placed};
 use crate::zones::CreatedZone;
 use crate::{Cause, Refused, Settings, System};
@@ -83,7 +83,11 @@ impl Stage {
         let registered = self.system.drivers().register(new, None, admin()).await.expect("a driver");
         let Registered::New(driver) = registered else { panic!("no key, no replay") };
         let shift = Shift::Available { until: None };
-        self.system.drivers().shift(driver.id, shift, Some(at), admin()).await.expect("a shift");
+        self.system
+            .drivers()
+            .shift(driver.id, ShiftChange { place: Some(at), ..shift.into() }, admin())
+            .await
+            .expect("a shift");
         driver.id
     }
 

@@ -9,12 +9,12 @@ use super::stage::{Stage, place};
 use crate::presence::Fix;
 use crate::streams::{Frame, Subject, Subscription, View};
 
-fn read(frame: &Frame) -> (Option<u64>, ServerMessage) {
+pub(super) fn read(frame: &Frame) -> (Option<u64>, ServerMessage) {
     let (header, message) = decode_server(frame.text()).unwrap();
     (header.seq, message)
 }
 
-async fn next(subscription: &mut Subscription) -> Vec<(Option<u64>, ServerMessage)> {
+pub(super) async fn next(subscription: &mut Subscription) -> Vec<(Option<u64>, ServerMessage)> {
     let mut frames = Vec::new();
     let waited = tokio::time::timeout(Duration::from_secs(10), subscription.next(&mut frames)).await;
     waited.expect("something arrives").expect("open");

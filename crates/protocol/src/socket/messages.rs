@@ -278,7 +278,7 @@ pub enum PositionUpdate {
 /// Somebody should look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// `driver_silent`, `order_waiting`, `order_failed`.
+    /// `driver_silent`, `order_waiting`, `order_stranded`, `order_failed`.
     pub kind: String,
     /// In words.
     pub text: String,

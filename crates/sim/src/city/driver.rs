@@ -118,7 +118,10 @@ impl Driver {
     pub(super) async fn change_shift(&self, state: ShiftState) -> Result<Ack, ClientError> {
         let on = state != ShiftState::Offline;
         let place = on.then(|| PlaceView { lat: self.place.lat(), lng: self.place.lng() });
-        self.rider.commands.shift(ShiftView { state, until: on.then_some(self.shift_ends), place }).await
+        self.rider
+            .commands
+            .shift(ShiftView { state, until: on.then_some(self.shift_ends), place, hand_back: false })
+            .await
     }
 
     /// Works until the shift is over and nothing is in hand. False when the socket is closed.

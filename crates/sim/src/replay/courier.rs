@@ -91,7 +91,7 @@ impl Courier {
     /// Goes on shift, and makes sure to go off it in time whatever he is doing then.
     async fn begin(&mut self) {
         let place = Some(PlaceView { lat: self.place.lat(), lng: self.place.lng() });
-        let on = ShiftView { state: ShiftState::Available, until: Some(self.off_at), place };
+        let on = ShiftView { state: ShiftState::Available, until: Some(self.off_at), place, hand_back: false };
         if let Err(error) = self.rider.commands.shift(on).await {
             self.day.stats.error(&format!("{} goes on shift", self.row.name), &error);
         }
@@ -99,7 +99,7 @@ impl Courier {
         let name = self.row.name.clone();
         self.errands.spawn(async move {
             day.clock.sleep_until(off_at).await;
-            let off = ShiftView { state: ShiftState::Offline, until: None, place: None };
+            let off = ShiftView { state: ShiftState::Offline, until: None, place: None, hand_back: false };
             if let Err(error) = commands.shift(off).await {
                 day.stats.error(&format!("{name} goes off shift"), &error);
             }

@@ -51,6 +51,10 @@ fn driver_and_offer(order: &Order) -> Result<(), &'static str> {
         "the tasks of a driver's order are in his hands, of no other",
         live().all(|t| in_hand(t.status) == status.is_underway())
     );
+    must!(
+        "escalated means that a driver has goods aboard",
+        order.escalated.is_none() || (status.is_underway() && order.goods_on_board())
+    );
     let drivers: HashSet<_> = order.cooling.iter().map(|c| c.driver).collect();
     must!("a driver cools down once", drivers.len() == order.cooling.len());
     Ok(())
@@ -181,11 +185,11 @@ fn leads_to(from: Status) -> &'static [Status] {
         Offered => &[Offered, Confirmed, Assigned, Canceled, Expired],
         Assigned => &[Assigned, EnrouteToPickup, ArrivedAtPickup, PickedUp, Confirmed, Canceled, Failed],
         EnrouteToPickup | ArrivedAtPickup => {
-            &[EnrouteToPickup, ArrivedAtPickup, PickedUp, Confirmed, Canceled, Failed, Returning]
+            &[EnrouteToPickup, ArrivedAtPickup, PickedUp, Assigned, Confirmed, Canceled, Failed, Returning]
         }
         PickedUp => &[PickedUp, EnrouteToDropoff, ArrivedAtDropoff, Delivered, Failed, Returning],
-        EnrouteToDropoff => &[EnrouteToDropoff, ArrivedAtDropoff, Delivered, Failed, Returning],
-        ArrivedAtDropoff => &[ArrivedAtDropoff, Delivered, Failed, Returning],
+        EnrouteToDropoff => &[PickedUp, EnrouteToDropoff, ArrivedAtDropoff, Delivered, Failed, Returning],
+        ArrivedAtDropoff => &[PickedUp, ArrivedAtDropoff, Delivered, Failed, Returning],
         Returning => &[Returning, Returned, Failed],
         Delivered => &[Delivered],
         Rejected => &[Rejected],

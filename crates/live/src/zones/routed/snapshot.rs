@@ -29,6 +29,8 @@ const DUE_MARGIN: Second = 5;
 /// Of orders at one place, those that are ready within this many seconds of the first are waited for. More than that, and
 /// a new plan may say that he comes back for them.
 const STAYS_FOR: Second = 300;
+/// Priorities above this count like it.
+const MOST_PRIORITY: i16 = 18;
 /// Drivers this close to their last stop still stand there, whatever their receiver says.
 const SAME_PLACE_METERS: f64 = 50.0;
 
@@ -438,7 +440,7 @@ impl Builder<'_> {
             dropoff_service: halves(view.delivery.service.num_seconds()),
             size: i64::from(view.size),
             known_at: 0,
-            weight: 100,
+            weight: weight(view.priority),
             strict: false,
             pinned: None,
             promised: None,
@@ -498,6 +500,11 @@ impl Builder<'_> {
             self.carried.first().map_or((halves(240), halves(240)), |o| (o.pickup_service, o.dropoff_service));
         Forecast::default().sample(&seen, self.at(first), service, seed)
     }
+}
+
+/// How much an order's waiting counts: half as much again for each step of priority.
+fn weight(priority: i16) -> i64 {
+    100 + 50 * i64::from(priority.clamp(-1, MOST_PRIORITY))
 }
 
 fn pace(vehicle: VehicleSpeed) -> Second {
