@@ -121,6 +121,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/zones/{id}/shadow", ADMIN),
     rule("GET", "/v1/zones/{id}/shadow/plans", ADMIN),
     rule("GET", "/v1/insight/performance", ADMIN_OR_OWNER),
+    rule("GET", "/v1/insight/times", ADMIN_OR_OWNER),
     rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
     rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
     rule("GET", "/v1/ws/operations", ADMIN),

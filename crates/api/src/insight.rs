@@ -1,5 +1,9 @@
 //! How deliveries went. The rules are `posthaste_insight`'s, the reads `posthaste_storage::performance`'s.
 
+mod times;
+
+pub(crate) use times::{__path_times, times};
+
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::Span;

@@ -75,6 +75,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(shadow::compare))
         .routes(routes!(shadow::plans))
         .routes(routes!(insight::performance))
+        .routes(routes!(insight::times))
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))
         .routes(routes!(sockets::operations))

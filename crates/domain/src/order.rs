@@ -6,6 +6,7 @@
 
 mod command;
 mod decide;
+mod estimate;
 mod event;
 mod new;
 mod placed;
@@ -15,6 +16,7 @@ mod task;
 mod tests;
 
 pub use command::{Command, Rejected};
+pub use estimate::{Departure, Estimate, Estimates};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
 pub use new::{
     CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SIZE, MOST_TEXT, NewOrder, NewPickup, NewStop,
@@ -103,6 +105,9 @@ pub struct Order {
     pub placed_at: Timestamp,
     /// Fast: the promised time at the door. Slow: the end of its window.
     pub promised_at: Timestamp,
+    /// When it was expected at the door.
+    #[serde(default, skip_serializing_if = "Estimates::is_empty")]
+    pub estimates: Estimates,
     /// Waiting longer than this for a driver ends the order.
     pub gives_up_at: Timestamp,
     /// Pickups in the order given, then the delivery, then returns.

@@ -12,6 +12,7 @@ use serde_json::Value;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-domain", &[]),
     ("posthaste-geography", &["posthaste-domain"]),
+    ("posthaste-estimates", &["posthaste-domain", "posthaste-geography"]),
     ("posthaste-matching", &["posthaste-domain", "posthaste-geography"]),
     ("posthaste-backtest", &["posthaste-domain", "posthaste-geography", "posthaste-matching"]),
     ("posthaste-protocol", &["posthaste-domain"]),
@@ -23,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "posthaste-domain",
             "posthaste-geography",
+            "posthaste-estimates",
             "posthaste-matching",
             "posthaste-protocol",
             "posthaste-clock",
@@ -36,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-domain",
             "posthaste-insight",
             "posthaste-geography",
+            "posthaste-estimates",
             "posthaste-protocol",
             "posthaste-clock",
             "posthaste-storage",
@@ -76,7 +79,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates of values and functions of values.
-const PURE: &[&str] = &["posthaste-domain", "posthaste-geography", "posthaste-matching", "posthaste-insight"];
+const PURE: &[&str] =
+    &["posthaste-domain", "posthaste-geography", "posthaste-estimates", "posthaste-matching", "posthaste-insight"];
 /// What would bring I/O into them.
 const IMPURE: &[&str] = &["tokio", "sqlx", "sqlx-core", "axum", "ractor", "hyper", "reqwest"];
 

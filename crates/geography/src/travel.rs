@@ -139,6 +139,13 @@ impl StraightLine {
         }
     }
 
+    /// The model of a time at which ways take `thousandths` of what it says; at least 1.
+    #[must_use]
+    pub fn at_pace(self, thousandths: i32) -> Self {
+        let factor = f64::from(thousandths.max(1)) / 1000.0;
+        Self { speed_meters_per_second: self.speed_meters_per_second / factor, ..self }
+    }
+
     /// Checks every number; all that are wrong are returned.
     ///
     /// # Errors

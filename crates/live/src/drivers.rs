@@ -8,6 +8,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
+use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
@@ -292,6 +293,17 @@ impl Drivers {
         }
         let presence = self.presences.get(&id).ok_or(Refused::NotFound("driver"))?;
         Ok(Arc::clone(&presence))
+    }
+
+    /// Where a driver was last heard of, if he is on shift.
+    pub(crate) fn newest_place(&self, id: DriverId) -> Option<Place> {
+        self.presences.get(&id).and_then(|presence| presence.newest()).map(|fix| fix.place)
+    }
+
+    /// Where a driver is, if his device said so since `since`.
+    pub(crate) fn place_lately(&self, id: DriverId, since: Timestamp) -> Option<Place> {
+        let newest = self.presences.get(&id).and_then(|presence| presence.newest());
+        newest.filter(|fix| fix.at >= since).map(|fix| fix.place)
     }
 
     /// Stores positions that a device collected; answered when they are in Postgres. The newest becomes the

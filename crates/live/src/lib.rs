@@ -15,6 +15,7 @@ mod door;
 pub mod drivers;
 mod journal;
 mod keeper;
+pub mod learned;
 pub mod orders;
 mod periodic;
 pub mod presence;

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId};
 use posthaste_domain::order::{
-    CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed, Status, TaskKind,
-    TaskStatus,
+    CodeRule, Command, Estimate, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed, Status,
+    TaskKind,
 };
-use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
-use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_protocol::orders::{Audience, OrderView};
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::IdempotencyRecord;
@@ -21,8 +19,12 @@ use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
+mod expected;
 
 pub(crate) use actor::{OrderActor, OrderArgs, OrderMsg, OrderRef};
+pub(crate) use expected::expected;
+
+use expected::Carrier;
 
 use crate::door::{Door, Kind};
 use crate::drivers::DriverMsg;
@@ -142,7 +144,7 @@ impl Orders {
         let id: OrderId = doors.clock.id();
         let zone_id = zone.unwrap_or_else(|| doors.clock.id());
         let new = self.fill_in(order, id, zone_id, &doors);
-        let event = match new.place(now) {
+        let mut event = match new.place(now) {
             Ok(event) => event,
             Err(wrong) => return self.replay_or(Refused::InvalidOrder(wrong), idempotency).await,
         };
@@ -150,7 +152,9 @@ impl Orders {
             let outside = Refused::OutsideServiceArea { field: "pickups[0]".to_owned() };
             return self.replay_or(outside, idempotency).await;
         }
-        let Event::Placed { order } = &event else { return Err(Refused::Unavailable("the order was not made")) };
+        let Event::Placed { order } = &mut event else { return Err(Refused::Unavailable("the order was not made")) };
+        let estimate = expected(order, None, now, &doors);
+        Arc::make_mut(order).estimates.placed = estimate;
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
@@ -279,8 +283,11 @@ impl Orders {
             return Ok(window);
         }
         let now = doors.clock.now();
-        let from = doors.drivers.presence(driver).await?.newest().map(|fix| fix.place);
-        let done = now + Span::seconds(remaining_seconds(order, from, now, doors).max(60));
+        // Known once it is asked for: where he is counts.
+        doors.drivers.presence(driver).await?;
+        let carrier = Carrier { driver, planned: None };
+        let least = now + Span::seconds(60);
+        let done = expected(order, Some(carrier), now, doors).map_or(least, |estimate| estimate.p50.max(least));
         Window::new(now, order.promised_at.max(done)).map_err(|_| Refused::Unavailable("no time could be found"))
     }
 
@@ -294,13 +301,17 @@ impl Orders {
         self.command(id, Command::Unassign { reason: ReleaseReason::ByHand }, cause).await
     }
 
-    /// The present estimate of the time at the door, while a driver has the order.
-    pub async fn eta(&self, order: &Order) -> Option<Timestamp> {
+    /// When the order is expected at its door, as things are now; `None` when it is over or on its way back.
+    pub async fn eta(&self, order: &Order) -> Option<Estimate> {
         let doors = self.doors.get().ok()?;
-        let driver = order.working_driver()?;
-        let from = doors.drivers.presence(driver).await.ok()?.newest().map(|fix| fix.place);
-        let now = doors.clock.now();
-        Some(now + Span::seconds(remaining_seconds(order, from, now, &doors)))
+        let mut carrier = carrier(order);
+        if let Some(carrier) = &mut carrier {
+            let work = doors.drivers.work(carrier.driver).await.ok();
+            let stops = work.as_ref().and_then(|work| work.planned.as_ref()).map(|route| &route.stops);
+            let door = stops.and_then(|s| s.iter().find(|s| s.order == order.id && s.kind == TaskKind::Delivery));
+            carrier.planned = door.map(|stop| stop.at).or(carrier.planned);
+        }
+        expected(order, carrier, doors.clock.now(), &doors)
     }
 
     /// The order as the holder of its tracking link sees it now.
@@ -345,22 +356,10 @@ impl Idempotency {
     }
 }
 
-/// Travel, waiting and services still ahead of the door, in seconds.
-fn remaining_seconds(order: &Order, from: Option<Place>, now: Timestamp, doors: &crate::system::Doors) -> i64 {
-    let travel = doors.zones.travel(order.zone);
-    let (mut at, mut place) = (now, from);
-    let open = |t: &&posthaste_domain::order::Task| !t.status.is_final() && t.kind != TaskKind::Return;
-    for task in order.tasks.iter().filter(open) {
-        if task.status != TaskStatus::Arrived
-            && let Some(from) = place
-        {
-            at += Span::seconds(i64::from(travel.seconds(from, task.place, VehicleSpeed::default())));
-        }
-        if task.kind == TaskKind::Delivery {
-            break;
-        }
-        at = task.ready_at.map_or(at, |ready| at.max(ready)) + Span::seconds(i64::from(task.service_seconds));
-        place = Some(task.place);
-    }
-    (at - now).num_seconds()
+/// Who has the order, and when he was planned to be at its door when he got it, where he rides with others and has not
+/// set out yet.
+pub(crate) fn carrier(order: &Order) -> Option<Carrier> {
+    let assignment = order.assignment.filter(|a| order.working_driver() == Some(a.driver))?;
+    let planned = assignment.lane.filter(|_| order.status() == Status::Assigned).map(|_| assignment.commitment.end());
+    Some(Carrier { driver: assignment.driver, planned })
 }

@@ -18,6 +18,7 @@ use crate::door::{Door, Reply};
 use crate::drivers::{DriverKind, Drivers};
 use crate::journal::Journal;
 use crate::keeper::{Keeper, KeeperMsg, Post};
+use crate::learned::{Learned, SharedLearned};
 use crate::orders::{OrderKind, Orders};
 use crate::periodic::Periodic;
 use crate::streams::Streams;
@@ -62,6 +63,7 @@ pub(crate) struct Doors {
     pub(crate) drivers: Drivers,
     pub(crate) zones: Zones,
     pub(crate) streams: Streams,
+    pub(crate) learned: SharedLearned,
     pub(crate) keeper: ActorRef<KeeperMsg>,
     pub(crate) settings: Settings,
 }
@@ -140,10 +142,12 @@ impl System {
             streams: streams.clone(),
             doors: late.clone(),
         };
+        let learned = SharedLearned::default();
         let doors = Arc::new(Doors {
             alarms: Alarms::start(clock.clone()),
             clock,
-            zones: Zones::new(late.clone(), pool.clone()),
+            zones: Zones::new(late.clone(), pool.clone(), Arc::clone(&learned)),
+            learned,
             journal: Journal::default(),
             pool,
             orders,
@@ -155,10 +159,12 @@ impl System {
         let _ = late.0.set(Arc::downgrade(&doors));
         doors.keep(|reply| KeeperMsg::Start(Post::Journal, reply)).await?;
         doors.keep(|reply| KeeperMsg::Start(Post::Hub, reply)).await?;
+        let start = doors.clock.now();
         load(&doors).await?;
         doors.streams.connect(Arc::clone(&doors));
         // Before anything is served: the clock of a crash in the first seconds must be known too.
         crate::periodic::checkpoint(&doors).await;
+        tokio::spawn(Learned::recall(Arc::downgrade(&doors), start));
         let periodic = Arc::new(Periodic::start(&doors));
         Ok(Self { doors, periodic })
     }
@@ -185,6 +191,12 @@ impl System {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.doors.streams
+    }
+
+    /// What was learned of how long things take.
+    #[must_use]
+    pub fn learned(&self) -> &Learned {
+        &self.doors.learned
     }
 
     /// The clock.

@@ -8,6 +8,8 @@ mod routed;
 mod shadow;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
+#[cfg(test)]
+pub(crate) use cell::order_view;
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
@@ -26,6 +28,7 @@ use posthaste_storage::zones::{Zone, ZoneError};
 
 use crate::drivers::DriverMsg;
 use crate::keeper::{KeeperMsg, Post};
+use crate::learned::SharedLearned;
 use crate::orders::Idempotency;
 use crate::streams::Scope;
 use crate::system::{Doors, Late};
@@ -56,16 +59,18 @@ struct Inner {
     changing: tokio::sync::Mutex<()>,
     doors: Late,
     pool: Pool,
+    learned: SharedLearned,
 }
 
 impl Zones {
-    pub(crate) fn new(doors: Late, pool: Pool) -> Self {
+    pub(crate) fn new(doors: Late, pool: Pool, learned: SharedLearned) -> Self {
         Self(Arc::new(Inner {
             cells: DashMap::new(),
             map: ArcSwap::from_pointee(ZoneMap::new([])),
             changing: tokio::sync::Mutex::default(),
             doors,
             pool,
+            learned,
         }))
     }
 
@@ -83,9 +88,12 @@ impl Zones {
         let bounds = shape.bounds();
         let latitude = f64::midpoint(bounds.south, bounds.north);
         let config = ZoneConfig::new(view, removed);
-        let cell = Arc::clone(
-            &self.0.cells.entry(id).or_insert_with(|| Arc::new(ZoneCell::new(id, latitude, config.clone()))),
-        );
+        let cell =
+            Arc::clone(
+                &self.0.cells.entry(id).or_insert_with(|| {
+                    Arc::new(ZoneCell::new(id, latitude, config.clone(), Arc::clone(&self.0.learned)))
+                }),
+            );
         cell.board.lock().set_radius(config.rules.pickup_radius_meters);
         cell.config.store(Arc::new(config));
         let map = self.0.map.load();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use posthaste_domain::ids::ZoneId;
+use posthaste_domain::ids::{MerchantId, ZoneId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -80,6 +80,32 @@ pub struct OnTime {
     pub share: Option<f64>,
 }
 
+/// Delivered orders and what was estimated for them at one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Calibration {
+    /// Delivered orders that had an estimate.
+    pub orders: u64,
+    /// Of these, delivered at or before the time that was as likely to be met as not.
+    pub by_p50: u64,
+    /// Of these, delivered at or before the time that nine of ten were to meet.
+    pub by_p90: u64,
+    /// `by_p50` by `orders`: 0.5 where estimates are right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_share: Option<f64>,
+    /// `by_p90` by `orders`: 0.9 where estimates are right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90_share: Option<f64>,
+}
+
+/// Estimates held against what came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EstimateFigures {
+    /// Those made when orders were placed.
+    pub placed: Calibration,
+    /// Those made when their drivers got them; of several drivers the last.
+    pub assigned: Calibration,
+}
+
 /// How long something took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Durations {
@@ -146,6 +172,9 @@ pub struct Figures {
     pub orders: OrderCounts,
     /// Promises kept.
     pub on_time: OnTime,
+    /// Estimates held against what came.
+    #[serde(default)]
+    pub estimates: EstimateFigures,
     /// From placing to the door, of fast orders (a slow one waits for its window).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub click_to_door: Option<Durations>,
@@ -191,4 +220,66 @@ pub struct PerformanceView {
     pub rows: Vec<PerformanceRow>,
     /// All of it together: not sums of the rows, a driver who serves two zones counts once.
     pub total: Figures,
+}
+
+/// Samples that an answer rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LearnedFrom {
+    /// `merchant_hour`, `merchant`, `zone_hour` or `zone`: whose, and whether in this hour of the day alone.
+    #[schema(example = "merchant_hour")]
+    pub level: String,
+    /// How many are kept: the newest.
+    pub samples: u32,
+    /// Of these, how many say only that it was so long or less, as nobody waited to see.
+    pub at_most: u32,
+}
+
+/// How long something takes, as it is believed now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LearnedTime {
+    /// `lateness` (after the stated ready time), `preparation` (from placing to ready, where no time is stated),
+    /// `pickup_excess` and `dropoff_excess` (beyond the task's service), `pace` (of ways, by the zone's travel model) or
+    /// `reach` (from placed and ready to a driver's arrival at the first pickup).
+    #[schema(example = "lateness")]
+    pub quantity: String,
+    /// `seconds` or, for the pace, `thousandths` of the model's time.
+    #[schema(example = "seconds")]
+    pub unit: String,
+    /// One in ten is less.
+    pub p10: i32,
+    /// Half are less.
+    pub p50: i32,
+    /// Three of four are less.
+    pub p75: i32,
+    /// Nine of ten are less.
+    pub p90: i32,
+    /// The samples, the narrowest level first: it counts most.
+    pub learned_from: Vec<LearnedFrom>,
+    /// How much of the answer is what was believed before anything was seen: 1 for all of it.
+    pub prior_share: f64,
+}
+
+/// How long things take in a zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimesRow {
+    /// The zone.
+    #[schema(value_type = String, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub zone_id: ZoneId,
+    /// Its name.
+    pub zone: String,
+    /// One for each quantity; for a merchant those that are its own.
+    pub times: Vec<LearnedTime>,
+}
+
+/// What was learned of a seller in an hour of the day, zone by zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimesView {
+    /// The seller; absent for one who is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub merchant_id: Option<MerchantId>,
+    /// The hour of the day, UTC.
+    pub hour: u8,
+    /// A row for each zone that is served, by name.
+    pub rows: Vec<TimesRow>,
 }

@@ -294,6 +294,21 @@ impl ProofView {
     }
 }
 
+/// When something is expected: a range, not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EtaView {
+    /// As likely before as after.
+    pub p50: DateTime<Utc>,
+    /// Nine times of ten before.
+    pub p90: DateTime<Utc>,
+}
+
+impl From<order::Estimate> for EtaView {
+    fn from(estimate: order::Estimate) -> Self {
+        Self { p50: estimate.p50, p90: estimate.p90 }
+    }
+}
+
 /// An order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrderView {
@@ -329,6 +344,9 @@ pub struct OrderView {
     pub placed_at: DateTime<Utc>,
     /// The promised time at the door.
     pub promised_at: DateTime<Utc>,
+    /// When the hand-over at the door was expected, as estimated when its driver got it, before that when it was placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<EtaView>,
     /// The driver who has it, or had it when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -376,6 +394,7 @@ impl OrderView {
             priority: order.priority,
             placed_at: order.placed_at,
             promised_at: order.promised_at,
+            eta: order.estimates.newest().map(EtaView::from),
             driver_id: order.assignment.map(|a| a.driver),
             assigned_at: order.assignment.map(|a| a.at),
             tasks: order.tasks.iter().map(|t| TaskView::of(t, order.merchant, audience)).collect(),
@@ -457,7 +476,7 @@ impl TimelineEntry {
                 _ => serde_json::Map::new(),
             },
         };
-        for hidden in ["type", "returns", "command"] {
+        for hidden in ["type", "returns", "command", "from"] {
             data.remove(hidden);
         }
         Self {

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::order::{Order, Recorded, Status, TaskKind};
+use posthaste_domain::order::{Estimate, Order, Recorded, Status, TaskKind};
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::orders::PlaceView;
+use crate::orders::{EtaView, PlaceView};
 
 /// A step of the order that the customer cares about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -71,9 +71,9 @@ pub struct TrackingView {
     pub seq: u64,
     /// The promised time at the door.
     pub promised_at: DateTime<Utc>,
-    /// The present estimate; absent when the order is over or nobody has it.
+    /// When the hand-over at the door is expected now; absent when the order is over or on its way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta: Option<DateTime<Utc>>,
+    pub eta: Option<EtaView>,
     /// The door.
     pub destination: PlaceView,
     /// What to tell the driver at the door.
@@ -87,13 +87,13 @@ pub struct TrackingView {
 }
 
 impl TrackingView {
-    /// The view of an order. `driver` and `eta` are shown only while a driver has the order in hand.
+    /// The view of an order. `driver` is shown only while a driver has the order in hand.
     #[must_use]
     pub fn of(
         order: &Order,
         timeline: Vec<TrackingStep>,
         driver: Option<TrackingDriver>,
-        eta: Option<DateTime<Utc>>,
+        eta: Option<Estimate>,
     ) -> Self {
         let status = order.status();
         let door = order.tasks.iter().find(|t| t.kind == TaskKind::Delivery);
@@ -104,7 +104,7 @@ impl TrackingView {
             status,
             seq: order.version,
             promised_at: order.promised_at,
-            eta: eta.filter(|_| live),
+            eta: eta.map(EtaView::from),
             destination: door.map_or(nowhere, |t| PlaceView::from(t.place)),
             delivery_code: door
                 .filter(|_| !status.is_final() && status != Status::Returning)

@@ -6,11 +6,13 @@
 
 mod list;
 mod placed;
+mod settled;
 
 #[cfg(test)]
 pub(crate) use list::query as list_query;
 pub use list::{Cursor, InvalidCursor, ListFilter, Listed, list};
 pub(crate) use placed::StoredPlaced;
+pub use settled::{Before, settled};
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, Id, OrderId, ZoneId};

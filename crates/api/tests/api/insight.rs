@@ -7,7 +7,9 @@ use posthaste_domain::contact::Contact;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, Id, OfferId, ZoneId};
 use posthaste_domain::offer::Offer;
-use posthaste_domain::order::{CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Recorded, Speed, Status};
+use posthaste_domain::order::{
+    CodeRule, Command, Estimate, Event, NewOrder, NewPickup, NewStop, Order, Recorded, Speed, Status,
+};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
@@ -87,6 +89,26 @@ impl Tale {
         assert_eq!(self.order.tasks[0].seller, Some(seller));
         let event = Event::Placed { order: Arc::new(self.order.clone()) };
         self.events[0].0.event = event;
+        self
+    }
+
+    /// Said when it was placed: the minutes by which it would be there, half of the time and nine times of ten.
+    fn estimated(mut self, p50: i64, p90: i64) -> Self {
+        self.order.estimates.placed = Some(Estimate { p50: minute(p50), p90: minute(p90) });
+        let event = Event::Placed { order: Arc::new(self.order.clone()) };
+        self.events[0].0.event = event;
+        self
+    }
+
+    /// Said when its driver got it.
+    fn estimated_again(mut self, p50: i64, p90: i64) -> Self {
+        let said = Estimate { p50: minute(p50), p90: minute(p90) };
+        self.order.estimates.assigned = Some(said);
+        for (recorded, _) in &mut self.events {
+            if let Event::Assigned { estimate, .. } = &mut recorded.event {
+                *estimate = Some(said);
+            }
+        }
         self
     }
 
@@ -216,16 +238,19 @@ impl Town {
             // Declined by one, taken by the other; ready at 10:10, picked up at 10:15, delivered in 30 minutes.
             Tale::placed(1, 1, centre, 0, None)
                 .ready(10)
+                .estimated(30, 40)
                 .offered(0, second_driver)
                 .declined(1, false)
                 .offered(1, first)
                 .accepted(2)
+                .estimated_again(28, 29)
                 .picked_up(15)
                 .delivered(30)
                 .entry(),
             // Picked up twenty seconds later at the same place: one trip. Delivered in 45 minutes: late.
             Tale::placed(2, 1, centre, 5, None)
                 .ready(15)
+                .estimated(40, 49)
                 .offered(6, first)
                 .accepted(7)
                 .done(0, second(15 * 60 + 20))
@@ -233,6 +258,7 @@ impl Town {
                 .entry(),
             // A silent driver, then canceled while another is asked.
             Tale::placed(3, 2, centre, 20, None)
+                .estimated(50, 60)
                 .offered(21, second_driver)
                 .declined(23, true)
                 .offered(23, first)
@@ -240,6 +266,7 @@ impl Town {
                 .entry(),
             // Placed in the last minute of the hour, and counted in it: 21 minutes.
             Tale::placed(4, 1, centre, 59, None)
+                .estimated(70, 81)
                 .offered(60, second_driver)
                 .accepted(61)
                 .picked_up(70)
@@ -307,6 +334,11 @@ async fn figures_are_those_of_the_stories() {
     let busy = &rows[0];
     assert_eq!(pick(&busy["orders"], &COUNTS), json!([4, 3, 1, 0, 0, 0, 0]));
     assert_eq!(busy["on_time"], json!({"orders": 2, "share": 0.6667}));
+    // Delivered at 10:30, 10:50 and 11:20: by p50 of placing the first, by p90 the last too; the canceled one is none.
+    let held = json!({"orders": 3, "by_p50": 1, "by_p90": 2, "p50_share": 0.3333, "p90_share": 0.6667});
+    assert_eq!(busy["estimates"]["placed"], held);
+    let again = json!({"orders": 1, "by_p50": 0, "by_p90": 0, "p50_share": 0.0, "p90_share": 0.0});
+    assert_eq!(busy["estimates"]["assigned"], again);
     let click = json!({"count": 3, "mean_seconds": 1920, "p50_seconds": 1800, "p90_seconds": 2700});
     assert_eq!(busy["click_to_door"], click);
     let wait = json!({"count": 2, "mean_seconds": 160, "p50_seconds": 20, "p90_seconds": 300});
@@ -321,6 +353,7 @@ async fn figures_are_those_of_the_stories() {
     assert_eq!(busy["drivers"], json!({"on_shift_seconds": 6000, "in_hand_seconds": 2400, "utilisation": 0.4}));
 
     assert_eq!(pick(&rows[1]["orders"], &COUNTS), json!([0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(rows[1]["estimates"]["placed"], json!({"orders": 0, "by_p50": 0, "by_p90": 0}));
     assert_eq!(rows[1]["on_time"], json!({"orders": 0}));
     assert_eq!(rows[1]["drivers"], json!({"on_shift_seconds": 3600, "in_hand_seconds": 0, "utilisation": 0.0}));
 
@@ -396,4 +429,44 @@ async fn what_is_asked_wrongly_is_named() {
     assert_eq!((fine.status, &fine.body["rows"]), (StatusCode::OK, &json!([])));
     let misspelt = stage.get("/v1/insight/performance?zone=Centre", &stage.admin).await;
     assert_eq!(misspelt.code(), "malformed", "{misspelt:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn learned_times_are_the_callers_own_and_say_what_they_rest_on() {
+    let stage = Stage::new().await;
+    let asked = async |token: &str, query: &str| {
+        let answer = stage.get(&format!("/v1/insight/times{query}"), token).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.body
+    };
+    let names = |body: &Value| -> Vec<String> {
+        let times = body["rows"][0]["times"].as_array().unwrap();
+        times.iter().map(|time| time["quantity"].as_str().unwrap().to_owned()).collect()
+    };
+    let own = ["lateness", "preparation", "pickup_excess"];
+    let all = asked(&stage.admin, &format!("?merchant_id={}&hour=18&zone_id={}", merchant_id(1), stage.zone)).await;
+    assert_eq!(pick(&all, &["merchant_id", "hour"]), json!([merchant_id(1), 18]));
+    assert_eq!(names(&all), [&own[..], &["dropoff_excess", "pace", "reach"]].concat());
+    let lateness = &all["rows"][0]["times"][0];
+    assert_eq!(pick(lateness, &["unit", "p50", "p90", "prior_share"]), json!(["seconds", 0, 300, 1.0]));
+    let levels: Vec<_> = lateness["learned_from"].as_array().unwrap().iter().map(|l| l["level"].clone()).collect();
+    assert_eq!(levels, ["merchant_hour", "merchant", "zone"]);
+    let mine = asked(&stage.merchant, "").await;
+    assert_eq!((&mine["merchant_id"], names(&mine)), (&json!(merchant_id(1)), own.map(str::to_owned).to_vec()));
+    assert_eq!(asked(&stage.merchant, &format!("?merchant_id={}", merchant_id(1))).await, mine);
+
+    let theirs = stage.get(&format!("/v1/insight/times?merchant_id={}", merchant_id(2)), &stage.merchant).await;
+    assert_eq!((theirs.status, theirs.code()), (StatusCode::NOT_FOUND, "not_found"), "{theirs:?}");
+    let customer = stage.get("/v1/insight/times", &stage.customer).await;
+    assert_eq!((customer.status, customer.code()), (StatusCode::FORBIDDEN, "forbidden"));
+    for (query, field) in [
+        ("hour=24", "hour"),
+        ("hour=noon", "hour"),
+        ("zone_id=zon_1", "zone_id"),
+        ("zone_id=zon_01jd8v7cjxfm9sxv0q3e0b5z1c", "zone_id"),
+        ("merchant_id=drv_1", "merchant_id"),
+    ] {
+        let refused = stage.get(&format!("/v1/insight/times?{query}"), &stage.admin).await;
+        assert_eq!((refused.status.as_u16(), refused.fields()), (422, vec![field]), "{query}: {refused:?}");
+    }
 }

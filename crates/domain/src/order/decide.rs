@@ -168,7 +168,14 @@ fn accept(order: &Order, offer: crate::ids::OfferId, driver: DriverId, now: Time
         return Err(Rejected::OfferGone);
     }
     let by = AssignedBy::Offer;
-    Ok(vec![Event::Assigned { driver, offer: Some(offer), by, commitment: open.commitment, lane: open.lane }])
+    Ok(vec![Event::Assigned {
+        driver,
+        offer: Some(offer),
+        by,
+        commitment: open.commitment,
+        lane: open.lane,
+        estimate: None,
+    }])
 }
 
 fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Window, lane: Lane) -> Decided {
@@ -186,7 +193,7 @@ fn assign_by_hand(order: &Order, driver: DriverId, commitment: crate::window::Wi
         let why = crate::offer::Withdrawal::AssignedByHand;
         events.push(Event::OfferWithdrawn { offer: open.id, driver: open.driver, why });
     }
-    events.push(Event::Assigned { driver, offer: None, by: AssignedBy::Hand, commitment, lane });
+    events.push(Event::Assigned { driver, offer: None, by: AssignedBy::Hand, commitment, lane, estimate: None });
     Ok(events)
 }
 
@@ -246,7 +253,7 @@ fn depart(order: &Order, driver: DriverId, task: TaskId) -> Decided {
         return Ok(Vec::new());
     }
     due(order, task)?;
-    Ok(vec![Event::Departed { task: task.id }])
+    Ok(vec![Event::Departed { task: task.id, from: None }])
 }
 
 fn arrive(order: &Order, driver: DriverId, task: TaskId) -> Decided {
@@ -320,6 +327,7 @@ fn returns(order: &Order) -> Vec<Task> {
             wrong_codes: 0,
             last_wrong_command: None,
             locked_until: None,
+            departure: None,
             arrived_at: None,
             done_at: None,
             proof: None,

@@ -8,9 +8,11 @@ use crate::calendar::Lane;
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
 use crate::offer::{CoolDown, Offer, Withdrawal};
 use crate::party::Party;
+use crate::place::Place;
 use crate::window::Window;
 use crate::{Span, Timestamp};
 
+use super::estimate::{Departure, Estimate};
 use super::task::{FailReason, Proof, Task, TaskKind, TaskStatus};
 use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, Order};
 
@@ -119,6 +121,9 @@ pub enum Event {
         /// The lane it rides in, when it shares the driver's time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lane: Lane,
+        /// When it is expected at the door. `decide` leaves it out: it takes the fleet's history to say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        estimate: Option<Estimate>,
     },
     /// The driver no longer has it; it waits again.
     Unassigned {
@@ -150,6 +155,9 @@ pub enum Event {
     Departed {
         /// The task.
         task: TaskId,
+        /// Where he was, if he had told it lately. `decide` leaves it out: positions are not the order's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Place>,
     },
     /// The driver arrived at a task.
     Arrived {
@@ -274,8 +282,9 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
             end_offer(order);
         }
         Event::OfferWithdrawn { .. } => end_offer(order),
-        Event::Assigned { driver, offer, commitment, lane, .. } => {
+        Event::Assigned { driver, offer, commitment, lane, estimate, .. } => {
             order.offer = None;
+            order.estimates.assigned = *estimate;
             order.escalated = None;
             leave(order);
             move_tasks(order, TaskStatus::Offered, TaskStatus::Assigned);
@@ -295,13 +304,18 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
             order.placed_priority.get_or_insert(order.priority);
             order.priority = *priority;
         }
-        Event::Departed { task } => {
-            leave(order);
-            with_task(order, *task, |t| t.status = TaskStatus::EnRoute);
-        }
-        Event::Arrived { task } => {
+        Event::Departed { task, from } => {
             leave(order);
             with_task(order, *task, |t| {
+                t.status = TaskStatus::EnRoute;
+                t.departure = Some(Departure { at, from: *from });
+            });
+        }
+        Event::Arrived { task } => {
+            let departure = order.task(*task).and_then(|t| t.departure);
+            leave(order);
+            with_task(order, *task, |t| {
+                t.departure = departure;
                 t.status = TaskStatus::Arrived;
                 t.arrived_at = Some(at);
             });
@@ -359,6 +373,7 @@ fn move_tasks(order: &mut Order, from: TaskStatus, to: TaskStatus) {
 fn leave(order: &mut Order) {
     for task in order.tasks.iter_mut().filter(|t| matches!(t.status, TaskStatus::EnRoute | TaskStatus::Arrived)) {
         task.status = TaskStatus::Assigned;
+        task.departure = None;
         task.arrived_at = None;
     }
 }

@@ -14,7 +14,7 @@ use crate::{Span, Timestamp};
 
 use super::event::Event;
 use super::task::{Code, Task, TaskKind, TaskStatus};
-use super::{Order, Speed};
+use super::{Estimates, Order, Speed};
 
 /// The most pickups of one order.
 pub const MOST_PICKUPS: usize = 20;
@@ -266,6 +266,7 @@ impl NewOrder {
             placed_priority: None,
             placed_at: now,
             promised_at,
+            estimates: Estimates::default(),
             gives_up_at,
             tasks,
             offer: None,
@@ -313,6 +314,7 @@ fn task(order: OrderId, index: usize, kind: TaskKind, stop: NewStop, window: Opt
         wrong_codes: 0,
         last_wrong_command: None,
         locked_until: None,
+        departure: None,
         arrived_at: None,
         done_at: None,
         proof: None,

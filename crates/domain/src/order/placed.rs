@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::task::{Task, TaskKind, TaskStatus};
-use super::{Order, Timestamp};
+use super::{Estimates, Order, Timestamp};
 
 /// What a first state has that a later one may not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ impl Order {
         let untouched = self.version == 1
             && self.offer.is_none()
             && self.assignment.is_none()
+            && self.estimates.assigned.is_none()
             && self.cooling.is_empty()
             && self.settled_at.is_none()
             && self.ended_because.is_none()
@@ -55,6 +56,7 @@ impl Order {
             wrong_codes: 0,
             last_wrong_command: None,
             locked_until: None,
+            departure: None,
             arrived_at: None,
             done_at: None,
             proof: None,
@@ -72,6 +74,7 @@ impl Order {
             placed_priority: None,
             placed_at: self.placed_at,
             promised_at: self.promised_at,
+            estimates: Estimates { assigned: None, ..self.estimates },
             gives_up_at: self.gives_up_at,
             tasks: tasks.collect(),
             offer: None,
@@ -104,6 +107,7 @@ fn is_untouched(task: &Task, awaits: bool) -> bool {
         && task.wrong_codes == 0
         && task.last_wrong_command.is_none()
         && task.locked_until.is_none()
+        && task.departure.is_none()
         && task.arrived_at.is_none()
         && task.done_at.is_none()
         && task.proof.is_none()

@@ -10,6 +10,8 @@ use crate::ids::{MerchantId, OrderId, TaskId};
 use crate::place::Place;
 use crate::window::Window;
 
+use super::estimate::Departure;
+
 /// What is to be done at a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -238,6 +240,9 @@ pub struct Task {
     /// Codes are refused until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_until: Option<Timestamp>,
+    /// When and where the driver set out for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departure: Option<Departure>,
     /// When the driver arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<Timestamp>,

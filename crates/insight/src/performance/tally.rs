@@ -1,8 +1,10 @@
 //! The counts behind one row's figures.
 
-use posthaste_domain::order::{Event, Order, Speed, Status, TaskKind, TaskStatus};
+use posthaste_domain::order::{Estimate, Event, Order, Speed, Status, TaskKind, TaskStatus};
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::insight::{Bundling, DriverTime, Figures, OfferCounts, OnTime, OrderCounts};
+use posthaste_protocol::insight::{
+    Bundling, Calibration, DriverTime, EstimateFigures, Figures, OfferCounts, OnTime, OrderCounts,
+};
 
 use crate::durations::{durations, seconds, share};
 use crate::work::count_offers;
@@ -12,6 +14,7 @@ use crate::work::count_offers;
 pub(super) struct Tally {
     orders: OrderCounts,
     on_time: u64,
+    estimates: EstimateFigures,
     click_to_door: Vec<Span>,
     ready_to_pickup: Vec<Span>,
     offers: OfferCounts,
@@ -28,6 +31,8 @@ impl Tally {
         let delivered_at = order.settled_at.filter(|_| order.status() == Status::Delivered);
         if let Some(at) = delivered_at {
             self.on_time += u64::from(at <= order.promised_at);
+            hold(&mut self.estimates.placed, order.estimates.placed, at);
+            hold(&mut self.estimates.assigned, order.estimates.assigned, at);
             if order.speed == Speed::Fast {
                 self.click_to_door.push(at - order.placed_at);
             }
@@ -74,7 +79,7 @@ impl Tally {
     }
 
     pub(super) fn figures(self, with_drivers: bool) -> Figures {
-        let Self { orders, on_time, offers, trips, pickups, .. } = self;
+        let Self { orders, on_time, estimates, offers, trips, pickups, .. } = self;
         let whole = |span: Span| u64::try_from(span.num_milliseconds()).unwrap_or(0);
         let drivers = DriverTime {
             on_shift_seconds: seconds(self.on_shift.num_milliseconds()),
@@ -84,6 +89,7 @@ impl Tally {
         Figures {
             orders,
             on_time: OnTime { orders: on_time, share: share(on_time, orders.delivered) },
+            estimates: EstimateFigures { placed: shares(estimates.placed), assigned: shares(estimates.assigned) },
             click_to_door: durations(self.click_to_door),
             ready_to_pickup: durations(self.ready_to_pickup),
             offers: OfferCounts {
@@ -95,4 +101,17 @@ impl Tally {
             drivers: with_drivers.then_some(drivers),
         }
     }
+}
+
+/// Holds an estimate against the time of delivery.
+fn hold(calibration: &mut Calibration, estimate: Option<Estimate>, delivered: Timestamp) {
+    let Some(estimate) = estimate else { return };
+    calibration.orders += 1;
+    calibration.by_p50 += u64::from(delivered <= estimate.p50);
+    calibration.by_p90 += u64::from(delivered <= estimate.p90);
+}
+
+fn shares(counts: Calibration) -> Calibration {
+    let of = |part| share(part, counts.orders);
+    Calibration { p50_share: of(counts.by_p50), p90_share: of(counts.by_p90), ..counts }
 }

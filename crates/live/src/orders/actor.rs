@@ -16,6 +16,7 @@ use posthaste_storage::journal::{AppendError, CommitmentChange, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::Done;
+use super::expected::with_what_is_known;
 use crate::door::Reply;
 use crate::drivers::DriverMsg;
 use crate::streams::Scope;
@@ -206,6 +207,7 @@ impl OrderActor {
         let mut order = (*before).clone();
         let mut recorded = Vec::with_capacity(events.len());
         for event in events {
+            let event = with_what_is_known(event, &order, now, &self.doors);
             order.apply(&event, now);
             recorded.push((Recorded { seq: order.version, at: now, by: cause.by, event }, order.status()));
         }
@@ -258,6 +260,9 @@ impl OrderActor {
             self.doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(order)));
         } else if waits(before) || before.version == 0 {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
+        }
+        if order.status().is_final() {
+            self.doors.learned.settled(order, &self.doors.zones.travel(order.zone));
         }
         if matches!(order.status(), Status::Failed | Status::Expired) {
             let why = order.ended_because.as_deref().unwrap_or("no reason given");

@@ -3,7 +3,7 @@
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::drivers::PositionView;
-use posthaste_protocol::orders::{Audience, OrderView, TimelineEntry};
+use posthaste_protocol::orders::{Audience, EtaView, OrderView, TimelineEntry};
 use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step};
 use posthaste_protocol::tracking::{TrackingPosition, TrackingStep};
 
@@ -23,8 +23,12 @@ impl Streams {
     pub(super) fn publish_order(&self, order: &Order, events: &[(Recorded, Status)]) {
         let hub = &*self.0;
         if let Some(topic) = hub.topic(TopicKey::Order(order.id)) {
+            let eta = hub.doors.load_full().and_then(|doors| {
+                crate::orders::expected(order, crate::orders::carrier(order), hub.clock.now(), &doors)
+            });
             for (recorded, status) in events {
-                let step = Step { step: TrackingStep::of(recorded, *status), driver_name: None, eta: None };
+                let eta = eta.filter(|_| recorded.seq == order.version).map(EtaView::from);
+                let step = Step { step: TrackingStep::of(recorded, *status), driver_name: None, eta };
                 topic.publish_numbered(recorded.seq, &hub.frame(&ServerMessage::Step(step), Some(recorded.seq)));
             }
         }

@@ -78,8 +78,8 @@ impl ZoneActor {
         if order.zone != self.cell.id || order.status() != Status::Confirmed {
             return;
         }
-        let Some(view) = order_view(order) else { return };
         let now = self.doors.clock.now();
+        let Some(view) = order_view(order, &self.doors.learned, now) else { return };
         let mut waiting = self.cell.waiting.lock();
         let known = waiting.remove(&order.id);
         if let Some((driver, _)) = known.as_ref().and_then(|w| w.asked) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use posthaste_domain::ids::{DriverId, OrderId, TaskId, ZoneId};
-use posthaste_domain::order::{Order, TaskKind};
+use posthaste_domain::order::{Order, Task, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::{Policy, ZoneRules};
 use posthaste_domain::{Span, Timestamp};
@@ -21,6 +21,7 @@ use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
 use crate::drivers::LastDone;
 use crate::keeper::Seat;
+use crate::learned::{Learned, SharedLearned};
 
 /// A zone's rules, as they are now.
 #[derive(Debug, Clone)]
@@ -94,10 +95,11 @@ pub(crate) struct ZoneCell {
     pub(crate) seen: Mutex<VecDeque<SeenOrder>>,
     pub(crate) actor: Seat<ZoneMsg>,
     pub(crate) dispatcher: Seat<DispatcherMsg>,
+    pub(crate) learned: SharedLearned,
 }
 
 impl ZoneCell {
-    pub(crate) fn new(id: ZoneId, latitude: f64, config: ZoneConfig) -> Self {
+    pub(crate) fn new(id: ZoneId, latitude: f64, config: ZoneConfig, learned: SharedLearned) -> Self {
         let board = Board::new(latitude, config.rules.pickup_radius_meters);
         Self {
             id,
@@ -108,6 +110,7 @@ impl ZoneCell {
             seen: Mutex::default(),
             actor: Seat::default(),
             dispatcher: Seat::default(),
+            learned,
         }
     }
 
@@ -150,6 +153,11 @@ impl ZoneCell {
         }
     }
 
+    /// The zone's travel model, at the pace that drivers have at this hour.
+    pub(crate) fn travel(&self, now: Timestamp) -> StraightLine {
+        self.learned.likely_travel(self.id, self.config.load().travel, now)
+    }
+
     pub(crate) fn tell(&self, message: ZoneMsg) {
         let _ = self.actor.tell(message);
     }
@@ -166,13 +174,19 @@ impl ZoneCell {
     }
 }
 
-/// The order as the matcher sees it. `None` for an order without pickups or door, which cannot be placed.
-pub(crate) fn order_view(order: &Order) -> Option<OrderView> {
-    let stop = |task: &posthaste_domain::order::Task| Stop {
+/// A stop as the matcher sees it: what is said of it, and what was learned of those who say it.
+pub(crate) fn stop_view(order: &Order, task: &Task, learned: &Learned, now: Timestamp) -> Stop {
+    let pickup = task.kind == TaskKind::Pickup;
+    Stop {
         place: task.place,
-        service: Span::seconds(i64::from(task.service_seconds)),
-        ready_at: task.ready_at,
-    };
+        service: learned.likely_service(order, task, now),
+        ready_at: if pickup { learned.likely_ready(order, task) } else { None },
+    }
+}
+
+/// The order as the matcher sees it. `None` for an order without pickups or door, which cannot be placed.
+pub(crate) fn order_view(order: &Order, learned: &Learned, now: Timestamp) -> Option<OrderView> {
+    let stop = |task: &Task| stop_view(order, task, learned, now);
     Some(OrderView {
         id: order.id,
         speed: order.speed,

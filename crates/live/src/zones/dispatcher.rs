@@ -156,13 +156,13 @@ impl Dispatcher {
         let more = due.len() > MOST_IN_A_PASS;
         due.truncate(MOST_IN_A_PASS);
         let looked_at = due.len();
-        let config = self.cell.config.load();
+        let travel = self.cell.travel(now);
         let mut unserved = Vec::new();
         let mut asked = 0;
         for order in due {
             let decision = {
                 let mut board = self.cell.board.lock();
-                let decision = board.choose(&order, now, &config.travel);
+                let decision = board.choose(&order, now, &travel);
                 if let Some(choice) = &decision.chosen {
                     board.hold(choice.driver, order.id, choice.commitment, order.size);
                 }

@@ -104,7 +104,7 @@ impl Look {
             policy,
             plans: new || shadow.rests_until.is_none_or(|until| Instant::now() >= until),
             board: (policy == Policy::LeastBusy).then(|| cell.board.lock().clone()),
-            travel: config.travel,
+            travel: cell.travel(now),
             waiting,
             deciding: config.rules.policy,
             asked: Vec::new(),

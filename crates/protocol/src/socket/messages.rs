@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::envelope::{Header, write};
 use crate::clock::ClockView;
 use crate::drivers::{DriverView, OfferView, PositionBatch, PositionReport, PositionView, RouteView, ShiftView};
-use crate::orders::{OrderView, ProofView, TimelineEntry};
+use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
 use crate::problem::Problem;
 use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
 use crate::zones::ZoneView;
@@ -260,9 +260,9 @@ pub struct Step {
     /// Whether a driver has the order in hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver_name: Option<String>,
-    /// The present estimate.
+    /// When the hand-over at the door is expected now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta: Option<Timestamp>,
+    pub eta: Option<EtaView>,
 }
 
 /// A driver moved.

@@ -7,7 +7,9 @@ const TITLES: &str = "zone_id,zone,from,to,placed,delivered,canceled,rejected,ex
     click_to_door_count,click_to_door_mean_seconds,click_to_door_p50_seconds,click_to_door_p90_seconds,\
     ready_to_pickup_count,ready_to_pickup_mean_seconds,ready_to_pickup_p50_seconds,ready_to_pickup_p90_seconds,\
     on_shift_seconds,in_hand_seconds,utilisation,trips,pickups,pickups_per_trip,\
-    offers_made,offers_accepted,offers_declined,offers_lapsed,offers_withdrawn,declined_share,lapsed_share";
+    offers_made,offers_accepted,offers_declined,offers_lapsed,offers_withdrawn,declined_share,lapsed_share,\
+    placed_estimates,placed_by_p50,placed_by_p90,placed_p50_share,placed_p90_share,\
+    assigned_estimates,assigned_by_p50,assigned_by_p90,assigned_p50_share,assigned_p90_share";
 
 pub(super) fn csv(view: &PerformanceView) -> String {
     let mut text = format!("{TITLES}\n");
@@ -44,6 +46,10 @@ fn cells(row: &PerformanceRow) -> Vec<String> {
     let counts = [offers.made, offers.accepted, offers.declined, offers.lapsed, offers.withdrawn];
     cells.extend(counts.map(|count| count.to_string()));
     cells.extend([known(offers.declined_share), known(offers.lapsed_share)]);
+    for held in [figures.estimates.placed, figures.estimates.assigned] {
+        cells.extend([held.orders, held.by_p50, held.by_p90].map(|count| count.to_string()));
+        cells.extend([known(held.p50_share), known(held.p90_share)]);
+    }
     cells
 }
 

@@ -23,8 +23,8 @@ const FIGURES: [Column; 17] = [
     number("", "fail"),
     number("", "live"),
     number("", "on time"),
-    number("click to door", "mean"),
-    number("", "p50"),
+    number("", "in p90"),
+    number("click to door", "p50"),
     number("", "p90"),
     number("ready to pickup", "mean"),
     number("", "p90"),
@@ -62,7 +62,7 @@ pub(super) fn table(view: &PerformanceView) -> String {
 }
 
 fn figures(figures: &Figures) -> Vec<String> {
-    let Figures { orders, on_time, click_to_door, ready_to_pickup, offers, bundling, drivers } = figures;
+    let Figures { orders, on_time, estimates, click_to_door, ready_to_pickup, offers, bundling, drivers } = figures;
     let clock = |known: &Option<Durations>, which: fn(&Durations) -> i64| {
         known.as_ref().map_or_else(|| UNKNOWN.to_owned(), |d| minutes(which(d)))
     };
@@ -73,7 +73,7 @@ fn figures(figures: &Figures) -> Vec<String> {
         (orders.failed + orders.expired + orders.rejected).to_string(),
         orders.live.to_string(),
         percent(on_time.share),
-        clock(click_to_door, |d| d.mean_seconds),
+        percent(estimates.placed.p90_share),
         clock(click_to_door, |d| d.p50_seconds),
         clock(click_to_door, |d| d.p90_seconds),
         clock(ready_to_pickup, |d| d.mean_seconds),
@@ -144,10 +144,22 @@ fn aligned(columns: &[Column], lines: &[Vec<String>]) -> String {
 pub(super) mod tests {
     use super::*;
     use posthaste_domain::ids::{Id, ZoneId};
-    use posthaste_protocol::insight::{DriverTime, OfferCounts, OnTime, OrderCounts, PerformanceRow};
+    use posthaste_protocol::insight::{
+        Calibration, DriverTime, EstimateFigures, OfferCounts, OnTime, OrderCounts, PerformanceRow,
+    };
 
     pub(crate) fn view() -> PerformanceView {
         let figures = Figures {
+            estimates: EstimateFigures {
+                placed: Calibration {
+                    orders: 9,
+                    by_p50: 4,
+                    by_p90: 7,
+                    p50_share: Some(0.4444),
+                    p90_share: Some(0.7778),
+                },
+                ..EstimateFigures::default()
+            },
             orders: OrderCounts {
                 placed: 12,
                 delivered: 9,
@@ -178,7 +190,9 @@ pub(super) mod tests {
         let text = table(&view());
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let end = |line: &str, word: &str| line.find(word).map(|start| line[..start].chars().count() + word.len());
-        for (title, cell) in [("on time", "88.9%"), ("p50", "23:20"), ("hours", "1.5"), ("used", "50.0%")] {
+        for (title, cell) in
+            [("on time", "88.9%"), ("in p90", "77.8%"), ("p50", "23:20"), ("hours", "1.5"), ("used", "50.0%")]
+        {
             assert_eq!(end(lines[1], title), end(lines[2], cell), "{title}\n{text}");
         }
         assert!(lines[2].contains("1:02:05") && lines[3].starts_with("all"), "{text}");

@@ -16,7 +16,8 @@ use posthaste_matching::routed::{
 use posthaste_matching::{DriverView, OrderView};
 
 use super::{Intended, Roads, Snapshot};
-use crate::zones::cell::{InHand, SeenOrder, ZoneCell, order_view};
+use crate::learned::Learned;
+use crate::zones::cell::{InHand, SeenOrder, ZoneCell, order_view, stop_view};
 use crate::zones::dispatcher::urgency;
 
 /// What a plan that moves a promise must gain at least: a minute of one customer's time.
@@ -89,6 +90,7 @@ struct Builder<'a> {
     chosen: Vec<Option<Act>>,
     whereabouts: &'a mut Whereabouts,
     intended: &'a Intended,
+    learned: &'a Learned,
 }
 
 impl Snapshot {
@@ -101,13 +103,14 @@ impl Snapshot {
         intended: &Intended,
     ) -> Self {
         let config = cell.config.load();
+        let travel = cell.travel(now);
         let views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
         let work = cell.work.lock().clone();
         let mut asked: Vec<(OrderView, Option<DriverId>)> =
             cell.waiting.lock().values().map(|w| (w.view.clone(), w.asked.map(|(driver, _)| driver))).collect();
         let mut builder = Builder {
             now,
-            travel: config.travel,
+            travel,
             lead: Second::try_from(config.rules.offer_lead_seconds).unwrap_or(NEVER),
             places: Places::default(),
             drivers: Vec::new(),
@@ -121,6 +124,7 @@ impl Snapshot {
             chosen: Vec::new(),
             whereabouts,
             intended,
+            learned: &cell.learned,
         };
         builder.whereabouts.headings.retain(|driver, _| work.contains_key(driver));
         builder.whereabouts.stands.retain(|driver, _| work.contains_key(driver));
@@ -153,7 +157,7 @@ impl Snapshot {
             waiting: builder.waiting,
             chosen: builder.chosen,
             problem: Problem {
-                travel: Roads { places: builder.places.all, model: config.travel },
+                travel: Roads { places: builder.places.all, model: travel },
                 drivers: builder.fleet,
                 orders: builder.carried,
                 interleave: config.rules.interleave,
@@ -398,18 +402,11 @@ impl Builder<'_> {
 
     /// An order that a driver has, or was asked about; `first` is the pickup that he begins with.
     fn carried_order(&mut self, order: &Order, driver: DriverIndex, first: Option<TaskId>) -> Option<Carried> {
-        let view = order_view(order)?;
+        let view = order_view(order, self.learned, self.now)?;
         let mut left = view.clone();
         let mut pickups: Vec<&Task> = order.pickups().filter(|t| !t.status.is_final()).collect();
         pickups.sort_by_key(|t| Some(t.id) != first);
-        left.pickups = pickups
-            .into_iter()
-            .map(|t| posthaste_matching::Stop {
-                place: t.place,
-                service: Span::seconds(i64::from(t.service_seconds)),
-                ready_at: t.ready_at,
-            })
-            .collect();
+        left.pickups = pickups.into_iter().map(|t| stop_view(order, t, self.learned, self.now)).collect();
         let aboard = left.pickups.is_empty();
         let mut carried = self.order(if aboard { &view } else { &left });
         carried.pinned = Some(driver);
