@@ -119,5 +119,29 @@ fn pass(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(routed, insertion, pass);
+/// How long a pass may search in the live system.
+const SEARCH_TIME: Duration = Duration::from_millis(80);
+
+/// Passes that are stopped, each from the plan of the one before: how long they take, and what they leave.
+fn stopped(_: &mut Criterion) {
+    let problem = problem(OPEN);
+    for (name, mut routes) in
+        [("nothing planned", vec![Vec::new(); DRIVERS as usize]), ("all planned", planned(&problem).0)]
+    {
+        let (mut took, mut left) = (Vec::new(), Vec::new());
+        for seed in 0..20 {
+            let budget = Budget { seed, ..Budget::default() };
+            let started = Instant::now();
+            let passed = plan(&problem, routes, budget, &|| started.elapsed() >= SEARCH_TIME);
+            took.push(started.elapsed());
+            left.push(passed.unserved.len());
+            routes = passed.routes;
+        }
+        println!("passes of {SEARCH_TIME:?}, {name}: left {left:?}");
+        took.sort_unstable();
+        println!("passes of {SEARCH_TIME:?}, {name}: p50 {:?}, max {:?}", took[took.len() / 2], took[took.len() - 1]);
+    }
+}
+
+criterion_group!(routed, insertion, stopped, pass);
 criterion_main!(routed);

@@ -52,8 +52,6 @@ impl Budget {
 
 /// Places skipped at random, one in this many, so that a round does not put everything back where it was.
 const BLINK_ONE_IN: u32 = 100;
-/// Rounds between two questions whether to stop.
-const STOP_EVERY: u32 = 16;
 /// Orders that are looked at and put on routes even when it is time to stop, so that a backlog shrinks from pass to pass
 /// however large it is: some milliseconds of work.
 const PLACED_AT_LEAST: usize = 16;
@@ -392,7 +390,7 @@ impl<'a, T: Travel> Search<'a, T> {
         self.blinks = true;
         self.forget_undo();
         for round in 0..budget.rounds {
-            if round % STOP_EVERY == 0 && stop() {
+            if stop() {
                 break;
             }
             let heat = budget.heat * (1.0 - f64::from(round) / f64::from(budget.rounds));
