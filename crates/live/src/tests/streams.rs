@@ -33,9 +33,14 @@ async fn a_tracker_sees_every_step_and_resumes_across_a_restart() {
     let Snapshot::Tracking { tracking } = *snapshot else { panic!("of an order") };
     assert_eq!((tracking.seq, tracking.timeline.len() as u64), (seq.unwrap(), seq.unwrap()));
     assert!(tracking.delivery_code.is_some() && tracking.driver.is_some());
+    let said = tracking.eta.expect("an estimate");
+    assert!(said.p50 < said.p90, "{said:?}");
     stage.complete(driver, order.id, TaskKind::Pickup).await.unwrap();
     let got = next(&mut tracker).await;
     assert_eq!(got[0].0, Some(seq.unwrap() + 1));
+    let ServerMessage::Step(step) = &got[0].1 else { panic!("a step: {got:?}") };
+    let now = step.eta.expect("an estimate with the step");
+    assert!(now.p90 - now.p50 < said.p90 - said.p50, "less can go wrong: {now:?}, {said:?}");
     let epoch = Some(tracker.epoch().to_owned());
     drop(tracker);
     stage.complete(driver, order.id, TaskKind::Delivery).await.unwrap();

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Order, Speed, Status};
+use posthaste_domain::{Span, Timestamp};
 
 use super::story::{Wanted, assigning, at, canceling, id, order, order_like, placing, window, written};
 use crate::orders::{self, Cursor, ListFilter};
@@ -169,4 +170,35 @@ async fn an_unreadable_row_is_an_error_that_names_the_order() {
     let error = orders::get(&pool, order.id).await.unwrap_err();
     assert!(!error.is_temporary());
     assert!(error.to_string().contains(&order.id.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_over_comes_newest_first_once_each_and_no_older_than_asked() {
+    let pool = TestDatabase::new().await.pool;
+    // Six a minute are canceled: pages of four end between orders of one instant.
+    let wanted = |n: u128| Wanted { minute: i64::try_from(n / 6).unwrap(), ..Wanted::default() };
+    let mut all: Vec<Order> = (0..30).map(|n| order_like(n + 1, &wanted(n))).collect();
+    written(&pool, &all.iter().map(placing).collect::<Vec<_>>()).await;
+    let over: Vec<_> = all.iter_mut().skip(1).map(canceling).collect();
+    written(&pool, &over).await;
+    let mut expected: Vec<Order> = all[1..].to_vec();
+    expected.sort_by_key(|order| std::cmp::Reverse((order.settled_at, order.id)));
+    let newest = expected[0].settled_at.unwrap();
+    let paged = async |from: Timestamp, oldest: Timestamp| {
+        let (mut before, mut found) = (orders::Before::time(from), Vec::new());
+        loop {
+            let page = orders::settled(&pool, before, oldest, 4).await.unwrap();
+            let Some(last) = page.last().and_then(orders::Before::order) else { return found };
+            assert!(page.len() <= 4);
+            before = last;
+            found.extend(page);
+        }
+    };
+    assert_eq!(paged(newest + Span::seconds(1), at(-100)).await, expected);
+    // What was settled at the very time is not before it.
+    let before: Vec<Order> = expected.iter().filter(|o| o.settled_at < Some(newest)).cloned().collect();
+    assert_eq!(paged(newest, at(-100)).await, before);
+    let young: Vec<Order> = expected.iter().filter(|o| o.settled_at >= Some(newest)).cloned().collect();
+    assert_eq!(paged(newest + Span::seconds(1), newest).await, young);
+    assert!(young.len() > 4 && before.len() > 4, "pages were turned");
 }
