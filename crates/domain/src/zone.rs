@@ -45,6 +45,8 @@ pub struct ZoneRules {
     pub delivery_service_seconds: u32,
     /// Policy `routed`: whether a driver may pick up elsewhere while he carries.
     pub interleave: bool,
+    /// Policy `routed`: whether idle drivers are advised to wait at shops that will need somebody soon.
+    pub send_ahead: bool,
     /// Policy `routed`: how long before a driver has to leave for an order it is offered to him. Time to answer; what
     /// is longer gives away what could still be learned.
     pub offer_lead_seconds: u32,
@@ -67,6 +69,7 @@ impl Default for ZoneRules {
             pickup_service_seconds: 120,
             delivery_service_seconds: 120,
             interleave: true,
+            send_ahead: false,
             offer_lead_seconds: 30,
             shadow: None,
         }

@@ -23,11 +23,15 @@ mod route;
 mod shift;
 mod shown;
 mod silence;
+mod standby;
 
 pub use next::NextChosen;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 pub use shift::ShiftChange;
+pub use standby::Standby;
 
+#[cfg(test)]
+pub(crate) use actor::Alarm;
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 pub(crate) use route::LastDone;
 

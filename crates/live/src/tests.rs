@@ -9,4 +9,5 @@ mod restarts;
 mod routed;
 mod shadow;
 mod stage;
+mod standby;
 mod streams;

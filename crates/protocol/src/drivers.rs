@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, MerchantId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Speed, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -261,6 +261,24 @@ pub struct PlanView {
     pub made_at: DateTime<Utc>,
 }
 
+/// Where a driver with nothing to do is advised to wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StandbyView {
+    /// Latitude.
+    pub lat: f64,
+    /// Longitude.
+    pub lng: f64,
+    /// Whose shop it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub merchant_id: Option<MerchantId>,
+    /// Why there: `orders_expected`.
+    #[schema(example = "orders_expected")]
+    pub reason: String,
+    /// After that he need not wait there.
+    pub until: DateTime<Utc>,
+}
+
 /// What a driver has to do, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RouteView {
@@ -272,6 +290,9 @@ pub struct RouteView {
     /// The plan that the order of the stops follows, in a zone that plans routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanView>,
+    /// Where to wait for work: advice, no order. He is offered work as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<StandbyView>,
     /// Open offers.
     pub offers: Vec<OfferView>,
 }

@@ -76,6 +76,8 @@ pub struct RulesView {
     pub delivery_service_seconds: u32,
     /// Policy `routed`: whether a driver may pick up elsewhere while he carries.
     pub interleave: bool,
+    /// Policy `routed`: whether idle drivers are advised to wait at shops that will need somebody soon.
+    pub send_ahead: bool,
     /// Policy `routed`: how long before a driver has to leave for an order it is offered to him.
     pub offer_lead_seconds: u32,
     /// Another policy that plans on the same input and decides nothing. Its plans are recorded beside the real ones
@@ -106,6 +108,7 @@ impl From<ZoneRules> for RulesView {
             pickup_service_seconds: r.pickup_service_seconds,
             delivery_service_seconds: r.delivery_service_seconds,
             interleave: r.interleave,
+            send_ahead: r.send_ahead,
             offer_lead_seconds: r.offer_lead_seconds,
             shadow: r.shadow,
         }
@@ -127,6 +130,7 @@ impl From<RulesView> for ZoneRules {
             pickup_service_seconds: r.pickup_service_seconds,
             delivery_service_seconds: r.delivery_service_seconds,
             interleave: r.interleave,
+            send_ahead: r.send_ahead,
             offer_lead_seconds: r.offer_lead_seconds,
             shadow: r.shadow,
         }

@@ -105,6 +105,9 @@ pub(crate) struct ReplayArgs {
     /// The dispatch policy of the day's zone.
     #[arg(long, default_value = "least_busy")]
     pub(crate) policy: String,
+    /// With the policy routed: idle couriers are advised to wait at restaurants that will need somebody soon, and do.
+    #[arg(long)]
+    pub(crate) send_ahead: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
 }

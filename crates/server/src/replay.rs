@@ -52,6 +52,7 @@ async fn play(args: &ReplayArgs, policy: Policy, base_url: String, keys: &Keys) 
         tokens: tokens(keys),
         trace_file: args.trace.clone(),
         policy,
+        send_ahead: args.send_ahead,
         progress: true,
         stats: std::sync::Arc::default(),
     };

@@ -55,6 +55,8 @@ pub struct ReplayOptions {
     pub trace_file: PathBuf,
     /// How the zone picks drivers.
     pub policy: Policy,
+    /// Whether the zone sends idle couriers ahead of work.
+    pub send_ahead: bool,
     /// Whether to show a status line on the standard error.
     pub progress: bool,
     /// Counts that somebody else may watch.
@@ -68,7 +70,7 @@ pub async fn run(options: ReplayOptions) -> Result<ReplayReport, SimError> {
     let admin = Party::Admin(AdminId::at(chrono::DateTime::UNIX_EPOCH, [1; 10]));
     let operations = options.tokens.client(&client(&options.base_url)?, admin);
     let clock = ServerClock::read(&operations).await?;
-    let zone = setup::zone(&operations, &instance, options.policy).await?;
+    let zone = setup::zone(&operations, &instance, options.policy, options.send_ahead).await?;
     let drivers = setup::drivers(&operations, &instance, zone).await?;
     let minute_zero = clock.now() + clock.product(LEAD);
     options.stats.begin(clock.clone(), minute_zero, instance.orders.len());

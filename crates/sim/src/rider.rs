@@ -7,7 +7,7 @@ use posthaste_client::{DriverCommands, DriverSocket, Event};
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::TaskId;
 use posthaste_domain::order::TaskKind;
-use posthaste_protocol::drivers::{OfferView, PositionReport, RouteView, ShiftView, StopView};
+use posthaste_protocol::drivers::{OfferView, PositionReport, RouteView, ShiftView, StandbyView, StopView};
 use posthaste_protocol::socket::{ServerMessage, Snapshot};
 
 use crate::server_clock::ServerClock;
@@ -30,6 +30,8 @@ pub(crate) struct Rider {
     pub(crate) clock: ServerClock,
     stops: Vec<StopView>,
     offers: VecDeque<OfferView>,
+    /// Where he is advised to wait for work.
+    pub(crate) standby: Option<StandbyView>,
     done: HashSet<TaskId>,
     pub(crate) shift: Option<ShiftView>,
     closed: bool,
@@ -39,7 +41,7 @@ impl Rider {
     pub(crate) fn new(socket: DriverSocket, clock: ServerClock) -> Self {
         let commands = socket.commands();
         let (stops, offers, done) = (Vec::new(), VecDeque::new(), HashSet::new());
-        Self { socket, commands, clock, stops, offers, done, shift: None, closed: false }
+        Self { socket, commands, clock, stops, offers, standby: None, done, shift: None, closed: false }
     }
 
     /// Waits until `at` (for ever without one), or until something changes.
@@ -123,6 +125,7 @@ impl Rider {
 
     /// Takes a route that came by other means.
     pub(crate) fn take_route(&mut self, route: RouteView) {
+        self.standby = route.standby;
         self.stops = route.stops;
         self.offers.extend(route.offers);
     }
@@ -163,6 +166,7 @@ impl Rider {
                 false
             }
             ServerMessage::Route(route) => {
+                self.standby = route.standby;
                 self.stops = route.stops;
                 true
             }

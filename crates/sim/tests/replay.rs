@@ -47,6 +47,7 @@ fn options(directory: &Directory, base_url: String) -> ReplayOptions {
         tokens: Tokens::new(|party| party.to_string()),
         trace_file: directory.0.join("trace.csv"),
         policy: Policy::LeastBusy,
+        send_ahead: false,
         progress: false,
         stats: Arc::default(),
     }

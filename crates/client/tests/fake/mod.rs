@@ -156,7 +156,7 @@ pub(crate) fn snapshot() -> ServerMessage {
         position: None,
         created_at: chrono::Utc::now(),
     };
-    let route = RouteView { driver_id: driver_id(), stops: Vec::new(), plan: None, offers: Vec::new() };
+    let route = RouteView { driver_id: driver_id(), stops: Vec::new(), plan: None, standby: None, offers: Vec::new() };
     ServerMessage::Snapshot(Box::new(Snapshot::Driver { driver, route }))
 }
 

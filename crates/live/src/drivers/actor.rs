@@ -20,7 +20,7 @@ use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_storage::decisions::NewDecision;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Work};
+use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Standby, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
 use crate::presence::Presence;
@@ -62,6 +62,8 @@ pub(crate) enum DriverMsg {
     AssignByHand { order: Arc<Order>, commitment: Window, shared: bool, cause: Cause, reply: Reply<Done> },
     /// The zone plans his route.
     Route(Arc<PlannedRoute>),
+    /// The zone advises where to wait for work.
+    Standby(Standby),
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<&'static str>),
     /// The order did not take what was held for it.
@@ -70,8 +72,17 @@ pub(crate) enum DriverMsg {
     Announce,
     /// Heard of again after silence.
     Awake,
-    /// Look whether he has gone silent.
-    Internal(u64),
+    /// An alarm rang.
+    Internal(Alarm),
+}
+
+/// What a driver's alarms are about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Alarm {
+    /// Look whether he has gone silent: the alarm of this generation.
+    Watch(u64),
+    /// The advice that holds until then is over.
+    StandbyEnds(Timestamp),
 }
 
 /// What a driver actor is started with.
@@ -101,6 +112,8 @@ pub(crate) struct DriverState {
     pub(super) stale: bool,
     /// Why he is gone, so that what he has goes to others; nothing while he is there.
     pub(super) gone: Option<ReleaseReason>,
+    /// Where he is advised to wait for work. Advised anew after a restart.
+    pub(super) standby: Option<Standby>,
     /// The route that a zone has planned for him. Planned anew after a restart.
     pub(super) planned: Option<Arc<PlannedRoute>>,
     /// His last stop: when it was done, where, and how long he stays after that.
@@ -125,6 +138,7 @@ impl Actor for DriverActor {
             declined: VecDeque::new(),
             stale: false,
             gone: None,
+            standby: None,
             planned: None,
             last_done: None,
             watch: 0,
@@ -192,7 +206,15 @@ impl Actor for DriverActor {
                 self.on_awake(&myself, state);
                 Ok(())
             }
-            DriverMsg::Internal(generation) => {
+            DriverMsg::Standby(standby) => {
+                self.on_standby(&myself, state, standby);
+                Ok(())
+            }
+            DriverMsg::Internal(Alarm::StandbyEnds(until)) => {
+                self.on_standby_ends(state, until);
+                Ok(())
+            }
+            DriverMsg::Internal(Alarm::Watch(generation)) => {
                 self.on_watch(&myself, state, generation);
                 Ok(())
             }
@@ -309,7 +331,7 @@ impl DriverActor {
             self.doors.streams.to_driver(self.id, ServerMessage::Offer(Box::new(view)));
         }
         let in_hand = state.orders.get(&order.id).is_some_and(|o| o.offer.is_none());
-        if in_hand_before || in_hand {
+        if state.has_better_to_do() || in_hand_before || in_hand {
             self.show_route(state);
         }
         if in_hand && !in_hand_before && state.stale {
@@ -372,6 +394,6 @@ impl DriverState {
     pub(super) fn work(&self) -> Work {
         let (in_hand, offered) = self.orders.values().cloned().partition(|o| o.offer.is_none());
         let chosen = self.chosen().map(|(_, task)| task.id);
-        Work { in_hand, offered, planned: self.planned.clone(), chosen }
+        Work { in_hand, offered, planned: self.planned.clone(), chosen, standby: self.standby }
     }
 }

@@ -10,6 +10,8 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
 use posthaste_protocol::orders::{Audience, OrderView};
 
+use super::Standby;
+
 /// The last stop that a driver has done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct LastDone {
@@ -72,6 +74,8 @@ pub struct Work {
     pub planned: Option<Arc<PlannedRoute>>,
     /// The stop that he said he does next.
     pub chosen: Option<TaskId>,
+    /// Where he is advised to wait for work.
+    pub standby: Option<Standby>,
 }
 
 impl Work {
@@ -127,6 +131,7 @@ pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
         driver_id: driver,
         stops: open_stops(work).into_iter().filter_map(stop).collect(),
         plan,
+        standby: work.standby.map(|standby| standby.view()),
         offers: work.offered.iter().filter_map(|o| OfferView::of(o)).collect(),
     }
 }

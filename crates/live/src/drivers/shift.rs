@@ -80,6 +80,9 @@ impl DriverActor {
         } else if state.gone.is_some() {
             self.is_back(state);
         }
+        if state.has_better_to_do() {
+            self.show_route(state);
+        }
         self.publish(state);
         self.watch(myself, state);
         if changed.is_some() {

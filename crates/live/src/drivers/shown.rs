@@ -67,7 +67,9 @@ impl DriverActor {
             if cell.wants_work() {
                 let orders = state.orders.values().cloned().collect();
                 let chosen = state.chosen().map(|(order, task)| (order.id, task.id));
-                cell.work.lock().insert(self.id, InHand { orders, last_done: state.last_done, chosen });
+                cell.work
+                    .lock()
+                    .insert(self.id, InHand { orders, last_done: state.last_done, chosen, standby: state.standby });
             }
             cell.upsert_driver(DriverView {
                 id: self.id,

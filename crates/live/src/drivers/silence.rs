@@ -11,7 +11,7 @@ use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use serde_json::json;
 
-use super::actor::{DriverActor, DriverMsg, DriverRef, DriverState};
+use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
 use crate::Cause;
 use crate::orders::OrderMsg;
 
@@ -59,6 +59,9 @@ impl DriverActor {
         state.stale = true;
         state.presence.wake_on_sign_of_life();
         self.withdraw_offers(state);
+        if state.has_better_to_do() {
+            self.show_route(state);
+        }
         self.publish(state);
         self.show_operations(state);
         let alert = Alert {
@@ -127,7 +130,7 @@ impl DriverActor {
         };
         let (generation, myself) = (state.watch, myself.clone());
         self.doors.alarms.set(at.max(now + Span::seconds(1)), move || {
-            let _ = myself.cast(DriverMsg::Internal(generation));
+            let _ = myself.cast(DriverMsg::Internal(Alarm::Watch(generation)));
         });
     }
 

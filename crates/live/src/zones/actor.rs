@@ -87,7 +87,7 @@ impl ZoneActor {
             self.doors.drivers.door.tell(driver, DriverMsg::Release(order.id));
         }
         if known.is_none() {
-            self.cell.remember(&view);
+            self.cell.remember(&view, order.pickups().next().and_then(|t| t.seller));
         }
         let since = known.as_ref().map_or(now, |w| w.since);
         let recorded = known.and_then(|w| w.recorded);

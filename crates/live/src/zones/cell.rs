@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use posthaste_domain::ids::{DriverId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, MerchantId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Task, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::{Policy, ZoneRules};
@@ -19,7 +19,7 @@ use posthaste_protocol::zones::{DistanceView, TravelView, ZoneView};
 
 use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
-use crate::drivers::LastDone;
+use crate::drivers::{LastDone, Standby};
 use crate::keeper::Seat;
 use crate::learned::{Learned, SharedLearned};
 
@@ -70,6 +70,8 @@ pub(crate) struct InHand {
     pub(crate) last_done: Option<LastDone>,
     /// The stop that he said he does next: open, and its turn can be now.
     pub(crate) chosen: Option<(OrderId, TaskId)>,
+    /// Where he is advised to wait for work.
+    pub(crate) standby: Option<Standby>,
 }
 
 /// An order that was seen, for what it says about orders to come.
@@ -77,6 +79,7 @@ pub(crate) struct InHand {
 pub(crate) struct SeenOrder {
     pub(crate) at: Timestamp,
     pub(crate) pickup: Place,
+    pub(crate) merchant: Option<MerchantId>,
     pub(crate) dropoff: Place,
     pub(crate) preparation: Span,
 }
@@ -139,12 +142,13 @@ impl ZoneCell {
     }
 
     /// Remembers an order for the forecast.
-    pub(crate) fn remember(&self, order: &OrderView) {
+    pub(crate) fn remember(&self, order: &OrderView, merchant: Option<MerchantId>) {
         let ready = order.pickups.iter().filter_map(|p| p.ready_at).max().unwrap_or(order.placed_at);
         let mut seen = self.seen.lock();
         seen.push_back(SeenOrder {
             at: order.placed_at,
             pickup: order.first_stop(),
+            merchant,
             dropoff: order.delivery.place,
             preparation: ready - order.placed_at,
         });

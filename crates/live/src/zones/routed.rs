@@ -5,6 +5,7 @@
 //! step again: an order that waits no more, or was asked about meanwhile, is left alone.
 
 mod snapshot;
+mod standby;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use posthaste_storage::shadow::Meant;
 
 pub(super) use snapshot::Whereabouts;
 
-use crate::drivers::PlannedStop;
+use crate::drivers::{PlannedStop, Standby};
 
 /// How long a pass may search (real time). Longer finds a little more, and decides on an older world.
 const SEARCH_TIME: Duration = Duration::from_millis(80);
@@ -57,6 +58,8 @@ pub(super) struct Snapshot {
     routes: Routes,
     budget: Budget,
     lead: Second,
+    /// Where the zone sends idle drivers ahead of work.
+    ahead: Option<standby::Ahead>,
 }
 
 /// An order to be offered now.
@@ -84,6 +87,8 @@ pub(crate) struct ZonePlan {
     pub(super) unserved: Vec<(OrderId, String, serde_json::Value)>,
     /// When the next offer is due.
     pub(super) next: Option<Timestamp>,
+    /// Who is to wait where for work.
+    pub(super) standby: Vec<(DriverId, Standby)>,
 }
 
 /// What a plan means for an order that waits.
@@ -97,7 +102,7 @@ pub(super) struct MeantFor {
 impl Snapshot {
     /// Whether there is anything to plan.
     pub(super) fn is_empty(&self) -> bool {
-        self.orders.is_empty()
+        self.orders.is_empty() && self.ahead.is_none()
     }
 
     /// Routes for all that is known, without what is only expected. Blocks for as long as it may search.
@@ -121,6 +126,7 @@ impl Snapshot {
             intended: HashMap::new(),
             unserved: Vec::new(),
             next: None,
+            standby: self.send_ahead(&routes),
         };
         for d in 0..self.drivers.len() {
             self.carry_out(d, &routes, &mut result);

@@ -116,17 +116,46 @@ impl Courier {
                 }
                 continue;
             }
+            if let Some(target) = self.sent_ahead() {
+                let (now, way) = (self.day.clock.now(), self.way_to(target));
+                if !self.move_to(target, now, way).await {
+                    return;
+                }
+                continue;
+            }
             let off = self.day.clock.now() >= self.off_at;
             if off && self.is_done().await {
                 return;
             }
             let look_again = self.day.clock.now() + self.day.clock.product(Duration::from_secs(1));
-            let until = if off { look_again } else { self.off_at };
+            let leaves = self.free_at > self.day.clock.now() && self.rider.standby.is_some();
+            let until = if off {
+                look_again
+            } else if leaves {
+                self.free_at
+            } else {
+                self.off_at
+            };
             if self.rider.until(Some(until)).await == Wake::Closed {
                 self.day.stats.error(&self.row.name, &"the socket was closed");
                 return;
             }
         }
+    }
+
+    fn way_to(&self, target: Point) -> Span {
+        travel(self.place, target, self.day.instance.parameters.meters_per_minute)
+    }
+
+    /// Where he is advised to wait, when he is not there, may leave and can be there before the shift ends.
+    fn sent_ahead(&self) -> Option<Point> {
+        let standby = self.rider.standby.as_ref()?;
+        let now = self.day.clock.now();
+        #[expect(clippy::float_cmp, reason = "the same number, handed in once per place")]
+        let is_there = |point: &&Point| point.lat() == standby.lat && point.lng() == standby.lng;
+        let target = *self.day.instance.restaurants.iter().map(|r| &r.place).find(is_there)?;
+        let in_time = self.free_at <= now && now < standby.until && now + self.way_to(target) < self.off_at;
+        (in_time && target != self.place).then_some(target)
     }
 
     /// After the shift: whether the server knows of nothing more either.

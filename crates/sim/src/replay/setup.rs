@@ -23,7 +23,7 @@ const ZONE: &str = "Replay";
 const AT_ONCE: usize = 8;
 
 /// The zone of a day: everything on the plane, with the day's speed and services.
-pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
+pub(crate) fn put_zone(instance: &Instance, policy: Policy, send_ahead: bool) -> PutZone {
     let couriers = instance.couriers.iter().map(|c| c.place);
     let restaurants = instance.restaurants.iter().map(|r| r.place);
     let doors = instance.orders.iter().map(|o| o.place);
@@ -31,7 +31,7 @@ pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
     PutZone {
         name: ZONE.to_owned(),
         area: area_around(couriers.chain(restaurants).chain(doors)),
-        rules: ZoneRules { policy, ..of_day::rules(&instance.parameters) }.into(),
+        rules: ZoneRules { policy, send_ahead, ..of_day::rules(&instance.parameters) }.into(),
         travel: TravelView {
             distance: DistanceView::Plane,
             detour_factor: travel.detour_factor,
@@ -42,8 +42,13 @@ pub(crate) fn put_zone(instance: &Instance, policy: Policy) -> PutZone {
 }
 
 /// Makes the zone, or takes over the one of an earlier replay and ends what is left there.
-pub(crate) async fn zone(operations: &Client, instance: &Instance, policy: Policy) -> Result<ZoneId, SimError> {
-    let wanted = put_zone(instance, policy);
+pub(crate) async fn zone(
+    operations: &Client,
+    instance: &Instance,
+    policy: Policy,
+    send_ahead: bool,
+) -> Result<ZoneId, SimError> {
+    let wanted = put_zone(instance, policy, send_ahead);
     let zones = operations.zones().await.map_err(SimError::server("reading the zones"))?;
     let Some(old) = zones.iter().find(|zone| zone.name == ZONE) else {
         return Ok(operations.create_zone(&wanted).await.map_err(SimError::server("making the zone"))?.id);
@@ -122,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_zone_has_the_speed_and_services_of_the_day_and_rules_that_the_domain_accepts() {
-        let zone = put_zone(&tiny(), Policy::LeastBusy);
+        let zone = put_zone(&tiny(), Policy::LeastBusy, false);
         assert!((zone.travel.meters_per_second - 5.0).abs() < 1e-9);
         assert_eq!((zone.rules.pickup_service_seconds, zone.rules.delivery_service_seconds), (240, 240));
         assert_eq!(posthaste_domain::zone::ZoneRules::from(zone.rules).check(), Ok(()));

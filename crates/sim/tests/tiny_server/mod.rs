@@ -230,7 +230,13 @@ impl Books {
             }));
         }
         let offers = self.orders.values().filter(|o| o.offer.is_some_and(|o| o.driver == driver));
-        RouteView { driver_id: driver, stops, plan: None, offers: offers.filter_map(OfferView::of).collect() }
+        RouteView {
+            driver_id: driver,
+            stops,
+            plan: None,
+            standby: None,
+            offers: offers.filter_map(OfferView::of).collect(),
+        }
     }
 
     fn tell(&mut self, driver: DriverId, message: ServerMessage) {

@@ -21,6 +21,9 @@ const SHORTEST_HOLD_SECONDS: i64 = 60;
 /// A driver is told again when a planned time has moved by more than this.
 const TOLD_AGAIN_SECONDS: i64 = 60;
 
+/// How often idle drivers are thought of (product time) where they are sent ahead. Shops' needs change slowly.
+const IDLE_SECONDS: i64 = 60;
+
 /// What the dispatcher of a zone that plans routes remembers; all of it can be made again.
 #[derive(Default)]
 pub(super) struct Plans {
@@ -33,6 +36,8 @@ pub(super) struct Plans {
     intended: Intended,
     /// What each driver was told last.
     told: HashMap<DriverId, Vec<PlannedStop>>,
+    /// When the next plan comes for those who have nothing to do.
+    looks_at_the_idle: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -84,6 +89,10 @@ impl Dispatcher {
             state.told.retain(|driver, _| work.contains_key(driver));
         }
         state.intended = plan.intended;
+        for (driver, standby) in plan.standby {
+            self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
+        }
+        self.look_at_the_idle(myself, state, now);
         let nobody = plan.unserved.into_iter();
         let records: Vec<_> =
             nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
@@ -96,6 +105,20 @@ impl Dispatcher {
                 let _ = myself.cast(DispatcherMsg::Look);
             });
         }
+    }
+
+    /// Where idle drivers are sent ahead of work, a plan comes now and then even if nothing happens.
+    fn look_at_the_idle(&self, myself: &ActorRef<DispatcherMsg>, state: &mut Plans, now: Timestamp) {
+        let sends = self.cell.config.load().rules.send_ahead;
+        if !sends || state.looks_at_the_idle.is_some_and(|at| at > now) {
+            return;
+        }
+        let at = now + Span::seconds(IDLE_SECONDS);
+        state.looks_at_the_idle = Some(at);
+        let myself = myself.clone();
+        self.doors.alarms.set(at, move || {
+            let _ = myself.cast(DispatcherMsg::Look);
+        });
     }
 
     /// A step as it is recorded beside what the policy in the shadow meant.

@@ -15,6 +15,7 @@ use posthaste_matching::routed::{
 };
 use posthaste_matching::{DriverView, OrderView};
 
+use super::standby::Ahead;
 use super::{Intended, Roads, Snapshot};
 use crate::learned::Learned;
 use crate::zones::cell::{InHand, SeenOrder, ZoneCell, order_view, stop_view};
@@ -145,8 +146,13 @@ impl Snapshot {
             builder.waiting_order(view, &able);
         }
         builder.put_intended();
-        let expected = builder.expected(&cell.seen.lock(), generation);
+        let known = cell.seen.lock().clone();
+        let seen = builder.seen(&known);
+        let expected = builder.expected(&seen, known.front().map(|s| s.at), generation);
         builder.carried.extend(expected);
+        let is_sent = |driver: &DriverId| work.get(driver).is_some_and(|w| w.standby.is_some());
+        let is_sent = builder.drivers.iter().map(is_sent).collect();
+        let ahead = config.rules.send_ahead.then(|| Ahead::new(&known, seen, is_sent));
         let budget = Budget { seed: generation, moves: MOST_MOVED, ..Budget::default() };
         Self {
             zone: cell.id,
@@ -166,6 +172,7 @@ impl Snapshot {
             routes: builder.routes,
             budget,
             lead: builder.lead,
+            ahead,
         }
     }
 }
@@ -204,6 +211,11 @@ impl Builder<'_> {
             return (task.place, arrival, Some((order, task.kind)));
         }
         self.whereabouts.headings.remove(&view.id);
+        // Who was sent ahead goes there, as long as he may be on his way.
+        let sent = work.and_then(|w| w.standby);
+        if let Some(sent) = sent.filter(|s| self.now <= s.arrives_at || self.is_at(view.place, s.place)) {
+            return (sent.place, sent.arrives_at, None);
+        }
         let (place, since) = match (work.and_then(|w| w.last_done), self.whereabouts.stands.get(&view.id)) {
             (Some(last), _) if last.at + last.stays > self.now || self.is_at(view.place, last.place) => {
                 (last.place, last.at + last.stays)
@@ -482,9 +494,8 @@ impl Builder<'_> {
         }
     }
 
-    fn expected(&mut self, seen: &VecDeque<SeenOrder>, seed: u64) -> Vec<Carried> {
-        let Some(first) = seen.front().map(|s| s.at) else { return Vec::new() };
-        let seen: Vec<Seen> = seen
+    fn seen(&mut self, known: &VecDeque<SeenOrder>) -> Vec<Seen> {
+        known
             .iter()
             .map(|s| Seen {
                 known_at: seconds(s.at - self.now),
@@ -492,10 +503,14 @@ impl Builder<'_> {
                 dropoff: self.places.index(s.dropoff),
                 preparation: seconds(s.preparation),
             })
-            .collect();
+            .collect()
+    }
+
+    fn expected(&mut self, seen: &[Seen], first: Option<Timestamp>, seed: u64) -> Vec<Carried> {
+        let Some(first) = first else { return Vec::new() };
         let service =
             self.carried.first().map_or((halves(240), halves(240)), |o| (o.pickup_service, o.dropoff_service));
-        Forecast::default().sample(&seen, self.at(first), service, seed)
+        Forecast::default().sample(seen, self.at(first), service, seed)
     }
 }
 

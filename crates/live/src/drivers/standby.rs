@@ -1,0 +1,78 @@
+//! Where an idle driver is advised to wait for work.
+//!
+//! The zone's dispatcher advises, the driver's actor keeps the advice and shows it with the route. It ends with the next
+//! order, with the shift, in silence, or when its time is over; it is never stored, as it is given anew.
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::MerchantId;
+use posthaste_domain::place::Place;
+use posthaste_protocol::drivers::StandbyView;
+
+use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
+
+/// Advice to wait for work somewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standby {
+    /// Where.
+    pub place: Place,
+    /// Whose shop it is.
+    pub merchant: Option<MerchantId>,
+    /// When he can be there.
+    pub arrives_at: Timestamp,
+    /// After that he need not wait there.
+    pub until: Timestamp,
+}
+
+impl Standby {
+    /// As the driver sees it.
+    #[must_use]
+    pub fn view(&self) -> StandbyView {
+        StandbyView {
+            lat: self.place.lat(),
+            lng: self.place.lng(),
+            merchant_id: self.merchant,
+            reason: "orders_expected".to_owned(),
+            until: self.until,
+        }
+    }
+}
+
+impl DriverActor {
+    /// Takes advice, if he has nothing better to do.
+    pub(super) fn on_standby(&self, myself: &DriverRef, state: &mut DriverState, standby: Standby) {
+        if state.standby.is_some() || !state.is_free() || standby.until <= self.doors.clock.now() {
+            return;
+        }
+        state.standby = Some(standby);
+        tracing::debug!(driver = %self.id, lat = standby.place.lat(), lng = standby.place.lng(), "sent ahead");
+        let (myself, until) = (myself.clone(), standby.until);
+        self.doors.alarms.set(until, move || {
+            let _ = myself.cast(DriverMsg::Internal(Alarm::StandbyEnds(until)));
+        });
+        self.show_route(state);
+        self.publish(state);
+    }
+
+    /// The advice's time is over.
+    pub(super) fn on_standby_ends(&self, state: &mut DriverState, until: Timestamp) {
+        if state.standby.is_some_and(|standby| standby.until == until) {
+            state.standby = None;
+            self.show_route(state);
+            self.publish(state);
+        }
+    }
+}
+
+impl DriverState {
+    /// Whether he is at work with nothing to do.
+    fn is_free(&self) -> bool {
+        self.driver.shift.takes_work() && !self.stale && self.orders.is_empty() && self.proposed.is_empty()
+    }
+
+    /// Drops advice that something better has come instead of. True when there was some.
+    pub(super) fn has_better_to_do(&mut self) -> bool {
+        let has_work = self.orders.values().any(|order| order.offer.is_none());
+        let over = has_work || self.stale || !self.driver.shift.takes_work();
+        over && self.standby.take().is_some()
+    }
+}

@@ -1,0 +1,85 @@
+//! Idle drivers are sent to shops ahead of work.
+
+use posthaste_domain::driver::Shift;
+use posthaste_domain::order::{Command, Status};
+use posthaste_domain::party::Party;
+use posthaste_domain::place::Place;
+use posthaste_domain::zone::Policy;
+use posthaste_protocol::zones::RulesView;
+
+use super::routed::work_of;
+use super::stage::{Stage, admin, place};
+use crate::drivers::route_view;
+
+fn shop() -> Place {
+    place(52.12, 13.12)
+}
+
+/// A zone that has seen many orders of one shop, none of which waits any more.
+async fn stage() -> Stage {
+    let stage = Stage::with_rules(RulesView {
+        policy: Policy::Routed,
+        send_ahead: true,
+        offer_seconds: 600,
+        stale_after_seconds: 7200,
+        ..RulesView::default()
+    })
+    .await;
+    for _ in 0..20 {
+        let mut order = stage.fast_order();
+        order.pickups[0].stop.place = shop();
+        let order = stage.place(order).await;
+        let cancel = Command::Cancel { by: Party::Merchant(stage.merchant), reason: "a test".to_owned() };
+        stage.system.orders().command(order.id, cancel, admin()).await.expect("canceled");
+        stage.until_status(order.id, Status::Canceled).await;
+    }
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_driver_is_sent_where_orders_come_from_and_called_back_by_an_order() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let work = work_of(&stage, driver, |w| w.standby.is_some()).await;
+    let standby = route_view(driver, &work).standby.expect("the driver sees it");
+    assert_eq!((standby.lat, standby.lng), (shop().lat(), shop().lng()));
+    assert_eq!(standby.merchant_id, Some(stage.merchant));
+    assert!(standby.until > stage.now() && work.in_hand.is_empty());
+    // It is no order: he is offered work as before, and then has better to do.
+    let order = stage.place(stage.fast_order()).await;
+    assert_eq!(stage.accepted(order.id).await, driver);
+    let work = work_of(&stage, driver, |w| !w.in_hand.is_empty()).await;
+    assert_eq!(work.standby, None);
+    stage.carried_to_the_door(driver, order.id).await;
+    work_of(&stage, driver, |w| w.standby.is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_who_is_sent_counts_as_there_and_his_advice_ends_with_his_shift() {
+    let stage = stage().await;
+    let first = stage.driver_on_shift(place(52.1, 13.1)).await;
+    work_of(&stage, first, |w| w.standby.is_some()).await;
+    let second = stage.driver_on_shift(place(52.101, 13.1)).await;
+    // Once the first is gone, and not before, the second is needed there.
+    stage.system.drivers().shift(first, Shift::OnBreak { until: None }.into(), admin()).await.expect("a break");
+    let gone_at = stage.now();
+    assert_eq!(stage.system.drivers().work(first).await.expect("work").standby, None);
+    let work = work_of(&stage, second, |w| w.standby.is_some()).await;
+    let sent_at = work.standby.expect("sent").until - posthaste_domain::Span::seconds(1_800);
+    assert!(sent_at + posthaste_domain::Span::seconds(5) >= gone_at, "sent before he was needed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn advice_ends_when_its_time_is_over_and_is_given_anew() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let first = work_of(&stage, driver, |w| w.standby.is_some()).await.standby.expect("sent").until;
+    // Half an hour at this speed is a minute: end it as the alarm does.
+    let actor = stage.system.drivers().door.present(driver).expect("his actor");
+    let ends = |until| crate::drivers::DriverMsg::Internal(crate::drivers::Alarm::StandbyEnds(until));
+    actor.cast(ends(first)).expect("told");
+    let again = work_of(&stage, driver, |w| w.standby.is_some_and(|s| s.until != first)).await;
+    // An alarm of what is over changes nothing.
+    actor.cast(ends(first)).expect("told");
+    assert_eq!(stage.system.drivers().work(driver).await.expect("work").standby, again.standby);
+}
