@@ -1,6 +1,7 @@
 //! Drivers: register, read, list. What a driver does at work is in `work`, where he is in `positions`.
 
 pub(crate) mod positions;
+pub(crate) mod roster;
 pub(crate) mod work;
 
 use axum::Json;

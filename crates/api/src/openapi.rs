@@ -57,6 +57,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(drivers::create, drivers::list))
         .routes(routes!(drivers::read))
         .routes(routes!(drivers::work::shift))
+        .routes(routes!(drivers::roster::plan_shift, drivers::roster::planned_shifts))
+        .routes(routes!(drivers::roster::drop_shift))
         .routes(routes!(drivers::work::route))
         .routes(routes!(drivers::work::choose_next, drivers::work::undo_next))
         .routes(routes!(drivers::positions::report))

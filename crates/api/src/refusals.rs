@@ -34,6 +34,8 @@ pub(crate) fn problem(refused: Refused) -> Problem {
             let errors = fields.into_iter().map(|(field, problem)| FieldError { field, problem }).collect();
             Problem::new(Code::Invalid).errors(errors)
         }
+        Refused::InvalidShift(field, problem) => Problem::invalid(field, problem),
+        Refused::ShiftsOverlap => Problem::new(Code::Conflict).detail("the driver is planned for another shift then"),
         Refused::ZoneNameTaken => Problem::new(Code::Conflict).detail("another zone has this name"),
         Refused::LostRace => Problem::new(Code::Conflict).detail("somebody else changed it in between: read it again"),
         Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),

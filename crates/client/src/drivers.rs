@@ -1,8 +1,8 @@
 //! Drivers over REST: registration, and the twin of every command of the driver's socket.
 
-use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, OfferId, ShiftId, TaskId, ZoneId};
 use posthaste_protocol::drivers::{
-    CreateDriver, DriverView, NextStop, PositionBatch, RouteView, ShiftState, ShiftView,
+    CreateDriver, DriverView, NextStop, PlanShift, PlannedShiftView, PositionBatch, RouteView, ShiftState, ShiftView,
 };
 use posthaste_protocol::orders::{CompleteTask, FailTask};
 use posthaste_protocol::page::Page;
@@ -60,6 +60,24 @@ impl Client {
     /// Changes a driver's shift.
     pub async fn set_shift(&self, id: DriverId, shift: &ShiftView) -> Result<ShiftView, ClientError> {
         self.command(Method::PUT, &["v1", "drivers", &id.to_string(), "shift"], shift).await
+    }
+
+    /// Plans a shift. Sent again after a failure, it is planned once.
+    pub async fn plan_shift(&self, id: DriverId, shift: &PlanShift) -> Result<PlannedShiftView, ClientError> {
+        self.command(Method::POST, &["v1", "drivers", &id.to_string(), "shifts"], shift).await
+    }
+
+    /// A driver's planned shifts that are not over.
+    pub async fn planned_shifts(&self, id: DriverId) -> Result<Vec<PlannedShiftView>, ClientError> {
+        let page: Page<PlannedShiftView> = self.get(&["v1", "drivers", &id.to_string(), "shifts"]).await?;
+        Ok(page.items)
+    }
+
+    /// Takes a planned shift off the roster.
+    pub async fn drop_shift(&self, id: DriverId, shift: ShiftId) -> Result<(), ClientError> {
+        let url = self.url(&["v1", "drivers", &id.to_string(), "shifts", &shift.to_string()]);
+        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
+        Ok(())
     }
 
     /// What a driver has to do, and what is offered to him.

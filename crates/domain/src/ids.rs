@@ -174,6 +174,8 @@ id!(/// A customer.
     CustomerId, "cus");
 id!(/// A person of operations.
     AdminId, "adm");
+id!(/// A planned shift of a driver.
+    ShiftId, "shf");
 id!(/// A socket session.
     SessionId, "ses");
 

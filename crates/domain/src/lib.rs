@@ -18,6 +18,7 @@ pub mod offer;
 pub mod order;
 pub mod party;
 pub mod place;
+pub mod roster;
 pub mod window;
 pub mod zone;
 

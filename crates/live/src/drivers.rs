@@ -19,6 +19,7 @@ use ractor::{ActorCell, ActorRuntime, SpawnErr};
 mod actor;
 mod commands;
 mod next;
+pub(crate) mod roster;
 mod route;
 mod shift;
 mod shown;
@@ -26,6 +27,7 @@ mod silence;
 mod standby;
 
 pub use next::NextChosen;
+pub use roster::PlannedNow;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 pub use shift::ShiftChange;
 pub use standby::Standby;
@@ -33,6 +35,7 @@ pub use standby::Standby;
 #[cfg(test)]
 pub(crate) use actor::Alarm;
 pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
+pub(crate) use roster::Rostered;
 pub(crate) use route::LastDone;
 
 use crate::door::{Door, Kind};

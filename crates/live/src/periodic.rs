@@ -19,6 +19,9 @@ const CHECKPOINTS_AHEAD: f64 = 3.0;
 /// Days for which recorded decisions are kept.
 const DECISION_DAYS: i64 = 30;
 
+/// Days for which planned shifts are kept after their end.
+const ROSTER_DAYS: i64 = 30;
+
 /// The tasks of periodic work.
 pub(crate) struct Periodic(Mutex<Vec<JoinHandle<()>>>);
 
@@ -98,6 +101,7 @@ async fn upkeep(doors: &Doors) {
         posthaste_storage::tracks::maintain(&doors.pool, now, doors.settings.track_retention_days).await?;
         posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
         posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
+        posthaste_storage::roster::forget_before(&doors.pool, now - Span::days(ROSTER_DAYS)).await?;
         posthaste_storage::idempotency::forget(&doors.pool, now).await
     };
     if let Err(error) = outcome.await {

@@ -38,6 +38,12 @@ pub enum Refused {
     /// The driver cannot take the order, whoever says so.
     #[error("the driver cannot take the order: {0}")]
     DriverUnsuited(String),
+    /// A planned shift is wrong: the field, and what is wrong with it.
+    #[error("{0} {1}")]
+    InvalidShift(&'static str, String),
+    /// The driver is planned for another shift then.
+    #[error("the driver is planned for another shift then")]
+    ShiftsOverlap,
     /// Fields of a zone are wrong: path and problem of each.
     #[error("{} fields are wrong", .0.len())]
     InvalidZone(Vec<(String, String)>),

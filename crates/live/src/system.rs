@@ -253,6 +253,7 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
         doors.drivers.make_presence(Arc::new(driver.clone()), position);
         doors.drivers.door.find(driver.id).await?;
     }
+    crate::drivers::roster::load(doors).await?;
     // Who went offline with work is watched over until it is done.
     for driver in with_work {
         doors.drivers.door.find(driver).await?;

@@ -6,6 +6,7 @@ mod lost;
 mod next;
 mod offers;
 mod restarts;
+mod roster;
 mod routed;
 mod shadow;
 mod stage;

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, MerchantId, OfferId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, MerchantId, OfferId, OrderId, ShiftId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Speed, Status};
+use posthaste_domain::roster::PlannedShift;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -86,6 +87,54 @@ impl From<Shift> for ShiftView {
             Shift::OnBreak { .. } => ShiftState::OnBreak,
         };
         Self { state, until: shift.until(), place: None, hand_back: false }
+    }
+}
+
+/// Plans a shift of a driver.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanShift {
+    /// Its start.
+    pub start: DateTime<Utc>,
+    /// Its end, at most 24 hours later.
+    pub end: DateTime<Utc>,
+    /// Where he starts: without it, plans cannot reckon with him before he comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
+}
+
+/// A shift that a driver is planned to work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedShiftView {
+    /// The shift.
+    #[schema(value_type = String, example = "shf_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub id: ShiftId,
+    /// Whose it is.
+    #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub driver_id: DriverId,
+    /// Its start.
+    pub start: DateTime<Utc>,
+    /// Its end.
+    pub end: DateTime<Utc>,
+    /// Where he starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
+    /// When it was planned.
+    pub created_at: DateTime<Utc>,
+}
+
+impl PlannedShiftView {
+    /// The view of a planned shift.
+    #[must_use]
+    pub fn of(shift: &PlannedShift) -> Self {
+        Self {
+            id: shift.id,
+            driver_id: shift.driver,
+            start: shift.during.start(),
+            end: shift.during.end(),
+            place: shift.place.map(Into::into),
+            created_at: shift.created_at,
+        }
     }
 }
 

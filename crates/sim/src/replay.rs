@@ -76,6 +76,7 @@ pub async fn run(options: ReplayOptions) -> Result<ReplayReport, SimError> {
     options.stats.begin(clock.clone(), minute_zero, instance.orders.len());
     let line = options.progress.then(|| StatusLine::show(Arc::clone(&options.stats) as Arc<_>));
     let day = Arc::new(Day::new(instance, minute_zero, clock, operations, Arc::clone(&options.stats)));
+    setup::roster(&day, &drivers).await?;
     play(&day, &drivers, &options.tokens).await;
     let orders = settle(&day, zone).await?;
     drop(line);

@@ -4,7 +4,7 @@
 //!   database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
-//! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`]: one file per aggregate, with its reads and
+//! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its reads and
 //!   the writes that do not go through the journal.
 //! - [`performance`]: what insight looks back on, in chunks.
 //! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).
@@ -24,6 +24,7 @@ pub mod orders;
 pub mod performance;
 pub mod pool;
 pub mod positions;
+pub mod roster;
 pub mod shadow;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -9,5 +9,6 @@ mod orders;
 mod performance;
 mod places;
 mod plans;
+mod roster;
 mod story;
 mod zones;

@@ -58,6 +58,7 @@ impl World {
         let token = self.stage.app.keys().tracking_token(order["id"].as_str().unwrap().parse().unwrap());
         path.replace("{id}", id)
             .replace("{task}", order["tasks"][0]["id"].as_str().unwrap())
+            .replace("{shift}", "shf_01jd8v7cjxfm9sxv0q3e0b5z1c")
             .replace("{offer}", "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c")
             .replace("{token}", &token)
     }
@@ -66,6 +67,10 @@ impl World {
     fn body(&self, path: &str, operation: &Value, role: Role) -> Option<Value> {
         if path.ends_with("/shift") {
             return Some(json!({"state": "available"}));
+        }
+        if path.ends_with("/shifts") {
+            let now = chrono::Utc::now();
+            return Some(json!({"start": now, "end": now + posthaste_domain::Span::hours(8)}));
         }
         if path == "/v1/orders" {
             let mut body = order_body();
@@ -93,7 +98,8 @@ impl World {
 
 /// Let through: whatever became of it, it was not refused for who asked, nor for how it was asked.
 fn assert_admitted(what: &str, path: &str, answer: &Answer) {
-    let missing_offer = answer.status == StatusCode::NOT_FOUND && path.contains("{offer}");
+    let missing_offer =
+        answer.status == StatusCode::NOT_FOUND && (path.contains("{offer}") || path.contains("{shift}"));
     let no_decision_yet = answer.status == StatusCode::NOT_FOUND && path.ends_with("/decision");
     if missing_offer || no_decision_yet {
         let detail = answer.body["detail"].as_str().unwrap();

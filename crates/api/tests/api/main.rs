@@ -8,6 +8,7 @@ mod next;
 mod operations;
 mod problems;
 mod replays;
+mod roster;
 mod shadow;
 mod sockets;
 mod stage;

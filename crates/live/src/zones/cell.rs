@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use posthaste_domain::ids::{DriverId, MerchantId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, MerchantId, OrderId, ShiftId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Task, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::{Policy, ZoneRules};
@@ -19,7 +19,7 @@ use posthaste_protocol::zones::{DistanceView, TravelView, ZoneView};
 
 use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
-use crate::drivers::{LastDone, Standby};
+use crate::drivers::{LastDone, Rostered, Standby};
 use crate::keeper::Seat;
 use crate::learned::{Learned, SharedLearned};
 
@@ -96,6 +96,8 @@ pub(crate) struct ZoneCell {
     /// Filled while [`Self::wants_work`].
     pub(crate) work: Mutex<HashMap<DriverId, InHand>>,
     pub(crate) seen: Mutex<VecDeque<SeenOrder>>,
+    /// Planned shifts of the zone's drivers that are not over.
+    pub(crate) roster: Mutex<HashMap<ShiftId, Rostered>>,
     pub(crate) actor: Seat<ZoneMsg>,
     pub(crate) dispatcher: Seat<DispatcherMsg>,
     pub(crate) learned: SharedLearned,
@@ -111,6 +113,7 @@ impl ZoneCell {
             waiting: Mutex::default(),
             work: Mutex::default(),
             seen: Mutex::default(),
+            roster: Mutex::default(),
             actor: Seat::default(),
             dispatcher: Seat::default(),
             learned,

@@ -50,6 +50,8 @@ pub(super) struct Snapshot {
     pub(super) generation: u64,
     pub(super) now: Timestamp,
     drivers: Vec<DriverId>,
+    /// How many of them are at work; the others come later, and are asked nothing yet.
+    here: usize,
     orders: Vec<OrderId>,
     waiting: Vec<bool>,
     /// For each driver, the act that he said he does next.
@@ -173,6 +175,9 @@ impl Snapshot {
             .collect();
         if !stops.is_empty() {
             result.routes.push((driver, stops));
+        }
+        if d >= self.here {
+            return;
         }
         // The first visit that brings something new decides when he is asked.
         let Some(first_new) = route.iter().position(|a| self.waiting[a.order() as usize]) else { return };

@@ -7,8 +7,8 @@ use posthaste_domain::driver::Vehicle;
 use posthaste_domain::ids::{DriverId, Id, MerchantId, ZoneId};
 use posthaste_domain::order::{Speed, Status};
 use posthaste_domain::zone::{Policy, ZoneRules};
-use posthaste_protocol::drivers::CreateDriver;
-use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup};
+use posthaste_protocol::drivers::{CreateDriver, PlanShift};
+use posthaste_protocol::orders::{CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup, PlaceView};
 use posthaste_protocol::zones::{DistanceView, PutZone, TravelView};
 
 use crate::error::SimError;
@@ -79,6 +79,17 @@ pub(crate) async fn drivers(operations: &Client, instance: &Instance, zone: Zone
     });
     let made: Vec<_> = futures_util::stream::iter(making).buffered(AT_ONCE).collect().await;
     made.into_iter().collect::<Result<_, _>>().map_err(SimError::server("registering the couriers"))
+}
+
+/// Plans the couriers' shifts: the roster of a day is known before it begins.
+pub(crate) async fn roster(day: &Day, drivers: &[DriverId]) -> Result<(), SimError> {
+    let planning = day.instance.couriers.iter().zip(drivers).filter(|(c, _)| c.off_time > c.on_time).map(|(c, id)| {
+        let place = Some(PlaceView { lat: c.place.lat(), lng: c.place.lng() });
+        let shift = PlanShift { start: day.at(c.on_time), end: day.at(c.off_time), place };
+        async move { day.operations.plan_shift(*id, &shift).await.map(drop) }
+    });
+    let planned: Vec<_> = futures_util::stream::iter(planning).buffer_unordered(AT_ONCE).collect().await;
+    planned.into_iter().collect::<Result<(), _>>().map_err(SimError::server("planning the couriers' shifts"))
 }
 
 /// The merchant behind a restaurant, the same throughout one replay.

@@ -22,10 +22,13 @@ use posthaste_domain::order::{
 };
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
+use posthaste_domain::roster::PlannedShift;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::clock::ClockView;
-use posthaste_protocol::drivers::{CreateDriver, DriverView, OfferView, RouteView, StopView};
+use posthaste_protocol::drivers::{
+    CreateDriver, DriverView, OfferView, PlanShift, PlannedShiftView, RouteView, StopView,
+};
 use posthaste_protocol::orders::{Audience, CreateDelivery, CreateOrder, OrderView, TaskView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::{Code, Problem};
@@ -72,6 +75,7 @@ impl TinyServer {
             .route("/v1/zones", get(list_zones).post(create_zone))
             .route("/v1/drivers", post(create_driver))
             .route("/v1/drivers/{id}/route", get(route))
+            .route("/v1/drivers/{id}/shifts", post(plan_shift))
             .route("/v1/orders", get(list_orders).post(create_order))
             .route("/v1/orders/{id}/cancel", post(cancel))
             .route("/v1/orders/{id}/unassign", post(unassign))
@@ -267,6 +271,16 @@ async fn create_driver(State(server): Tiny, Json(new): Json<CreateDriver>) -> im
     let view = DriverView::of(&driver, false, 0, None);
     server.books.lock().drivers.insert(id, Desk { driver, line: None, seq: 0 });
     (StatusCode::CREATED, Json(view))
+}
+
+async fn plan_shift(
+    State(server): Tiny,
+    Path(driver): Path<DriverId>,
+    Json(new): Json<PlanShift>,
+) -> impl IntoResponse {
+    let during = Window::new(new.start, new.end).unwrap();
+    let shift = PlannedShift { id: server.id(), driver, during, place: None, created_at: server.now() };
+    (StatusCode::CREATED, Json(PlannedShiftView::of(&shift)))
 }
 
 async fn route(State(server): Tiny, Path(id): Path<DriverId>) -> Json<RouteView> {

@@ -1,8 +1,9 @@
 //! The copy that a plan is made from.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId, TaskId};
 use posthaste_domain::order::{Order, Speed, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
@@ -17,6 +18,7 @@ use posthaste_matching::{DriverView, OrderView};
 
 use super::standby::Ahead;
 use super::{Intended, Roads, Snapshot};
+use crate::drivers::Rostered;
 use crate::learned::Learned;
 use crate::zones::cell::{InHand, SeenOrder, ZoneCell, order_view, stop_view};
 use crate::zones::dispatcher::urgency;
@@ -31,6 +33,8 @@ const DUE_MARGIN: Second = 5;
 /// Of orders at one place, those that are ready within this many seconds of the first are waited for. More than that, and
 /// a new plan may say that he comes back for them.
 const STAYS_FOR: Second = 300;
+/// Drivers whose planned shifts begin within this many seconds are planned for.
+const ROSTER_AHEAD_SECONDS: i64 = 1_800;
 /// Priorities above this count like it.
 const MOST_PRIORITY: i16 = 18;
 /// Drivers this close to their last stop still stand there, whatever their receiver says.
@@ -105,7 +109,8 @@ impl Snapshot {
     ) -> Self {
         let config = cell.config.load();
         let travel = cell.travel(now);
-        let views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
+        let mut views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
+        end_as_planned(&mut views, cell, now);
         let work = cell.work.lock().clone();
         let mut asked: Vec<(OrderView, Option<DriverId>)> =
             cell.waiting.lock().values().map(|w| (w.view.clone(), w.asked.map(|(driver, _)| driver))).collect();
@@ -142,6 +147,12 @@ impl Snapshot {
         for view in &able {
             builder.driver(view, work.get(&view.id), held.get(&view.id).map_or(&[], Vec::as_slice));
         }
+        let here = builder.drivers.len();
+        let coming = coming(cell, now);
+        for (view, start) in &coming {
+            builder.driver_to_come(view, *start);
+        }
+        able.extend(coming.iter().map(|(view, _)| view));
         for (view, _) in asked.iter().filter(|(_, driver)| driver.is_none()) {
             builder.waiting_order(view, &able);
         }
@@ -159,6 +170,7 @@ impl Snapshot {
             generation,
             now,
             drivers: builder.drivers,
+            here,
             orders: builder.orders,
             waiting: builder.waiting,
             chosen: builder.chosen,
@@ -403,6 +415,16 @@ impl Builder<'_> {
         Some(act)
     }
 
+    /// A driver whose shift begins later: he is planned for from then on, and asked when he is there.
+    fn driver_to_come(&mut self, view: &DriverView, start: Timestamp) {
+        self.driver(view, None, &[]);
+        self.whereabouts.stands.remove(&view.id);
+        let free_at = self.at(start);
+        if let Some(driver) = self.fleet.last_mut() {
+            driver.free_at = free_at;
+        }
+    }
+
     fn push(&mut self, id: OrderId, carried: Carried, waiting: bool) -> OrderIndex {
         let number = OrderIndex::try_from(self.orders.len()).unwrap_or(OrderIndex::MAX);
         self.orders.push(id);
@@ -512,6 +534,52 @@ impl Builder<'_> {
             self.carried.first().map_or((halves(240), halves(240)), |o| (o.pickup_service, o.dropoff_service));
         Forecast::default().sample(seen, self.at(first), service, seed)
     }
+}
+
+/// Where the shift of a driver at work has no end of its own, it ends as planned.
+fn end_as_planned(views: &mut [DriverView], cell: &ZoneCell, now: Timestamp) {
+    let roster = cell.roster.lock();
+    for view in views.iter_mut() {
+        if let Shift::Available { until: until @ None } = &mut view.shift {
+            let running = |r: &&Rostered| r.shift.driver == view.id && r.shift.during.contains(now);
+            *until = roster.values().find(running).map(|r| r.shift.during.end());
+        }
+    }
+}
+
+/// Drivers whose planned shifts begin soon, as they will be, and when that is: those of whom it is known where. Who
+/// should have come and has not is not reckoned with. What is over leaves the roster.
+fn coming(cell: &ZoneCell, now: Timestamp) -> Vec<(DriverView, Timestamp)> {
+    let mut roster = cell.roster.lock();
+    roster.retain(|_, r| r.shift.during.end() > now);
+    let board = cell.board.lock();
+    let at_work: HashSet<DriverId> = board.drivers().filter(|d| d.shift.is_on()).map(|d| d.id).collect();
+    drop(board);
+    let soon = now + Span::seconds(ROSTER_AHEAD_SECONDS);
+    let begins = |r: &&Rostered| r.shift.during.start() > now && r.shift.during.start() <= soon;
+    let mut coming: Vec<(DriverView, Timestamp)> = roster
+        .values()
+        .filter(|r| begins(r) && !at_work.contains(&r.shift.driver))
+        .filter_map(|Rostered { driver, shift }| {
+            let view = DriverView {
+                id: driver.id,
+                place: shift.place?,
+                shift: Shift::Available { until: Some(shift.during.end()) },
+                stale: false,
+                vehicle: VehicleSpeed::default(),
+                fast: driver.speeds.contains(&Speed::Fast),
+                slow: driver.speeds.contains(&Speed::Slow),
+                capacity_left: driver.capacity,
+                open_orders: 0,
+                commitments: Vec::new(),
+            };
+            Some((view, shift.during.start()))
+        })
+        .collect();
+    coming.sort_by_key(|(view, start)| (*start, view.id));
+    let mut known = HashSet::new();
+    coming.retain(|(view, _)| known.insert(view.id));
+    coming
 }
 
 /// How much an order's waiting counts: half as much again for each step of priority.
