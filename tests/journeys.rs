@@ -151,3 +151,87 @@ async fn a_driver_whose_network_eats_sockets_does_everything_over_rest() {
     assert_eq!(shop.order(order.id).await.expect("the order").status, Status::Delivered);
     tokio::time::timeout(Duration::from_secs(5), admin.board(zone)).await.expect("in time").expect("the board");
 }
+
+/// A stand-in for a collector of traces: what is posted to it, in full.
+fn collector() -> (String, std::sync::mpsc::Receiver<(String, Vec<u8>)>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let (sender, posted) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                loop {
+                    let (mut first, mut length) = (String::new(), 0);
+                    loop {
+                        let mut line = String::new();
+                        match reader.read_line(&mut line) {
+                            Ok(0) | Err(_) => return,
+                            Ok(_) if line == "\r\n" => break,
+                            Ok(_) => {}
+                        }
+                        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                            length = value.trim().parse().expect("a length");
+                        }
+                        if first.is_empty() {
+                            first = line;
+                        }
+                    }
+                    let mut body = vec![0; length];
+                    reader.read_exact(&mut body).expect("the body");
+                    let _ = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                    let _ = sender.send((first, body));
+                }
+            });
+        }
+    });
+    (url, posted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collector() {
+    let database = TestDatabase::new().await;
+    let (collector, posted) = collector();
+    let environment = [("POSTHASTE_METRICS_LISTEN", "127.0.0.1:0"), ("POSTHASTE_OTLP_ENDPOINT", &collector)];
+    let mut server = Server::start_with(&database.url, 10.0, &environment);
+    let admin = server.admin();
+    let zone = zone(&admin, RulesView::default()).await;
+    driver(&admin, zone).await;
+    let (_, shop) = merchant();
+    let shop = server.client(shop);
+    for n in 0..3 {
+        shop.create_order(&fast_order(&format!("M-{n}")), Idempotency::Key(format!("M-{n}"))).await.expect("placed");
+    }
+    let address = server.logged("metrics", "address").expect("where metrics are");
+    let read = async || {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.expect("connected");
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n").await.expect("asked");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("told");
+        text
+    };
+    let text = read().await;
+    assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+    let figure = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
+        line.trim().parse::<f64>().expect("a figure")
+    };
+    let placed = r#"posthaste_http_requests_total{route="/v1/orders",method="POST",status="201"} "#;
+    assert!((figure(placed) - 3.0).abs() < 1e-9);
+    assert!((figure(r#"posthaste_orders{status="confirmed"} "#) - 3.0).abs() < 1e-9);
+    assert!((figure("posthaste_orders_waiting ") - 3.0).abs() < 1e-9);
+    assert!(figure("posthaste_commit_seconds_count ") >= 3.0);
+    assert!(figure(r#"posthaste_mailbox_depth{actor="journal"} "#) >= 0.0);
+    assert!(!text.contains("M-0"), "no figure names what somebody sent");
+    assert!(server.terminate().success());
+    let mut spans = Vec::new();
+    while let Ok((path, body)) = posted.try_recv() {
+        assert!(path.starts_with("POST /v1/traces "), "{path}");
+        spans.extend(body);
+    }
+    let spans = String::from_utf8_lossy(&spans).into_owned();
+    assert!(spans.contains("/v1/orders") && spans.contains("request_id") && spans.contains("posthaste"));
+}

@@ -55,16 +55,22 @@ impl Drop for Server {
 impl Server {
     /// Starts the program on a free port and waits until it serves.
     pub fn start(database_url: &str, clock_speed: f64) -> Self {
-        Self::start_on(database_url, clock_speed, 0)
+        Self::start_on(database_url, clock_speed, 0, &[])
     }
 
-    fn start_on(database_url: &str, clock_speed: f64, port: u16) -> Self {
+    /// The same, with something more in its environment.
+    pub fn start_with(database_url: &str, clock_speed: f64, environment: &[(&str, &str)]) -> Self {
+        Self::start_on(database_url, clock_speed, 0, environment)
+    }
+
+    fn start_on(database_url: &str, clock_speed: f64, port: u16, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_posthaste"))
             .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
             .env("DATABASE_URL", database_url)
             .env("POSTHASTE_TOKEN_KEY", KEY)
             .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -101,7 +107,7 @@ impl Server {
 
     /// Starts it again on the same address and data.
     pub fn start_again(&mut self) {
-        let again = Self::start_on(&self.database_url, self.clock_speed, self.port);
+        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, &[]);
         let old = std::mem::replace(self, again);
         self.log.lock().expect("the log").splice(0..0, old.log.lock().expect("the log").drain(..));
     }
@@ -116,6 +122,13 @@ impl Server {
     /// What the program has logged so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("the log").clone()
+    }
+
+    /// A field of the first line with that message.
+    pub fn logged(&self, message: &str, field: &str) -> Option<String> {
+        let lines = self.log.lock().expect("the log");
+        let mut entries = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        entries.find(|entry| entry["message"] == message).and_then(|entry| entry[field].as_str().map(str::to_owned))
     }
 
     pub fn client(&self, party: Party) -> Client {

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::serve::ListenerExt;
-use posthaste_http::{limits, problem, request_id};
+use posthaste_http::{limits, metrics, problem, request_id};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,6 +39,7 @@ pub fn router(app: AppState) -> Router {
         .layer(from_fn_with_state(running, limits::shed))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(request_id::layer))
+        .layer(from_fn(metrics::layer))
         .with_state(app)
 }
 

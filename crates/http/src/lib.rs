@@ -13,6 +13,7 @@ pub mod extract;
 pub mod idempotency;
 pub mod limits;
 pub mod links;
+pub mod metrics;
 pub mod openapi;
 pub mod pages;
 pub mod problem;

@@ -59,6 +59,7 @@ pub(crate) enum JournalMsg {
 /// The journal.
 pub(crate) struct JournalActor {
     pub(crate) pool: Pool,
+    pub(crate) seat: Seat<JournalMsg>,
 }
 
 /// What waits, and how much is under way.
@@ -86,6 +87,7 @@ impl Actor for JournalActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             JournalMsg::Append(entry, reply) => {
+                self.seat.handled();
                 state.entries.push(*entry);
                 state.replies.push(reply);
             }
@@ -115,6 +117,7 @@ impl JournalActor {
             let started = std::time::Instant::now();
             let outcomes = journal::write(&pool, &entries).await;
             let took = started.elapsed();
+            crate::metrics::committed(entries.len(), took);
             if took > Duration::from_millis(500) {
                 tracing::warn!(entries = entries.len(), ?took, "slow commit");
             }

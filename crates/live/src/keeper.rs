@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -21,7 +22,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MOST_DOUBLINGS: u32 = 8;
 
 /// Where the present actor of a post is found. Empty for the moment between a failure and the restart.
-pub(crate) struct Seat<M>(Arc<RwLock<Option<ActorRef<M>>>>);
+pub(crate) struct Seat<M>(Arc<Chair<M>>);
+
+struct Chair<M> {
+    actor: RwLock<Option<ActorRef<M>>>,
+    /// Messages sent and not handled yet.
+    waiting: AtomicUsize,
+}
 
 impl<M> Clone for Seat<M> {
     fn clone(&self) -> Self {
@@ -31,31 +38,47 @@ impl<M> Clone for Seat<M> {
 
 impl<M> Default for Seat<M> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(Arc::new(Chair { actor: RwLock::new(None), waiting: AtomicUsize::new(0) }))
     }
 }
 
 impl<M: Message> Seat<M> {
     /// Sends the message to whoever sits there; gives it back when nobody does.
     pub(crate) fn tell(&self, message: M) -> Result<(), Box<M>> {
-        match &*self.0.read() {
-            Some(actor) => actor.cast(message).map_err(|error| match error {
-                ractor::MessagingErr::SendErr(message) => Some(Box::new(message)),
-                _ => None,
-            }),
+        match &*self.0.actor.read() {
+            Some(actor) => {
+                self.0.waiting.fetch_add(1, Ordering::Relaxed);
+                actor.cast(message).map_err(|error| match error {
+                    ractor::MessagingErr::SendErr(message) => Some(Box::new(message)),
+                    _ => None,
+                })
+            }
             None => return Err(Box::new(message)),
         }
         .or_else(|returned| returned.map_or(Ok(()), Err))
     }
 
     pub(crate) fn take(&self, actor: ActorRef<M>) {
-        *self.0.write() = Some(actor);
+        *self.0.actor.write() = Some(actor);
+        self.0.waiting.store(0, Ordering::Relaxed);
+    }
+
+    /// Whoever sits there has begun with a message that was told to the seat.
+    pub(crate) fn handled(&self) {
+        // What was told to a predecessor may be counted here still: never below nothing.
+        let less = |waiting: usize| Some(waiting.saturating_sub(1));
+        let _ = self.0.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Messages that wait to be handled.
+    pub(crate) fn depth(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// The actor's cell, for tests that kill it.
     #[cfg(test)]
     pub(crate) fn cell(&self) -> Option<ractor::ActorCell> {
-        self.0.read().as_ref().map(ActorRef::get_cell)
+        self.0.actor.read().as_ref().map(ActorRef::get_cell)
     }
 }
 
@@ -161,8 +184,8 @@ impl Keeper {
         let keeper = myself.get_cell();
         let id = match post {
             Post::Journal => {
-                let pool = doors.pool.clone();
-                let (actor, _) = Actor::spawn_linked(None, JournalActor { pool }, (), keeper).await?;
+                let journal = JournalActor { pool: doors.pool.clone(), seat: doors.journal.seat.clone() };
+                let (actor, _) = Actor::spawn_linked(None, journal, (), keeper).await?;
                 doors.journal.seat.take(actor.clone());
                 actor.get_id()
             }

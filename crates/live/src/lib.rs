@@ -16,6 +16,7 @@ pub mod drivers;
 mod journal;
 mod keeper;
 pub mod learned;
+pub mod metrics;
 pub mod orders;
 mod periodic;
 pub mod presence;

@@ -43,6 +43,14 @@ pub(crate) struct Overrides {
     /// How to log: `text` or `json`. [default: text]
     #[arg(long, env = "POSTHASTE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+    /// Where to serve figures for Prometheus (GET /metrics), without tokens: an address that only the network's own may
+    /// reach. [default: nowhere]
+    #[arg(long, env = "POSTHASTE_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Where to send traces: the base URL of an OTLP collector over HTTP, as in http://127.0.0.1:4318.
+    /// [default: nowhere]
+    #[arg(long, env = "POSTHASTE_OTLP_ENDPOINT")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// Write newest positions to Postgres this often, in seconds. [default: 3]
     #[arg(long, env = "POSTHASTE_CHECKPOINT_SECONDS")]
     pub(crate) checkpoint_seconds: Option<u32>,
@@ -79,6 +87,8 @@ pub(crate) struct Configuration {
     pub(crate) clock_speed: f64,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) otlp_endpoint: Option<String>,
     pub(crate) checkpoint_seconds: u32,
     pub(crate) track_retention_days: u32,
     pub(crate) sockets: Option<usize>,
@@ -132,6 +142,8 @@ impl Overrides {
             clock_speed: self.clock_speed.or(file.clock_speed).unwrap_or(clock_speed),
             log: self.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            metrics_listen: self.metrics_listen.or(file.metrics_listen),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint).filter(|endpoint| !endpoint.is_empty()),
             checkpoint_seconds: self.checkpoint_seconds.or(file.checkpoint_seconds).unwrap_or(3),
             track_retention_days: self.track_retention_days.or(file.track_retention_days).unwrap_or(30),
             sockets: self.sockets.or(file.sockets),

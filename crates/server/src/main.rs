@@ -9,6 +9,7 @@ mod configuration;
 mod database;
 mod demo;
 mod insight;
+mod metrics;
 mod replay;
 mod run;
 mod serve;

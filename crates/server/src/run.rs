@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use crate::Fatal;
 use crate::configuration::Configuration;
 use crate::database::Database;
+use crate::metrics::Recorder;
 use crate::token_key;
 
 /// How long the whole stop may take before the database is closed all the same.
@@ -30,6 +31,7 @@ pub(crate) struct Server {
     database: Database,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<()>>,
+    metrics: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -53,13 +55,17 @@ impl Server {
         limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
         let state = AppState::new(system, database.pool.clone(), keys.clone(), limits, build);
+        let metrics = match configuration.metrics_listen {
+            Some(listen) => Some(Recorder::install()?.serve(listen, state.clone()).await?),
+            None => None,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let told = async move {
             let _ = stopped.await;
         };
         let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, clock, database, stop, serving })
+        Ok(Self { address, keys, clock, database, stop, serving, metrics })
     }
 
     /// Product seconds in a real second.
@@ -76,8 +82,12 @@ impl Server {
             Ok(outcome) => outcome??,
             Err(_) => tracing::warn!("not everything ended in time"),
         }
+        if let Some(metrics) = self.metrics {
+            metrics.abort();
+        }
         self.database.close().await?;
         tracing::info!("stopped");
+        crate::telemetry::flush();
         Ok(())
     }
 }

@@ -1,13 +1,27 @@
-//! Logs: structured, to stderr or a file, as text or JSON.
+//! Logs: structured, to stderr or a file, as text or JSON. Traces: to a collector, where one is configured.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::Fatal;
 use crate::configuration::{Configuration, LogFormat};
+
+/// How long a collector may take to accept a batch of spans.
+const EXPORT_WITHIN: Duration = Duration::from_secs(5);
+
+/// What sends traces, if anything does.
+static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
 
 /// Starts logging to stderr.
 pub(crate) fn to_stderr(configuration: &Configuration) -> Result<(), Fatal> {
@@ -29,12 +43,40 @@ where
 {
     let filter = EnvFilter::try_new(&configuration.log)
         .map_err(|error| format!("the log filter {:?} is wrong: {error}", configuration.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
-    match configuration.log_format {
-        LogFormat::Text => subscriber.try_init()?,
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init()?,
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
+    let lines = match configuration.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let traces = configuration.otlp_endpoint.as_deref().map(traces).transpose()?;
+    tracing_subscriber::registry().with(traces).with(lines).with(filter).try_init()?;
     Ok(())
+}
+
+/// Spans go to a collector, in batches, on a thread of their own; those that it does not take are lost.
+fn traces<S>(endpoint: &str) -> Result<impl Layer<S> + use<S>, Fatal>
+where
+    S: tracing::Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
+{
+    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(EXPORT_WITHIN).build()?;
+    let resource = Resource::builder()
+        .with_service_name("posthaste")
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("posthaste"));
+    let _ = PROVIDER.set(provider);
+    Ok(layer)
+}
+
+/// Sends the traces that are left. Blocks for a moment.
+pub(crate) fn flush() {
+    if let Some(provider) = PROVIDER.get()
+        && let Err(error) = provider.shutdown()
+    {
+        tracing::warn!(%error, "the last traces were not sent");
+    }
 }
 
 /// An error with all its causes, in one line.

@@ -213,3 +213,12 @@ pub async fn timeline(pool: &Pool, id: OrderId, after_seq: u64) -> Result<Vec<(R
         })
         .collect()
 }
+
+/// How many live orders there are of each status.
+pub async fn live_by_status(pool: &Pool) -> Result<Vec<(String, i64)>, StorageError> {
+    let rows =
+        sqlx::query!(r#"SELECT status, count(*) AS "count!" FROM orders WHERE settled_at IS NULL GROUP BY status"#)
+            .fetch_all(&pool.0)
+            .await?;
+    Ok(rows.into_iter().map(|row| (row.status, row.count)).collect())
+}

@@ -262,6 +262,9 @@ impl OrderActor {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
         }
         if order.status().is_final() {
+            if !before.status().is_final() {
+                crate::metrics::settled(order.status());
+            }
             self.doors.learned.settled(order, &self.doors.zones.travel(order.zone));
         }
         if matches!(order.status(), Status::Failed | Status::Expired) {

@@ -39,6 +39,7 @@ impl Actor for HubActor {
     }
 
     async fn handle(&self, _: ActorRef<HubMsg>, message: HubMsg, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        self.streams.seat().handled();
         match message {
             HubMsg::Order(order, events) => self.streams.publish_order(&order, &events),
             HubMsg::Driver(driver, message) => self.streams.publish_to_driver(driver, &message),

@@ -56,6 +56,9 @@ impl Actor for ZoneActor {
     }
 
     async fn handle(&self, myself: ActorRef<ZoneMsg>, message: ZoneMsg, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        if !matches!(message, ZoneMsg::Internal) {
+            self.cell.actor.handled();
+        }
         match message {
             ZoneMsg::Waiting(order) => self.on_waiting(&order),
             ZoneMsg::Gone(order) => {
@@ -90,8 +93,9 @@ impl ZoneActor {
             self.cell.remember(&view, order.pickups().next().and_then(|t| t.seller));
         }
         let since = known.as_ref().map_or(now, |w| w.since);
+        let noticed = std::time::Instant::now();
         let recorded = known.and_then(|w| w.recorded);
-        waiting.insert(order.id, Waiting { view, since, asked: None, recorded });
+        waiting.insert(order.id, Waiting { view, since, noticed, asked: None, recorded });
         drop(waiting);
         self.cell.dispatch(DispatcherMsg::Look);
     }

@@ -56,6 +56,8 @@ pub(super) fn travel_model(travel: &TravelView) -> StraightLine {
 pub(crate) struct Waiting {
     pub(crate) view: OrderView,
     pub(crate) since: Timestamp,
+    /// When the zone heard of it, this time.
+    pub(crate) noticed: std::time::Instant,
     /// Who was asked to hold time for it, and when; no other is asked until he answered.
     pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.

@@ -88,6 +88,9 @@ impl Actor for Dispatcher {
         message: DispatcherMsg,
         state: &mut DispatcherState,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, DispatcherMsg::Look | DispatcherMsg::Refused(_)) {
+            self.cell.dispatcher.handled();
+        }
         match message {
             DispatcherMsg::Look => schedule(&myself, state),
             DispatcherMsg::Refused(order) => {
@@ -113,7 +116,7 @@ impl Actor for Dispatcher {
                 }
             }
             DispatcherMsg::Planned(plan) => {
-                self.carry_out(&myself, &mut state.plans, *plan);
+                self.carry_out(&mut state.plans, *plan);
                 if std::mem::take(&mut state.plans.again) {
                     schedule(&myself, state);
                 }
@@ -188,7 +191,10 @@ impl Dispatcher {
     fn ask(&self, order: &OrderView, decision: &Decision, now: Timestamp) {
         let Some(choice) = decision.chosen else { return };
         match self.cell.waiting.lock().get_mut(&order.id) {
-            Some(waiting) => waiting.asked = Some((choice.driver, std::time::Instant::now())),
+            Some(waiting) => {
+                crate::metrics::dispatched(waiting.noticed.elapsed());
+                waiting.asked = Some((choice.driver, std::time::Instant::now()));
+            }
             None => return,
         }
         self.propose(order, choice.driver, choice.commitment, false, record(decision, now));

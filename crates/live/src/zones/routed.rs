@@ -109,8 +109,9 @@ impl Snapshot {
 
     /// Routes for all that is known, without what is only expected. Blocks for as long as it may search.
     fn search(&self, time: Duration) -> Routes {
-        let until = Instant::now() + time;
-        let planned = plan(&self.problem, self.routes.clone(), self.budget, &|| Instant::now() >= until);
+        let started = Instant::now();
+        let planned = plan(&self.problem, self.routes.clone(), self.budget, &|| started.elapsed() >= time);
+        crate::metrics::planned(started.elapsed());
         let real = self.orders.len();
         let kept =
             |route: &Vec<Act>| -> Vec<Act> { route.iter().copied().filter(|a| (a.order() as usize) < real).collect() };

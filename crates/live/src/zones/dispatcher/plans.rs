@@ -66,7 +66,7 @@ impl Dispatcher {
     }
 
     /// Carries out a plan, as far as the world is still the one that it was made for.
-    pub(super) fn carry_out(&self, myself: &ActorRef<DispatcherMsg>, state: &mut Plans, plan: ZonePlan) {
+    pub(super) fn carry_out(&self, state: &mut Plans, plan: ZonePlan) {
         state.solving = false;
         if plan.generation != state.generation {
             return;
@@ -100,10 +100,8 @@ impl Dispatcher {
             self.doors.journal.note(Entry::decisions(records));
         }
         if let Some(next) = plan.next {
-            let myself = myself.clone();
-            self.doors.alarms.set(next, move || {
-                let _ = myself.cast(DispatcherMsg::Look);
-            });
+            let cell = Arc::clone(&self.cell);
+            self.doors.alarms.set(next, move || cell.dispatch(DispatcherMsg::Look));
         }
     }
 
@@ -145,6 +143,7 @@ impl Dispatcher {
         let view = {
             let mut waiting = self.cell.waiting.lock();
             let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return false };
+            crate::metrics::dispatched(entry.noticed.elapsed());
             entry.asked = Some((step.driver, std::time::Instant::now()));
             entry.view.clone()
         };

@@ -1,0 +1,98 @@
+//! What is measured while the system works, by the `metrics` facade: whoever runs the system installs a recorder, or
+//! nothing is kept. Names are those of Prometheus, times are real seconds; `docs/operations.md` lists them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use posthaste_domain::order::Status;
+
+use crate::Refused;
+use crate::system::System;
+
+/// A commit of the journal.
+pub(crate) fn committed(entries: usize, took: Duration) {
+    histogram!("posthaste_commit_seconds").record(took.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "at most 1,024")]
+    histogram!("posthaste_commit_entries").record(entries as f64);
+}
+
+/// A driver was asked about an order that has waited for so long.
+pub(crate) fn dispatched(waited: Duration) {
+    histogram!("posthaste_dispatch_seconds").record(waited.as_secs_f64());
+}
+
+/// A plan of routes was made.
+pub(crate) fn planned(took: Duration) {
+    histogram!("posthaste_plan_seconds").record(took.as_secs_f64());
+}
+
+/// An order came to an end.
+pub(crate) fn settled(status: Status) {
+    counter!("posthaste_orders_settled_total", "status" => status.name()).increment(1);
+}
+
+/// Says what the figures are, once a recorder is there.
+pub fn describe() {
+    describe_histogram!("posthaste_commit_seconds", "Real seconds that a commit of the journal took.");
+    describe_histogram!("posthaste_commit_entries", "Entries in a commit of the journal.");
+    describe_histogram!("posthaste_dispatch_seconds", "Real seconds from an order waiting to a driver being asked.");
+    describe_histogram!("posthaste_plan_seconds", "Real seconds that a plan of routes took.");
+    describe_counter!("posthaste_orders_settled_total", "Orders that came to an end, by their status.");
+    describe_gauge!("posthaste_orders", "Live orders, by their status.");
+    describe_gauge!("posthaste_orders_waiting", "Orders that wait for a driver.");
+    describe_gauge!("posthaste_drivers", "Drivers on shift, by state.");
+    describe_gauge!("posthaste_actors", "Actors in memory, by kind.");
+    describe_gauge!(
+        "posthaste_mailbox_depth",
+        "Messages that wait to be handled, by kind of actor: the fullest mailbox."
+    );
+}
+
+/// Sets a gauge for every label.
+fn set(name: &'static str, label: &'static str, counts: &BTreeMap<&'static str, usize>) {
+    for (value, count) in counts {
+        #[expect(clippy::cast_precision_loss, reason = "counts of things in memory")]
+        gauge!(name, label => *value).set(*count as f64);
+    }
+}
+
+impl System {
+    /// Brings the gauges up to date: to be called when somebody reads them. Counts live orders in Postgres.
+    pub async fn observe(&self) -> Result<(), Refused> {
+        let doors = &self.doors;
+        let mut waiting = 0;
+        let (mut zones, mut dispatchers) = (0, 0);
+        for id in doors.zones.ids() {
+            let Some(cell) = doors.zones.cell(id) else { continue };
+            waiting += cell.waiting.lock().len();
+            zones = zones.max(cell.actor.depth());
+            dispatchers = dispatchers.max(cell.dispatcher.depth());
+        }
+        let depths = [
+            ("journal", doors.journal.seat.depth()),
+            ("hub", doors.streams.seat().depth()),
+            ("zone", zones),
+            ("dispatcher", dispatchers),
+        ];
+        set("posthaste_mailbox_depth", "actor", &depths.into());
+        #[expect(clippy::cast_precision_loss, reason = "a count of orders in memory")]
+        gauge!("posthaste_orders_waiting").set(waiting as f64);
+        let actors = [("order", doors.orders.door.len()), ("driver", doors.drivers.door.len())];
+        set("posthaste_actors", "kind", &actors.into());
+        let mut drivers = BTreeMap::from([("available", 0), ("on_break", 0)]);
+        for driver in doors.drivers.on_shift() {
+            *drivers.entry(driver.driver.shift.name()).or_default() += 1;
+        }
+        set("posthaste_drivers", "shift", &drivers);
+        let live = Status::ALL.into_iter().filter(|s| !s.is_final());
+        let mut orders: BTreeMap<&'static str, usize> = live.map(|s| (s.name(), 0)).collect();
+        for (status, count) in posthaste_storage::orders::live_by_status(&doors.pool).await? {
+            if let Some(known) = orders.iter_mut().find(|(name, _)| **name == status) {
+                *known.1 = usize::try_from(count).unwrap_or(0);
+            }
+        }
+        set("posthaste_orders", "status", &orders);
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! Figures for Prometheus, on an address of their own: who may read them is a question of the network, not of tokens.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics::{describe_gauge, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use posthaste_api::AppState;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::Fatal;
+
+/// Upper bounds of what takes time, in seconds: from a position's microseconds to a request that timed out.
+const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds of the entries in a commit.
+const ENTRIES: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+/// How often old samples are put into their buckets.
+const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The recorder of this process.
+#[derive(Clone)]
+pub(crate) struct Recorder(PrometheusHandle);
+
+impl Recorder {
+    /// Begins to keep figures. Once in a process.
+    pub(crate) fn install() -> Result<Self, Fatal> {
+        let handle = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)?
+            .set_buckets_for_metric(Matcher::Full("posthaste_commit_entries".to_owned()), &ENTRIES)?
+            .install_recorder()?;
+        posthaste_live::metrics::describe();
+        posthaste_http::metrics::describe();
+        describe_gauge!("posthaste_sockets", "Open sockets.");
+        Ok(Self(handle))
+    }
+
+    /// Serves `GET /metrics` there until the task is aborted.
+    pub(crate) async fn serve(&self, listen: SocketAddr, app: AppState) -> Result<JoinHandle<()>, Fatal> {
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen} for metrics: {error}"))?;
+        tracing::info!(address = %listener.local_addr()?, "metrics");
+        let handle = self.0.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                handle.run_upkeep();
+            }
+        });
+        let router = Router::new().route("/metrics", get(read)).with_state((self.clone(), app));
+        Ok(tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "metrics are served no more");
+            }
+        }))
+    }
+}
+
+async fn read(State((recorder, app)): State<(Recorder, AppState)>) -> Response {
+    if let Err(refused) = app.system().observe().await {
+        // What needs no database is worth reading just then.
+        tracing::warn!(%refused, "live orders were not counted");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a count of sockets")]
+    gauge!("posthaste_sockets").set(app.open_sockets() as f64);
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (StatusCode::OK, headers, recorder.0.render()).into_response()
+}
