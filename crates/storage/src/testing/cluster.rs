@@ -13,7 +13,7 @@ use super::{causes, leftovers, template, watchdog};
 /// Names a server to use instead of the shared one.
 const VARIABLE: &str = "POSTHASTE_TEST_DATABASE_URL";
 /// Connections of the shared server: test programs run side by side, each test with a pool.
-const MAX_CONNECTIONS: u32 = 200;
+const MAX_CONNECTIONS: u32 = 400;
 
 /// A server on which test databases are made.
 #[derive(Debug, Clone)]

@@ -92,7 +92,7 @@ impl Dispatcher {
         for (driver, standby) in plan.standby {
             self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
         }
-        self.look_at_the_idle(myself, state, now);
+        self.look_at_the_idle(state, now);
         let nobody = plan.unserved.into_iter();
         let records: Vec<_> =
             nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
@@ -106,17 +106,15 @@ impl Dispatcher {
     }
 
     /// Where idle drivers are sent ahead of work, a plan comes now and then even if nothing happens.
-    fn look_at_the_idle(&self, myself: &ActorRef<DispatcherMsg>, state: &mut Plans, now: Timestamp) {
+    fn look_at_the_idle(&self, state: &mut Plans, now: Timestamp) {
         let sends = self.cell.config.load().rules.send_ahead;
         if !sends || state.looks_at_the_idle.is_some_and(|at| at > now) {
             return;
         }
         let at = now + Span::seconds(IDLE_SECONDS);
         state.looks_at_the_idle = Some(at);
-        let myself = myself.clone();
-        self.doors.alarms.set(at, move || {
-            let _ = myself.cast(DispatcherMsg::Look);
-        });
+        let cell = Arc::clone(&self.cell);
+        self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Look));
     }
 
     /// A step as it is recorded beside what the policy in the shadow meant.
