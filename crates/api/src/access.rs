@@ -21,6 +21,7 @@ use posthaste_http::request_id::RequestId;
 use posthaste_live::Cause;
 use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
+use posthaste_protocol::trace::{TraceId, TraceParent};
 
 use crate::AppState;
 
@@ -172,10 +173,21 @@ pub(crate) async fn enforce(
     };
     if let Access::Roles(_) = rule.access {
         let query = request.uri().query().filter(|_| rule.is_socket());
-        let caller = app.keys().verify(bearer(request.headers(), query)?, app.system().clock().wall())?;
+        let verified =
+            bearer(request.headers(), query).and_then(|token| app.keys().verify(token, app.system().clock().wall()));
+        let caller = match verified {
+            Ok(caller) => caller,
+            Err(refused) => {
+                app.counts().stranger(&request)?;
+                return Err(refused);
+            }
+        };
+        app.counts().caller(&request, caller.party)?;
         let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(scope);
+    } else {
+        app.counts().stranger(&request)?;
     }
     Ok(next.run(request).await)
 }
@@ -191,6 +203,7 @@ pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     pub(crate) scope: Scope,
     request: Arc<str>,
+    trace: Option<TraceId>,
 }
 
 impl FromRequestParts<AppState> for Admitted {
@@ -199,14 +212,15 @@ impl FromRequestParts<AppState> for Admitted {
         let caller = Caller::from_request_parts(parts, app).await?;
         let scope = parts.extensions.get::<Scope>().copied().ok_or_else(|| forbidden(caller.role))?;
         let Ok(RequestId(request)) = RequestId::from_request_parts(parts, app).await;
-        Ok(Self { caller, scope, request })
+        let trace = parts.extensions.get::<TraceParent>().map(|step| step.trace);
+        Ok(Self { caller, scope, request, trace })
     }
 }
 
 impl Admitted {
     /// Who asks, under which request.
     pub(crate) fn cause(&self) -> Cause {
-        Cause::new(self.caller.party, Arc::clone(&self.request))
+        Cause { trace: self.trace, ..Cause::new(self.caller.party, Arc::clone(&self.request)) }
     }
 
     /// What an idempotency key of the caller's stands for: a request that creates something under `path`.

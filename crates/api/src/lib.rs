@@ -3,11 +3,13 @@
 //! - [`router`] makes the routes from an [`AppState`]; [`serve`] runs them until told to stop.
 //! - [`access`] is the one table of who may do what; a route that is not in it refuses everybody.
 //! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
+//! - `accept` takes connections, `quotas` counts who asks how often.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - `sockets` speaks the protocol of `docs/sockets.md`, one small task a connection.
 //!
 //! Routes hold no rule of the trade: they check who asks, read what was sent, and hand it through a door.
 
+mod accept;
 pub mod access;
 mod assignments;
 mod clock;
@@ -16,6 +18,7 @@ mod health;
 mod insight;
 pub mod openapi;
 mod orders;
+mod quotas;
 mod refusals;
 mod serve;
 mod shadow;

@@ -1,6 +1,6 @@
 //! The API document: generated from the routes, completed from the table of access.
 
-use posthaste_http::openapi::{components, problems, requires_token};
+use posthaste_http::openapi::{components, headers, problems, requires_token};
 use posthaste_protocol::problem::Code;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -116,7 +116,9 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             };
             let rule = name.parse().ok().and_then(|method| Rule::of(&method, path));
             let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
+            let is_limited = !path.starts_with("/health/");
             problems(operation, &possible(path, name, operation, access));
+            headers(operation, is_limited);
             operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
             if let Access::Roles(grants) = access {
                 requires_token(operation);
@@ -137,6 +139,9 @@ fn operation_name(path: &str, handler: &str) -> String {
 /// The codes that an operation may answer with.
 fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> Vec<Code> {
     let mut codes = vec![Code::Timeout, Code::Internal, Code::Unavailable];
+    if !path.starts_with("/health/") {
+        codes.push(Code::RateLimited);
+    }
     if let Access::Roles(_) = access {
         codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::Forbidden]);
     }

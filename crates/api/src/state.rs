@@ -10,6 +10,8 @@ use posthaste_live::System;
 use posthaste_storage::pool::Pool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::quotas::Counts;
+
 /// Which program this is, for `/version`.
 #[derive(Debug, Clone)]
 pub struct Build {
@@ -31,6 +33,7 @@ struct Inner {
     build: Build,
     in_flight: InFlight,
     seats: Arc<Semaphore>,
+    counts: Counts,
 }
 
 impl AppState {
@@ -38,7 +41,8 @@ impl AppState {
     #[must_use]
     pub fn new(system: System, pool: Pool, keys: Keys, limits: Limits, build: Build) -> Self {
         let seats = Arc::new(Semaphore::new(seats(&limits)));
-        Self(Arc::new(Inner { system, pool, keys, limits, build, in_flight: InFlight::default(), seats }))
+        let (in_flight, counts) = (InFlight::default(), Counts::new(limits.quotas));
+        Self(Arc::new(Inner { system, pool, keys, limits, build, in_flight, seats, counts }))
     }
 
     /// The live system.
@@ -73,6 +77,11 @@ impl AppState {
     /// Idempotency keys being worked on.
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.0.in_flight
+    }
+
+    /// Who has asked how often.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
     }
 
     /// A socket's seat; none when as many are open as the limits allow.

@@ -6,9 +6,12 @@
 //! - [`idempotency`]: the `Idempotency-Key` header and the guard against two at once.
 //! - [`pages`]: opaque cursors and page sizes. [`limits`]: what is refused so that the rest is served.
 //! - [`request_id`]: one id from the request to the log, the events and back to the caller.
+//! - [`address`]: where a request comes from, [`quota`]: how many may come from there, [`browsers`]: headers, CORS.
 //! - [`openapi`]: what every operation of the API document has in common.
 
+pub mod address;
 pub mod auth;
+pub mod browsers;
 pub mod extract;
 pub mod idempotency;
 pub mod limits;
@@ -17,4 +20,5 @@ pub mod metrics;
 pub mod openapi;
 pub mod pages;
 pub mod problem;
+pub mod quota;
 pub mod request_id;

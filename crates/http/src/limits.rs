@@ -9,7 +9,10 @@ use axum::response::{IntoResponse, Response};
 use posthaste_protocol::problem::{Code, Problem};
 use tokio::sync::Semaphore;
 
+use crate::address::Network;
+use crate::browsers::Browsers;
 use crate::problem::Failure;
+use crate::quota::Quotas;
 
 /// Limits of the whole edge.
 #[derive(Debug, Clone)]
@@ -24,6 +27,39 @@ pub struct Limits {
     pub sockets: usize,
     /// Limits of one socket.
     pub socket: SocketLimits,
+    /// Connections, before a request is read.
+    pub connections: ConnectionLimits,
+    /// How often somebody may ask.
+    pub quotas: Quotas,
+    /// Proxies of one's own in front: what they write into `x-forwarded-for` is believed, and nobody else.
+    pub proxies: Vec<Network>,
+    /// What is told to browsers.
+    pub browsers: Browsers,
+}
+
+/// Limits of connections that carry requests. Sockets are no longer among them once they are open.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Connections at the same time. Above it new ones wait until one ends.
+    pub most: usize,
+    /// How long a client may take to send the head of a request. Too low cuts off phones in tunnels; too high lets
+    /// few clients hold many connections.
+    pub head_within: Duration,
+    /// How long a connection may wait for its next request. Longer than proxies keep theirs, or they meet closed ones.
+    pub idle: Duration,
+    /// Bytes of the head of a request. Above it: 431.
+    pub head_bytes: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            most: 16_384,
+            head_within: Duration::from_secs(15),
+            idle: Duration::from_secs(75),
+            head_bytes: 16 * 1024,
+        }
+    }
 }
 
 /// Limits of one socket.
@@ -53,6 +89,10 @@ impl Default for Limits {
             concurrent_requests: 4096,
             sockets: 100_000,
             socket: SocketLimits::default(),
+            connections: ConnectionLimits::default(),
+            quotas: Quotas::default(),
+            proxies: Vec::new(),
+            browsers: Browsers::default(),
         }
     }
 }

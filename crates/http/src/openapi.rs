@@ -3,7 +3,9 @@
 use posthaste_protocol::problem::{Code, Problem};
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
+use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
@@ -21,10 +23,69 @@ pub fn components(document: &mut OpenApi) {
         .description(Some("A token of this server, as `posthaste token` makes them."))
         .build();
     parts.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+    for (name, kind, description, example) in HEADERS {
+        let schema = ObjectBuilder::new().schema_type(kind.clone()).build();
+        let example = match kind {
+            Type::Integer => example.parse::<u64>().ok().map(Into::into),
+            _ => Some((*example).into()),
+        };
+        let header = HeaderBuilder::new().schema(Some(schema)).description(Some(*description)).example(example);
+        parts.headers.insert((*name).to_owned(), RefOr::T(header.build()));
+    }
     let mut schemas = vec![("Problem".to_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     for (name, schema) in schemas {
         parts.schemas.entry(name).or_insert(schema);
+    }
+}
+
+/// Headers of answers: name, kind, what it says, an example.
+const HEADERS: &[(&str, Type, &str, &str)] = &[
+    (
+        "x-request-id",
+        Type::String,
+        "The request's id: the caller's own where it sent a sound one. It finds the request in the log.",
+        "req_5f3a9c0e7d1b24680000002a",
+    ),
+    (
+        "traceparent",
+        Type::String,
+        "W3C Trace Context: the trace of the request, the caller's where it sent one.",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+    ),
+    (
+        "RateLimit-Policy",
+        Type::String,
+        "The quota that the request was counted against: of the `caller`, or without an accepted token of the `address`; `q` requests in `w` seconds. Not sent where no limit is set.",
+        "\"caller\";q=12000;w=60",
+    ),
+    (
+        "RateLimit",
+        Type::String,
+        "What is left of it: `r` requests now, and the whole quota again in `t` seconds.",
+        "\"caller\";r=11999;t=1",
+    ),
+    ("Retry-After", Type::Integer, "After how many seconds to try again.", "1"),
+];
+
+/// Adds to every answer the headers that it comes with. Limited: how its caller stands is told.
+pub fn headers(operation: &mut Operation, is_limited: bool) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let mut add = |name: &str| {
+            let header = RefOr::Ref(Ref::new(format!("#/components/headers/{name}")));
+            response.headers.entry(name.to_owned()).or_insert(header);
+        };
+        add("x-request-id");
+        add("traceparent");
+        if is_limited {
+            add("RateLimit-Policy");
+            add("RateLimit");
+        }
+        match status.as_str() {
+            "408" | "429" | "503" => add("Retry-After"),
+            _ => {}
+        }
     }
 }
 

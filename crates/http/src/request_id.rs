@@ -1,4 +1,4 @@
-//! One id from the request to the log, the events and back to the caller.
+//! One id from the request to the log, the events and back to the caller; and the trace that the request is a step of.
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,12 +11,14 @@ use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
+use posthaste_protocol::trace::{TraceId, TraceParent};
 use tracing::Instrument;
 
 use crate::problem::with_request_id;
 
 /// The header that carries the id, both ways.
 pub const X_REQUEST_ID: &str = "x-request-id";
+pub use posthaste_protocol::trace::TRACEPARENT;
 /// The longest id taken from a caller; a longer one is replaced.
 pub const LONGEST: usize = 128;
 
@@ -53,17 +55,29 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Gives the request its id, opens the span that every log line of it stands in, and returns the id in the
-/// response's header and in its problem. The span names the route, never the query: it may hold a token.
-pub async fn layer(mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(&request);
-    let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned()).unwrap_or_default();
-    let span = tracing::info_span!("request", request_id = %id.0, method = %request.method(), route);
-    request.extensions_mut().insert(id.clone());
-    answer(request, next, id).instrument(span).await
+/// The caller's trace where it sent a sound one, otherwise a new one; this request is a new step of it.
+fn step(request: &Request) -> TraceParent {
+    let mut given = request.headers().get_all(TRACEPARENT).iter();
+    let sent = given.next().filter(|_| given.next().is_none()).and_then(|value| value.to_str().ok()?.parse().ok());
+    let before =
+        sent.unwrap_or_else(|| TraceParent { trace: TraceId(rand::random()), step: rand::random(), sampled: false });
+    TraceParent { step: rand::random(), ..before }
 }
 
-async fn answer(request: Request, next: Next, id: RequestId) -> Response {
+/// Gives the request its id and its trace, opens the span that every log line of it stands in, and returns both in
+/// the response's headers, the id in its problem too. The span names the route, never the query: it may hold a token.
+pub async fn layer(mut request: Request, next: Next) -> Response {
+    let (id, step) = (RequestId::of(&request), step(&request));
+    let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned()).unwrap_or_default();
+    let method = request.method();
+    // Of the highest level: whatever is logged, it is logged with the ids.
+    let span = tracing::error_span!("request", request_id = %id.0, trace_id = %step.trace, %method, route);
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(step);
+    answer(request, next, id, step).instrument(span).await
+}
+
+async fn answer(request: Request, next: Next, id: RequestId, step: TraceParent) -> Response {
     let began = Instant::now();
     let mut response = with_request_id(next.run(request).await, &id.0);
     let (status, latency_ms) = (response.status().as_u16(), began.elapsed().as_secs_f64() * 1e3);
@@ -72,8 +86,10 @@ async fn answer(request: Request, next: Next, id: RequestId) -> Response {
     } else {
         tracing::debug!(status, latency_ms, "answered");
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
+    for (name, value) in [(X_REQUEST_ID, HeaderValue::from_str(&id.0)), (TRACEPARENT, step.to_string().try_into())] {
+        if let Ok(value) = value {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }
@@ -98,5 +114,24 @@ mod tests {
     #[test]
     fn fresh_ids_differ() {
         assert_ne!(RequestId::fresh(), RequestId::fresh());
+    }
+
+    #[test]
+    fn a_sound_trace_is_continued_and_another_is_replaced() {
+        let traced = |values: &[&str]| {
+            let mut request = request("r");
+            for value in values {
+                request.headers_mut().append(TRACEPARENT, value.parse().unwrap());
+            }
+            step(&request)
+        };
+        let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let continued = traced(&[sent]);
+        let before: TraceParent = sent.parse().unwrap();
+        assert_eq!((continued.trace, continued.sampled), (before.trace, true));
+        assert_ne!(continued.step, before.step);
+        for unsound in [&[][..], &["00-0-0-00"], &[sent, sent]] {
+            assert_ne!(traced(unsound).trace, before.trace, "{unsound:?}");
+        }
     }
 }

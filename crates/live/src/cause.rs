@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use posthaste_domain::party::Party;
+use posthaste_protocol::trace::TraceId;
+use tracing::Span;
 
 /// The author of a command and the request that brought it.
 #[derive(Debug, Clone)]
@@ -11,18 +13,41 @@ pub struct Cause {
     pub by: Party,
     /// The request's id (`x-request-id`, or a socket's session and command id).
     pub correlation: Option<Arc<str>>,
+    /// The trace that the request is a step of.
+    pub trace: Option<TraceId>,
 }
 
 impl Cause {
     /// The program itself: a deadline, a pass of the dispatcher.
     #[must_use]
     pub fn system() -> Self {
-        Self { by: Party::System, correlation: None }
+        Self { by: Party::System, correlation: None, trace: None }
     }
 
     /// Somebody, under a request.
     #[must_use]
     pub fn new(by: Party, correlation: impl Into<Arc<str>>) -> Self {
-        Self { by, correlation: Some(correlation.into()) }
+        Self { by, correlation: Some(correlation.into()), trace: None }
+    }
+
+    /// The span in which an actor does what was asked: every line that it logs names the request. What the program does
+    /// of its own accord has none.
+    #[must_use]
+    pub(crate) fn span(&self) -> Span {
+        let Some(request_id) = self.correlation.as_deref() else { return Span::none() };
+        // Of the highest level: whatever is logged, it is logged with the ids.
+        let span = tracing::error_span!("caused", request_id, trace_id = tracing::field::Empty);
+        if let Some(trace) = self.trace {
+            span.record("trace_id", tracing::field::display(trace));
+        }
+        span
+    }
+
+    /// An error, with the request under which it came up: whoever logs it does not know that any more.
+    pub(crate) fn of(&self, error: impl std::fmt::Display) -> String {
+        match &self.correlation {
+            Some(request) => format!("{error} (request {request})"),
+            None => error.to_string(),
+        }
     }
 }

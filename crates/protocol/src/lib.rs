@@ -8,6 +8,7 @@
 //! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
 //! - [`socket`]: the envelope and every message of the socket protocol.
 //! - [`insight`]: how deliveries went. [`shadow`]: what another policy would have done.
+//! - [`trace`]: the header that names a request across programs.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
 pub mod clock;
@@ -18,5 +19,6 @@ pub mod page;
 pub mod problem;
 pub mod shadow;
 pub mod socket;
+pub mod trace;
 pub mod tracking;
 pub mod zones;

@@ -1,9 +1,13 @@
 //! Configuration: defaults, then a file, then the environment, then flags; the later wins.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
+use posthaste_http::address::Network;
+use posthaste_http::browsers::Origin;
 use serde::Deserialize;
 
 /// What flags and environment say. Everything is optional; `posthaste.example.toml` shows the same names in a file.
@@ -63,6 +67,25 @@ pub(crate) struct Overrides {
     /// Requests at once at most; above it callers are told to come back. [default: 4096]
     #[arg(long, env = "POSTHASTE_CONCURRENT_REQUESTS")]
     pub(crate) concurrent_requests: Option<usize>,
+    /// Connections at once at most, sockets not counted; above it new ones wait. [default: 16384]
+    #[arg(long, env = "POSTHASTE_CONNECTIONS")]
+    pub(crate) connections: Option<usize>,
+    /// Requests in a minute for one account or key; above it: 429. 0 is no limit. [default: 12000]
+    #[arg(long, env = "POSTHASTE_REQUESTS_PER_MINUTE")]
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Requests in a minute from one address without a token that is accepted. 0 is no limit. [default: 1200]
+    #[arg(long, env = "POSTHASTE_ADDRESS_REQUESTS_PER_MINUTE")]
+    pub(crate) address_requests_per_minute: Option<u32>,
+    /// Addresses or networks of your own proxies, separated by commas: what they write into x-forwarded-for is
+    /// believed. [default: none]
+    #[arg(long, env = "POSTHASTE_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Option<Vec<String>>,
+    /// Origins whose pages may use the API, separated by commas, as in https://shop.example.org. [default: none]
+    #[arg(long, env = "POSTHASTE_CORS_ORIGINS", value_delimiter = ',')]
+    pub(crate) cors_origins: Option<Vec<String>>,
+    /// Tell browsers for how many seconds to come over TLS only (strict-transport-security). [default: 0, say nothing]
+    #[arg(long, env = "POSTHASTE_HSTS_SECONDS")]
+    pub(crate) hsts_seconds: Option<u32>,
 }
 
 /// How to log.
@@ -93,6 +116,12 @@ pub(crate) struct Configuration {
     pub(crate) track_retention_days: u32,
     pub(crate) sockets: Option<usize>,
     pub(crate) concurrent_requests: Option<usize>,
+    pub(crate) connections: Option<usize>,
+    pub(crate) requests_per_minute: Option<u32>,
+    pub(crate) address_requests_per_minute: Option<u32>,
+    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) cors_origins: Vec<Origin>,
+    pub(crate) hsts_seconds: u32,
 }
 
 /// A configuration that cannot be used.
@@ -148,6 +177,12 @@ impl Overrides {
             track_retention_days: self.track_retention_days.or(file.track_retention_days).unwrap_or(30),
             sockets: self.sockets.or(file.sockets),
             concurrent_requests: self.concurrent_requests.or(file.concurrent_requests),
+            connections: self.connections.or(file.connections),
+            requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
+            address_requests_per_minute: self.address_requests_per_minute.or(file.address_requests_per_minute),
+            trusted_proxies: each("trusted_proxies", self.trusted_proxies.or(file.trusted_proxies))?,
+            cors_origins: each("cors_origins", self.cors_origins.or(file.cors_origins))?,
+            hsts_seconds: self.hsts_seconds.or(file.hsts_seconds).unwrap_or(0),
         };
         configuration.check()?;
         Ok(configuration)
@@ -165,6 +200,13 @@ impl Configuration {
         between("track_retention_days", self.track_retention_days, 1, 3650)?;
         Ok(())
     }
+}
+
+/// Every item of a list, or which of them is wrong.
+fn each<T: FromStr<Err: Display>>(name: &'static str, list: Option<Vec<String>>) -> Result<Vec<T>, ConfigurationError> {
+    let items = list.into_iter().flatten().filter(|item| !item.trim().is_empty());
+    let wrong = |error: T::Err| ConfigurationError::Value { name, problem: format!("is wrong: {error}") };
+    items.map(|item| item.trim().parse().map_err(wrong)).collect()
 }
 
 fn read(path: &Path) -> Result<Overrides, ConfigurationError> {
@@ -217,6 +259,21 @@ mod tests {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
         let flags = Overrides { config: Some(path), ..Overrides::default() };
         flags.resolve("", 1.0).unwrap();
+    }
+
+    #[test]
+    fn items_of_a_list_are_refused_by_name() {
+        let flags = |proxy: &str, origin: &str| Overrides {
+            trusted_proxies: Some(vec![proxy.to_owned()]),
+            cors_origins: Some(vec![origin.to_owned()]),
+            ..Overrides::default()
+        };
+        let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0).unwrap();
+        assert_eq!((sound.trusted_proxies.len(), sound.cors_origins.len()), (1, 1));
+        for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
+            let refused = flags(proxy, origin).resolve("", 1.0).unwrap_err().to_string();
+            assert!(refused.starts_with(name), "{refused}");
+        }
     }
 
     #[test]

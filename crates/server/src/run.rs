@@ -6,7 +6,9 @@ use std::time::Duration;
 use posthaste_api::{AppState, Build};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
+use posthaste_http::browsers::Browsers;
 use posthaste_http::limits::Limits;
+use posthaste_http::quota::Quotas;
 use posthaste_live::{Settings, System};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -30,7 +32,7 @@ pub(crate) struct Server {
     clock: Clock,
     database: Database,
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
 }
 
@@ -53,6 +55,15 @@ impl Server {
         let mut limits = Limits::default();
         limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
         limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
+        limits.connections.most = configuration.connections.unwrap_or(limits.connections.most);
+        let Quotas { caller_per_minute, address_per_minute } = limits.quotas;
+        limits.quotas = Quotas {
+            caller_per_minute: configuration.requests_per_minute.unwrap_or(caller_per_minute),
+            address_per_minute: configuration.address_requests_per_minute.unwrap_or(address_per_minute),
+        };
+        limits.proxies = configuration.trusted_proxies.clone();
+        limits.browsers =
+            Browsers { origins: configuration.cors_origins.clone(), hsts_seconds: configuration.hsts_seconds };
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
         let state = AppState::new(system, database.pool.clone(), keys.clone(), limits, build);
         let metrics = match configuration.metrics_listen {
@@ -79,7 +90,7 @@ impl Server {
         tracing::info!("stopping");
         let _ = self.stop.send(());
         match tokio::time::timeout(LONGEST_STOP, self.serving).await {
-            Ok(outcome) => outcome??,
+            Ok(outcome) => outcome?,
             Err(_) => tracing::warn!("not everything ended in time"),
         }
         if let Some(metrics) = self.metrics {

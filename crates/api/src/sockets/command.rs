@@ -130,7 +130,7 @@ impl Work {
 
     fn begin(&self, id: Option<String>, job: Job) -> Running {
         let correlation = format!("{}/{}", self.session, id.as_deref().unwrap_or("-"));
-        let span = tracing::info_span!("command", request_id = %correlation);
+        let span = tracing::error_span!("command", request_id = %correlation);
         let cause = Cause::new(Party::Driver(self.driver), correlation);
         let doing = job.perform(self.app.clone(), self.driver, id.clone(), cause);
         Box::pin(async move {

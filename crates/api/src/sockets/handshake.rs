@@ -12,11 +12,12 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
 use posthaste_http::problem::Failure;
 use posthaste_protocol::problem::{Code, Problem};
 use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
+
+use crate::accept::Connection;
 
 /// A request that asks for a WebSocket, and the right to its connection.
 pub(crate) struct Handshake {
@@ -60,9 +61,11 @@ impl Handshake {
     {
         let connection = self.connection;
         tokio::spawn(async move {
-            match connection.await.map(downcast::<TokioIo<TcpStream>>) {
-                Ok(Ok(parts)) => serve(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf }).await,
-                Ok(Err(_)) => tracing::error!("a socket's connection is no TCP stream"),
+            match connection.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Connection>>) {
+                Ok(Ok(parts)) => {
+                    serve(Upgraded { stream: parts.io.into_inner().into_stream(), read: parts.read_buf }).await
+                }
+                Ok(Err(_)) => tracing::error!("a socket's connection is not one of this server's"),
                 Err(error) => tracing::debug!(%error, "a connection ended before it became a socket"),
             }
         });

@@ -36,6 +36,12 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
         for status in ["408", "500", "503"] {
             has(status);
         }
+        if !path.starts_with("/health/") {
+            has("429");
+            for (status, answer) in answers {
+                assert!(answer["headers"]["RateLimit"].is_object(), "{what} {status}");
+            }
+        }
         if let Access::Roles(_) = access {
             has("401");
             has("403");

@@ -1,9 +1,12 @@
 //! The API on a live system and a real database: requests in, answers out.
 
 mod access;
+mod connections;
 mod document;
 mod documented;
+mod edge;
 mod insight;
+mod logs;
 mod next;
 mod operations;
 mod problems;

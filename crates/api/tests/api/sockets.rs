@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Server {
     pub(crate) stage: Stage,
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<std::io::Result<()>>,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) serving: JoinHandle<()>,
 }
 
 impl Server {
@@ -37,7 +37,11 @@ impl Server {
     }
 
     async fn with(socket: SocketLimits) -> Self {
-        let stage = Stage::with(Limits { socket, ..Limits::default() }).await;
+        Self::limited(Limits { socket, ..Limits::default() }).await
+    }
+
+    pub(crate) async fn limited(limits: Limits) -> Self {
+        let stage = Stage::with(limits).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -447,7 +451,7 @@ async fn a_server_that_stops_says_so_and_waits_for_its_sockets() {
     assert_eq!(server.stage.app.open_sockets(), 2);
     server.stop.send(()).unwrap();
     assert_eq!((driver.closed().await, shop.closed().await), (1001, 1001));
-    timeout(PATIENCE, server.serving).await.unwrap().unwrap().unwrap();
+    timeout(PATIENCE, server.serving).await.unwrap().unwrap();
     assert_eq!(server.stage.app.open_sockets(), 0);
 }
 

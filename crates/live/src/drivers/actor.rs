@@ -19,6 +19,7 @@ use posthaste_protocol::drivers::OfferView;
 use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_storage::decisions::NewDecision;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tracing::Instrument;
 
 use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Standby, Work};
 use crate::door::Reply;
@@ -167,10 +168,16 @@ impl Actor for DriverActor {
                 let _ = reply.send(Ok(state.work()));
                 Ok(())
             }
-            DriverMsg::Shift { change, cause, reply } => self.on_shift(&myself, state, change, cause, reply).await,
-            DriverMsg::Next { task, cause, reply } => self.on_next(state, task, cause, reply).await,
+            DriverMsg::Shift { change, cause, reply } => {
+                let span = cause.span();
+                self.on_shift(&myself, state, change, cause, reply).instrument(span).await
+            }
+            DriverMsg::Next { task, cause, reply } => {
+                let span = cause.span();
+                self.on_next(state, task, cause, reply).instrument(span).await
+            }
             DriverMsg::Command { command, command_id, cause, reply } => {
-                self.on_command(state, command, command_id, cause, reply);
+                cause.span().in_scope(|| self.on_command(state, command, command_id, cause, reply));
                 Ok(())
             }
             DriverMsg::Consider(proposal) => {
@@ -179,7 +186,8 @@ impl Actor for DriverActor {
             }
             DriverMsg::AssignByHand { order, commitment, shared, cause, reply } => {
                 let lane = shared.then(|| state.calendar.free_lane());
-                self.on_assign_by_hand(state, &order, commitment, lane, cause, reply);
+                let span = cause.span();
+                span.in_scope(|| self.on_assign_by_hand(state, &order, commitment, lane, cause, reply));
                 Ok(())
             }
             DriverMsg::Route(route) => {

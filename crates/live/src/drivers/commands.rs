@@ -5,6 +5,7 @@ use std::sync::Arc;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, OfferId, TaskId};
 use posthaste_domain::order::{Command, Order, Rejected};
+use tracing::Instrument;
 
 use super::DriverCommand;
 use super::actor::{DriverActor, DriverState};
@@ -65,7 +66,8 @@ impl DriverActor {
     ) {
         let (doors, driver) = (Arc::clone(&self.doors), self.id);
         let cool_until = doors.clock.now();
-        tokio::spawn(async move {
+        let span = cause.span();
+        let asking = async move {
             let answer = match doors.order_of_task(task).await {
                 Ok(Some(order)) => match wrong_kind(&order, &command) {
                     Some(refused) => Err(refused),
@@ -82,7 +84,8 @@ impl DriverActor {
                 Err(Refused::Order(Rejected::NotYours)) => Err(Refused::NotFound("task")),
                 other => other,
             });
-        });
+        };
+        tokio::spawn(asking.instrument(span));
     }
 }
 

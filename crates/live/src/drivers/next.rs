@@ -50,7 +50,7 @@ impl DriverActor {
         let before = self.missed(state, now);
         let event = DriverEvent::NextChosen { task };
         if let Err(error) = self.store(state, |driver| driver.next_task = task, event, &cause, now).await {
-            return not_stored(error, reply);
+            return not_stored(error, &cause, reply);
         }
         let late = self.missed(state, now).difference(&before).copied().collect();
         self.publish(state);

@@ -58,7 +58,7 @@ impl DriverActor {
             None => Ok(()),
         };
         if let Err(error) = outcome {
-            return not_stored(error, reply);
+            return not_stored(error, &cause, reply);
         }
         if let Some(place) = place {
             state.presence.report(Fix {
@@ -121,11 +121,13 @@ impl DriverActor {
 }
 
 /// Answers that a change was not stored. Where it is unknown whether it was, the actor fails and is reloaded.
-pub(super) fn not_stored<T>(error: AppendError, reply: Reply<T>) -> Result<(), ActorProcessingErr> {
-    if let AppendError::Unavailable(_) = error {
+pub(super) fn not_stored<T>(error: AppendError, cause: &Cause, reply: Reply<T>) -> Result<(), ActorProcessingErr> {
+    if let AppendError::Unavailable(why) = error {
+        tracing::warn!(error = %why, "not stored: the database is away");
         let _ = reply.send(Err(Refused::Unavailable("the database is away")));
         return Ok(());
     }
     let _ = reply.send(Err(Refused::Unavailable("it is unknown whether it was stored; try again")));
-    Err(error.into())
+    tracing::error!(%error, "not stored");
+    Err(cause.of(error).into())
 }

@@ -14,6 +14,7 @@ use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::{AppendError, CommitmentChange, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tracing::Instrument;
 
 use super::Done;
 use super::expected::with_what_is_known;
@@ -90,7 +91,8 @@ impl Actor for OrderActor {
                 Ok(())
             }
             OrderMsg::Command { command, cause, decision, reply } => {
-                Box::pin(self.on_command(&myself, state, *command, cause, decision, reply)).await
+                let span = cause.span();
+                Box::pin(self.on_command(&myself, state, *command, cause, decision, reply).instrument(span)).await
             }
             OrderMsg::Announce => {
                 self.announce(state);
@@ -140,7 +142,7 @@ impl OrderActor {
                 self.withdraw_after_overlap(myself, state);
                 Ok(())
             }
-            Err(Failed::Lost) => Err("the stored order is no longer the one in memory".into()),
+            Err(Failed::Lost) => Err(cause.of("the stored order is no longer the one in memory").into()),
         }
     }
 

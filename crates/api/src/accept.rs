@@ -1,0 +1,283 @@
+//! Connections: how many, and how long each may take to say what it wants.
+//!
+//! One task carries one connection. A client that sends the head of its request too slowly is cut off, one that says
+//! nothing for long is let go, and a socket leaves as soon as it is open. Nothing is spent on time limits while requests
+//! come and go: the timer is looked at when it fires, or when it would fire too late.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use posthaste_http::limits::ConnectionLimits;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+use tower::Service;
+
+/// How long to wait when a connection cannot be taken for want of means, such as open files.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is said that no more connections are taken.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Takes connections until `shutdown`, then lets the requests that run end, for at most `patience`. True when all did.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    shutdown: impl Future<Output = ()>,
+    patience: Duration,
+) -> bool {
+    let most = limits.most.clamp(1, Semaphore::MAX_PERMITS >> 4);
+    let places = Arc::new(Semaphore::new(most));
+    let (stop, stopping) = watch::channel(());
+    tokio::select! {
+        () = take(&listener, &places, &router, limits, &stopping) => {}
+        () = shutdown => {}
+    }
+    drop((listener, stopping));
+    let _ = stop.send(());
+    let all = u32::try_from(most).unwrap_or(u32::MAX);
+    tokio::time::timeout(patience, places.acquire_many(all)).await.is_ok()
+}
+
+async fn take(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    router: &Router,
+    limits: ConnectionLimits,
+    stopping: &watch::Receiver<()>,
+) {
+    let mut said = None;
+    loop {
+        if places.available_permits() == 0 && said.is_none_or(|at: Instant| at.elapsed() > SAY_EVERY) {
+            said = Some(Instant::now());
+            tracing::warn!(most = limits.most, "as many connections as are allowed: new ones wait");
+        }
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let (stream, peer) = match listener.accept().await {
+            Ok(taken) => taken,
+            Err(error) if is_of_the_client(&error) => continue,
+            Err(error) => {
+                tracing::error!(%error, "a connection could not be taken");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // Small frames are written when they are ready, not when the peer has confirmed the one before.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+        tokio::spawn(carry(stream, peer, router.clone(), limits, stopping.clone(), place));
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Carries one connection to its end.
+async fn carry(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    mut stopping: watch::Receiver<()>,
+    _place: OwnedSemaphorePermit,
+) {
+    let activity = Arc::new(Activity::new());
+    let answering = Arc::clone(&activity);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let busy = Busy::begin(&answering);
+        let answer = router.clone().call(request);
+        async move {
+            let _busy = busy;
+            answer.await
+        }
+    });
+    let connection = http1::Builder::new()
+        // Ours tells a slow head from a connection that rests.
+        .header_read_timeout(None)
+        .max_header_size(limits.head_bytes)
+        .serve_connection(TokioIo::new(Connection { stream, activity: Arc::clone(&activity) }), service)
+        .with_upgrades();
+    let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(Instant::now() + limits.head_within)));
+    let mut leaving = false;
+    loop {
+        let event = {
+            let carried = poll_fn(|context| {
+                if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                    return Poll::Ready(Event::Ended(ended));
+                }
+                if let Some(due) = activity.due(&limits).filter(|due| *due < timer.deadline()) {
+                    timer.as_mut().reset(due);
+                }
+                timer.as_mut().poll(context).map(|()| Event::Time)
+            });
+            tokio::select! {
+                event = carried => event,
+                _ = stopping.changed(), if !leaving => Event::Stop,
+            }
+        };
+        match (event, activity.due(&limits)) {
+            (Event::Ended(ended), _) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, %peer, "a connection ended early");
+                }
+                return;
+            }
+            (Event::Stop, _) => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            (Event::Time, None) => timer.as_mut().reset(Instant::now() + limits.head_within),
+            (Event::Time, Some(due)) if due > Instant::now() => timer.as_mut().reset(due),
+            (Event::Time, Some(_)) if leaving || activity.reads_head() => {
+                tracing::debug!(%peer, "a connection was too slow and is cut off");
+                return;
+            }
+            (Event::Time, Some(_)) => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+                // What it has still to be written gets this long.
+                activity.set(Phase::Head);
+                timer.as_mut().reset(Instant::now() + limits.head_within);
+            }
+        }
+    }
+}
+
+enum Event {
+    Ended(hyper::Result<()>),
+    Time,
+    Stop,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waiting for a request, or for the client to read the last answer.
+    Idle,
+    /// Part of a head has come.
+    Head,
+    /// A request is being answered.
+    Busy,
+}
+
+/// What a connection is doing, and since when: the phase in the lowest bits, above it milliseconds since it began.
+struct Activity {
+    began: Instant,
+    now: AtomicU64,
+}
+
+impl Activity {
+    /// A client that has just come owes the head of a request.
+    fn new() -> Self {
+        Self { began: Instant::now(), now: AtomicU64::new(Phase::Head as u64) }
+    }
+
+    fn set(&self, phase: Phase) {
+        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
+        self.now.store(since << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.now.load(Ordering::Relaxed) & 3 == phase as u64
+    }
+
+    fn reads_head(&self) -> bool {
+        self.is(Phase::Head)
+    }
+
+    /// When it is too late for what it does. Requests have a time limit of their own.
+    fn due(&self, limits: &ConnectionLimits) -> Option<Instant> {
+        let now = self.now.load(Ordering::Relaxed);
+        let since = self.began + Duration::from_millis(now >> 2);
+        match now & 3 {
+            phase if phase == Phase::Idle as u64 => Some(since + limits.idle),
+            phase if phase == Phase::Head as u64 => Some(since + limits.head_within),
+            _ => None,
+        }
+    }
+}
+
+/// A request that is being answered. Dropping it ends that.
+struct Busy(Arc<Activity>);
+
+impl Busy {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.set(Phase::Busy);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(Phase::Idle);
+    }
+}
+
+/// A connection whose first bytes of a request are noticed.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    /// The stream, for whoever speaks something else over it.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before && self.activity.is(Phase::Idle) {
+            self.activity.set(Phase::Head);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

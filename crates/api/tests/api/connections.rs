@@ -1,0 +1,148 @@
+//! Clients that are slow, greedy, or there when the server stops.
+
+use std::time::{Duration, Instant};
+
+use posthaste_http::limits::{ConnectionLimits, Limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::sockets::Server;
+use crate::stage::order_body;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn server(connections: ConnectionLimits) -> Server {
+    Server::limited(Limits { connections, ..Limits::default() }).await
+}
+
+async fn connect(server: &Server, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Everything until the server closes the connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A connection that is reset is closed too.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("closed in time");
+    String::from_utf8(bytes).unwrap()
+}
+
+/// One answer that has a length.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let reading = async {
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if length.is_some_and(|length| body.len() >= length.parse::<usize>().unwrap()) {
+                    return text;
+                }
+            }
+            let read = stream.read_buf(&mut bytes).await.unwrap();
+            assert!(read > 0, "closed after {text:?}");
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("an answer in time")
+}
+
+const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_half_a_head_is_cut_off_in_time() {
+    let head_within = Duration::from_millis(300);
+    let server = server(ConnectionLimits { head_within, ..ConnectionLimits::default() }).await;
+    for text in ["", "GET /health/li", "GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+        let began = Instant::now();
+        let mut stream = connect(&server, text).await;
+        assert_eq!(rest(&mut stream).await, "");
+        assert!(began.elapsed() >= head_within, "{text:?}");
+    }
+    // Not more time for sending a little now and then, nor for having sent a whole one before.
+    let mut stream = connect(&server, LIVE).await;
+    answer(&mut stream).await;
+    let began = Instant::now();
+    while stream.write_all(b"x").await.is_ok() {
+        assert!(began.elapsed() < PATIENCE, "never cut off");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(began.elapsed() >= head_within);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_with_too_much_in_it_is_refused() {
+    let server = server(ConnectionLimits::default()).await;
+    let many: String = (0..101).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "x".repeat(17 * 1024));
+    for headers in [many, long] {
+        let mut stream = connect(&server, &format!("GET /health/live HTTP/1.1\r\n{headers}\r\n")).await;
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:?}");
+    }
+    let fine: String = (0..90).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let mut stream = connect(&server, &format!("GET /health/live HTTP/1.1\r\nhost: x\r\n{fine}\r\n")).await;
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_rests_between_requests_and_is_let_go_after_long() {
+    let (head_within, idle) = (Duration::from_millis(100), Duration::from_millis(600));
+    let server = server(ConnectionLimits { head_within, idle, ..ConnectionLimits::default() }).await;
+    let mut stream = connect(&server, LIVE).await;
+    for _ in 0..3 {
+        answer(&mut stream).await;
+        // Longer than a head may take.
+        tokio::time::sleep(head_within * 3).await;
+        stream.write_all(LIVE.as_bytes()).await.unwrap();
+    }
+    answer(&mut stream).await;
+    let began = Instant::now();
+    assert_eq!(rest(&mut stream).await, "");
+    assert!(began.elapsed() >= idle - Duration::from_millis(50), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_allowed_wait_and_sockets_are_not_among_them() {
+    let server = server(ConnectionLimits { most: 1, ..ConnectionLimits::default() }).await;
+    let (_, _socket) = server.driver("Grace").await;
+    let mut first = connect(&server, LIVE).await;
+    answer(&mut first).await;
+    let mut second = connect(&server, LIVE).await;
+    let mut byte = [0];
+    assert!(timeout(Duration::from_millis(200), second.peek(&mut byte)).await.is_err(), "it waits");
+    drop(first);
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_finished_when_the_server_stops() {
+    let server = server(ConnectionLimits::default()).await;
+    let body = order_body().to_string();
+    let (first, second) = body.split_at(body.len() / 2);
+    let head = format!(
+        "POST /v1/orders HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        server.stage.merchant,
+        body.len()
+    );
+    let mut resting = connect(&server, LIVE).await;
+    answer(&mut resting).await;
+    let mut placing = connect(&server, &format!("{head}{first}")).await;
+    // The server has read the head when it asks for nothing more than the rest: give it the time to.
+    let mut probe = connect(&server, LIVE).await;
+    answer(&mut probe).await;
+    server.stop.send(()).unwrap();
+    assert_eq!(rest(&mut resting).await, "", "who only rests is let go at once");
+    let gone = async {
+        while TcpStream::connect(server.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("nobody new is let in");
+    placing.write_all(second.as_bytes()).await.unwrap();
+    let answer = rest(&mut placing).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    timeout(PATIENCE, server.serving).await.expect("it ends").unwrap();
+}
