@@ -2,6 +2,8 @@
 
 #![allow(clippy::allow_attributes, dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod receiver;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -69,6 +71,8 @@ impl Server {
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
             .env("DATABASE_URL", database_url)
             .env("POSTHASTE_TOKEN_KEY", KEY)
+            .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
+            .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
             .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())

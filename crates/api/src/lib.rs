@@ -5,6 +5,7 @@
 //! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
 //! - `accept` takes connections, `quotas` counts who asks how often.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
+//! - The routes of webhooks are `posthaste_webhooks`' own.
 //! - `sockets` speaks the protocol of `docs/sockets.md`, one small task a connection.
 //!
 //! Routes hold no rule of the trade: they check who asks, read what was sent, and hand it through a door.
@@ -24,6 +25,7 @@ mod serve;
 mod shadow;
 mod sockets;
 mod state;
+pub mod stopped;
 mod texts;
 mod tracking;
 mod zones;

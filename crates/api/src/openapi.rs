@@ -28,6 +28,7 @@ use crate::{AppState, assignments, clock, drivers, health, insight, orders, shad
         (name = "drivers at work", description = "The REST twins of what a driver does over his socket."),
         (name = "zones", description = "Where the service is, and by which rules."),
         (name = "insight", description = "How deliveries went."),
+        (name = "webhooks", description = "Merchants' programs are told of events: see `docs/webhooks.md`."),
         (name = "sockets", description = "Live streams."),
         (name = "server", description = "The server itself."),
     )
@@ -78,6 +79,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(shadow::plans))
         .routes(routes!(insight::performance))
         .routes(routes!(insight::times))
+        .merge(posthaste_webhooks::routes())
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))
         .routes(routes!(sockets::operations))
@@ -174,6 +176,7 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
     let last = path.rsplit('/').next().unwrap_or_default();
     match (method, last) {
         ("POST", "orders") => &[Code::OutsideServiceArea],
+        ("POST", "endpoints" | "test" | "resume") => &[Code::Conflict],
         ("POST" | "PUT", "zones") => &[Code::Conflict],
         ("PUT" | "DELETE", "{id}") => &[Code::Conflict],
         ("POST", "cancel") => &[Code::OrderEnded, Code::GoodsOnBoard],

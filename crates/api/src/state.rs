@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use posthaste_http::auth::Keys;
 use posthaste_http::idempotency::InFlight;
 use posthaste_http::limits::Limits;
 use posthaste_live::System;
 use posthaste_storage::pool::Pool;
+use posthaste_webhooks::Webhooks;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::quotas::Counts;
@@ -29,6 +31,7 @@ struct Inner {
     system: System,
     pool: Pool,
     keys: Keys,
+    webhooks: Webhooks,
     limits: Limits,
     build: Build,
     in_flight: InFlight,
@@ -37,12 +40,12 @@ struct Inner {
 }
 
 impl AppState {
-    /// The live system, its database for what is only read, the keys of tokens, the limits of the edge.
+    /// The live system, its database for what is only read, the keys of tokens, webhooks, the limits of the edge.
     #[must_use]
-    pub fn new(system: System, pool: Pool, keys: Keys, limits: Limits, build: Build) -> Self {
+    pub fn new(system: System, pool: Pool, keys: Keys, webhooks: Webhooks, limits: Limits, build: Build) -> Self {
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let (in_flight, counts) = (InFlight::default(), Counts::new(limits.quotas));
-        Self(Arc::new(Inner { system, pool, keys, limits, build, in_flight, seats, counts }))
+        Self(Arc::new(Inner { system, pool, keys, webhooks, limits, build, in_flight, seats, counts }))
     }
 
     /// The live system.
@@ -101,6 +104,12 @@ impl AppState {
         let everyone = tokio::time::timeout(limit, self.0.seats.acquire_many(all)).await;
         self.0.seats.close();
         matches!(everyone, Ok(Ok(_)))
+    }
+}
+
+impl FromRef<AppState> for Webhooks {
+    fn from_ref(app: &AppState) -> Self {
+        app.0.webhooks.clone()
     }
 }
 

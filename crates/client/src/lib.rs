@@ -34,6 +34,7 @@ mod shadow;
 mod sockets;
 mod tls;
 mod token;
+mod webhooks;
 mod zones;
 
 pub use backoff::Backoff;

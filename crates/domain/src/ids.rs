@@ -178,6 +178,10 @@ id!(/// A planned shift of a driver.
     ShiftId, "shf");
 id!(/// A socket session.
     SessionId, "ses");
+id!(/// An endpoint: where a merchant's program is told of events.
+    WebhookEndpointId, "whe");
+id!(/// A webhook message: one event on its way to one endpoint.
+    WebhookMessageId, "whm");
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("posthaste-http", &["posthaste-domain", "posthaste-protocol"]),
     (
+        "posthaste-webhooks",
+        &["posthaste-domain", "posthaste-protocol", "posthaste-clock", "posthaste-storage", "posthaste-http"],
+    ),
+    (
         "posthaste-api",
         &[
             "posthaste-domain",
@@ -44,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-storage",
             "posthaste-live",
             "posthaste-http",
+            "posthaste-webhooks",
         ],
     ),
     ("posthaste-client", &["posthaste-domain", "posthaste-protocol"]),
@@ -71,6 +76,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-storage",
             "posthaste-live",
             "posthaste-http",
+            "posthaste-webhooks",
             "posthaste-api",
             "posthaste-client",
             "posthaste-sim",

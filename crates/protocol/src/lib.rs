@@ -21,4 +21,5 @@ pub mod shadow;
 pub mod socket;
 pub mod trace;
 pub mod tracking;
+pub mod webhooks;
 pub mod zones;

@@ -86,6 +86,12 @@ pub(crate) struct Overrides {
     /// Tell browsers for how many seconds to come over TLS only (strict-transport-security). [default: 0, say nothing]
     #[arg(long, env = "POSTHASTE_HSTS_SECONDS")]
     pub(crate) hsts_seconds: Option<u32>,
+    /// Let webhooks go to private and loopback addresses, and to any port. [default: false]
+    #[arg(long, env = "POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) webhook_private_addresses: Option<bool>,
+    /// Let webhooks go over http beside https. [default: false]
+    #[arg(long, env = "POSTHASTE_WEBHOOK_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) webhook_plain_http: Option<bool>,
 }
 
 /// How to log.
@@ -122,6 +128,8 @@ pub(crate) struct Configuration {
     pub(crate) trusted_proxies: Vec<Network>,
     pub(crate) cors_origins: Vec<Origin>,
     pub(crate) hsts_seconds: u32,
+    pub(crate) webhook_private_addresses: bool,
+    pub(crate) webhook_plain_http: bool,
 }
 
 /// A configuration that cannot be used.
@@ -183,6 +191,11 @@ impl Overrides {
             trusted_proxies: each("trusted_proxies", self.trusted_proxies.or(file.trusted_proxies))?,
             cors_origins: each("cors_origins", self.cors_origins.or(file.cors_origins))?,
             hsts_seconds: self.hsts_seconds.or(file.hsts_seconds).unwrap_or(0),
+            webhook_private_addresses: self
+                .webhook_private_addresses
+                .or(file.webhook_private_addresses)
+                .unwrap_or(false),
+            webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
         };
         configuration.check()?;
         Ok(configuration)

@@ -1,8 +1,10 @@
 //! A running server: database, clock, live system, routes; and how it stops.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_api::stopped::OverSockets;
 use posthaste_api::{AppState, Build};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
@@ -10,6 +12,7 @@ use posthaste_http::browsers::Browsers;
 use posthaste_http::limits::Limits;
 use posthaste_http::quota::Quotas;
 use posthaste_live::{Settings, System};
+use posthaste_webhooks::{Allowed, Sender, Webhooks};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -34,6 +37,7 @@ pub(crate) struct Server {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
+    sender: Sender,
 }
 
 impl Server {
@@ -65,7 +69,13 @@ impl Server {
         limits.browsers =
             Browsers { origins: configuration.cors_origins.clone(), hsts_seconds: configuration.hsts_seconds };
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
-        let state = AppState::new(system, database.pool.clone(), keys.clone(), limits, build);
+        let allowed =
+            Allowed { private: configuration.webhook_private_addresses, plain_http: configuration.webhook_plain_http };
+        let seal = token_key::seal(configuration)?;
+        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal, allowed);
+        webhooks.connect(Arc::new(OverSockets(system.clone())));
+        let sender = webhooks.start()?;
+        let state = AppState::new(system, database.pool.clone(), keys.clone(), webhooks, limits, build);
         let metrics = match configuration.metrics_listen {
             Some(listen) => Some(Recorder::install()?.serve(listen, state.clone()).await?),
             None => None,
@@ -76,7 +86,7 @@ impl Server {
         };
         let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, clock, database, stop, serving, metrics })
+        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender })
     }
 
     /// Product seconds in a real second.
@@ -96,6 +106,7 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.abort();
         }
+        self.sender.stop().await;
         self.database.close().await?;
         tracing::info!("stopped");
         crate::telemetry::flush();

@@ -1,10 +1,11 @@
-//! The secret that signs tokens: from the configuration, or generated once and kept in the data directory. There is
+//! The secret that signs tokens and seals what the database may not read: from the configuration, or generated once and kept in the data directory. There is
 //! no built-in default.
 
 use std::io::Write;
 use std::path::Path;
 
 use posthaste_http::auth::Keys;
+use posthaste_storage::sealed::Seal;
 
 use crate::Fatal;
 use crate::configuration::Configuration;
@@ -13,15 +14,24 @@ const FILE: &str = "token-key";
 
 /// The keys in force. Generated where the private Postgres is used and no key is kept yet.
 pub(crate) fn keys(configuration: &Configuration) -> Result<Keys, Fatal> {
+    Ok(Keys::new(secret(configuration)?.as_bytes())?)
+}
+
+/// What seals values in the database, with a key of its own made from the same secret.
+pub(crate) fn seal(configuration: &Configuration) -> Result<Seal, Fatal> {
+    Ok(Seal::new(secret(configuration)?.as_bytes()))
+}
+
+fn secret(configuration: &Configuration) -> Result<String, Fatal> {
     if let Some(secret) = &configuration.token_key {
-        return Ok(Keys::new(secret.as_bytes())?);
+        return Ok(secret.clone());
     }
     if configuration.database_url.is_some() {
         return Err("with a database of your own, set POSTHASTE_TOKEN_KEY (at least 32 bytes, for example from \
                     `openssl rand -hex 32`)"
             .into());
     }
-    Ok(Keys::new(kept(&configuration.data_dir)?.as_bytes())?)
+    kept(&configuration.data_dir)
 }
 
 /// Reads the kept key, or makes one. Two programs that make one at once end with the same.

@@ -24,7 +24,8 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    pub(crate) fn corrupt(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    /// A stored value that does not read as what it should be.
+    pub fn corrupt(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Corrupt { what: what.into(), source: source.into() }
     }
 
@@ -87,6 +88,7 @@ impl Nature {
 }
 
 /// The name of the constraint or unique index that a statement ran into.
-pub(crate) fn constraint(error: &sqlx::Error) -> Option<&str> {
+#[must_use]
+pub fn constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|e| e.constraint())
 }

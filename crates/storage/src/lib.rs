@@ -7,11 +7,13 @@
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its reads and
 //!   the writes that do not go through the journal.
 //! - [`performance`]: what insight looks back on, in chunks.
+//! - [`sealed`]: values that the database keeps and cannot read.
 //! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).
 //!
 //! Queries are checked when the crate is compiled, against `.sqlx` at the workspace root;
-//! `docs/how-to/change-a-query.md` says how to refresh it. No sqlx type leaves the crate. Rows become domain types
-//! here or not at all: a row that cannot be read is a [`StorageError::Corrupt`], never a default.
+//! `docs/how-to/change-a-query.md` says how to refresh it. No sqlx type leaves the crate, but for
+//! [`pool::Pool::connections`], with which a context that owns tables runs its own SQL. Rows become domain types here
+//! or not at all: a row that cannot be read is a [`StorageError::Corrupt`], never a default.
 
 pub mod clock;
 pub mod decisions;
@@ -25,13 +27,14 @@ pub mod performance;
 pub mod pool;
 pub mod positions;
 pub mod roster;
+pub mod sealed;
 pub mod shadow;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tracks;
 pub mod zones;
 
-pub use error::StorageError;
+pub use error::{StorageError, constraint};
 
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,12 @@ impl Pool {
         }
     }
 
+    /// The connections themselves, for contexts that own tables and keep their SQL beside their rules.
+    #[must_use]
+    pub fn connections(&self) -> &PgPool {
+        &self.0
+    }
+
     /// How many connections are open, and how many of them are idle.
     #[must_use]
     pub fn occupancy(&self) -> Occupancy {

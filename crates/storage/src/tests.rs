@@ -11,4 +11,5 @@ mod places;
 mod plans;
 mod roster;
 mod story;
+mod webhooks;
 mod zones;

@@ -41,6 +41,23 @@ impl World {
         }
     }
 
+    /// An endpoint of the owning merchant, a fresh one, as some routes take it away.
+    async fn endpoint(&self) -> String {
+        let (path, token) = ("/v1/webhooks/endpoints", self.token(Role::Merchant, true));
+        for endpoint in self.stage.get(path, &token).await.body["items"].as_array().unwrap() {
+            let path = format!("{path}/{}", endpoint["id"].as_str().unwrap());
+            let gone = self.stage.call(Method::DELETE, &path, Some(&token), None).await;
+            assert_eq!(gone.status, StatusCode::NO_CONTENT, "{gone:?}");
+        }
+        self.stage.post(path, &token, &json!({"url": "https://shop.example/hooks"})).await.id()
+    }
+
+    /// A message to such an endpoint.
+    async fn message(&self) -> String {
+        let path = format!("/v1/webhooks/endpoints/{}/test", self.endpoint().await);
+        self.stage.post(&path, &self.token(Role::Merchant, true), &json!({})).await.id()
+    }
+
     /// The path with ids of the owner's things in it. Orders are fresh where a driver is not needed.
     async fn path(&self, path: &str, role: Role) -> String {
         let order = if role == Role::Driver || path.contains("/drivers/") {
@@ -52,6 +69,10 @@ impl World {
             order["id"].as_str().unwrap()
         } else if path.starts_with("/v1/drivers") {
             &self.driver
+        } else if path.starts_with("/v1/webhooks/messages") {
+            &self.message().await
+        } else if path.starts_with("/v1/webhooks") {
+            &self.endpoint().await
         } else {
             &self.stage.zone
         };
@@ -86,6 +107,9 @@ impl World {
         let task = self.assigned["tasks"][0]["id"].as_str().unwrap();
         text = text.replace("tsk_01jd8v7cjxfm9sxv0q3e0b5z1c", task);
         let mut body: Value = serde_json::from_str(&text).unwrap();
+        if role == Role::Admin && path == "/v1/webhooks/endpoints" {
+            body["merchant_id"] = json!(merchant_id(1));
+        }
         if role == Role::Admin && (path.ends_with("/confirm") || path.ends_with("/reject")) {
             body["merchant_id"] = json!(merchant_id(1));
         }

@@ -15,3 +15,4 @@ mod roster;
 mod shadow;
 mod sockets;
 mod stage;
+mod webhooks;

@@ -9,7 +9,7 @@ use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, keys, merchant_id, order_body, zone_body};
+use crate::stage::{Stage, keys, merchant_id, order_body, webhooks, zone_body};
 
 fn raw(stage: &Stage, content_type: Option<&str>, body: impl Into<Body>) -> Request<Body> {
     let mut request = Request::builder().method(Method::POST).uri("/v1/orders");
@@ -173,8 +173,14 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let stage = Stage::new().await;
     let limits = Limits { concurrent_requests: 0, ..Limits::default() };
     let build = posthaste_api::Build { version: "0.0.0", commit: None };
-    let full =
-        posthaste_api::AppState::new(stage.app.system().clone(), stage.database.pool.clone(), keys(), limits, build);
+    let full = posthaste_api::AppState::new(
+        stage.app.system().clone(),
+        stage.database.pool.clone(),
+        keys(),
+        webhooks(&stage.database),
+        limits,
+        build,
+    );
     let stage = Stage { router: posthaste_api::router(full.clone()), app: full, ..stage };
     let answer = stage.get("/v1/orders", &stage.admin).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "unavailable"));

@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Connects, is welcomed and says hello; gives the socket and the first frame after that.
-    async fn begin(&self, path: &str, token: Option<&str>, hello: Value) -> (Socket, Value, Value) {
+    pub(crate) async fn begin(&self, path: &str, token: Option<&str>, hello: Value) -> (Socket, Value, Value) {
         let mut socket = self.try_connect(path, token).await.unwrap();
         let welcome = socket.next().await;
         assert_eq!(welcome["type"], "welcome", "{welcome}");

@@ -11,7 +11,9 @@ use posthaste_domain::party::Party;
 use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
 use posthaste_live::{Settings, System};
+use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
+use posthaste_webhooks::{Allowed, Webhooks};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -79,6 +81,12 @@ pub(crate) fn driver_token(id: &str) -> String {
     token(Party::Driver(id.parse::<DriverId>().unwrap()))
 }
 
+/// Webhooks that may go to this machine, as in development. Nothing is sent until they are started.
+pub(crate) fn webhooks(database: &TestDatabase) -> Webhooks {
+    let allowed = Allowed { private: true, plain_http: true };
+    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), allowed)
+}
+
 pub(crate) fn zone_body(name: &str) -> Value {
     json!({
         "name": name,
@@ -105,7 +113,8 @@ impl Stage {
         let database = TestDatabase::new().await;
         let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
         let build = Build { version: "0.0.0", commit: None };
-        let app = AppState::new(system, database.pool.clone(), keys(), limits, build);
+        let webhooks = webhooks(&database);
+        let app = AppState::new(system, database.pool.clone(), keys(), webhooks, limits, build);
         let mut stage = Self {
             router: router(app.clone()),
             app,

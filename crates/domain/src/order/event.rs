@@ -239,6 +239,31 @@ pub struct Recorded {
 }
 
 impl Event {
+    /// The names of all events.
+    pub const NAMES: [&str; 21] = [
+        "placed",
+        "seller_confirmed",
+        "seller_rejected",
+        "offered",
+        "offer_declined",
+        "offer_withdrawn",
+        "assigned",
+        "unassigned",
+        "escalated",
+        "escalation_ended",
+        "prioritised",
+        "departed",
+        "arrived",
+        "code_refused",
+        "code_unlocked",
+        "picked_up",
+        "delivered",
+        "returned",
+        "failed",
+        "canceled",
+        "expired",
+    ];
+
     /// The event's name on the wire.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -456,4 +481,18 @@ fn end(order: &mut Order, how: TaskStatus, returns: &[Task], because: &str) {
     }
     order.tasks.extend_from_slice(returns);
     order.ended_because = Some(because.to_owned());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// serde, asked for an event that does not exist, lists those that do.
+    #[test]
+    fn every_event_is_among_the_names() {
+        let error = serde_json::from_str::<Event>(r#"{"type":"nonsense"}"#).unwrap_err().to_string();
+        let (_, listed) = error.split_once("expected one of ").unwrap();
+        let listed: Vec<_> = listed.split('`').skip(1).step_by(2).collect();
+        assert_eq!(listed, Event::NAMES);
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use posthaste_domain::ids::DriverId;
+use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::socket::{Alert, ServerMessage};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -19,6 +19,8 @@ pub(crate) enum HubMsg {
     Order(Arc<Order>, Arc<[(Recorded, Status)]>),
     /// For a driver's own stream.
     Driver(DriverId, Box<ServerMessage>),
+    /// For a merchant's stream.
+    Merchant(MerchantId, Box<ServerMessage>),
     /// For operations.
     Operations(Box<ServerMessage>, Scope),
 }
@@ -43,6 +45,7 @@ impl Actor for HubActor {
         match message {
             HubMsg::Order(order, events) => self.streams.publish_order(&order, &events),
             HubMsg::Driver(driver, message) => self.streams.publish_to_driver(driver, &message),
+            HubMsg::Merchant(merchant, message) => self.streams.publish_to_merchant(merchant, &message),
             HubMsg::Operations(message, scope) => self.streams.publish_to_operations(&message, scope),
         }
         Ok(())
@@ -68,6 +71,16 @@ impl Streams {
     /// For operations.
     pub(crate) fn to_operations(&self, message: ServerMessage, scope: Scope) {
         self.tell(HubMsg::Operations(Box::new(message), scope));
+    }
+
+    /// A merchant should look at something of his own. False where he is not connected: nobody was told.
+    pub fn alert_merchant(&self, merchant: MerchantId, kind: &str, text: String) -> bool {
+        if !self.follows_merchant(merchant) {
+            return false;
+        }
+        let alert = Alert { kind: kind.to_owned(), text, order_id: None, driver_id: None, zone_id: None };
+        self.tell(HubMsg::Merchant(merchant, Box::new(ServerMessage::Alert(alert))));
+        true
     }
 
     /// Somebody should look.

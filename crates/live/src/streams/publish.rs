@@ -1,6 +1,6 @@
 //! What the actors tell the hub after a commit. Nothing is encoded that nobody follows.
 
-use posthaste_domain::ids::DriverId;
+use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::drivers::PositionView;
 use posthaste_protocol::orders::{Audience, EtaView, OrderView, TimelineEntry};
@@ -64,6 +64,12 @@ impl Streams {
         }
     }
 
+    pub(super) fn publish_to_merchant(&self, merchant: MerchantId, message: &ServerMessage) {
+        if let Some(topic) = self.0.topic(TopicKey::Merchant(merchant)) {
+            topic.publish(Scope::default(), |seq| self.0.frame(message, Some(seq)));
+        }
+    }
+
     pub(super) fn publish_to_operations(&self, message: &ServerMessage, scope: Scope) {
         if let Some(topic) = self.0.topic(TopicKey::Operations) {
             topic.publish(scope, |seq| self.0.frame(message, Some(seq)));
@@ -73,6 +79,11 @@ impl Streams {
     /// Whether operations have a stream open, so that making their messages is worth it.
     pub(crate) fn follows_operations(&self) -> bool {
         self.0.topic(TopicKey::Operations).is_some()
+    }
+
+    /// Whether a merchant has a stream open.
+    pub(crate) fn follows_merchant(&self, merchant: MerchantId) -> bool {
+        self.0.topic(TopicKey::Merchant(merchant)).is_some()
     }
 
     /// A driver moved: everybody in `audience` who is connected sees it, latest wins. Called by his socket directly.

@@ -77,7 +77,7 @@ messages! {
         "driver" => Driver(Box<DriverView>),
         /// Operations: a zone was made or changed.
         "zone" => Zone(Box<ZoneView>),
-        /// Operations: somebody should look.
+        /// Operations, and merchants about their own: somebody should look.
         "alert" => Alert(Alert),
     }
 }
@@ -278,7 +278,7 @@ pub enum PositionUpdate {
 /// Somebody should look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// `driver_silent`, `order_waiting`, `order_stranded`, `order_failed`.
+    /// `driver_silent`, `order_waiting`, `order_stranded`, `order_failed`, `webhook_stopped`.
     pub kind: String,
     /// In words.
     pub text: String,

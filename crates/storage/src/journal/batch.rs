@@ -95,6 +95,13 @@ pub(super) struct SellerColumns {
     pub(super) placed_at: Vec<Timestamp>,
 }
 
+/// Whose business the orders of the batch are: their owners, and the sellers of a part.
+#[derive(Default)]
+pub(super) struct ConcernedColumns {
+    pub(super) order: Vec<Uuid>,
+    pub(super) merchant: Vec<Uuid>,
+}
+
 /// Events of orders, or of drivers (who have no status).
 #[derive(Default)]
 pub(super) struct EventColumns<'e> {
@@ -165,6 +172,7 @@ pub(super) struct Batch<'e> {
     pub(super) text: Text,
     pub(super) orders: OrderColumns<'e>,
     pub(super) sellers: SellerColumns,
+    pub(super) concerned: ConcernedColumns,
     pub(super) order_events: EventColumns<'e>,
     pub(super) drivers: DriverColumns<'e>,
     pub(super) driver_events: EventColumns<'e>,
@@ -229,6 +237,7 @@ impl<'e> Batch<'e> {
         if change.commitment.is_some() && change.expected_version > 0 {
             self.released.push(order.id.uuid());
         }
+        self.concerned.push(order);
         self.orders.push(n, change, state);
         Ok(())
     }
@@ -314,6 +323,19 @@ impl SellerColumns {
             self.order.push(order.id.uuid());
             self.merchant.push(seller.uuid());
             self.placed_at.push(order.placed_at);
+        }
+    }
+}
+
+impl ConcernedColumns {
+    fn push(&mut self, order: &Order) {
+        let first = self.merchant.len();
+        let sellers = order.tasks.iter().filter_map(|task| task.seller);
+        for merchant in std::iter::once(order.merchant).chain(sellers).map(Id::uuid) {
+            if !self.merchant[first..].contains(&merchant) {
+                self.order.push(order.id.uuid());
+                self.merchant.push(merchant);
+            }
         }
     }
 }

@@ -156,7 +156,19 @@ fn attribute(refusal: &Refusal, batch: &Batch<'_>, entries: &[Entry]) -> Vec<(us
 
 /// One statement, one round trip, one commit.
 async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), sqlx::Error> {
-    let Batch { text, orders, sellers, order_events, drivers, driver_events, released, takes, decisions, keys } = batch;
+    let Batch {
+        text,
+        orders,
+        sellers,
+        concerned,
+        order_events,
+        drivers,
+        driver_events,
+        released,
+        takes,
+        decisions,
+        keys,
+    } = batch;
     sqlx::query_file!(
         "src/journal/write.sql",
         &orders.id,
@@ -222,6 +234,8 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
         &keys.response as &[&str],
         &takes.lane as &[Option<i32>],
         &drivers.next_task as &[Option<Uuid>],
+        &concerned.order,
+        &concerned.merchant,
     )
     .fetch_one(connection)
     .await

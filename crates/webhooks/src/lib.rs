@@ -1,0 +1,98 @@
+//! Webhooks: merchants' programs are told of their orders' events, signed after Standard Webhooks, at least once, each
+//! order's events in their order.
+//!
+//! 1. The journal writes a row of `webhook_outbox` in the statement that writes an event, for merchants with endpoints.
+//! 2. [`sending`] takes the rows out and makes a message for each endpoint that wants the event (`distribute`), claims
+//!    messages that are due (`choose`), posts them (`post`) and notes what became of them.
+//! 3. Messages of one endpoint and order form a lane: only the first that waits is ever due. Whoever changes a lane
+//!    holds its endpoint's row, and leaves it with exactly its first message due (`messages::store::settle`).
+//!
+//! - `endpoints`: where, what, and secrets. `messages`: what is on its way, replays. `types`: what there is to choose.
+//! - `signing`, `schedule`, `addresses`: pure rules. `refused`: everything that is refused, and its problem.
+//!
+//! Retries, pauses and overlaps follow the product's clock; claims and time-outs are real time, and so is
+//! `webhook-timestamp`, which receivers hold against their own clocks.
+
+mod addresses;
+mod endpoints;
+mod messages;
+mod refused;
+mod routes;
+mod schedule;
+pub mod sending;
+mod signing;
+mod types;
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use posthaste_clock::Clock;
+use posthaste_domain::Timestamp;
+use posthaste_protocol::webhooks::EndpointView;
+use posthaste_storage::pool::Pool;
+use posthaste_storage::sealed::Seal;
+use tokio::sync::Notify;
+
+pub use addresses::Allowed;
+pub use refused::Refused;
+pub use routes::routes;
+pub use schedule::RETRY_SECONDS;
+pub use sending::Sender;
+
+/// Everything about webhooks. Cheap to clone.
+#[derive(Clone)]
+pub struct Webhooks(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    clock: Clock,
+    seal: Seal,
+    allowed: Allowed,
+    work: Notify,
+    owners: OnceLock<Arc<dyn Owners>>,
+}
+
+/// Tells a merchant what concerns its endpoints. Implemented by who knows the way to merchants.
+pub trait Owners: Send + Sync + 'static {
+    /// Nothing more is sent to an endpoint, as its state and reason say. True when it is as sure as it can be that its
+    /// owner learns of it; otherwise he is told again later.
+    fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
+impl Webhooks {
+    /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them.
+    #[must_use]
+    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed) -> Self {
+        Self(Arc::new(Inner { pool, clock, seal, allowed, work: Notify::new(), owners: OnceLock::new() }))
+    }
+
+    /// Says who tells merchants. Once; until then their endpoints wait to be told of.
+    pub fn connect(&self, owners: Arc<dyn Owners>) {
+        let _ = self.0.owners.set(owners);
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn seal(&self) -> &Seal {
+        &self.0.seal
+    }
+
+    pub(crate) fn allowed(&self) -> Allowed {
+        self.0.allowed
+    }
+
+    /// Something became due: the sender looks at once.
+    pub(crate) fn wake(&self) {
+        self.0.work.notify_one();
+    }
+}

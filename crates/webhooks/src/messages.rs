@@ -1,0 +1,97 @@
+//! Messages: events on their way to endpoints, tests, and replays.
+
+pub(crate) mod body;
+pub(crate) mod routes;
+pub(crate) mod store;
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{WebhookEndpointId, WebhookMessageId};
+use posthaste_http::auth::Caller;
+use posthaste_protocol::webhooks::{ReplayFrom, Replayed, WebhookMessageDetail, WebhookMessageView};
+
+use crate::endpoints::{self, reach};
+use crate::messages::store::New;
+use crate::{Refused, Webhooks, types};
+
+/// Messages that one replay sends again. More would hold the endpoint's row for seconds.
+const MOST_REPLAYED: i64 = 20_000;
+/// Attempts that are shown of a message.
+const MOST_SHOWN: i64 = 100;
+
+impl Webhooks {
+    pub(crate) async fn message(&self, caller: &Caller, id: WebhookMessageId) -> Result<WebhookMessageDetail, Refused> {
+        let found = store::get(self.pool(), id, reach(caller)).await?;
+        let (message, merchant) = found.ok_or(Refused::NotFound("message"))?;
+        let tried = store::attempts(self.pool(), id, MOST_SHOWN).await?;
+        let body = body::of(self.pool(), &message, merchant).await?;
+        Ok(WebhookMessageDetail { message, tried, body })
+    }
+
+    /// A message that says nothing, to see whether it arrives. It waits for no order's.
+    pub(crate) async fn test(&self, caller: &Caller, id: WebhookEndpointId) -> Result<WebhookMessageView, Refused> {
+        let now = self.now();
+        let new = New {
+            id: self.clock().id(),
+            endpoint: id,
+            order: None,
+            sequence: 0,
+            kind: types::TEST.to_owned(),
+            at: now,
+        };
+        let mut transaction = self.pool().connections().begin().await?;
+        let state = endpoints::store::lock(&mut transaction, id, reach(caller)).await?;
+        if state.ok_or(Refused::NotFound("endpoint"))? != "active" {
+            return Err(Refused::Conflict("the endpoint is not active: resume it or switch it on"));
+        }
+        store::add(&mut transaction, std::slice::from_ref(&new), now).await?;
+        store::settle(&mut transaction, id, &[new.lane()], now).await?;
+        transaction.commit().await?;
+        self.wake();
+        let found = store::get(self.pool(), new.id, None).await?;
+        found.map(|(message, _)| message).ok_or(Refused::NotFound("message"))
+    }
+
+    /// Sends a message again. Later ones of its order that wait still come after it.
+    pub(crate) async fn replay(&self, caller: &Caller, id: WebhookMessageId) -> Result<WebhookMessageView, Refused> {
+        let missing = || Refused::NotFound("message");
+        let (message, _) = store::get(self.pool(), id, reach(caller)).await?.ok_or_else(missing)?;
+        let (endpoint, now) = (message.endpoint_id, self.now());
+        let mut transaction = self.pool().connections().begin().await?;
+        endpoints::store::lock(&mut transaction, endpoint, reach(caller)).await?.ok_or_else(missing)?;
+        let lane = store::replay_one(&mut transaction, id).await?.ok_or_else(missing)?;
+        store::settle(&mut transaction, endpoint, &[lane], now).await?;
+        transaction.commit().await?;
+        self.wake();
+        let found = store::get(self.pool(), id, reach(caller)).await?;
+        found.map(|(message, _)| message).ok_or_else(missing)
+    }
+
+    /// Sends again what happened from a point in time on, each order's events in their order.
+    pub(crate) async fn replay_from(
+        &self,
+        caller: &Caller,
+        id: WebhookEndpointId,
+        asked: &ReplayFrom,
+    ) -> Result<Replayed, Refused> {
+        let to = asked.to.unwrap_or(Timestamp::MAX_UTC);
+        if to <= asked.from {
+            return Err(Refused::field("to", "must lie after `from`"));
+        }
+        let mut transaction = self.pool().connections().begin().await?;
+        let state = endpoints::store::lock(&mut transaction, id, reach(caller)).await?;
+        state.ok_or(Refused::NotFound("endpoint"))?;
+        let times = (asked.from, to);
+        let found = store::replay_from(&mut transaction, id, times, asked.only_set_aside, MOST_REPLAYED).await?;
+        let Some(mut lanes) = found else {
+            let problem = format!("more than {MOST_REPLAYED} messages: choose a shorter time");
+            return Err(Refused::field("from", problem));
+        };
+        let messages = lanes.len() as u64;
+        lanes.sort_unstable();
+        lanes.dedup();
+        store::settle(&mut transaction, id, &lanes, self.now()).await?;
+        transaction.commit().await?;
+        self.wake();
+        Ok(Replayed { messages })
+    }
+}

@@ -1,0 +1,204 @@
+//! The sender: takes events out of the outbox, sends what is due, notes what became of it.
+//!
+//! Any number of processes may send beside each other: a message belongs to whoever claimed it, for [`CLAIM`]. Who
+//! dies in between leaves a claim that ends, and the message is sent again under the same id.
+
+mod choose;
+mod distribute;
+mod post;
+mod store;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use posthaste_domain::Span;
+use posthaste_domain::ids::WebhookEndpointId;
+use posthaste_storage::StorageError;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::messages::body;
+use crate::schedule::{self, Outcome};
+use crate::sending::post::{Answer, Letter, Poster};
+use crate::sending::store::{Claimed, Ended};
+use crate::{Webhooks, endpoints, signing};
+
+/// How often the outbox and what is due are looked at, in real time: how much later than its event a message leaves at
+/// most. An idle look costs two statements that find nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to wait when Postgres is away.
+const AFTER_TROUBLE: Duration = Duration::from_secs(1);
+/// How long a claim lasts, in real time: longer than an attempt and the noting of it. Longer delays what a killed
+/// process was sending.
+const CLAIM: Duration = Duration::from_secs(60);
+/// How long noting is tried again while Postgres is away. Afterwards the claim ends and the message is sent again.
+const NOTING: Duration = Duration::from_secs(40);
+/// How long what is under way may take when the program stops.
+const LAST: Duration = Duration::from_secs(5);
+
+/// The running sender. It ends when this is dropped: what was being sent is sent again after its claim.
+#[derive(Debug)]
+pub struct Sender {
+    tasks: Vec<JoinHandle<()>>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+impl Sender {
+    /// Sends nothing more, and waits a few seconds for what is under way.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        for task in &mut self.tasks {
+            if tokio::time::timeout(LAST, &mut *task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Webhooks {
+    /// Begins to send, and to remove what is old.
+    ///
+    /// # Errors
+    ///
+    /// Where no HTTP client can be made on this machine.
+    pub fn start(&self) -> Result<Sender, reqwest::Error> {
+        let poster = Poster::new(self.allowed())?;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let sending = tokio::spawn(run(self.clone(), poster, stopped.clone()));
+        let telling = tokio::spawn(upkeep::tell(self.clone(), stopped.clone()));
+        let upkeep = tokio::spawn(upkeep::run(self.clone(), stopped));
+        Ok(Sender { tasks: vec![sending, telling, upkeep], stop })
+    }
+
+    /// A stretch of real time as a stretch of the product's.
+    pub(crate) fn product(&self, real: Duration) -> Span {
+        Span::from_std(real.mul_f64(self.clock().speed())).unwrap_or(Span::days(1))
+    }
+}
+
+async fn run(webhooks: Webhooks, poster: Poster, mut stopped: tokio::sync::watch::Receiver<bool>) {
+    let mut sends: JoinSet<WebhookEndpointId> = JoinSet::new();
+    let mut under_way: HashMap<WebhookEndpointId, usize> = HashMap::new();
+    while !*stopped.borrow() {
+        let pause = match pass(&webhooks, &poster, &mut sends, &mut under_way).await {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => LOOK_EVERY,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait: the database is away");
+                AFTER_TROUBLE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = webhooks.0.work.notified() => {}
+            Some(ended) = sends.join_next() => forget(&mut under_way, &ended),
+            _ = stopped.changed() => {}
+        }
+        while let Some(ended) = sends.try_join_next() {
+            forget(&mut under_way, &ended);
+        }
+    }
+    while sends.join_next().await.is_some() {}
+}
+
+fn forget(
+    under_way: &mut HashMap<WebhookEndpointId, usize>,
+    ended: &Result<WebhookEndpointId, tokio::task::JoinError>,
+) {
+    match ended {
+        Ok(endpoint) => {
+            if let Some(count) = under_way.get_mut(endpoint) {
+                *count = count.saturating_sub(1);
+            }
+            under_way.retain(|_, count| *count > 0);
+        }
+        Err(error) => tracing::error!(%error, "sending a webhook broke off"),
+    }
+}
+
+/// One look: distributes, claims what there is room for, and begins to send it. Whether to look again at once.
+async fn pass(
+    webhooks: &Webhooks,
+    poster: &Poster,
+    sends: &mut JoinSet<WebhookEndpointId>,
+    under_way: &mut HashMap<WebhookEndpointId, usize>,
+) -> Result<bool, StorageError> {
+    let more = distribute::distribute(webhooks.pool(), webhooks.clock()).await?;
+    if under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
+        return Ok(false);
+    }
+    let now = webhooks.now();
+    let due = store::due(webhooks.pool(), now, choose::MOST_TO_ONE).await?;
+    let chosen = choose::choose(&due, under_way);
+    if chosen.is_empty() {
+        return Ok(more);
+    }
+    let until = now + webhooks.product(CLAIM);
+    for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
+        *under_way.entry(claimed.message.endpoint_id).or_default() += 1;
+        sends.spawn(send(webhooks.clone(), poster.clone(), claimed));
+    }
+    Ok(more)
+}
+
+async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEndpointId {
+    let began = webhooks.now();
+    let letter = letter(&webhooks, &claimed).await;
+    let (answer, made) = match letter {
+        Ok(letter) => (poster.post(&claimed.url, letter, webhooks.clock().wall()).await, true),
+        Err(problem) => {
+            tracing::error!(message = %claimed.message.id, problem, "a webhook cannot be made");
+            let problem = Some("the server could not make the message".to_owned());
+            (Answer { problem, ..Answer::default() }, false)
+        }
+    };
+    let now = webhooks.now();
+    let asked = answer.retry_after.map(|real| webhooks.product(real));
+    let outcome = match (&answer.problem, answer.status) {
+        (None, _) => Outcome::Delivered,
+        _ if !made => Outcome::NotMade,
+        (_, Some(410)) => Outcome::Gone,
+        _ => Outcome::Failed { asked },
+    };
+    let next = schedule::next(outcome, claimed.tries, now, rand::random());
+    let quiet_until = schedule::quiet_until(outcome, now);
+    let ended = Ended { claimed: &claimed, answer: &answer, outcome, next, quiet_until, began, now };
+    let (message, status, problem) = (claimed.message.id, answer.status, answer.problem.as_deref());
+    tracing::debug!(%message, endpoint = %claimed.message.endpoint_id, status, problem, ?next, "a webhook was sent");
+    note(&webhooks, &ended).await;
+    claimed.message.endpoint_id
+}
+
+/// Notes what became of it, also when Postgres is away for a while: unnoted, it would be sent again.
+async fn note(webhooks: &Webhooks, ended: &Ended<'_>) {
+    let noted = tokio::time::timeout(NOTING, async {
+        while let Err(error) = store::finish(webhooks.pool(), ended).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an attempt is not noted yet");
+            tokio::time::sleep(AFTER_TROUBLE).await;
+        }
+    });
+    if noted.await.is_err() {
+        tracing::error!(message = %ended.claimed.message.id, "an attempt was not noted: it is made again");
+    }
+}
+
+/// What is posted, or why it cannot be made.
+async fn letter(webhooks: &Webhooks, claimed: &Claimed) -> Result<Letter, String> {
+    let body = body::of(webhooks.pool(), &claimed.message, claimed.merchant).await;
+    let body = body.map_err(|error| error.to_string())?;
+    let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
+    let endpoint = claimed.message.endpoint_id;
+    let current = webhooks.unsealed(endpoint, &claimed.secret);
+    let previous = claimed.previous.as_ref().map(|(sealed, until)| (webhooks.unsealed(endpoint, sealed), *until));
+    let secrets = endpoints::valid(current, previous, webhooks.now());
+    let secrets = secrets.ok_or("its secret was sealed with another key")?;
+    let (id, timestamp) = (claimed.message.id.to_string(), webhooks.clock().wall().timestamp());
+    let signatures = signing::signatures(&secrets, &id, timestamp, &body);
+    Ok(Letter { id, timestamp, signatures, body })
+}

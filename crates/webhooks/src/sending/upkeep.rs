@@ -1,0 +1,105 @@
+//! What is done by the clock: owners are told of endpoints that nothing is sent to any more; old messages, and what
+//! deleted endpoints left, are removed.
+
+use std::time::Duration;
+
+use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::StorageError;
+use posthaste_storage::pool::Pool;
+use tokio::sync::watch;
+
+use crate::{Webhooks, endpoints};
+
+/// How often owners who are to be told are looked for, in real time.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// How often old rows are removed, in real time.
+const EVERY: Duration = Duration::from_secs(600);
+/// For how long messages are kept: so far back can be replayed.
+const KEPT: Span = Span::days(30);
+/// Rows in one statement. More would run into the statement's time limit.
+const CHUNK: i64 = 5_000;
+
+pub(crate) async fn run(webhooks: Webhooks, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            _ = stopped.changed() => return,
+        }
+        match remove(webhooks.pool(), webhooks.now() - KEPT).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old webhooks are removed"),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "webhooks' upkeep failed; the next tries again"
+                );
+            }
+        }
+    }
+}
+
+pub(crate) async fn tell(webhooks: Webhooks, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(TELL_EVERY) => {}
+            _ = stopped.changed() => return,
+        }
+        if let Err(error) = tell_owners(&webhooks).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "owners of endpoints are told later");
+        }
+    }
+}
+
+async fn tell_owners(webhooks: &Webhooks) -> Result<(), StorageError> {
+    let Some(owners) = webhooks.0.owners.get() else { return Ok(()) };
+    for endpoint in endpoints::store::untold(webhooks.pool()).await? {
+        if owners.stopped(endpoint.clone()).await {
+            endpoints::store::told(webhooks.pool(), &endpoint, webhooks.now()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was settled, or has waited, since before an instant, and all of deleted endpoints; how many messages.
+pub(crate) async fn remove(pool: &Pool, before: Timestamp) -> Result<u64, StorageError> {
+    let mut removed = 0;
+    loop {
+        let settled = sqlx::query!(
+            "DELETE FROM webhook_messages WHERE id IN (SELECT id FROM webhook_messages
+                WHERE settled_at < $1 AND state <> 'waiting' LIMIT $2)",
+            before,
+            CHUNK,
+        )
+        .execute(pool.connections())
+        .await?;
+        // Of endpoints that are paused or switched off. Resuming makes the next of the lane due.
+        let waiting = sqlx::query!(
+            "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_messages m
+                JOIN webhook_endpoints e ON e.id = m.endpoint_id
+                WHERE m.created_at < $1 AND m.state = 'waiting' AND e.state IN ('paused', 'disabled') LIMIT $2)",
+            before,
+            CHUNK,
+        )
+        .execute(pool.connections())
+        .await?;
+        let deleted = sqlx::query!(
+            "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_endpoints e
+                JOIN webhook_messages m ON m.endpoint_id = e.id WHERE e.state = 'deleted' LIMIT $1)",
+            CHUNK,
+        )
+        .execute(pool.connections())
+        .await?;
+        let now = settled.rows_affected() + waiting.rows_affected() + deleted.rows_affected();
+        removed += now;
+        if now == 0 {
+            break;
+        }
+    }
+    sqlx::query!(
+        "DELETE FROM webhook_endpoints e WHERE e.state = 'deleted'
+            AND NOT EXISTS (SELECT FROM webhook_messages m WHERE m.endpoint_id = e.id)",
+    )
+    .execute(pool.connections())
+    .await?;
+    Ok(removed)
+}
