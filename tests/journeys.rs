@@ -111,6 +111,23 @@ async fn a_stopping_server_says_so_to_its_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_is_remembered_over_a_kill() {
+    let database = TestDatabase::new().await;
+    let mut server = Server::start(&database.url, 1.0);
+    zone(&server.admin(), RulesView::default()).await;
+    let (_, shop) = merchant();
+    let shop = server.client(shop);
+    let key = || Idempotency::Key("K-1".into());
+    let first = shop.create_order(&fast_order("K-1"), key()).await.expect("placed");
+    server.kill_9();
+    server.start_again();
+    let again = shop.create_order(&fast_order("K-1"), key()).await.expect("replayed");
+    assert_eq!((again.id, again.placed_at), (first.id, first.placed_at));
+    let other = shop.create_order(&fast_order("K-2"), key()).await.unwrap_err();
+    assert_eq!(other.code(), Some(Code::IdempotencyMismatch));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_driver_whose_network_eats_sockets_does_everything_over_rest() {
     let database = TestDatabase::new().await;
     let server = Server::start(&database.url, 10.0);
