@@ -70,7 +70,9 @@ impl DriverActor {
         let asking = async move {
             let answer = match doors.order_of_task(task).await {
                 Ok(Some(order)) => match wrong_kind(&order, &command) {
-                    Some(refused) => Err(refused),
+                    Some(refused) if order.assignment.is_some_and(|his| his.driver == driver) => Err(refused),
+                    // What kind of task it is, is told to nobody else either.
+                    Some(_) => Err(Refused::NotFound("task")),
                     None => {
                         let command = to_order(command, driver, command_id, cool_until);
                         doors.orders.command(order.id, command, cause).await
