@@ -1,6 +1,6 @@
 //! The API document: generated from the routes, completed from the table of access.
 
-use posthaste_http::openapi::{components, headers, problems, requires_token};
+use posthaste_http::openapi::{answers, components, problems, requires_token, share_problems};
 use posthaste_protocol::problem::Code;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -120,7 +120,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
             let is_limited = !path.starts_with("/health/");
             problems(operation, &possible(path, name, operation, access));
-            headers(operation, is_limited);
+            answers(operation, is_limited);
             operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
             if let Access::Roles(grants) = access {
                 requires_token(operation);
@@ -130,6 +130,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             }
         }
     }
+    share_problems(document);
 }
 
 /// The noun of the path and the handler's name: unique, and good names for generated clients.
@@ -179,10 +180,12 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
         ("POST", "endpoints" | "test" | "resume") => &[Code::Conflict],
         ("POST" | "PUT", "zones") => &[Code::Conflict],
         ("PUT" | "DELETE", "{id}") => &[Code::Conflict],
+        ("POST", "shifts") => &[Code::Conflict],
         ("POST", "cancel") => &[Code::OrderEnded, Code::GoodsOnBoard],
         ("POST", "confirm" | "reject" | "unlock-code") => &[Code::Conflict, Code::OrderEnded],
         ("POST", "assign") => &[Code::Conflict, Code::OrderEnded, Code::DriverBusy, Code::GoodsOnBoard],
         ("POST", "unassign") => &[Code::Conflict, Code::OrderEnded, Code::GoodsOnBoard],
+        ("PUT", "priority") => &[Code::OrderEnded],
         ("PUT", "shift") => &[Code::Conflict],
         ("POST", "accept") => &[Code::OfferGone, Code::DriverBusy, Code::OrderEnded],
         ("POST", "decline") => &[Code::OfferGone],

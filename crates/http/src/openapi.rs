@@ -1,5 +1,7 @@
 //! What every operation of the API document has in common: problems and the security scheme.
 
+use std::collections::BTreeMap;
+
 use posthaste_protocol::problem::{Code, Problem};
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
@@ -7,7 +9,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::problem::PROBLEM_JSON;
 
@@ -68,10 +70,14 @@ const HEADERS: &[(&str, Type, &str, &str)] = &[
     ("Retry-After", Type::Integer, "After how many seconds to try again.", "1"),
 ];
 
-/// Adds to every answer the headers that it comes with. Limited: how its caller stands is told.
-pub fn headers(operation: &mut Operation, is_limited: bool) {
+/// Adds to every answer the headers that it comes with, and a description where it has none. Limited: how its caller
+/// stands is told.
+pub fn answers(operation: &mut Operation, is_limited: bool) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            response.description = in_words(status).to_owned();
+        }
         let mut add = |name: &str| {
             let header = RefOr::Ref(Ref::new(format!("#/components/headers/{name}")));
             response.headers.entry(name.to_owned()).or_insert(header);
@@ -89,6 +95,41 @@ pub fn headers(operation: &mut Operation, is_limited: bool) {
     }
 }
 
+/// Writes each problem that several operations answer with once, under a name made of its codes.
+pub fn share_problems(document: &mut OpenApi) {
+    let mut shared: BTreeMap<String, RefOr<Response>> = BTreeMap::new();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for response in operation.responses.responses.values_mut() {
+                let RefOr::T(problem) = response else { continue };
+                if !problem.content.contains_key(PROBLEM_JSON) {
+                    continue;
+                }
+                let codes: Vec<_> = problem.description.split('`').skip(1).step_by(2).collect();
+                let names = [codes.join("."), format!("{}.unlimited", codes.join("."))];
+                let name = names.into_iter().find(|name| shared.get(name).is_none_or(|there| there == response));
+                if let Some(name) = name {
+                    let reference = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
+                    shared.insert(name, std::mem::replace(response, reference));
+                }
+            }
+        }
+    }
+    document.components.get_or_insert_with(Components::new).responses.extend(shared);
+}
+
+/// What a status means where nothing more is to be said.
+fn in_words(status: &str) -> &'static str {
+    match status {
+        "200" => "What was asked for.",
+        "201" => "It was made.",
+        "202" => "It was taken.",
+        "204" => "It was done.",
+        _ => "The answer.",
+    }
+}
+
 /// Says that the operation needs a token.
 pub fn requires_token(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
@@ -100,7 +141,12 @@ pub fn problems(operation: &mut Operation, codes: &[Code]) {
     statuses.sort_unstable();
     statuses.dedup();
     for status in statuses {
-        let with: Vec<Code> = codes.iter().copied().filter(|c| c.status() == status).collect();
+        let mut with: Vec<Code> = Vec::new();
+        for code in codes.iter().copied().filter(|code| code.status() == status) {
+            if !with.contains(&code) {
+                with.push(code);
+            }
+        }
         let description = with.iter().map(|c| format!("`{}`: {}", c.name(), c.title())).collect::<Vec<_>>().join(". ");
         let example = with.first().and_then(|c| serde_json::to_value(Problem::new(*c)).ok());
         let content =

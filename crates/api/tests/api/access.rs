@@ -2,12 +2,15 @@
 
 use axum::http::{Method, StatusCode};
 use posthaste_api::access::{Access, RULES, Rule, Scope};
+use posthaste_clock::Clock;
+use posthaste_domain::Span;
+use posthaste_domain::ids::Id;
 use posthaste_domain::party::Party;
-use posthaste_http::auth::Role;
+use posthaste_http::auth::{Keys, Role};
 use serde_json::{Value, json};
 
 use crate::document::operations;
-use crate::stage::{Answer, Stage, admin_token, customer_id, driver_token, merchant_id, order_body, token};
+use crate::stage::{Answer, Stage, admin_token, customer_id, driver_token, keys, merchant_id, order_body, token};
 
 /// What the routes are tried on.
 struct World {
@@ -141,6 +144,33 @@ fn assert_admitted(what: &str, path: &str, answer: &Answer) {
     assert!(fine, "{what}: {answer:?}");
 }
 
+/// Tokens that prove nothing, with what is answered to them. A kind of token more that can be worthless goes in here,
+/// and every route is tried with it.
+fn worthless() -> Vec<(&'static str, String, &'static str)> {
+    let admin = Party::Admin(Id::from_uuid(uuid::Uuid::from_u128(1)));
+    let now = Clock::system().wall();
+    let expired = keys().mint(admin, now - Span::hours(2), Span::hours(1)).unwrap();
+    let early = keys().mint(admin, now + Span::hours(1), Span::hours(1)).unwrap();
+    let foreign = Keys::new(&[8; 32]).unwrap().mint(admin, now, Span::hours(1)).unwrap();
+    let sound = admin_token();
+    let mut parts = sound.split('.');
+    let (head, body, signature) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    // {"typ":"JWT","alg":"none"}
+    let unsigned = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{body}.");
+    let other_body = driver_token("drv_01jd8v7cjxfm9sxv0q3e0b5z1c");
+    let swapped = format!("{head}.{}.{signature}", other_body.split('.').nth(1).unwrap());
+    vec![
+        ("expired", expired, "token_expired"),
+        ("from the future", early, "unauthenticated"),
+        ("of another key", foreign, "unauthenticated"),
+        ("unsigned", unsigned, "unauthenticated"),
+        ("with another's claims", swapped, "unauthenticated"),
+        ("cut short", sound[..sound.len() - 2].to_owned(), "unauthenticated"),
+        ("malformed", "a.b.c".to_owned(), "unauthenticated"),
+        ("no token at all", "swordfish".to_owned(), "unauthenticated"),
+    ]
+}
+
 async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
     let rule = Rule::of(&method.parse().unwrap(), path).unwrap_or_else(|| panic!("{method} {path} has no rule"));
     let verb: Method = method.parse().unwrap();
@@ -154,6 +184,11 @@ async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
         return;
     };
     assert_eq!((nobody.status, nobody.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"), "{method} {path}");
+    for (kind, token, code) in worthless() {
+        let refused = send(Role::Admin, Some(&token)).await;
+        let got = (refused.status, refused.code());
+        assert_eq!(got, (StatusCode::UNAUTHORIZED, code), "{method} {path} with a token that is {kind}");
+    }
     // The rightful last: some of them end what the others are tried on.
     for role in [Role::Customer, Role::Driver, Role::Merchant, Role::Admin] {
         let what = format!("{method} {path} by {role}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 const DOCUMENT: &str = include_str!("../../../../docs/sockets.md");
 
 /// The JSON blocks of each half: what the server sends, and what clients send.
-fn examples() -> (Vec<&'static str>, Vec<&'static str>) {
+pub(crate) fn examples() -> (Vec<&'static str>, Vec<&'static str>) {
     let (before, clients) = DOCUMENT.split_once("## From clients").unwrap();
     let (_, server) = before.split_once("## From the server").unwrap();
     let blocks = |text: &'static str| {

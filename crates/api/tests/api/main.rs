@@ -7,6 +7,7 @@ mod documented;
 mod edge;
 mod insight;
 mod logs;
+mod messages;
 mod next;
 mod operations;
 mod problems;
