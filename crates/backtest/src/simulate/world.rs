@@ -1,6 +1,7 @@
 //! The day as far as it has gone: orders, couriers, and the rules by which they move.
 
 use posthaste_matching::routed::problem::PlaceIndex;
+use posthaste_matching::routed::walk::latest_leave;
 use posthaste_matching::routed::{Act, Second, Service, Travel};
 
 use super::TICK;
@@ -318,13 +319,10 @@ impl World {
         let c = &self.couriers[courier];
         let visit = self.visit_at(courier, place);
         let ready = visit.iter().map(|o| self.orders[*o as usize].ready_at).max().unwrap_or(0);
-        let travel = self.travel.seconds(c.place, place);
-        let moment = |leaving: Second| {
-            let arrival = if c.place == place { c.free_at } else { leaving + travel };
-            (arrival + self.pickup_service.before).max(ready).max(leaving)
-        };
-        if self.at_once || moment(self.now) < moment(self.now + TICK) {
-            let arrival = if c.place == place { c.free_at } else { self.now + travel };
+        let way = (c.place != place).then(|| self.travel.seconds(c.place, place));
+        let latest = latest_leave(c.free_at, self.now, way, self.pickup_service, ready);
+        if self.at_once || latest < self.now + TICK {
+            let arrival = way.map_or(c.free_at, |way| self.now + way);
             self.couriers[courier].heading = Some((place, arrival));
             self.assign(courier, visit);
         }

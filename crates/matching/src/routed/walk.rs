@@ -1,6 +1,6 @@
 //! Walking a route: when each act happens, and what it costs.
 
-use super::problem::{Act, Driver, Order, PlaceIndex, Problem, Second, Travel};
+use super::problem::{Act, Driver, Order, PlaceIndex, Problem, Second, Service, Travel};
 
 /// Where a driver is in his route, and what it cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,9 +189,17 @@ impl<T: Travel> Problem<T> {
         let order = &self.orders[first as usize];
         let visit = &route[start..start + self.first_visit(&route[start..])];
         let ready = visit.iter().map(|a| self.orders[a.order() as usize].ready.from).max().unwrap_or(0);
-        if at.place == order.pickup {
-            return (at.free_at + order.pickup_service.before).max(ready).max(0);
-        }
-        from.max(ready - order.pickup_service.before - self.way(driver, at.place, order.pickup))
+        let way = (at.place != order.pickup).then(|| self.way(driver, at.place, order.pickup));
+        latest_leave(at.free_at, 0, way, order.pickup_service, ready)
+    }
+}
+
+/// The latest second, not before `now`, at which a driver can leave for a pickup without being later there than if he
+/// left at once: he is free at `free_at` and drives for `way`, or stands there already.
+#[must_use]
+pub fn latest_leave(free_at: Second, now: Second, way: Option<Second>, service: Service, ready: Second) -> Second {
+    match way {
+        Some(way) => free_at.max(now).max(ready - service.before - way),
+        None => (free_at + service.before).max(ready).max(now),
     }
 }
