@@ -60,6 +60,24 @@ impl After {
     }
 }
 
+/// Which orders are read, page by page.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Placed before a time, by one merchant or anybody.
+    Placed { to: Timestamp, merchant: Option<MerchantId> },
+    /// Live, and placed before a time.
+    Live { placed_before: Timestamp },
+    /// Settled before one time, and placed before another.
+    Settled { to: Timestamp, placed_before: Timestamp },
+}
+
+/// Orders on their way to somebody, who takes at most so many.
+struct Handed<F> {
+    count: u64,
+    most: u64,
+    each: F,
+}
+
 /// Hands every order placed from `from` to before `to` to `each`, of all merchants or one that owns them. False when
 /// there are more than `most`, of which that many were handed over.
 pub async fn for_each_placed(
@@ -67,31 +85,48 @@ pub async fn for_each_placed(
     (from, to): (Timestamp, Timestamp),
     merchant: Option<MerchantId>,
     most: u64,
-    mut each: impl FnMut(History) + Send,
+    each: impl FnMut(History) + Send,
 ) -> Result<bool, StorageError> {
-    let (mut after, mut count) = (After { at: from, id: Uuid::nil() }, 0);
-    loop {
-        let rows = placed(pool, after, to, merchant).await?;
-        let Some(next) = rows.last().map(|row| After { at: row.position, id: row.id }) else { return Ok(true) };
-        after = next;
-        for history in histories(pool, rows).await? {
-            count += 1;
-            if count > most {
-                return Ok(false);
+    let mut handed = Handed { count: 0, most, each };
+    handed.over(pool, Which::Placed { to, merchant }, After { at: from, id: Uuid::nil() }).await
+}
+
+/// Hands every order to `each` that was placed before `from` and is live, or was settled from `from` to before
+/// `settled_to`. False when there are more than `most`, of which that many were handed over.
+pub async fn for_each_carried_over(
+    pool: &Pool,
+    from: Timestamp,
+    settled_to: Timestamp,
+    most: u64,
+    each: impl FnMut(History) + Send,
+) -> Result<bool, StorageError> {
+    let mut handed = Handed { count: 0, most, each };
+    let settled = Which::Settled { to: settled_to, placed_before: from };
+    Ok(handed.over(pool, settled, After { at: from, id: Uuid::nil() }).await?
+        && handed.over(pool, Which::Live { placed_before: from }, After::start()).await?)
+}
+
+impl<F: FnMut(History) + Send> Handed<F> {
+    /// Hands them over, from a place in their list on. False when there are too many.
+    async fn over(&mut self, pool: &Pool, which: Which, mut after: After) -> Result<bool, StorageError> {
+        loop {
+            let rows = page(pool, which, after).await?;
+            let Some(next) = rows.last().map(|row| After { at: row.position, id: row.id }) else { return Ok(true) };
+            after = next;
+            for history in histories(pool, rows).await? {
+                self.count += 1;
+                if self.count > self.most {
+                    return Ok(false);
+                }
+                (self.each)(history);
             }
-            each(history);
         }
     }
 }
 
-async fn placed(
-    pool: &Pool,
-    after: After,
-    to: Timestamp,
-    merchant: Option<MerchantId>,
-) -> Result<Vec<OrderRow>, StorageError> {
-    let rows = match merchant {
-        Some(merchant) => {
+async fn page(pool: &Pool, which: Which, after: After) -> Result<Vec<OrderRow>, StorageError> {
+    let rows = match which {
+        Which::Placed { to, merchant: Some(merchant) } => {
             sqlx::query_as!(
                 OrderRow,
                 r#"SELECT id, placed_at AS position, state::text AS "state!" FROM orders
@@ -106,7 +141,7 @@ async fn placed(
             .fetch_all(&pool.0)
             .await?
         }
-        None => {
+        Which::Placed { to, merchant: None } => {
             sqlx::query_as!(
                 OrderRow,
                 r#"SELECT id, placed_at AS position, state::text AS "state!" FROM orders
@@ -120,72 +155,35 @@ async fn placed(
             .fetch_all(&pool.0)
             .await?
         }
-    };
-    Ok(rows)
-}
-
-/// Hands every order to `each` that was placed before `from` and is live, or was settled from `from` to before
-/// `settled_to`. False when there are more than `most`, of which that many were handed over.
-pub async fn for_each_carried_over(
-    pool: &Pool,
-    from: Timestamp,
-    settled_to: Timestamp,
-    most: u64,
-    mut each: impl FnMut(History) + Send,
-) -> Result<bool, StorageError> {
-    let mut count = 0;
-    for live in [false, true] {
-        let mut after = if live { After::start() } else { After { at: from, id: Uuid::nil() } };
-        loop {
-            let rows = carried_over(pool, live, after, from, settled_to).await?;
-            let Some(next) = rows.last().map(|row| After { at: row.position, id: row.id }) else { break };
-            after = next;
-            for history in histories(pool, rows).await? {
-                count += 1;
-                if count > most {
-                    return Ok(false);
-                }
-                each(history);
-            }
+        Which::Live { placed_before } => {
+            sqlx::query_as!(
+                OrderRow,
+                r#"SELECT id, placed_at AS position, state::text AS "state!" FROM orders
+                WHERE settled_at IS NULL AND (placed_at, id) > ($1, $2) AND placed_at < $3
+                ORDER BY placed_at, id LIMIT $4"#,
+                after.at,
+                after.id,
+                placed_before,
+                ORDERS,
+            )
+            .fetch_all(&pool.0)
+            .await?
         }
-    }
-    Ok(true)
-}
-
-async fn carried_over(
-    pool: &Pool,
-    live: bool,
-    after: After,
-    from: Timestamp,
-    settled_to: Timestamp,
-) -> Result<Vec<OrderRow>, StorageError> {
-    let rows = if live {
-        sqlx::query_as!(
-            OrderRow,
-            r#"SELECT id, placed_at AS position, state::text AS "state!" FROM orders
-            WHERE settled_at IS NULL AND (placed_at, id) > ($1, $2) AND placed_at < $3
-            ORDER BY placed_at, id LIMIT $4"#,
-            after.at,
-            after.id,
-            from,
-            ORDERS,
-        )
-        .fetch_all(&pool.0)
-        .await?
-    } else {
-        sqlx::query_as!(
-            OrderRow,
-            r#"SELECT id, settled_at AS "position!", state::text AS "state!" FROM orders
-            WHERE (settled_at, id) > ($1, $2) AND settled_at < $3 AND placed_at < $4
-            ORDER BY settled_at, id LIMIT $5"#,
-            after.at,
-            after.id,
-            settled_to,
-            from,
-            ORDERS,
-        )
-        .fetch_all(&pool.0)
-        .await?
+        Which::Settled { to, placed_before } => {
+            sqlx::query_as!(
+                OrderRow,
+                r#"SELECT id, settled_at AS "position!", state::text AS "state!" FROM orders
+                WHERE (settled_at, id) > ($1, $2) AND settled_at < $3 AND placed_at < $4
+                ORDER BY settled_at, id LIMIT $5"#,
+                after.at,
+                after.id,
+                to,
+                placed_before,
+                ORDERS,
+            )
+            .fetch_all(&pool.0)
+            .await?
+        }
     };
     Ok(rows)
 }
