@@ -1,7 +1,7 @@
 //! The properties of `ROUTED.md`, one function each. They run after every plan in debug builds.
 
 use super::problem::{Act, OrderIndex, Problem, Routes, Travel};
-use super::search::{Budget, Plan};
+use super::search::{Budget, Plan, in_hand};
 
 /// A property that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub fn check<T: Travel>(problem: &Problem<T>, before: &Routes, budget: &Budget, 
     within_capacity(problem, plan)?;
     services_do_not_overlap(problem, plan)?;
     trips_are_finished(problem, plan)?;
-    moves_within_the_cap(problem, budget, plan)
+    moves_within_the_cap(problem, before, budget, plan)
 }
 
 /// Every order is on exactly one route, or unserved.
@@ -187,13 +187,22 @@ pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Resul
     Ok(())
 }
 
-/// No more promised orders changed their driver than a pass may change.
-pub fn moves_within_the_cap<T: Travel>(problem: &Problem<T>, budget: &Budget, plan: &Plan) -> Result<(), Broken> {
+/// No more promised orders left the driver who was told than a pass may take from theirs. What he could not do any more
+/// does not count.
+pub fn moves_within_the_cap<T: Travel>(
+    problem: &Problem<T>,
+    before: &Routes,
+    budget: &Budget,
+    plan: &Plan,
+) -> Result<(), Broken> {
+    let had = in_hand(problem, before.clone()).driver_of;
     let mut moved = 0;
     for (d, route) in plan.routes.iter().enumerate() {
         let driver = u32::try_from(d).unwrap_or(u32::MAX);
-        let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_)));
-        moved += carried.filter(|a| problem.is_moved(driver, a.order())).count();
+        let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_))).map(|a| a.order());
+        let was_kept =
+            |o: OrderIndex| had[o as usize].is_some() && had[o as usize] == problem.orders[o as usize].promised;
+        moved += carried.filter(|o| was_kept(*o) && problem.is_moved(driver, *o)).count();
     }
     if moved > budget.moves { broken("moves within the cap", format!("{moved} moved")) } else { Ok(()) }
 }

@@ -23,7 +23,7 @@ pub struct Budget {
     pub strings: u32,
     /// How much worse than the plan in hand a plan may be at the start and still be gone on from, in cost; falls to 0.
     pub heat: f64,
-    /// Promised orders that may change their driver in one pass, at most.
+    /// Promised orders that may be taken from routes of those who were told, in one pass, at most.
     pub moves: usize,
     /// What the search's chance follows from.
     pub seed: u64,
@@ -104,6 +104,8 @@ pub struct Search<'a, T> {
     pub(super) related: Vec<Vec<(i64, OrderIndex)>>,
     pub(super) movable: Vec<OrderIndex>,
     pub(super) fixed: Vec<bool>,
+    /// For each order, whether it was on the route of the driver who was told.
+    kept: Vec<bool>,
     /// What a round takes out, and room for choosing it.
     pub(super) out: Vec<OrderIndex>,
     pub(super) near: Vec<(i64, OrderIndex)>,
@@ -137,21 +139,10 @@ pub fn plan<T: Travel>(problem: &Problem<T>, routes: Routes, budget: Budget, sto
 impl<'a, T: Travel> Search<'a, T> {
     /// Starts from the routes in hand, less what cannot be driven any more.
     #[must_use]
-    pub fn new(problem: &'a Problem<T>, mut routes: Routes, seed: u64) -> Self {
+    pub fn new(problem: &'a Problem<T>, routes: Routes, seed: u64) -> Self {
         let drivers = problem.drivers.len();
-        routes.resize(drivers, Vec::new());
-        let mut fixed = vec![false; problem.orders.len()];
-        let mut costs = Vec::with_capacity(drivers);
-        for (d, route) in routes.iter_mut().enumerate() {
-            fix(&problem.drivers[d], route, &mut fixed);
-            costs.push(drivable(problem, d, route, &fixed));
-        }
-        let mut driver_of = vec![None; problem.orders.len()];
-        for (d, route) in routes.iter().enumerate() {
-            for act in route {
-                driver_of[act.order() as usize] = DriverIndex::try_from(d).ok();
-            }
-        }
+        let InHand { routes, costs, driver_of, fixed } = in_hand(problem, routes);
+        let kept = driver_of.iter().zip(&problem.orders).map(|(d, o)| d.is_some() && *d == o.promised).collect();
         let orders = 0..OrderIndex::try_from(problem.orders.len()).unwrap_or(OrderIndex::MAX);
         let movable: Vec<OrderIndex> = orders.clone().filter(|o| !fixed[*o as usize]).collect();
         let nearest = orders.map(|o| if fixed[o as usize] { Vec::new() } else { problem.nearest_drivers(o) }).collect();
@@ -167,6 +158,7 @@ impl<'a, T: Travel> Search<'a, T> {
             related: vec![Vec::new(); problem.orders.len()],
             movable,
             fixed,
+            kept,
             out: Vec::new(),
             near: Vec::new(),
             string: Vec::new(),
@@ -202,7 +194,7 @@ impl<'a, T: Travel> Search<'a, T> {
     }
 
     fn is_moved(&self, order: OrderIndex, driver: Option<DriverIndex>) -> bool {
-        driver.is_some_and(|d| self.problem.is_moved(d, order))
+        self.kept[order as usize] && driver.is_some_and(|d| self.problem.is_moved(d, order))
     }
 
     /// Lays a driver's route out, if that is not done yet. `false` when it cannot be driven.
@@ -432,6 +424,32 @@ fn finish(draft: Draft) -> Plan {
     let left = draft.driver_of.iter().enumerate().filter(|(_, driver)| driver.is_none());
     let unserved = left.filter_map(|(order, _)| OrderIndex::try_from(order).ok()).collect();
     Plan { routes: draft.routes, unserved, cost: draft.cost }
+}
+
+/// What a plan starts from.
+pub(super) struct InHand {
+    routes: Routes,
+    costs: Vec<i64>,
+    pub(super) driver_of: Vec<Option<DriverIndex>>,
+    fixed: Vec<bool>,
+}
+
+/// Routes in hand, less what cannot be driven any more.
+pub(super) fn in_hand<T: Travel>(problem: &Problem<T>, mut routes: Routes) -> InHand {
+    routes.resize(problem.drivers.len(), Vec::new());
+    let mut fixed = vec![false; problem.orders.len()];
+    let mut costs = Vec::with_capacity(routes.len());
+    for (d, route) in routes.iter_mut().enumerate() {
+        fix(&problem.drivers[d], route, &mut fixed);
+        costs.push(drivable(problem, d, route, &fixed));
+    }
+    let mut driver_of = vec![None; problem.orders.len()];
+    for (d, route) in routes.iter().enumerate() {
+        for act in route {
+            driver_of[act.order() as usize] = DriverIndex::try_from(d).ok();
+        }
+    }
+    InHand { routes, costs, driver_of, fixed }
 }
 
 /// Marks the orders that stay where they are: aboard, or among what the driver is bound to.

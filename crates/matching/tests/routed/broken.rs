@@ -1,0 +1,137 @@
+//! A plan that breaks a property is refused, by the property's name.
+
+use posthaste_matching::routed::check::{
+    Broken, bound_acts_stay, check, drivable, each_order_once, moves_within_the_cap, only_who_may,
+    pickup_before_dropoff, trips_are_finished, within_capacity,
+};
+use posthaste_matching::routed::{Act, Budget, Plan, Problem, Routes, plan};
+
+use super::{Plane, driver, never, order, problem};
+
+const NEAR: [Act; 2] = [Act::Pickup(0), Act::Dropoff(0)];
+const FAR: [Act; 2] = [Act::Pickup(1), Act::Dropoff(1)];
+
+/// Two drivers, each beside the shop of his only order.
+fn two_of_each() -> (Problem<Plane>, Plan) {
+    let points = vec![(0, 0), (100, 0), (5_000, 0), (5_100, 0)];
+    let problem = problem(points, vec![driver(0), driver(2)], vec![order(0, 1, 0), order(2, 3, 0)]);
+    let planned = plan(&problem, nothing(), Budget::default(), &never);
+    assert_eq!(planned.routes, [NEAR, FAR]);
+    (problem, planned)
+}
+
+fn nothing() -> Routes {
+    vec![Vec::new(); 2]
+}
+
+fn routes(one: &[Act], other: &[Act]) -> Routes {
+    vec![one.to_vec(), other.to_vec()]
+}
+
+fn with(plan: &Plan, routes: Routes) -> Plan {
+    Plan { routes, ..plan.clone() }
+}
+
+fn name(result: Result<(), Broken>) -> &'static str {
+    result.expect_err("it is broken").property
+}
+
+#[test]
+fn what_is_there_twice_or_not_at_all() {
+    let (problem, planned) = two_of_each();
+    for plan in [
+        with(&planned, routes(&NEAR, &[])),
+        with(&planned, routes(&NEAR, &[NEAR, FAR].concat())),
+        Plan { unserved: vec![0], ..planned.clone() },
+    ] {
+        assert_eq!(name(each_order_once(&problem, &plan)), "each order once");
+        assert_eq!(name(check(&problem, &nothing(), &Budget::default(), &plan)), "each order once");
+    }
+}
+
+#[test]
+fn a_dropoff_without_its_pickup_before() {
+    let (problem, planned) = two_of_each();
+    for wrong in [
+        routes(&[NEAR[1], NEAR[0]], &FAR),
+        routes(&[NEAR[1]], &FAR),
+        routes(&[NEAR[0], FAR[1]], &[FAR[0], NEAR[1]]),
+        routes(&[NEAR[0], NEAR[1], FAR[0]], &[FAR[1]]),
+    ] {
+        assert_eq!(name(pickup_before_dropoff(&problem, &nothing(), &with(&planned, wrong))), "pickup before drop-off");
+    }
+    let aboard = with(&planned, routes(&[NEAR[1]], &FAR));
+    assert_eq!(pickup_before_dropoff(&problem, &routes(&[NEAR[1]], &[]), &aboard), Ok(()));
+    let swapped = with(&planned, routes(&FAR, &[NEAR[1]]));
+    assert_eq!(
+        name(pickup_before_dropoff(&problem, &routes(&[NEAR[1]], &[]), &swapped)),
+        "pickup before drop-off",
+        "it is aboard with the other"
+    );
+}
+
+#[test]
+fn a_bound_act_that_goes_and_goods_aboard_that_change_hands() {
+    let (mut problem, planned) = two_of_each();
+    problem.drivers[0].bound = 1;
+    let all_to_the_other = with(&planned, routes(&[], &[NEAR, FAR].concat()));
+    assert_eq!(name(bound_acts_stay(&problem, &routes(&NEAR, &[]), &all_to_the_other)), "bound acts stay");
+    let other_first = with(&planned, routes(&[FAR, NEAR].concat(), &[]));
+    assert_eq!(name(bound_acts_stay(&problem, &routes(&NEAR, &[]), &other_first)), "bound acts stay");
+    assert_eq!(bound_acts_stay(&problem, &routes(&NEAR, &[]), &planned), Ok(()));
+    problem.drivers[0].bound = 0;
+    assert_eq!(name(bound_acts_stay(&problem, &routes(&[NEAR[1]], &[]), &planned)), "bound acts stay");
+}
+
+#[test]
+fn an_order_with_one_who_may_not_carry_it() {
+    let (mut problem, planned) = two_of_each();
+    problem.orders[0].barred = vec![0];
+    assert_eq!(name(only_who_may(&problem, &nothing(), &planned)), "only who may");
+    problem.orders[0].barred = vec![1];
+    assert_eq!(only_who_may(&problem, &nothing(), &planned), Ok(()));
+    problem.orders[0].pinned = Some(1);
+    assert_eq!(name(only_who_may(&problem, &nothing(), &planned)), "only who may");
+}
+
+#[test]
+fn what_cannot_be_driven_and_a_cost_that_is_not_the_plans() {
+    let (problem, planned) = two_of_each();
+    assert_eq!(drivable(&problem, &planned), Ok(()));
+    let mut short = problem.clone();
+    short.drivers[0].shift_end = 19;
+    assert_eq!(name(drivable(&short, &planned)), "drivable");
+    let mut strict = problem.clone();
+    (strict.orders[0].strict, strict.orders[0].due.to) = (true, 60);
+    assert_eq!(name(drivable(&strict, &planned)), "drivable");
+    assert_eq!(name(drivable(&problem, &Plan { cost: planned.cost + 1, ..planned.clone() })), "drivable");
+}
+
+#[test]
+fn more_than_fits() {
+    let (mut problem, planned) = two_of_each();
+    problem.drivers[1].capacity = 0;
+    assert_eq!(name(within_capacity(&problem, &planned)), "within capacity");
+}
+
+#[test]
+fn a_pickup_elsewhere_while_carrying() {
+    let (mut problem, planned) = two_of_each();
+    let woven = with(&planned, routes(&[NEAR[0], FAR[0], NEAR[1], FAR[1]], &[]));
+    assert_eq!(name(trips_are_finished(&problem, &woven)), "trips are finished");
+    problem.interleave = true;
+    assert_eq!(trips_are_finished(&problem, &woven), Ok(()));
+}
+
+#[test]
+fn more_moves_than_a_pass_may_make() {
+    let (mut problem, planned) = two_of_each();
+    problem.orders[0].promised = Some(1);
+    let capped = Budget { moves: 0, ..Budget::default() };
+    let told = routes(&[], &NEAR);
+    assert_eq!(name(moves_within_the_cap(&problem, &told, &capped, &planned)), "moves within the cap");
+    assert_eq!(moves_within_the_cap(&problem, &told, &Budget { moves: 1, ..capped }, &planned), Ok(()));
+    // Who cannot serve it any more does not keep it.
+    problem.drivers[1].shift_end = 19;
+    assert_eq!(moves_within_the_cap(&problem, &told, &capped, &planned), Ok(()));
+}
