@@ -55,7 +55,7 @@ impl Learned {
         self.tell(&observations(order, travel));
     }
 
-    fn tell(&self, seen: &[Observation]) {
+    pub(crate) fn tell(&self, seen: &[Observation]) {
         if seen.is_empty() {
             return;
         }

@@ -10,6 +10,7 @@ mod shadow;
 pub(crate) use actor::{ZoneActor, ZoneMsg};
 #[cfg(test)]
 pub(crate) use cell::order_view;
+pub(crate) use cell::stop_view;
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 

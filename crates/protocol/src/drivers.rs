@@ -303,7 +303,7 @@ pub struct StopView {
 pub struct PlanView {
     /// Higher for a newer plan of the same run of the server.
     pub generation: u64,
-    /// Why the route is not what was told before: `new_order`, `chosen`, `resequenced`, `times`.
+    /// Why the route is not what was told before: `new_order`, `order_gone`, `chosen`, `resequenced`, `times`.
     #[schema(example = "new_order")]
     pub reason: String,
     /// When the plan was made.

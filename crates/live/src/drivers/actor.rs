@@ -321,6 +321,7 @@ impl DriverActor {
         }
         let offered_before = known.as_ref().and_then(|k| k.offer).filter(|o| o.driver == self.id);
         let in_hand_before = known.as_ref().is_some_and(|k| k.offer.is_none());
+        known.iter().for_each(|known| state.has_lost(self.id, known, &order));
         state.last_done = LastDone::of(&order, self.id).into_iter().chain(state.last_done).max_by_key(|l| l.at);
         self.take_in(state, Arc::clone(&order));
         let offered = order.offer.filter(|o| o.driver == self.id);

@@ -10,6 +10,7 @@ use posthaste_domain::order::{Order, Rejected, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::{TravelModel, VehicleSpeed};
+use posthaste_matching::Stop;
 use posthaste_storage::drivers::DriverEvent;
 use ractor::ActorProcessingErr;
 
@@ -17,6 +18,7 @@ use super::actor::{DriverActor, DriverState};
 use super::route::open_stops;
 use super::shift::not_stored;
 use crate::door::Reply;
+use crate::zones::stop_view;
 use crate::{Cause, Refused};
 
 /// What became of a choice.
@@ -65,7 +67,14 @@ impl DriverActor {
         let from = state.presence.newest().map(|fix| fix.place);
         let stops = open_stops(&work);
         let Some((first, _)) = stops.first() else { return BTreeSet::new() };
-        let travel = self.doors.zones.travel(first.zone);
+        let Some(travel) = self.doors.zones.cell(first.zone).map(|cell| cell.travel(now)) else {
+            return BTreeSet::new();
+        };
+        let learned = &self.doors.learned;
+        let stops: Vec<Planned> = stops
+            .into_iter()
+            .map(|(order, task)| Planned { order, task, stop: stop_view(order, task, learned, now) })
+            .collect();
         missed(&stops, from, now, |from, to| i64::from(travel.seconds(from, to, VehicleSpeed::default())))
     }
 }
@@ -90,29 +99,36 @@ impl DriverState {
     }
 }
 
+/// A stop with the times that plans reckon with.
+struct Planned<'a> {
+    order: &'a Order,
+    task: &'a Task,
+    stop: Stop,
+}
+
 /// Which orders are handed over after their promise when stops are done in this order.
 fn missed(
-    stops: &[(&Order, &Task)],
+    stops: &[Planned<'_>],
     from: Option<Place>,
     now: Timestamp,
     way: impl Fn(Place, Place) -> i64,
 ) -> BTreeSet<OrderId> {
     let (mut at, mut place) = (now, from);
     let mut missed = BTreeSet::new();
-    for (order, task) in stops {
-        let is_there = task.status == TaskStatus::Arrived || place == Some(task.place);
+    for Planned { order, task, stop } in stops {
+        let is_there = task.status == TaskStatus::Arrived || place == Some(stop.place);
         if let Some(from) = place.filter(|_| !is_there) {
-            at += Span::seconds(way(from, task.place));
+            at += Span::seconds(way(from, stop.place));
         }
         if task.kind == TaskKind::Delivery && at > order.promised_at {
             missed.insert(order.id);
         }
-        at = task.ready_at.map_or(at, |ready| at.max(ready));
+        at = stop.ready_at.map_or(at, |ready| at.max(ready));
         // Several things done at one place are one visit.
-        if place != Some(task.place) || task.status == TaskStatus::Arrived {
-            at += Span::seconds(i64::from(task.service_seconds));
+        if place != Some(stop.place) || task.status == TaskStatus::Arrived {
+            at += stop.service;
         }
-        place = Some(task.place);
+        place = Some(stop.place);
     }
     missed
 }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use posthaste_domain::ids::{DriverId, OrderId, TaskId};
-use posthaste_domain::order::{Order, Task, TaskKind, TaskStatus};
+use posthaste_domain::order::{Order, Status, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
 use posthaste_protocol::orders::{Audience, OrderView};
 
 use super::Standby;
+use super::actor::DriverState;
 
 /// The last stop that a driver has done.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +51,14 @@ pub struct PlannedRoute {
     pub stops: Vec<PlannedStop>,
 }
 
+impl PlannedRoute {
+    /// What is left of it without an order that its driver does not deliver any more.
+    fn without(&self, order: OrderId) -> Self {
+        let stops = self.stops.iter().copied().filter(|stop| stop.order != order).collect();
+        Self { reason: "order_gone", stops, ..*self }
+    }
+}
+
 /// A planned stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedStop {
@@ -83,6 +92,19 @@ impl Work {
     fn planned(&self, order: OrderId, kind: TaskKind) -> Option<(usize, Timestamp)> {
         let mut stops = self.planned.iter().flat_map(|p| p.stops.iter().enumerate());
         stops.find(|(_, s)| s.order == order && s.kind == kind).map(|(n, s)| (n, s.at))
+    }
+}
+
+impl DriverState {
+    /// An order that he was to deliver was canceled, is another's, or goes back: his plan says so until the next comes.
+    pub(super) fn has_lost(&mut self, driver: DriverId, before: &Order, now: &Order) {
+        let is_his = |order: &Order| {
+            let door_is_open = order.delivery().is_some_and(|door| !door.status.is_final());
+            order.assignment.is_some_and(|a| a.driver == driver) && !order.status().is_final() && door_is_open
+        };
+        if is_his(before) && !is_his(now) && now.status() != Status::Delivered {
+            self.planned = self.planned.take().map(|planned| Arc::new(planned.without(now.id)));
+        }
     }
 }
 

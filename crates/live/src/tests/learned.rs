@@ -6,7 +6,8 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::zone::Policy;
-use posthaste_estimates::{Quantity, Question, hour_of};
+use posthaste_estimates::{Observation, Quantity, Question, Sample, hour_of};
+use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_protocol::zones::RulesView;
 
 use super::stage::{Stage, place};
@@ -161,4 +162,26 @@ async fn the_pace_of_ways_is_that_of_drivers_who_drove_them() {
     waited.await.expect("the way was seen");
     let departure = stage.order(order.id).await.tasks[1].departure.expect("it is kept");
     assert_eq!(departure.from, Some(place(52.1, 13.1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ways_are_planned_at_the_pace_that_was_learned() {
+    let stage = stage().await;
+    let cell = stage.system.doors.zones.cell(stage.zone).expect("a zone");
+    let now = stage.now();
+    let seconds = |at| {
+        let travel = cell.travel(at);
+        i64::from(travel.seconds(place(52.1, 13.1), place(52.1, 13.2), VehicleSpeed::default()))
+    };
+    let model = seconds(now);
+    let half_again =
+        Observation { question: Question::of_zone(Quantity::Pace, stage.zone, now), sample: Sample::exact(1500) };
+    stage.system.learned().tell(&[half_again; 64]);
+    let slower = tokio::time::timeout(Duration::from_secs(10), async {
+        while seconds(now) == model {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    slower.await.expect("it is planned with");
+    assert!((seconds(now) - model * 3 / 2).abs() <= model / 20, "{} s instead of {model}", seconds(now));
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use posthaste_domain::ids::{DriverId, Id, TaskId};
 use posthaste_domain::order::{Rejected, Status, TaskKind};
 use posthaste_domain::party::Party;
+use posthaste_estimates::{Observation, Quantity, Question, Sample};
 
 use super::routed::{stage, work_of};
 use super::stage::{Stage, place};
@@ -129,4 +130,33 @@ async fn a_choice_that_breaks_a_promise_says_so() {
     assert_eq!(choose(&stage, driver, Some(door)).await.expect("harmless").late, []);
     let (door, _) = stage.task(far.id, TaskKind::Delivery).await;
     assert_eq!(choose(&stage, driver, Some(door)).await.expect("costly").late, [near.id]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_is_reckoned_with_what_was_learned_of_a_shop() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let aboard = stage.place(stage.fast_order()).await;
+    stage.accepted(aboard.id).await;
+    stage.complete(driver, aboard.id, TaskKind::Pickup).await.expect("picked up");
+    let mut late = stage.fast_order();
+    late.pickups[0].ready_at = Some(stage.now());
+    let late = stage.place(late).await;
+    stage.system.orders().assign(late.id, driver, super::stage::admin()).await.expect("by hand");
+    let (shop, _) = stage.task(late.id, TaskKind::Pickup).await;
+    work_of(&stage, driver, |w| w.in_hand.len() == 2).await;
+    assert_eq!(choose(&stage, driver, Some(shop)).await.expect("as stated").late, []);
+    let learned = stage.system.learned();
+    let question = Question::of_seller(Quantity::Lateness, stage.zone, Some(stage.merchant), stage.now());
+    let seen = Observation { question, sample: Sample::exact(2 * 3600) };
+    learned.tell(&[seen; 64]);
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while learned.quantiles(question).median() < 3600 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.expect("it is learned");
+    choose(&stage, driver, None).await.expect("taken back");
+    work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops[0].order == aboard.id)).await;
+    assert_eq!(choose(&stage, driver, Some(shop)).await.expect("as learned").late, [aboard.id]);
 }

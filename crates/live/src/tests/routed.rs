@@ -1,11 +1,16 @@
 //! A zone that plans routes.
 
-use posthaste_domain::order::{Status, TaskKind};
+use posthaste_domain::order::{Command, Status, TaskKind};
+use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
+use posthaste_protocol::drivers::StopView;
+use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::RulesView;
 
 use super::stage::{Stage, place};
+use super::streams::next;
 use crate::drivers::{DriverCommand, Work, route_view};
+use crate::streams::{Subject, Subscription};
 
 pub(super) async fn stage() -> Stage {
     Stage::with_rules(RulesView {
@@ -62,6 +67,38 @@ async fn two_orders_of_one_shop_ride_together_and_their_driver_sees_planned_stop
     for id in [first.id, second.id] {
         stage.complete(driver, id, TaskKind::Delivery).await.expect("delivered");
         stage.until_status(id, Status::Delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_route_that_a_driver_gets_says_why_it_is_another() {
+    let stage = stage().await;
+    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
+    let mut socket = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
+    socket.begin(Hello::default()).await.unwrap();
+    let kept = stage.place(stage.fast_order()).await;
+    stage.accepted(kept.id).await;
+    until_told(&mut socket, "new_order", 2).await;
+    let gone = stage.place(stage.fast_order()).await;
+    stage.accepted(gone.id).await;
+    until_told(&mut socket, "new_order", 4).await;
+    let cancel = Command::Cancel { by: Party::System, reason: "closed".into() };
+    stage.system.orders().command(gone.id, cancel, super::stage::admin()).await.expect("canceled");
+    let stops = until_told(&mut socket, "order_gone", 2).await;
+    assert!(stops.iter().all(|s| s.order_id == kept.id && s.planned_at.is_some()), "{stops:?}");
+}
+
+/// Reads on to a route of so many stops that was told for this reason.
+async fn until_told(socket: &mut Subscription, reason: &str, stops: usize) -> Vec<StopView> {
+    loop {
+        for (_, message) in next(socket).await {
+            if let ServerMessage::Route(route) = message
+                && route.stops.len() == stops
+                && route.plan.is_some_and(|plan| plan.reason == reason)
+            {
+                return route.stops;
+            }
+        }
     }
 }
 

@@ -196,3 +196,39 @@ fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
     };
     new.iter().any(moved).then_some("times")
 }
+
+#[cfg(test)]
+mod tests {
+    use posthaste_domain::Timestamp;
+    use posthaste_domain::ids::Id as _;
+    use posthaste_domain::order::TaskKind::{self, Delivery, Pickup};
+
+    use super::{OrderId, PlannedStop, Span, change};
+
+    fn stop(order: u8, kind: TaskKind, minute: i64) -> PlannedStop {
+        let order = OrderId::at(Timestamp::UNIX_EPOCH, [order; 10]);
+        PlannedStop { order, kind, at: Timestamp::UNIX_EPOCH + Span::minutes(minute), chosen: false }
+    }
+
+    #[test]
+    fn a_driver_is_told_why_his_route_is_another_and_nothing_when_it_is_not() {
+        let told = [stop(1, Pickup, 1), stop(2, Pickup, 5), stop(1, Delivery, 9), stop(2, Delivery, 13)];
+        assert_eq!(change(&[], &told), Some("new_order"));
+        assert_eq!(change(&told, &told), None);
+        assert_eq!(change(&told, &told[1..]), None, "what is done is no change");
+        assert_eq!(change(&told, &told[2..]), None);
+        let more = [&told[..], &[stop(3, Pickup, 20), stop(3, Delivery, 30)]].concat();
+        assert_eq!(change(&told, &more), Some("new_order"));
+        let mut other = told;
+        other.swap(2, 3);
+        assert_eq!(change(&told, &other), Some("resequenced"));
+        other[2].chosen = true;
+        assert_eq!(change(&told, &other), Some("chosen"));
+        assert_eq!(change(&other, &other), None, "said once");
+        let mut later = told;
+        later[3].at += Span::seconds(60);
+        assert_eq!(change(&told, &later), None, "a minute is nothing");
+        later[3].at += Span::seconds(1);
+        assert_eq!(change(&told, &later), Some("times"));
+    }
+}
