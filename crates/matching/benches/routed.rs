@@ -46,24 +46,15 @@ fn problem(orders: u32) -> Problem<City> {
         let pickup = DRIVERS + rng.random_range(0..shops);
         points.push(near(rng, points[pickup as usize], 2_500.0));
         Order {
-            pickup,
-            exit: pickup,
-            dropoff: points.len() as PlaceIndex - 1,
             ready: Opening { from: rng.random_range(-600..1_800), to: NEVER },
             due: Opening { from: -NEVER, to: 2_400 },
             pickup_service: Service { before: 60, after: 60 },
             dropoff_service: Service { before: 60, after: 60 },
-            size: 1,
-            known_at: 0,
-            weight: 100,
-            strict: false,
-            pinned: None,
-            promised: None,
-            barred: Vec::new(),
+            ..Order::between(pickup, points.len() as PlaceIndex - 1)
         }
     };
     let orders = (0..orders).map(|_| order(&mut rng, &mut points)).collect();
-    let driver = |place| Driver { place, free_at: 0, pace: 100, shift_end: 4 * 3_600, capacity: 6, load: 0, bound: 0 };
+    let driver = |place| Driver { shift_end: 4 * 3_600, capacity: 6, ..Driver::at(place) };
     Problem {
         travel: City(points),
         drivers: (0..DRIVERS).map(driver).collect(),

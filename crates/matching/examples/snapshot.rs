@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use nix::time::{ClockId, clock_gettime};
-use posthaste_matching::routed::problem::{NEVER, PlaceIndex};
+use posthaste_matching::routed::problem::PlaceIndex;
 use posthaste_matching::routed::{
     Act, Budget, Driver, Opening, Order, Problem, Second, Service, Travel, Weights, plan,
 };
@@ -51,30 +51,15 @@ impl Travel for Table {
 }
 
 fn problem(snapshot: Snapshot) -> Problem<Table> {
-    let driver = |d: &DriverRow| Driver {
-        place: d.place,
-        free_at: 0,
-        pace: 100,
-        shift_end: NEVER,
-        capacity: d.capacity,
-        load: 0,
-        bound: 0,
-    };
+    let driver = |d: &DriverRow| Driver { capacity: d.capacity, ..Driver::at(d.place) };
     let order = |o: &OrderRow| Order {
-        pickup: o.pickup,
-        exit: o.pickup,
-        dropoff: o.dropoff,
         ready: Opening { from: o.ready.0, to: o.ready.1 },
         due: Opening { from: o.due.0, to: o.due.1 },
         pickup_service: Service { before: 0, after: o.pickup_service },
         dropoff_service: Service { before: 0, after: o.dropoff_service },
         size: o.size,
-        known_at: 0,
-        weight: 100,
         strict: true,
-        pinned: None,
-        promised: None,
-        barred: Vec::new(),
+        ..Order::between(o.pickup, o.dropoff)
     };
     Problem {
         drivers: snapshot.drivers.iter().map(driver).collect(),

@@ -66,20 +66,11 @@ impl Routed {
     fn order(&self, world: &World, order: usize) -> Order {
         let o = &world.orders[order];
         Order {
-            pickup: o.pickup,
-            exit: o.pickup,
-            dropoff: o.dropoff,
             ready: Opening { from: o.ready_at - world.now, to: NEVER },
             due: Opening { from: -NEVER, to: o.placed_at + self.settings.due_after - world.now },
             pickup_service: world.pickup_service,
             dropoff_service: world.dropoff_service,
-            size: 1,
-            known_at: 0,
-            weight: 100,
-            strict: false,
-            pinned: None,
-            promised: None,
-            barred: Vec::new(),
+            ..Order::between(o.pickup, o.dropoff)
         }
     }
 

@@ -64,20 +64,12 @@ impl Forecast {
             let like = pool[rng.random_range(0..pool.len())];
             let known_at = rng.random_range(0..self.horizon.max(1));
             Order {
-                pickup: like.pickup,
-                exit: like.pickup,
-                dropoff: like.dropoff,
                 ready: Opening { from: known_at + like.preparation, to: NEVER },
-                due: Opening { from: -NEVER, to: NEVER },
                 pickup_service: service.0,
                 dropoff_service: service.1,
-                size: 1,
                 known_at,
                 weight: self.weight,
-                strict: false,
-                pinned: None,
-                promised: None,
-                barred: Vec::new(),
+                ..Order::between(like.pickup, like.dropoff)
             }
         };
         (0..count).map(|_| draw(&mut rng)).collect()

@@ -66,6 +66,14 @@ pub struct Driver {
     pub bound: u32,
 }
 
+impl Driver {
+    /// Free at a place now and without end, with room for all.
+    #[must_use]
+    pub fn at(place: PlaceIndex) -> Self {
+        Self { place, free_at: 0, pace: 100, shift_end: NEVER, capacity: i64::from(u32::MAX), load: 0, bound: 0 }
+    }
+}
+
 /// When an act may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opening {
@@ -73,6 +81,11 @@ pub struct Opening {
     pub from: Second,
     /// After this it is late, or, for a [strict](Order::strict) order, not allowed.
     pub to: Second,
+}
+
+impl Opening {
+    /// At any time.
+    pub const ALWAYS: Self = Self { from: -NEVER, to: NEVER };
 }
 
 /// Seconds that a stop takes before its moment (parking, finding the door) and after it.
@@ -116,6 +129,30 @@ pub struct Order {
     pub promised: Option<DriverIndex>,
     /// Who may not carry it (declined, wrong vehicle), ascending.
     pub barred: Vec<DriverIndex>,
+}
+
+impl Order {
+    /// One that is known, of size 1, whenever and by whomever, at stops that take no time.
+    #[must_use]
+    pub fn between(pickup: PlaceIndex, dropoff: PlaceIndex) -> Self {
+        let at_once = Service { before: 0, after: 0 };
+        Self {
+            pickup,
+            exit: pickup,
+            dropoff,
+            ready: Opening::ALWAYS,
+            due: Opening::ALWAYS,
+            pickup_service: at_once,
+            dropoff_service: at_once,
+            size: 1,
+            known_at: 0,
+            weight: 100,
+            strict: false,
+            pinned: None,
+            promised: None,
+            barred: Vec::new(),
+        }
+    }
 }
 
 /// What a plan is judged by: the sum of all of these. A cost of 100 is one second of one customer's waiting.

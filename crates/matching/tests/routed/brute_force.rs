@@ -4,7 +4,7 @@ use posthaste_matching::routed::insert::Scratch;
 use posthaste_matching::routed::problem::NEVER;
 use posthaste_matching::routed::{Act, Budget, Opening, Problem, Routes, plan};
 use proptest::prelude::*;
-use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::referee::{self, drive, finishes_trips};

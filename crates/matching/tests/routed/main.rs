@@ -29,25 +29,15 @@ impl Travel for Plane {
 const SERVICE: Service = Service { before: 20, after: 30 };
 
 fn driver(place: u32) -> Driver {
-    Driver { place, free_at: 0, pace: 100, shift_end: NEVER, capacity: 10, load: 0, bound: 0 }
+    Driver { capacity: 10, ..Driver::at(place) }
 }
 
 fn order(pickup: u32, dropoff: u32, ready: Second) -> Order {
     Order {
-        pickup,
-        exit: pickup,
-        dropoff,
         ready: Opening { from: ready, to: NEVER },
-        due: Opening { from: -NEVER, to: NEVER },
         pickup_service: SERVICE,
         dropoff_service: SERVICE,
-        size: 1,
-        known_at: 0,
-        weight: 100,
-        strict: false,
-        pinned: None,
-        promised: None,
-        barred: Vec::new(),
+        ..Order::between(pickup, dropoff)
     }
 }
 
