@@ -57,12 +57,7 @@ pub(super) fn chosen<T: Travel>(
     let cost = |a: &Alternative| a.cost.ok().map(seconds);
     let own = all.iter().find(|a| a.driver as usize == driver).and_then(cost);
     let next = all.iter().filter(|a| a.driver as usize != driver).find_map(cost);
-    let summary = match (own, next) {
-        (Some(own), Some(next)) => {
-            format!("{} by plan {generation}: {} s less waiting than the next best", drivers[driver], next - own)
-        }
-        _ => format!("{} by plan {generation}: nobody else can", drivers[driver]),
-    };
+    let summary = format!("{} by plan {generation}{}", drivers[driver], beside(own, next));
     let reasons = json!({
         "policy": "routed",
         "generation": generation,
@@ -72,6 +67,19 @@ pub(super) fn chosen<T: Travel>(
         "forbidden": counted(&all),
     });
     (summary, reasons)
+}
+
+/// What a choice costs beside the next best, in seconds of customers' time.
+fn beside(own: Option<i64>, next: Option<i64>) -> String {
+    match (own, next) {
+        (Some(own), Some(next)) if own <= next => format!(": {} s less waiting than the next best", next - own),
+        // The rest of the plan was made with this one in it.
+        (Some(own), Some(next)) => {
+            format!(": {} s more waiting than the best for this order alone, for the sake of all", own - next)
+        }
+        (Some(_), None) => ": nobody else can".to_owned(),
+        (None, _) => String::new(),
+    }
 }
 
 /// Why nobody.
@@ -92,4 +100,19 @@ pub(super) fn nobody<T: Travel>(
         n => format!("none of {n} drivers: {}", words.join(", ")),
     };
     (summary, json!({ "policy": "routed", "driver_id": null, "forbidden": counts }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn a_choice_is_held_against_the_next_best_and_never_less_than_nothing_better() {
+        assert_eq!(beside(Some(60), Some(100)), ": 40 s less waiting than the next best");
+        assert_eq!(beside(Some(100), Some(100)), ": 0 s less waiting than the next best");
+        let for_all = ": 30 s more waiting than the best for this order alone, for the sake of all";
+        assert_eq!(beside(Some(130), Some(100)), for_all);
+        assert_eq!(beside(Some(60), None), ": nobody else can");
+        assert_eq!(beside(None, Some(100)), "");
+    }
 }
