@@ -13,6 +13,7 @@ mod operations;
 mod problems;
 mod replays;
 mod roster;
+mod routed;
 mod shadow;
 mod sockets;
 mod stage;
