@@ -1,11 +1,15 @@
 //! A zone that plans routes.
 
+use std::time::Duration;
+
+use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Command, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
 use posthaste_protocol::drivers::StopView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::RulesView;
+use posthaste_storage::decisions::Decision;
 
 use super::stage::{Stage, place};
 use super::streams::next;
@@ -27,13 +31,13 @@ pub(super) async fn work_of(
     driver: posthaste_domain::ids::DriverId,
     holds: impl Fn(&Work) -> bool,
 ) -> Work {
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
             let work = stage.system.drivers().work(driver).await.expect("work");
             if holds(&work) {
                 return work;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
     waited.await.expect("the route in time")
@@ -184,6 +188,19 @@ async fn a_declined_order_is_planned_anew_at_once_and_every_decision_says_why() 
     stage.until(order.id, |o| o.offer.is_some_and(|offer| offer.driver == far)).await;
 }
 
+/// What is said of an order that nobody was asked about.
+async fn undecided(stage: &Stage, order: OrderId) -> Decision {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            match posthaste_storage::decisions::newest(&stage.database.pool, order).await.unwrap() {
+                Some(decision) => return decision,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    });
+    waited.await.expect("a decision in time")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_nobody_can_take_waits_and_says_which_constraint_forbids_it() {
     let stage = stage().await;
@@ -191,14 +208,27 @@ async fn an_order_that_nobody_can_take_waits_and_says_which_constraint_forbids_i
     let mut order = stage.fast_order();
     order.size = 11;
     let order = stage.place(order).await;
-    let decision = loop {
-        match posthaste_storage::decisions::newest(&stage.database.pool, order.id).await.unwrap() {
-            Some(decision) => break decision,
-            None => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-        }
-    };
+    let decision = undecided(&stage, order.id).await;
     assert_eq!(decision.driver, None);
     assert!(decision.summary.contains("has no room for it"), "{}", decision.summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_farther_from_the_pickup_than_the_zone_allows_is_not_asked() {
+    let rules = RulesView {
+        policy: Policy::Routed,
+        pickup_radius_meters: Some(1_000),
+        stale_after_seconds: 7200,
+        ..RulesView::default()
+    };
+    let stage = Stage::with_rules(rules).await;
+    let far = stage.driver_on_shift(place(52.12, 13.1)).await;
+    let order = stage.place(stage.fast_order()).await;
+    let decision = undecided(&stage, order.id).await;
+    assert!(decision.summary.contains("too far away"), "{}", decision.summary);
+    let near = stage.driver_on_shift(place(52.101, 13.1)).await;
+    assert_eq!(stage.offered(order.id).await.0, near);
+    assert_ne!(near, far);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

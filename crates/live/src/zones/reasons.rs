@@ -14,7 +14,7 @@ const MOST_LISTED: usize = 12;
 fn name(constraint: Constraint) -> &'static str {
     match constraint {
         Constraint::PinnedToAnother => "pinned to another",
-        Constraint::Barred => "declined it lately or does not serve its speed",
+        Constraint::Barred => "declined it lately, does not serve its speed, or is too far away",
         Constraint::Capacity => "has no room for it",
         Constraint::ShiftEnds => "cannot pick it up before the shift ends",
         Constraint::PickupWindow => "cannot reach the pickup in its window",

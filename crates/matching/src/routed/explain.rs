@@ -9,7 +9,7 @@ use super::problem::{DriverIndex, OrderIndex, Problem, Routes, Travel};
 pub enum Constraint {
     /// It is pinned to another driver, or aboard with one.
     PinnedToAnother,
-    /// He declined it, or may not carry its kind.
+    /// He declined it, may not carry its kind, or is too far away.
     Barred,
     /// It does not fit his vehicle, even when that is empty.
     Capacity,

@@ -127,7 +127,7 @@ pub struct Order {
     pub pinned: Option<DriverIndex>,
     /// Who was told that it is his: to give it to another costs [`Weights::moved`].
     pub promised: Option<DriverIndex>,
-    /// Who may not carry it (declined, wrong vehicle), ascending.
+    /// Who may not carry it (declined, wrong vehicle, too far away), ascending.
     pub barred: Vec<DriverIndex>,
 }
 

@@ -65,6 +65,8 @@ struct Builder<'a> {
     travel: StraightLine,
     /// How long before a driver has to leave he is asked.
     lead: Second,
+    /// The farthest a driver may be from the first pickup of an order that waits.
+    radius_meters: Option<u32>,
     places: Places,
     drivers: Vec<DriverId>,
     driver_index: HashMap<DriverId, DriverIndex>,
@@ -160,11 +162,12 @@ fn held(asked: &[(OrderView, Option<DriverId>)]) -> HashMap<DriverId, Vec<&Order
 
 impl<'a> Builder<'a> {
     fn new(cell: &'a ZoneCell, now: Timestamp, whereabouts: &'a mut Whereabouts, intended: &'a Intended) -> Self {
-        let lead = cell.config.load().rules.offer_lead_seconds;
+        let rules = cell.config.load().rules;
         Self {
             now,
             travel: cell.travel(now),
-            lead: Second::try_from(lead).unwrap_or(NEVER),
+            lead: Second::try_from(rules.offer_lead_seconds).unwrap_or(NEVER),
+            radius_meters: rules.pickup_radius_meters,
             places: Places::default(),
             drivers: Vec::new(),
             driver_index: HashMap::new(),

@@ -65,7 +65,11 @@ impl Builder<'_> {
 
     pub(super) fn waiting_order(&mut self, view: &OrderView, able: &[&DriverView]) {
         let mut carried = self.order(view);
-        let barred = able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some());
+        let is_far = |d: &DriverView| {
+            self.radius_meters.is_some_and(|limit| d.place.meters_to(view.first_stop()) > f64::from(limit))
+        };
+        let barred =
+            able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some() || is_far(d));
         carried.barred = barred.filter_map(|d| self.driver_index.get(&d.id).copied()).collect();
         carried.barred.sort_unstable();
         let intended = self.intended.iter().find(|(_, acts)| acts.iter().any(|(order, _)| *order == view.id));
