@@ -12,6 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
 known = {"secret": ""}
+one_at_a_time = threading.Lock()
+
+
+def say(what):
+    with one_at_a_time:
+        sys.stdout.write(json.dumps(what) + "\n")
+        sys.stdout.flush()
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -30,7 +37,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
         line = {"id": self.headers["webhook-id"], "verified": verified is not None, "body": json.loads(body),
                 "signatures": len(self.headers["webhook-signature"].split())}
-        print(json.dumps(line), flush=True)
+        say(line)
 
     def log_message(self, *_):
         pass
@@ -41,4 +48,4 @@ print(server.server_port, flush=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 for line in sys.stdin:
     known["secret"] = line.strip()
-    print(json.dumps({"secret": "known"}), flush=True)
+    say({"secret": "known"})

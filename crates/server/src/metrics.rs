@@ -35,6 +35,7 @@ impl Recorder {
             .install_recorder()?;
         posthaste_live::metrics::describe();
         posthaste_http::metrics::describe();
+        posthaste_webhooks::metrics::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
         Ok(Self(handle))
     }

@@ -57,7 +57,7 @@ impl Webhooks {
         Ok(Choice { url: url.to_owned(), description, types })
     }
 
-    fn sealed(&self, id: WebhookEndpointId, secret: &Secret) -> Result<Vec<u8>, Refused> {
+    pub(crate) fn sealed(&self, id: WebhookEndpointId, secret: &Secret) -> Result<Vec<u8>, Refused> {
         Ok(self.seal().seal(PURPOSE, id.uuid().as_bytes(), secret.bytes())?)
     }
 

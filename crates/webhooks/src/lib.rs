@@ -9,6 +9,7 @@
 //!
 //! - `endpoints`: where, what, and secrets. `messages`: what is on its way, replays. `types`: what there is to choose.
 //! - `signing`, `schedule`, `addresses`: pure rules. `refused`: everything that is refused, and its problem.
+//! - [`metrics`]: what is measured.
 //!
 //! Retries, pauses and overlaps follow the product's clock; claims and time-outs are real time, and so is
 //! `webhook-timestamp`, which receivers hold against their own clocks.
@@ -16,12 +17,16 @@
 mod addresses;
 mod endpoints;
 mod messages;
+pub mod metrics;
 mod refused;
 mod routes;
 mod schedule;
 pub mod sending;
 mod signing;
 mod types;
+
+#[cfg(test)]
+mod tests;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

@@ -5,9 +5,9 @@
 
 mod choose;
 mod distribute;
-mod post;
+pub(crate) mod post;
 mod store;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::messages::body;
 use crate::schedule::{self, Outcome};
 use crate::sending::post::{Answer, Letter, Poster};
 use crate::sending::store::{Claimed, Ended};
-use crate::{Webhooks, endpoints, signing};
+use crate::{Webhooks, endpoints, metrics, signing};
 
 /// How often the outbox and what is due are looked at, in real time: how much later than its event a message leaves at
 /// most. An idle look costs two statements that find nothing.
@@ -167,6 +167,8 @@ async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEn
         _ => Outcome::Failed { asked },
     };
     let next = schedule::next(outcome, claimed.tries, now, rand::random());
+    let first = (claimed.message.attempts == 0).then_some((claimed.message.at, began));
+    metrics::attempted(outcome, next, &answer, first);
     let quiet_until = schedule::quiet_until(outcome, now);
     let ended = Ended { claimed: &claimed, answer: &answer, outcome, next, quiet_until, began, now };
     let (message, status, problem) = (claimed.message.id, answer.status, answer.problem.as_deref());
