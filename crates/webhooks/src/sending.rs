@@ -30,9 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 /// How long a claim lasts, in real time: longer than an attempt and the noting of it. Longer delays what a killed
 /// process was sending.
-const CLAIM: Duration = Duration::from_secs(60);
+const CLAIM: Duration = Duration::from_secs(30);
 /// How long noting is tried again while Postgres is away. Afterwards the claim ends and the message is sent again.
-const NOTING: Duration = Duration::from_secs(40);
+const NOTING: Duration = Duration::from_secs(12);
 /// How long what is under way may take when the program stops.
 const LAST: Duration = Duration::from_secs(5);
 
