@@ -10,6 +10,7 @@ use posthaste_protocol::drivers::StopView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::decisions::Decision;
+use serde_json::json;
 
 use super::stage::{Stage, place};
 use super::streams::next;
@@ -204,13 +205,15 @@ async fn undecided(stage: &Stage, order: OrderId) -> Decision {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_nobody_can_take_waits_and_says_which_constraint_forbids_it() {
     let stage = stage().await;
-    stage.driver_on_shift(place(52.1, 13.1)).await;
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut order = stage.fast_order();
     order.size = 11;
     let order = stage.place(order).await;
     let decision = undecided(&stage, order.id).await;
     assert_eq!(decision.driver, None);
     assert!(decision.summary.contains("has no room for it"), "{}", decision.summary);
+    let each = json!([{ "driver_id": driver, "forbidden_by": "capacity" }]);
+    assert_eq!(decision.detail["candidates"], each, "{}", decision.detail);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

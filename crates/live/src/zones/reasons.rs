@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// Insertions that lost, listed at most.
 const MOST_LISTED: usize = 12;
+/// Drivers who cannot, listed at most, each with what forbids it; all are counted.
+const MOST_FORBIDDEN: usize = 200;
 
 fn name(constraint: Constraint) -> &'static str {
     match constraint {
@@ -41,6 +43,15 @@ fn listed(all: &[Alternative], drivers: &[DriverId]) -> Vec<Value> {
     let able = all.iter().filter_map(|a| a.cost.ok().map(|cost| (a.driver, cost)));
     able.take(MOST_LISTED)
         .map(|(d, cost)| json!({ "driver_id": drivers[d as usize], "costs_seconds": seconds(cost) }))
+        .collect()
+}
+
+/// What keeps each driver from carrying it.
+fn each_forbidden(all: &[Alternative], drivers: &[DriverId]) -> Vec<Value> {
+    let unable = all.iter().filter_map(|a| a.cost.err().map(|constraint| (a.driver, constraint)));
+    unable
+        .take(MOST_FORBIDDEN)
+        .map(|(d, constraint)| json!({ "driver_id": drivers[d as usize], "forbidden_by": constraint }))
         .collect()
 }
 
@@ -99,7 +110,14 @@ pub(super) fn nobody<T: Travel>(
         0 => "nobody is at work in the zone".to_owned(),
         n => format!("none of {n} drivers: {}", words.join(", ")),
     };
-    (summary, json!({ "policy": "routed", "driver_id": null, "forbidden": counts }))
+    let reasons = json!({
+        "policy": "routed",
+        "driver_id": null,
+        "alternatives": listed(&all, drivers),
+        "forbidden": counts,
+        "candidates": each_forbidden(&all, drivers),
+    });
+    (summary, reasons)
 }
 
 #[cfg(test)]
