@@ -213,3 +213,88 @@ fn renamed(act: Act, name: impl Fn(u32) -> u32) -> Act {
 fn to_u32(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::{Instance, tiny};
+    use crate::simulate::simulate;
+    use crate::trace::TraceRow;
+
+    /// Two restaurants, one behind the other as seen from where couriers begin; 300 metres a minute, four minutes a stop.
+    fn day(couriers: &str, orders: &str) -> Instance {
+        Instance::parse(
+            "meters_per_minute\tpickup service minutes\tdropoff service minutes\n300\t4\t4\n",
+            &format!("courier\tx\ty\ton_time\toff_time\n{couriers}"),
+            "restaurant\tx\ty\nr1\t600\t0\nr2\t900\t0\n",
+            &format!("order\tx\ty\tplacement_time\trestaurant\tready_time\n{orders}"),
+        )
+        .unwrap()
+    }
+
+    /// The rows of the delivered orders, by their names.
+    fn played(day: &Instance, settings: Settings) -> Vec<TraceRow> {
+        let mut rows = simulate(day, &mut Routed::new(settings), &mut |_, _| {}).rows;
+        rows.sort_by(|a, b| a.order.cmp(&b.order));
+        rows
+    }
+
+    fn times(row: &TraceRow) -> [f64; 3] {
+        [row.assigned_at, row.picked_up_at, row.delivered_at]
+    }
+
+    #[test]
+    fn a_courier_leaves_when_waiting_longer_would_make_him_late_and_not_before() {
+        // Ready at 20; two minutes of way and two of service before.
+        let seen = played(&day("c1\t0\t0\t0\t90\n", "o1\t600\t300\t0\tr1\t20\n"), Settings::default());
+        assert_eq!(seen.iter().map(times).collect::<Vec<_>>(), [[16.0, 20.0, 25.0]]);
+    }
+
+    #[test]
+    fn what_is_placed_while_he_is_under_way_to_its_restaurant_joins_him() {
+        let orders = "o1\t600\t300\t0\tr1\t20\no2\t600\t600\t17\tr1\t20\n";
+        let seen = played(&day("c1\t0\t0\t0\t90\n", orders), Settings::default());
+        assert_eq!(seen.iter().map(times).collect::<Vec<_>>(), [[16.0, 20.0, 25.0], [17.0, 20.0, 30.0]]);
+        assert_eq!((&seen[0].bundle, seen[0].seq, seen[1].seq), (&seen[1].bundle, 1, 2));
+    }
+
+    #[test]
+    fn a_trip_is_finished_before_the_next_pickup_unless_the_rules_let_him_interleave() {
+        let on_the_way = day("c1\t0\t0\t0\t90\n", "o1\t1500\t0\t0\tr1\t5\no2\t1800\t0\t0\tr2\t5\n");
+        let [first, second] = played(&on_the_way, Settings::default()).try_into().expect("both are delivered");
+        assert!(first.delivered_at < second.picked_up_at || second.delivered_at < first.picked_up_at);
+        let weaving = Settings { interleave: true, ..Settings::default() };
+        let [first, second] = played(&on_the_way, weaving).try_into().expect("both are delivered");
+        assert!(first.picked_up_at < second.picked_up_at && second.picked_up_at < first.delivered_at);
+    }
+
+    #[test]
+    fn nobody_picks_up_after_his_shift_and_who_comes_soon_is_waited_for() {
+        // c1 is gone before the food is ready; c2 comes at 30.
+        let late = day("c1\t0\t0\t0\t19\nc2\t600\t0\t30\t90\n", "o1\t600\t300\t0\tr1\t20\n");
+        let seen = played(&late, Settings::default());
+        assert_eq!((seen[0].courier.as_str(), seen[0].picked_up_at), ("c2", 32.0));
+        let gone = day("c1\t0\t0\t0\t19\n", "o1\t600\t300\t0\tr1\t20\n");
+        assert_eq!(played(&gone, Settings::default()), []);
+    }
+
+    #[test]
+    fn an_idle_courier_is_sent_to_the_restaurant_that_orders_only_where_the_rules_allow_it() {
+        // While one brings an order home, the other has nothing to do.
+        let many: String = (0..12).map(|n| format!("a{n}\t0\t0\t{at}\tr1\t{at}\n", at = n * 10)).collect();
+        let two = day("c1\t0\t0\t0\t200\nc2\t0\t0\t0\t200\n", &many);
+        let to_pickup = |settings| played(&two, settings).iter().map(|r| r.picked_up_at - r.assigned_at).sum::<f64>();
+        let ahead = to_pickup(Settings { send_ahead: true, ..Settings::default() });
+        let not = to_pickup(Settings::default());
+        assert!(ahead < not, "{ahead} minutes from assignment to pickup, {not} without");
+    }
+
+    #[test]
+    fn the_same_day_with_the_same_seed_gives_the_same_trace() {
+        for settings in [Settings::default(), Settings { interleave: true, send_ahead: true, ..Settings::default() }] {
+            let seen = played(&tiny(), settings);
+            assert_eq!(seen.len(), 3);
+            assert_eq!(seen, played(&tiny(), settings));
+        }
+    }
+}
