@@ -37,7 +37,8 @@ async fn a_driver_is_sent_his_route_with_times_and_a_reason_and_its_order_says_w
     socket.say("accept", Some("c-1"), json!({"offer_id": offer["data"]["id"]})).await;
     let planned = loop {
         let route = socket.until("route").await;
-        if route["data"]["plan"].is_object() {
+        // A plan may come before his answer: then its stops are not his yet.
+        if route["data"]["plan"].is_object() && route["data"]["stops"][1].is_object() {
             break route["data"].clone();
         }
     };
