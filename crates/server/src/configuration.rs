@@ -51,7 +51,7 @@ pub(crate) struct Overrides {
     /// reach. [default: nowhere]
     #[arg(long, env = "POSTHASTE_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Where to send traces: the base URL of an OTLP collector over HTTP, as in http://127.0.0.1:4318.
+    /// Where to send traces: the base URL of an OTLP collector over HTTP, as in `http://127.0.0.1:4318`.
     /// [default: nowhere]
     #[arg(long, env = "POSTHASTE_OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,
@@ -80,7 +80,7 @@ pub(crate) struct Overrides {
     /// believed. [default: none]
     #[arg(long, env = "POSTHASTE_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<String>>,
-    /// Origins whose pages may use the API, separated by commas, as in https://shop.example.org. [default: none]
+    /// Origins whose pages may use the API, separated by commas, as in `https://shop.example.org`. [default: none]
     #[arg(long, env = "POSTHASTE_CORS_ORIGINS", value_delimiter = ',')]
     pub(crate) cors_origins: Option<Vec<String>>,
     /// Tell browsers for how many seconds to come over TLS only (strict-transport-security). [default: 0, say nothing]
