@@ -182,6 +182,18 @@ id!(/// An endpoint: where a merchant's program is told of events.
     WebhookEndpointId, "whe");
 id!(/// A webhook message: one event on its way to one endpoint.
     WebhookMessageId, "whm");
+id!(/// An account: who signs in.
+    AccountId, "acc");
+id!(/// A login: one account on one device, from signing in to signing out.
+    LoginId, "lgn");
+id!(/// A code that was sent out and may come back.
+    ChallengeId, "chl");
+id!(/// A key with which a merchant's programs call.
+    ApiKeyId, "key");
+id!(/// An email or text on its way out.
+    MessageId, "msg");
+id!(/// An entry of the audit log.
+    AuditId, "aud");
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-insight", &["posthaste-domain", "posthaste-protocol"]),
     ("posthaste-clock", &["posthaste-domain"]),
     ("posthaste-storage", &["posthaste-domain"]),
+    ("posthaste-notifications", &["posthaste-domain", "posthaste-clock", "posthaste-storage"]),
     (
         "posthaste-live",
         &[
@@ -37,6 +38,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["posthaste-domain", "posthaste-protocol", "posthaste-clock", "posthaste-storage", "posthaste-http"],
     ),
     (
+        "posthaste-identity",
+        &[
+            "posthaste-domain",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-notifications",
+            "posthaste-http",
+        ],
+    ),
+    (
         "posthaste-api",
         &[
             "posthaste-domain",
@@ -46,9 +58,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-protocol",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-notifications",
             "posthaste-live",
             "posthaste-http",
             "posthaste-webhooks",
+            "posthaste-identity",
         ],
     ),
     ("posthaste-client", &["posthaste-domain", "posthaste-protocol"]),
@@ -74,9 +88,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-protocol",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-notifications",
             "posthaste-live",
             "posthaste-http",
             "posthaste-webhooks",
+            "posthaste-identity",
             "posthaste-api",
             "posthaste-client",
             "posthaste-sim",

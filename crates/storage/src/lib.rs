@@ -4,8 +4,8 @@
 //!   database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
-//! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its reads and
-//!   the writes that do not go through the journal.
+//! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
+//!   reads and the writes that do not go through the journal.
 //! - [`performance`]: what insight looks back on, in chunks.
 //! - [`sealed`]: values that the database keeps and cannot read.
 //! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).

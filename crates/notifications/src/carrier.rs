@@ -1,0 +1,95 @@
+//! Who carries messages.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::MessageId;
+
+use crate::mailbox::Mailbox;
+use crate::message::Message;
+use crate::smtp::Smtp;
+use crate::twilio::{Twilio, TwilioSettings};
+
+/// How long one attempt may take in all. Shorter than the lease of a message in the outbox.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 20 });
+
+/// Why a message was not carried. The text is for log and outbox: no receiver, no contents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CarrierError {
+    /// Not now: trying again may help.
+    #[error("{0}")]
+    Temporary(String),
+    /// Never: this message is refused.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+/// Settings that no carrier can be made from.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting} {problem}")]
+pub struct InvalidCarrier {
+    /// Which.
+    pub setting: &'static str,
+    /// What is wrong with it. Never the setting itself, which may hold a password.
+    pub problem: String,
+}
+
+/// Somebody who carries messages of one channel.
+#[derive(Debug, Clone)]
+pub struct Carrier(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Mailbox(Mailbox),
+    Smtp(Box<Smtp>),
+    Twilio(Twilio),
+}
+
+impl Carrier {
+    /// In development: messages become files in a directory.
+    #[must_use]
+    pub fn mailbox(directory: PathBuf) -> Self {
+        Self(Way::Mailbox(Mailbox::new(directory)))
+    }
+
+    /// A mail server (`smtps://user:password@host`, `smtp://host:587?tls=required`) and the sender's address.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCarrier`] where one of them cannot be used.
+    pub fn smtp(url: &str, from: &str) -> Result<Self, InvalidCarrier> {
+        Ok(Self(Way::Smtp(Box::new(Smtp::new(url, from)?))))
+    }
+
+    /// A sender of texts with the interface of Twilio.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCarrier`] where a setting cannot be used.
+    pub fn twilio(settings: TwilioSettings) -> Result<Self, InvalidCarrier> {
+        Ok(Self(Way::Twilio(Twilio::new(settings)?)))
+    }
+
+    /// Hands a message over, within [`ATTEMPT`].
+    pub(crate) async fn carry(&self, id: MessageId, at: Timestamp, message: &Message) -> Result<(), CarrierError> {
+        let carrying = async {
+            match &self.0 {
+                Way::Mailbox(mailbox) => mailbox.carry(id, at, message).await,
+                Way::Smtp(smtp) => smtp.carry(id, message).await,
+                Way::Twilio(twilio) => twilio.carry(message).await,
+            }
+        };
+        let slow = |_| Err(CarrierError::Temporary(format!("no answer within {} s", ATTEMPT.as_secs())));
+        tokio::time::timeout(ATTEMPT, carrying).await.unwrap_or_else(slow)
+    }
+}
+
+/// The newest messages of a mailbox directory as text, newest first: what `/dev/mail` shows.
+///
+/// # Errors
+///
+/// When the directory is there and cannot be read.
+pub async fn read_mailbox(directory: PathBuf, most: usize) -> std::io::Result<Vec<String>> {
+    Mailbox::new(directory).newest(most).await
+}

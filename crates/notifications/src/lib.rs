@@ -1,0 +1,27 @@
+//! Emails and texts. They are written into the outbox in the same commit as what they tell of, and sent afterwards by
+//! a worker: a mail server that is down or slow loses nothing and keeps nobody waiting.
+//!
+//! - [`message`]: what is sent to whom. [`outbox`]: what waits, in Postgres, sealed; retries, and those given up.
+//! - [`carrier`]: who carries them: SMTP (`smtp`), an HTTP sender of texts (`twilio`), or in development a directory
+//!   (`mailbox`). `breaker`: a carrier that keeps failing is left alone for a while.
+//! - [`worker`]: takes what is due, hands it to the carrier, notes what became of it.
+//!
+//! A message is sent at least once: where a carrier took it and its answer was lost, it is sent again. Receivers and
+//! texts are never logged.
+
+mod breaker;
+pub mod carrier;
+mod mailbox;
+pub mod message;
+pub mod outbox;
+mod smtp;
+mod twilio;
+pub mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use carrier::{Carrier, CarrierError};
+pub use message::{Channel, Message};
+pub use outbox::Notifications;
+pub use twilio::TwilioSettings;
