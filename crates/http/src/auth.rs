@@ -1,4 +1,4 @@
-//! Bearer tokens: JWT, HS256, with a role and an owner. Time comes in as an argument.
+//! Who is calling: roles, what shows them, and the tokens of development (JWT, HS256). Time comes in as an argument.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use posthaste_domain::ids::{CustomerId, DriverId, MerchantId};
+use posthaste_domain::ids::{AccountId, ApiKeyId, CustomerId, DriverId, LoginId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::orders::Audience;
@@ -72,6 +72,93 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a merchant's key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum KeyScope {
+    /// Reading orders, their timelines and links.
+    OrdersRead = 1,
+    /// Placing, cancelling, confirming and rejecting orders.
+    OrdersWrite = 2,
+    /// Reading figures.
+    InsightRead = 4,
+    /// Reading zones.
+    ZonesRead = 8,
+}
+
+impl KeyScope {
+    /// Every scope.
+    pub const ALL: [Self; 4] = [Self::OrdersRead, Self::OrdersWrite, Self::InsightRead, Self::ZonesRead];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrdersRead => "orders:read",
+            Self::OrdersWrite => "orders:write",
+            Self::InsightRead => "insight:read",
+            Self::ZonesRead => "zones:read",
+        }
+    }
+
+    /// The scope of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+}
+
+/// Several scopes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeyScopes(u8);
+
+impl KeyScopes {
+    /// Whether the scope is among them.
+    #[must_use]
+    pub fn hold(self, scope: KeyScope) -> bool {
+        self.0 & scope as u8 != 0
+    }
+}
+
+impl FromIterator<KeyScope> for KeyScopes {
+    fn from_iter<I: IntoIterator<Item = KeyScope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |all, scope| all | scope as u8))
+    }
+}
+
+/// A login, as its access token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginProof {
+    /// The account.
+    pub account: AccountId,
+    /// The login.
+    pub login: LoginId,
+    /// When password or second factor were last shown.
+    pub proved_at: Timestamp,
+    /// Whether the second factor was among what was shown.
+    pub second_factor: bool,
+    /// Whether the account may work, or only look after itself.
+    pub may_work: bool,
+}
+
+/// By what a caller showed who he is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// A token of `posthaste token`, which only a server in development takes. There is no account behind it.
+    Development,
+    /// An access token of a login.
+    Login(LoginProof),
+    /// A merchant's key.
+    Key {
+        /// The merchant's account.
+        account: AccountId,
+        /// The key.
+        key: ApiKeyId,
+        /// What it may be used for.
+        scopes: KeyScopes,
+    },
+}
+
 /// Who is calling, as the token proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
@@ -81,9 +168,27 @@ pub struct Caller {
     pub role: Role,
     /// Until when, in the machine's own time.
     pub expires_at: Timestamp,
+    /// By what.
+    pub credential: Credential,
 }
 
 impl Caller {
+    /// The login, if the caller came with one.
+    #[must_use]
+    pub fn login(&self) -> Option<LoginProof> {
+        if let Credential::Login(proof) = self.credential { Some(proof) } else { None }
+    }
+
+    /// Whom the audit log names: the account where there is one.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match self.credential {
+            Credential::Development => format!("development token of {}", self.party),
+            Credential::Login(proof) => proof.account.to_string(),
+            Credential::Key { account, key, .. } => format!("{account} by {key}"),
+        }
+    }
+
     /// The merchant, if the caller is one.
     #[must_use]
     pub fn merchant(&self) -> Option<MerchantId> {
@@ -211,7 +316,7 @@ impl Keys {
             return Err(refused("the token's role is not its subject's"));
         }
         let expires_at = Timestamp::from_timestamp(claims.exp, 0).unwrap_or(Timestamp::MAX_UTC);
-        Ok(Caller { party: claims.sub, role: claims.role, expires_at })
+        Ok(Caller { party: claims.sub, role: claims.role, expires_at, credential: Credential::Development })
     }
 }
 
@@ -250,7 +355,9 @@ mod tests {
     fn a_token_names_its_holder_and_end() {
         let token = keys().mint(driver(), now(), Span::hours(1)).unwrap();
         let caller = keys().verify(&token, now()).unwrap();
-        assert_eq!(caller, Caller { party: driver(), role: Role::Driver, expires_at: now() + Span::hours(1) });
+        let expires_at = now() + Span::hours(1);
+        let credential = Credential::Development;
+        assert_eq!(caller, Caller { party: driver(), role: Role::Driver, expires_at, credential });
     }
 
     #[test]

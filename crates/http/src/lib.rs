@@ -2,7 +2,7 @@
 //!
 //! - [`problem`]: every failure leaves as an RFC 9457 problem; fallbacks and panics too.
 //! - [`extract`]: bodies, paths and queries whose rejections name what was wrong.
-//! - [`auth`]: bearer tokens with a role, [`links`]: tracking links that need no store.
+//! - [`auth`]: who is calling and by what, [`links`]: tracking links that need no store.
 //! - [`idempotency`]: the `Idempotency-Key` header and the guard against two at once.
 //! - [`pages`]: opaque cursors and page sizes. [`limits`]: what is refused so that the rest is served.
 //! - [`request_id`]: one id from the request to the log, the events and back to the caller.

@@ -22,7 +22,7 @@ pub fn components(document: &mut OpenApi) {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A token of this server, as `posthaste token` makes them."))
+        .description(Some("The access token of a login (`POST /v1/sessions`), or a merchant's key (`ph_live_…`) where the route takes one."))
         .build();
     parts.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     for (name, kind, description, example) in HEADERS {

@@ -11,12 +11,14 @@
 //! - [`trace`]: the header that names a request across programs.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
+pub mod accounts;
 pub mod clock;
 pub mod drivers;
 pub mod insight;
 pub mod orders;
 pub mod page;
 pub mod problem;
+pub mod profiles;
 pub mod shadow;
 pub mod socket;
 pub mod trace;

@@ -15,8 +15,20 @@ pub enum Code {
     Unauthenticated,
     /// 401: the token's time is over.
     TokenExpired,
+    /// 401: email and password do not belong together.
+    WrongCredentials,
+    /// 401: the account wants its second factor too.
+    SecondFactorRequired,
+    /// 401: the login is over; sign in again.
+    LoginEnded,
     /// 403: the token's role may not do this.
     Forbidden,
+    /// 403: the account was not activated yet, or has no second factor where one is required.
+    NotActivated,
+    /// 403: the account is shut out; `detail` says why.
+    Banned,
+    /// 403: show again who you are (`/v1/account/step-up`), then repeat.
+    StepUpRequired,
     /// 404: no such thing, or not one of yours.
     NotFound,
     /// 405: the resource has no such method.
@@ -65,8 +77,12 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::Malformed => 400,
-            Self::Unauthenticated | Self::TokenExpired => 401,
-            Self::Forbidden => 403,
+            Self::Unauthenticated
+            | Self::TokenExpired
+            | Self::WrongCredentials
+            | Self::SecondFactorRequired
+            | Self::LoginEnded => 401,
+            Self::Forbidden | Self::NotActivated | Self::Banned | Self::StepUpRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
@@ -96,7 +112,13 @@ impl Code {
             Self::Malformed => "The request is not understood",
             Self::Unauthenticated => "A valid token is required",
             Self::TokenExpired => "The token has expired",
+            Self::WrongCredentials => "Email and password do not belong together",
+            Self::SecondFactorRequired => "The second factor is required",
+            Self::LoginEnded => "The login is over",
             Self::Forbidden => "Not allowed for this role",
+            Self::NotActivated => "The account may not work yet",
+            Self::Banned => "The account is shut out",
+            Self::StepUpRequired => "A fresh proof is required",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::Timeout => "The request took too long",

@@ -1,0 +1,167 @@
+//! Accounts: who may sign in, and what they are to the dispatcher. Making, changing, activating and banning them.
+
+pub(crate) mod manage;
+pub(crate) mod profile;
+pub(crate) mod register;
+pub(crate) mod routes;
+pub(crate) mod store;
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{AccountId, AdminId, CustomerId, DriverId, Id, MerchantId};
+use posthaste_domain::party::Party;
+use posthaste_http::auth::Role;
+use posthaste_protocol::accounts::AccountView;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The longest name.
+pub(crate) const LONGEST_NAME: usize = 100;
+
+/// An account as stored. The password's hash is part of it: no debug output.
+#[derive(Clone)]
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+    pub(crate) party: Party,
+    pub(crate) created_at: Timestamp,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) phone: Option<String>,
+    pub(crate) phone_verified_at: Option<Timestamp>,
+    pub(crate) password: String,
+    pub(crate) activated_at: Option<Timestamp>,
+    pub(crate) banned_at: Option<Timestamp>,
+    pub(crate) ban_reason: Option<String>,
+    pub(crate) profile: Value,
+    /// Sealed.
+    pub(crate) totp_secret: Option<Vec<u8>>,
+    pub(crate) totp_confirmed_at: Option<Timestamp>,
+    pub(crate) totp_step: i64,
+}
+
+impl Account {
+    pub(crate) fn role(&self) -> Role {
+        Role::of(self.party).unwrap_or(Role::Customer)
+    }
+
+    pub(crate) fn has_second_factor(&self) -> bool {
+        self.totp_confirmed_at.is_some()
+    }
+
+    pub(crate) fn view(&self) -> AccountView {
+        AccountView {
+            id: self.id,
+            party: self.party,
+            email: self.email.clone(),
+            name: self.name.clone(),
+            phone: self.phone.clone(),
+            phone_verified: self.phone_verified_at.is_some(),
+            created_at: self.created_at,
+            activated_at: self.activated_at,
+            banned_at: self.banned_at,
+            ban_reason: self.ban_reason.clone(),
+            second_factor: self.has_second_factor(),
+            profile: self.profile.clone(),
+        }
+    }
+}
+
+/// The party of a role.
+pub(crate) fn party(role: Role, subject: Uuid) -> Party {
+    match role {
+        Role::Admin => Party::Admin(AdminId::from_uuid(subject)),
+        Role::Merchant => Party::Merchant(MerchantId::from_uuid(subject)),
+        Role::Driver => Party::Driver(DriverId::from_uuid(subject)),
+        Role::Customer => Party::Customer(CustomerId::from_uuid(subject)),
+    }
+}
+
+/// The number in a party's id.
+pub(crate) fn subject(party: Party) -> Uuid {
+    match party {
+        Party::System => Uuid::nil(),
+        Party::Admin(id) => id.uuid(),
+        Party::Merchant(id) => id.uuid(),
+        Party::Driver(id) => id.uuid(),
+        Party::Customer(id) => id.uuid(),
+    }
+}
+
+/// What an email address is found by: providers that tell capitals apart are not met in the wild.
+pub(crate) fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// What is wrong with an email address. Whether it exists is shown by the code that comes back.
+pub(crate) fn wrong_email(email: &str) -> Option<&'static str> {
+    const WRONG: &str = "must be an email address, as in ada@example.org";
+    let Some((local, domain)) = email.trim().rsplit_once('@') else { return Some(WRONG) };
+    let local_fits = (1..=64).contains(&local.len())
+        && local.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b))
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..");
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let domain_fits = domain.len() <= 190 && domain.contains('.') && domain.split('.').all(label);
+    (!local_fits || !domain_fits).then_some(WRONG)
+}
+
+/// What is wrong with a telephone number (E.164).
+pub(crate) fn wrong_phone(phone: &str) -> Option<&'static str> {
+    let digits = phone.strip_prefix('+').unwrap_or_default();
+    let fits =
+        (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    (!fits).then_some("must be in international form: + and 8 to 15 digits")
+}
+
+/// What is wrong with a name.
+pub(crate) fn wrong_name(name: &str) -> Option<String> {
+    let length = name.trim().chars().count();
+    let control = name.chars().any(char::is_control);
+    (length == 0 || length > LONGEST_NAME || control).then(|| format!("must have 1 to {LONGEST_NAME} characters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_and_numbers_have_their_form() {
+        for right in ["ada@example.org", "a.b+c@sub.example.co", " Ada@Example.ORG "] {
+            assert_eq!(wrong_email(right), None, "{right}");
+        }
+        for wrong in [
+            "",
+            "ada",
+            "@example.org",
+            "ada@",
+            "ada@localhost",
+            "a b@example.org",
+            "a@b@c",
+            "a@-b.org",
+            "a@b..org",
+            ".a@b.org",
+            "a\r\nBcc: x@y.org",
+            "ada@example.org>",
+        ] {
+            assert!(wrong_email(wrong).is_some(), "{wrong}");
+        }
+        assert_eq!(wrong_phone("+4930123456"), None);
+        for wrong in ["", "4930123456", "+49 30 123456", "+0123456789", "+12345", "+1234567890123456"] {
+            assert!(wrong_phone(wrong).is_some(), "{wrong}");
+        }
+        assert_eq!(email_key(" Ada@Example.ORG "), "ada@example.org");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_checks_panic(text in ".{0,300}") {
+            let _ = (wrong_email(&text), wrong_phone(&text), wrong_name(&text));
+        }
+    }
+}

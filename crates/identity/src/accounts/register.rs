@@ -1,0 +1,227 @@
+//! Registering, and having a forgotten password replaced. What is answered, and how fast, is the same whether somebody
+//! has the email address or not.
+
+use std::time::Duration;
+
+use posthaste_domain::ids::AccountId;
+use posthaste_http::auth::Role;
+use posthaste_notifications::{Channel, Message};
+use posthaste_protocol::accounts::{
+    AccountView, CodeSent, ForgotPassword, Register, RegisterAs, ResetPassword, SendBy, Verify,
+};
+use posthaste_protocol::problem::FieldError;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Account, email_key, party, store, wrong_email, wrong_name, wrong_phone};
+use crate::audit::{Entry, Origin};
+use crate::challenges::{self, Purpose, Registration};
+use crate::refused::Refused;
+use crate::{Identity, letters, password};
+
+/// What is answered about an email address comes this long after it was asked, so that nothing can be learned from how
+/// long a mail more or less takes to be written.
+const EVEN: Duration = Duration::from_millis(150);
+const NO_EMAIL: &str = "this server sends no email yet: set smtp_url and mail_from";
+const NO_TEXTS: &str = "this server sends no texts";
+
+fn faults(asked: &Register) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut note = |field: &str, problem: Option<String>| {
+        errors.extend(problem.map(|problem| FieldError { field: field.to_owned(), problem }));
+    };
+    note("email", wrong_email(&asked.email).map(str::to_owned));
+    note("password", password::wrong(&asked.password, &asked.email));
+    note("name", wrong_name(&asked.name));
+    note("phone", asked.phone.as_deref().and_then(wrong_phone).map(str::to_owned));
+    errors
+}
+
+impl Identity {
+    /// Begins to register: a code goes to the email address.
+    pub(crate) async fn register(&self, asked: &Register, origin: &Origin) -> Result<CodeSent, Refused> {
+        let errors = faults(asked);
+        if !errors.is_empty() {
+            return Err(Refused::Invalid(errors));
+        }
+        self.may_send(Channel::Email, &email_key(&asked.email), origin)?;
+        let even = Instant::now() + EVEN;
+        let password = self.hasher().hash(&asked.password).await?;
+        let even = even.max(Instant::now() + EVEN / 3);
+        let role = match asked.role {
+            RegisterAs::Customer => Role::Customer,
+            RegisterAs::Merchant => Role::Merchant,
+            RegisterAs::Driver => Role::Driver,
+        };
+        let email = asked.email.trim().to_owned();
+        let (name, phone) = (asked.name.trim().to_owned(), asked.phone.clone());
+        let is_known = store::by_email(self.pool(), &email).await?.is_some();
+        let purpose = Purpose::Register(Box::new(Registration { role, email: email.clone(), name, phone, password }));
+        let mut transaction = self.pool().connections().begin().await?;
+        let (sent, code) = self.challenge(&mut transaction, None, &purpose, self.now()).await?;
+        let letter = if is_known {
+            letters::already_registered(&email, origin)
+        } else {
+            letters::verify_email(&email, &code, self.settings().code)
+        };
+        self.notifications().put(&mut transaction, &letter).await?;
+        transaction.commit().await?;
+        self.notifications().wake();
+        tokio::time::sleep_until(even).await;
+        Ok(sent)
+    }
+
+    /// Makes the account once the code came back.
+    pub(crate) async fn verify(&self, asked: &Verify, origin: &Origin) -> Result<AccountView, Refused> {
+        let now = self.now();
+        let passed = self.pass(asked.challenge_id, "register", &asked.code, now).await?;
+        let Purpose::Register(registration) = passed.purpose else {
+            return Err(Refused::Internal("a challenge has another purpose".to_owned()));
+        };
+        let id: AccountId = self.clock().id();
+        let Registration { role, email, name, phone, password } = *registration;
+        let account = self.new_account(id, role, email, name, phone, password);
+        let mut transaction = self.pool().connections().begin().await?;
+        if !challenges::store::done(&mut transaction, passed.id, now).await?
+            || !store::add(&mut transaction, &account).await?
+        {
+            return Err(Refused::Conflict("there is an account with this email address already: sign in"));
+        }
+        let entry = Entry::new("account.registered", id).on(id).with(json!({"role": role}));
+        self.audit(&mut transaction, origin, entry).await?;
+        transaction.commit().await?;
+        Ok(account.view())
+    }
+
+    fn new_account(
+        &self,
+        id: AccountId,
+        role: Role,
+        email: String,
+        name: String,
+        phone: Option<String>,
+        password: String,
+    ) -> Account {
+        let now = self.now();
+        let subject = posthaste_domain::ids::Id::uuid(self.clock().id::<AccountId>());
+        Account {
+            id,
+            party: party(role, subject),
+            created_at: now,
+            email,
+            name,
+            phone,
+            phone_verified_at: None,
+            password,
+            activated_at: matches!(role, Role::Customer | Role::Admin).then_some(now),
+            banned_at: None,
+            ban_reason: None,
+            profile: json!({}),
+            totp_secret: None,
+            totp_confirmed_at: None,
+            totp_step: 0,
+        }
+    }
+
+    /// Makes an admin, without a code: whoever can run the program on the database may.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the address is wrong or taken, or the password no secret.
+    pub async fn create_admin(
+        &self,
+        email: &str,
+        name: &str,
+        password: &posthaste_protocol::accounts::Secret,
+    ) -> Result<AccountView, Refused> {
+        let asked = Register {
+            role: RegisterAs::Customer,
+            email: email.to_owned(),
+            password: password.clone(),
+            name: name.to_owned(),
+            phone: None,
+        };
+        let errors = faults(&asked);
+        if !errors.is_empty() {
+            return Err(Refused::Invalid(errors));
+        }
+        let hash = self.hasher().hash(password).await?;
+        let id: AccountId = self.clock().id();
+        let account = self.new_account(id, Role::Admin, email.trim().to_owned(), name.trim().to_owned(), None, hash);
+        let mut transaction = self.pool().connections().begin().await?;
+        if !store::add(&mut transaction, &account).await? {
+            return Err(Refused::Conflict("there is an account with this email address already"));
+        }
+        self.audit(&mut transaction, &Origin::local(), Entry::new("admin.created", "system").on(id)).await?;
+        transaction.commit().await?;
+        Ok(account.view())
+    }
+
+    /// Sends a code with which a forgotten password is replaced, if there is such an account.
+    pub(crate) async fn forgot(&self, asked: &ForgotPassword, origin: &Origin) -> Result<CodeSent, Refused> {
+        if let Some(problem) = wrong_email(&asked.email) {
+            return Err(Refused::field("email", problem));
+        }
+        let channel = match asked.send_by {
+            SendBy::Email => Channel::Email,
+            SendBy::Text => Channel::Text,
+        };
+        self.may_send(channel, &email_key(&asked.email), origin)?;
+        let even = Instant::now() + EVEN;
+        let account = store::by_email(self.pool(), &asked.email).await?;
+        let mut transaction = self.pool().connections().begin().await?;
+        let id = account.as_ref().map(|account| account.id);
+        let (sent, code) = self.challenge(&mut transaction, id, &Purpose::Recover, self.now()).await?;
+        let good_for = self.settings().code;
+        let letter: Option<Message> = account.and_then(|account| match asked.send_by {
+            SendBy::Email => Some(letters::recover(&account.email, &code, good_for)),
+            SendBy::Text => account
+                .phone
+                .filter(|_| account.phone_verified_at.is_some())
+                .map(|phone| letters::code_by_text(&phone, &code, good_for)),
+        });
+        if let Some(letter) = letter {
+            self.notifications().put(&mut transaction, &letter).await?;
+        }
+        transaction.commit().await?;
+        self.notifications().wake();
+        tokio::time::sleep_until(even).await;
+        Ok(sent)
+    }
+
+    /// Replaces a forgotten password once the code came back. Every login ends: whoever else was signed in is out.
+    pub(crate) async fn reset_password(&self, asked: &ResetPassword, origin: &Origin) -> Result<(), Refused> {
+        // Before a try is used up.
+        if let Some(problem) = password::wrong(&asked.password, "") {
+            return Err(Refused::field("password", problem));
+        }
+        let now = self.now();
+        let passed = self.pass(asked.challenge_id, "recover", &asked.code, now).await?;
+        let id = passed.account.ok_or(Refused::WrongCode { left: None })?;
+        let hash = self.hasher().hash(&asked.password).await?;
+        let mut transaction = self.pool().connections().begin().await?;
+        let account = store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
+        if !challenges::store::done(&mut transaction, passed.id, now).await? {
+            return Err(Refused::Conflict("the code was used already"));
+        }
+        store::set_password(&mut transaction, id, &hash).await?;
+        let ended = crate::logins::store::revoke(&mut transaction, id, None, None, "password_recovered", now).await?;
+        self.audit(&mut transaction, origin, Entry::new("password.recovered", id).on(id)).await?;
+        let what = "Your password was replaced with a code that was sent to you. All sessions were ended.";
+        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        transaction.commit().await?;
+        self.notifications().wake();
+        self.ended(ended);
+        self.throttle().proved(&email_key(&account.email), origin.address);
+        Ok(())
+    }
+
+    /// A code may be sent: there is somebody who carries it, and not too many were.
+    pub(crate) fn may_send(&self, channel: Channel, receiver: &str, origin: &Origin) -> Result<(), Refused> {
+        if !self.notifications().carries(channel) {
+            return Err(Refused::NotOffered(if channel == Channel::Email { NO_EMAIL } else { NO_TEXTS }));
+        }
+        let wait = self.throttle().code(receiver, origin.address, self.now());
+        wait.map_err(|seconds| Refused::Throttled { seconds })
+    }
+}

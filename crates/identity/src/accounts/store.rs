@@ -1,0 +1,260 @@
+//! Accounts in Postgres.
+
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::{AccountId, Id};
+use posthaste_domain::party::Party;
+use posthaste_http::auth::Role;
+use posthaste_storage::StorageError;
+use posthaste_storage::pool::Pool;
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use super::{Account, email_key, party, subject};
+
+struct Row {
+    id: Uuid,
+    role: String,
+    subject: Uuid,
+    created_at: Timestamp,
+    email: String,
+    name: String,
+    phone: Option<String>,
+    phone_verified_at: Option<Timestamp>,
+    password: String,
+    activated_at: Option<Timestamp>,
+    banned_at: Option<Timestamp>,
+    ban_reason: Option<String>,
+    profile: Json<Value>,
+    totp_secret: Option<Vec<u8>>,
+    totp_confirmed_at: Option<Timestamp>,
+    totp_step: i64,
+}
+
+impl TryFrom<Row> for Account {
+    type Error = StorageError;
+    fn try_from(row: Row) -> Result<Self, StorageError> {
+        let id = AccountId::from_uuid(row.id);
+        let role = Role::ALL.into_iter().find(|role| role.name() == row.role);
+        let role = role.ok_or_else(|| StorageError::corrupt(format!("account {id}"), "an unknown role"))?;
+        Ok(Self {
+            id,
+            party: party(role, row.subject),
+            created_at: row.created_at,
+            email: row.email,
+            name: row.name,
+            phone: row.phone,
+            phone_verified_at: row.phone_verified_at,
+            password: row.password,
+            activated_at: row.activated_at,
+            banned_at: row.banned_at,
+            ban_reason: row.ban_reason,
+            profile: row.profile.0,
+            totp_secret: row.totp_secret,
+            totp_confirmed_at: row.totp_confirmed_at,
+            totp_step: row.totp_step,
+        })
+    }
+}
+
+/// One account.
+pub(crate) async fn get(executor: impl PgExecutor<'_>, id: AccountId) -> Result<Option<Account>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE id = $1"#,
+        id.uuid(),
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// One account, which nobody else changes until the transaction ends.
+pub(crate) async fn lock(connection: &mut PgConnection, id: AccountId) -> Result<Option<Account>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE id = $1 FOR UPDATE"#,
+        id.uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// The account with an email address.
+pub(crate) async fn by_email(pool: &Pool, email: &str) -> Result<Option<Account>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE email_key = $1"#,
+        email_key(email),
+    )
+    .fetch_optional(pool.connections())
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Accounts before a place, newest first.
+pub(crate) async fn list(pool: &Pool, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<Account>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"#,
+        before.0,
+        before.1,
+        limit,
+    )
+    .fetch_all(pool.connections())
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Accounts that wait for an admin, before a place, newest first.
+pub(crate) async fn list_waiting(
+    pool: &Pool,
+    before: (Timestamp, Uuid),
+    limit: i64,
+) -> Result<Vec<Account>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE activated_at IS NULL AND banned_at IS NULL AND (created_at, id) < ($1, $2)
+        ORDER BY created_at DESC, id DESC LIMIT $3"#,
+        before.0,
+        before.1,
+        limit,
+    )
+    .fetch_all(pool.connections())
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The parties of banned accounts.
+pub(crate) async fn banned(pool: &Pool) -> Result<Vec<Party>, StorageError> {
+    let rows = sqlx::query!("SELECT role, subject FROM accounts WHERE banned_at IS NOT NULL ORDER BY banned_at, id")
+        .fetch_all(pool.connections())
+        .await?;
+    let named = |name: &str| Role::ALL.into_iter().find(|role| role.name() == name);
+    Ok(rows.iter().filter_map(|row| Some(party(named(&row.role)?, row.subject))).collect())
+}
+
+/// Adds an account. False where another has the email address or is the same party.
+pub(crate) async fn add(connection: &mut PgConnection, account: &Account) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "INSERT INTO accounts (id, role, subject, created_at, email, email_key, name, phone, password, activated_at,
+            profile)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+        account.id.uuid(),
+        account.role().name(),
+        subject(account.party),
+        account.created_at,
+        account.email,
+        email_key(&account.email),
+        account.name,
+        account.phone,
+        account.password,
+        account.activated_at,
+        account.profile,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Replaces the password's hash.
+pub(crate) async fn set_password(
+    connection: &mut PgConnection,
+    id: AccountId,
+    password: &str,
+) -> Result<(), StorageError> {
+    sqlx::query!("UPDATE accounts SET password = $2 WHERE id = $1", id.uuid(), password).execute(connection).await?;
+    Ok(())
+}
+
+/// Replaces the email address. False where another account has it.
+pub(crate) async fn set_email(connection: &mut PgConnection, id: AccountId, email: &str) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "UPDATE accounts SET email = $2, email_key = $3 WHERE id = $1
+            AND NOT EXISTS (SELECT FROM accounts AS others WHERE others.email_key = $3 AND others.id <> $1)",
+        id.uuid(),
+        email,
+        email_key(email),
+    )
+    .execute(connection)
+    .await;
+    match done {
+        Ok(done) => Ok(done.rows_affected() == 1),
+        Err(error) if posthaste_storage::constraint(&error) == Some("accounts_email_unique") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sets a verified telephone number.
+pub(crate) async fn set_phone(
+    connection: &mut PgConnection,
+    id: AccountId,
+    phone: &str,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query!("UPDATE accounts SET phone = $2, phone_verified_at = $3 WHERE id = $1", id.uuid(), phone, now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Replaces the profile.
+pub(crate) async fn set_profile(
+    connection: &mut PgConnection,
+    id: AccountId,
+    profile: &Value,
+) -> Result<(), StorageError> {
+    sqlx::query!("UPDATE accounts SET profile = $2 WHERE id = $1", id.uuid(), profile).execute(connection).await?;
+    Ok(())
+}
+
+/// Lets an account work, as `party`. False where another account is that party.
+pub(crate) async fn activate(
+    connection: &mut PgConnection,
+    id: AccountId,
+    party: Party,
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "UPDATE accounts SET activated_at = coalesce(activated_at, $2), subject = $3 WHERE id = $1",
+        id.uuid(),
+        now,
+        subject(party),
+    )
+    .execute(connection)
+    .await;
+    match done {
+        Ok(_) => Ok(true),
+        Err(error) if posthaste_storage::constraint(&error) == Some("accounts_subject_unique") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Shuts an account out, or lets it in again where there is no reason.
+pub(crate) async fn set_ban(
+    connection: &mut PgConnection,
+    id: AccountId,
+    ban: Option<(&str, Timestamp)>,
+) -> Result<(), StorageError> {
+    sqlx::query!(
+        "UPDATE accounts SET ban_reason = $2, banned_at = $3 WHERE id = $1",
+        id.uuid(),
+        ban.map(|(reason, _)| reason),
+        ban.map(|(_, at)| at),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Keys with which merchants' programs call: shown once, kept as a digest, good until they are revoked.
+
+pub(crate) mod routes;
+pub(crate) mod store;
+
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use posthaste_domain::Span;
+use posthaste_domain::ids::{AccountId, ApiKeyId};
+use posthaste_http::auth::{Caller, Credential, KeyScope, KeyScopes, LoginProof, Role};
+use posthaste_protocol::accounts::{ApiKeyCreated, ApiKeyView, CreateApiKey, KeyWorld};
+use posthaste_protocol::problem::FieldError;
+use serde_json::json;
+
+use crate::accounts::{party, wrong_name};
+use crate::audit::{Entry, Origin};
+use crate::refused::Refused;
+use crate::{Identity, random};
+
+/// How long what was read of a key is believed. A key that another process revoked is good for as long.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// Keys remembered at most.
+const MOST_REMEMBERED: usize = 10_000;
+/// Keys of one merchant that are not revoked, at most.
+const MOST_KEYS: usize = 100;
+/// A key's use is noted this often, in seconds: not with every request.
+const NOTED_EVERY_SECONDS: i64 = 60;
+
+/// Keys that were read a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct Cache(DashMap<Vec<u8>, (Instant, Caller)>);
+
+impl Cache {
+    fn get(&self, hash: &[u8]) -> Option<Caller> {
+        self.0.get(hash).filter(|entry| entry.0.elapsed() < BELIEVED).map(|entry| entry.1)
+    }
+
+    fn put(&self, hash: Vec<u8>, caller: Caller) {
+        if self.0.len() >= MOST_REMEMBERED {
+            self.0.retain(|_, entry| entry.0.elapsed() < BELIEVED);
+        }
+        if self.0.len() < MOST_REMEMBERED {
+            self.0.insert(hash, (Instant::now(), caller));
+        }
+    }
+
+    /// Something was revoked: everything is read anew.
+    pub(crate) fn forget_all(&self) {
+        self.0.clear();
+    }
+}
+
+impl Identity {
+    /// Whose key it is.
+    pub(crate) async fn admit_key(&self, secret: &str) -> Result<Caller, Refused> {
+        let hash = random::digest(secret);
+        if let Some(caller) = self.0.api_keys.get(&hash) {
+            return Ok(caller);
+        }
+        let now = self.now();
+        let found = store::by_hash(self.pool(), &hash).await?;
+        let found = found.ok_or_else(|| Refused::Elsewhere(Box::new(unknown())))?;
+        let caller = Caller {
+            party: party(Role::Merchant, found.subject),
+            role: Role::Merchant,
+            // Keys do not end by themselves.
+            expires_at: now + Span::days(36_500),
+            credential: Credential::Key {
+                account: found.account,
+                key: found.id,
+                scopes: found.scopes.iter().filter_map(|name| KeyScope::named(name)).collect::<KeyScopes>(),
+            },
+        };
+        let is_noted = found.last_used_at.is_some_and(|at| now - at < Span::seconds(NOTED_EVERY_SECONDS));
+        if !is_noted {
+            store::used(self.pool(), found.id, now).await?;
+        }
+        self.0.api_keys.put(hash, caller);
+        Ok(caller)
+    }
+
+    /// Makes a key.
+    pub(crate) async fn create_key(
+        &self,
+        proof: &LoginProof,
+        asked: &CreateApiKey,
+        origin: &Origin,
+    ) -> Result<ApiKeyCreated, Refused> {
+        let errors = faults(asked);
+        if !errors.is_empty() {
+            return Err(Refused::Invalid(errors));
+        }
+        if asked.world == KeyWorld::Test {
+            return Err(Refused::Conflict("there is no test world on this server yet: only live keys are made"));
+        }
+        self.fresh(proof).await?;
+        let (id, now): (ApiKeyId, _) = (self.clock().id(), self.now());
+        let secret = format!("ph_live_{}", random::text(32));
+        let key = ApiKeyView {
+            id,
+            name: asked.name.trim().to_owned(),
+            hint: format!("ph_live_…{}", &secret[secret.len() - 4..]),
+            scopes: asked.scopes.clone(),
+            created_at: now,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        let mut transaction = self.pool().connections().begin().await?;
+        // The account's lock keeps the count.
+        crate::accounts::store::lock(&mut transaction, proof.account).await?;
+        let keys = store::list(&mut *transaction, proof.account).await?;
+        if keys.iter().filter(|key| key.revoked_at.is_none()).count() >= MOST_KEYS {
+            return Err(Refused::Conflict("there are 100 keys already: revoke those that are not used"));
+        }
+        store::add(&mut transaction, proof.account, &key, &random::digest(&secret)).await?;
+        let entry = Entry::new("api_key.created", proof.account).on(id).with(json!({"scopes": key.scopes}));
+        self.audit(&mut transaction, origin, entry).await?;
+        transaction.commit().await?;
+        Ok(ApiKeyCreated { secret: secret.into(), key })
+    }
+
+    /// The account's keys, newest first.
+    pub(crate) async fn keys(&self, account: AccountId) -> Result<Vec<ApiKeyView>, Refused> {
+        Ok(store::list(self.pool().connections(), account).await?)
+    }
+
+    /// Refuses a key from now on.
+    pub(crate) async fn revoke_key(&self, proof: &LoginProof, id: ApiKeyId, origin: &Origin) -> Result<(), Refused> {
+        let mut transaction = self.pool().connections().begin().await?;
+        match store::revoke(&mut transaction, proof.account, id, self.now()).await? {
+            None => return Err(Refused::NotFound("key")),
+            Some(true) => {
+                self.audit(&mut transaction, origin, Entry::new("api_key.revoked", proof.account).on(id)).await?;
+            }
+            Some(false) => {}
+        }
+        transaction.commit().await?;
+        self.0.api_keys.forget_all();
+        Ok(())
+    }
+}
+
+fn unknown() -> posthaste_protocol::problem::Problem {
+    posthaste_protocol::problem::Problem::new(posthaste_protocol::problem::Code::Unauthenticated)
+        .detail("the key is not one of this server's, or was revoked")
+}
+
+fn faults(asked: &CreateApiKey) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if let Some(problem) = wrong_name(&asked.name) {
+        errors.push(FieldError { field: "name".to_owned(), problem });
+    }
+    if asked.scopes.is_empty() || asked.scopes.len() > KeyScope::ALL.len() {
+        let names: Vec<_> = KeyScope::ALL.iter().map(|scope| scope.name()).collect();
+        errors.push(FieldError {
+            field: "scopes".to_owned(),
+            problem: format!("must name some of {}", names.join(", ")),
+        });
+    }
+    for (n, name) in asked.scopes.iter().enumerate().take(KeyScope::ALL.len()) {
+        let problem = if KeyScope::named(name).is_none() {
+            "no such scope"
+        } else if asked.scopes[..n].contains(name) {
+            "stands there twice"
+        } else {
+            continue;
+        };
+        errors.push(FieldError { field: format!("scopes[{n}]"), problem: problem.to_owned() });
+    }
+    errors
+}

@@ -1,0 +1,62 @@
+//! What people are written. Plain words; codes first, so that they show in a preview.
+
+use posthaste_domain::Span;
+use posthaste_notifications::Message;
+use posthaste_protocol::accounts::Secret;
+
+use crate::audit::Origin;
+
+fn minutes(span: Span) -> i64 {
+    span.num_minutes().max(1)
+}
+
+pub(crate) fn verify_email(to: &str, code: &Secret, good_for: Span) -> Message {
+    let (code, minutes) = (code.expose(), minutes(good_for));
+    let text = format!(
+        "{code} is your code. It is good for {minutes} minutes.\n\nSomebody, hopefully you, registered with this address. \
+         If it was not you, do nothing: without the code nothing happens."
+    );
+    Message::email(to, "Your code", text).useful_for(good_for)
+}
+
+pub(crate) fn already_registered(to: &str, origin: &Origin) -> Message {
+    let text = format!(
+        "Somebody, perhaps you, tried to register with this address from {}. It has an account already: sign in, or \
+         have a forgotten password replaced. If it was not you, do nothing.",
+        origin.address
+    );
+    Message::email(to, "You have an account already", text)
+}
+
+pub(crate) fn recover(to: &str, code: &Secret, good_for: Span) -> Message {
+    let (code, minutes) = (code.expose(), minutes(good_for));
+    let text = format!(
+        "{code} is your code for a new password. It is good for {minutes} minutes.\n\nIf you did not ask for it, do \
+         nothing, and tell nobody the code."
+    );
+    Message::email(to, "Your code for a new password", text).useful_for(good_for)
+}
+
+pub(crate) fn code_by_text(to: &str, code: &Secret, good_for: Span) -> Message {
+    let (code, minutes) = (code.expose(), minutes(good_for));
+    Message::text(to, format!("{code} is your posthaste code, good for {minutes} minutes. Tell nobody."))
+        .useful_for(good_for)
+}
+
+/// Something about the account changed: its owner is told, so that he notices where it was not he.
+pub(crate) fn notice(to: &str, what: &str, origin: &Origin) -> Message {
+    let text = format!(
+        "{what}\n\nFrom: {} ({}).\n\nIf it was not you: have your password replaced and end all sessions.",
+        origin.address,
+        if origin.device.is_empty() { "an unnamed device" } else { &origin.device },
+    );
+    Message::email(to, "Your account", text)
+}
+
+pub(crate) fn banned(to: &str, reason: &str) -> Message {
+    Message::email(to, "Your account", format!("Your account was shut out. Reason: {reason}"))
+}
+
+pub(crate) fn activated(to: &str) -> Message {
+    Message::email(to, "Your account", "Your account was activated: you can begin to work.")
+}

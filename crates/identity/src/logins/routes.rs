@@ -1,0 +1,201 @@
+//! The routes of logins. Refresh tokens travel in a cookie that no script can read, or in bodies for native apps.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use posthaste_domain::Span;
+use posthaste_domain::ids::LoginId;
+use posthaste_http::auth::Caller;
+use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
+use posthaste_http::problem::Answer;
+use posthaste_protocol::accounts::{All, LogIn, LoginView, Refresh, RefreshIn, Secret, StepUp, SteppedUp, Tokens};
+
+use super::Opened;
+use crate::Identity;
+use crate::audit::Origin;
+use crate::refused::Refused;
+use crate::routes::own;
+
+/// The cookie. Browsers send it only to the routes that need it, only over TLS (or to the machine itself), and never
+/// with a request that another site made.
+const COOKIE: &str = "__Secure-posthaste_refresh";
+
+fn cookie(headers: &HeaderMap) -> Option<Secret> {
+    let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, token)| *name == COOKIE && !token.is_empty()).map(|(_, token)| token.into())
+}
+
+fn set_cookie(token: &str, lives: Span) -> HeaderValue {
+    let seconds = lives.num_seconds().max(0);
+    let text = format!("{COOKIE}={token}; Path=/v1/sessions; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict");
+    // Tokens are base 64: this is always a sound header.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Answers that hold tokens are kept by nobody on the way.
+fn answer(identity: &Identity, status: StatusCode, opened: Opened, refresh_in: RefreshIn) -> Response {
+    let in_body = refresh_in == RefreshIn::Body;
+    let tokens = Tokens {
+        access_token: opened.access,
+        access_expires_at: opened.access_expires_at,
+        refresh_token: in_body.then(|| opened.refresh.clone()),
+        refresh_expires_at: opened.refresh_expires_at,
+        login_id: opened.proof.login,
+        account_id: opened.account.id,
+        party: opened.account.party,
+        may_work: opened.proof.may_work,
+    };
+    let mut response = (status, [(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response();
+    if !in_body {
+        let lives = opened.refresh_expires_at - identity.now();
+        response.headers_mut().insert(header::SET_COOKIE, set_cookie(opened.refresh.expose(), lives));
+    }
+    response
+}
+
+/// Sign in
+///
+/// The access token is good for minutes, the refresh token for one refresh. `second_factor_required` asks for the same
+/// again with `code`.
+#[utoipa::path(post, path = "/v1/sessions", tag = "accounts",
+    request_body(content = LogIn, example = json!({"email": "ada@example.org", "password": "correct horse battery"})),
+    responses((status = 201, body = Tokens,
+        headers(("set-cookie" = String, description = "The refresh token, unless the body was asked for.")))))]
+pub(crate) async fn open(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    origin: Origin,
+    Body { value: asked, .. }: Body<LogIn>,
+) -> Answer<Response> {
+    let opened = identity.log_in(&asked, cookie(&headers).as_ref(), &origin).await?;
+    Ok(answer(&identity, StatusCode::CREATED, opened, asked.refresh_in))
+}
+
+/// Go on
+///
+/// Trades the refresh token, from the cookie or the body, for the next one and a new access token. One that was used
+/// before ends the session, but for a few seconds in which the same may be sent twice.
+#[utoipa::path(post, path = "/v1/sessions/refresh", tag = "accounts",
+    request_body(content = Refresh, example = json!({"refresh_token": "phr_…"})),
+    responses((status = 200, body = Tokens,
+        headers(("set-cookie" = String, description = "The next refresh token, where it came in a cookie.")))))]
+pub(crate) async fn refresh(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    origin: Origin,
+    JsonOrDefault(asked): JsonOrDefault<Refresh>,
+) -> Answer<Response> {
+    let (token, refresh_in) = token(asked, &headers)?;
+    match identity.refresh(&token, &origin).await {
+        Ok(opened) => Ok(answer(&identity, StatusCode::OK, opened, refresh_in)),
+        Err(refused) => {
+            let over = matches!(refused, Refused::LoginEnded | Refused::Banned { .. });
+            let mut response = posthaste_http::problem::Failure::from(refused).into_response();
+            if over && refresh_in == RefreshIn::Cookie {
+                response.headers_mut().insert(header::SET_COOKIE, set_cookie("", Span::zero()));
+            }
+            Ok(response)
+        }
+    }
+}
+
+fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Refused> {
+    match (asked.refresh_token, cookie(headers)) {
+        (Some(token), _) => Ok((token, RefreshIn::Body)),
+        (None, Some(token)) => Ok((token, RefreshIn::Cookie)),
+        (None, None) => Err(Refused::LoginEnded),
+    }
+}
+
+/// Sign out
+///
+/// With the refresh token, so that it works after the access token has ended too. A token that is over is fine.
+#[utoipa::path(post, path = "/v1/sessions/end", tag = "accounts",
+    request_body(content = Refresh, example = json!({"refresh_token": "phr_…"})),
+    responses((status = 204, description = "Nobody is signed in with it any more.")))]
+pub(crate) async fn end(
+    State(identity): State<Identity>,
+    headers: HeaderMap,
+    origin: Origin,
+    JsonOrDefault(asked): JsonOrDefault<Refresh>,
+) -> Answer<Response> {
+    if let Ok((token, _)) = token(asked, &headers) {
+        identity.log_out(&token, &origin).await?;
+    }
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", Span::zero()))]).into_response())
+}
+
+/// List one's sessions
+///
+/// Those that are not over, with device and last use.
+#[utoipa::path(get, path = "/v1/account/sessions", tag = "accounts", responses((status = 200, body = All<LoginView>)))]
+pub(crate) async fn list_sessions(State(identity): State<Identity>, caller: Caller) -> Answer<Json<All<LoginView>>> {
+    Ok(Json(All { items: identity.logins(&own(&caller)?).await? }))
+}
+
+/// End one session
+///
+/// Its tokens are refused at once, and its sockets close.
+#[utoipa::path(delete, path = "/v1/account/sessions/{id}", tag = "accounts",
+    params(("id" = String, Path, description = "The session.", example = "lgn_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    responses((status = 204, description = "It is over.")))]
+pub(crate) async fn end_one(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    Path(id): Path<LoginId>,
+) -> Answer<StatusCode> {
+    let ended = identity.end_logins(own(&caller)?.account, Some(id), None, &origin).await?;
+    if ended == 0 {
+        return Err(Refused::NotFound("session").into());
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// End all other sessions
+#[utoipa::path(delete, path = "/v1/account/sessions", tag = "accounts",
+    responses((status = 204, description = "Only the session of this request is left.")))]
+pub(crate) async fn end_others(State(identity): State<Identity>, caller: Caller, origin: Origin) -> Answer<StatusCode> {
+    let proof = own(&caller)?;
+    identity.end_logins(proof.account, None, Some(proof.login), &origin).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Show again who you are
+///
+/// For what is sensitive: the second factor where it is on, the password where it is not. The new access token says that
+/// it was just now.
+#[utoipa::path(post, path = "/v1/account/step-up", tag = "accounts",
+    request_body(content = StepUp, example = json!({"code": "123456"})),
+    responses((status = 200, body = SteppedUp)))]
+pub(crate) async fn step_up(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    Body { value: asked, .. }: Body<StepUp>,
+) -> Answer<Response> {
+    let stepped = identity.step_up(&own(&caller)?, &asked, &origin).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(stepped)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_kept_from_scripts_and_other_sites() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=b; __Secure-posthaste_refresh=phr_x; c=d".parse().unwrap());
+        assert_eq!(cookie(&headers).unwrap().expose(), "phr_x");
+        headers.clear();
+        headers.append(header::COOKIE, "posthaste_refresh=phr_x; __Secure-posthaste_refresh=".parse().unwrap());
+        assert_eq!(cookie(&headers), None);
+        let set = set_cookie("phr_x", Span::days(1));
+        let text = set.to_str().unwrap();
+        for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/v1/sessions", "Max-Age=86400"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Passwords: what one must be, and argon2id on threads of its own, few at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use posthaste_protocol::accounts::Secret;
+use tokio::sync::Semaphore;
+
+use crate::refused::Refused;
+use crate::settings::Hashing;
+
+/// The shortest and the longest password, in characters. What is longer only costs time.
+pub(crate) const SHORTEST: usize = 10;
+/// See [`SHORTEST`].
+pub(crate) const LONGEST: usize = 200;
+/// How long a login waits for its turn at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is wrong with a new password.
+#[must_use]
+pub(crate) fn wrong(password: &Secret, email: &str) -> Option<String> {
+    let text = password.expose();
+    let length = text.chars().count();
+    if !(SHORTEST..=LONGEST).contains(&length) {
+        return Some(format!("must have {SHORTEST} to {LONGEST} characters"));
+    }
+    let first = text.chars().next();
+    if text.chars().all(|c| Some(c) == first) {
+        return Some("must not be one character over and over".to_owned());
+    }
+    text.eq_ignore_ascii_case(email).then(|| "must not be the email address".to_owned())
+}
+
+/// Hashes passwords and checks them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Hasher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    argon2: Argon2<'static>,
+    running: Semaphore,
+    waiting: Arc<Semaphore>,
+    /// The hash of nothing that anybody knows: what unknown accounts' passwords are checked against.
+    decoy: String,
+}
+
+impl Hasher {
+    /// # Errors
+    ///
+    /// [`Refused::Internal`] where argon2 does not take the numbers.
+    pub(crate) fn new(hashing: Hashing) -> Result<Self, Refused> {
+        let refused = |error: argon2::Error| Refused::Internal(format!("the password hashing: {error}"));
+        let params = Params::new(hashing.memory_kib, hashing.passes, 1, None).map_err(refused)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let decoy = hash(&argon2, &crate::random::text(32))?;
+        Ok(Self(Arc::new(Inner {
+            argon2,
+            running: Semaphore::new(hashing.at_once.max(1)),
+            waiting: Arc::new(Semaphore::new(hashing.at_once.max(1) + hashing.waiting)),
+            decoy,
+        })))
+    }
+
+    /// The hash of a new password, with its parameters.
+    pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Refused> {
+        let password = password.clone();
+        self.run(move |inner| hash(&inner.argon2, password.expose())).await?
+    }
+
+    /// Whether the password is the one of the hash. Without a hash it takes as long, and is not.
+    pub(crate) async fn check(&self, password: &Secret, stored: Option<String>) -> Result<bool, Refused> {
+        let password = password.clone();
+        self.run(move |inner| {
+            let known = stored.is_some();
+            let stored = stored.as_deref().unwrap_or(&inner.decoy);
+            let parsed =
+                PasswordHash::new(stored).map_err(|_| Refused::Internal("a stored password hash".to_owned()))?;
+            Ok(inner.argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok() && known)
+        })
+        .await?
+    }
+
+    /// Does the work when it is its turn; refuses at once where too many wait.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Refused> {
+        // Given back when the work is done, not when the caller has lost patience: threads cannot be stopped.
+        let place = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let turn = tokio::time::timeout(PATIENCE, self.0.running.acquire()).await;
+        let turn = turn.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&inner);
+            drop(place);
+            done
+        });
+        let done = done.await.map_err(|error| Refused::Internal(format!("hashing failed: {error}")));
+        drop(turn);
+        done
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, Refused> {
+    let salt: [u8; 16] = rand::random();
+    let hash = argon2.hash_password_with_salt(password.as_bytes(), &salt);
+    Ok(hash.map_err(|error| Refused::Internal(format!("hashing failed: {error}")))?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Hashing = Hashing { memory_kib: 8, passes: 1, at_once: 2, waiting: 2 };
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_another_is_not() {
+        let hasher = Hasher::new(CHEAP).unwrap();
+        let stored = hasher.hash(&"correct horse".into()).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
+        assert_ne!(hasher.hash(&"correct horse".into()).await.unwrap(), stored, "each has a salt of its own");
+        assert!(hasher.check(&"correct horse".into(), Some(stored.clone())).await.unwrap());
+        assert!(!hasher.check(&"battery staple".into(), Some(stored)).await.unwrap());
+        assert!(!hasher.check(&"correct horse".into(), None).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ten_thousand_at_once_are_refused_beyond_the_few_that_fit() {
+        let hasher = Hasher::new(Hashing { memory_kib: 4096, ..CHEAP }).unwrap();
+        let checks = (0..10_000).map(|_| {
+            let hasher = hasher.clone();
+            tokio::spawn(async move { hasher.check(&"guess".into(), None).await })
+        });
+        let (mut checked, mut busy) = (0, 0);
+        for check in checks.collect::<Vec<_>>() {
+            match check.await.unwrap() {
+                Ok(known) => {
+                    assert!(!known);
+                    checked += 1;
+                }
+                Err(Refused::Busy) => busy += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(checked >= 4 && busy > 5_000, "{checked} checked, {busy} told to come back");
+        assert!(!hasher.check(&"guess".into(), None).await.unwrap(), "and afterwards all is well");
+    }
+
+    #[test]
+    fn a_new_password_that_is_no_secret_is_refused() {
+        for wrong_one in ["short", "aaaaaaaaaaaa", "a@b.example", &"x".repeat(LONGEST + 1)] {
+            assert!(wrong(&wrong_one.into(), "A@b.example").is_some(), "{wrong_one}");
+        }
+        assert_eq!(wrong(&"correct horse".into(), "a@b.example"), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! Logins that were ended before their access tokens: in memory, so that every request and every socket can ask.
+//!
+//! An access token is not looked up. What makes a ban reach it at once is this list: filled by whoever ends a login, and
+//! twice a second from the database, for what other processes end. A login stands in it until its last access token has
+//! ended by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use posthaste_domain::Timestamp;
+use posthaste_domain::ids::LoginId;
+use tokio::sync::watch;
+
+/// How often what other processes ended is looked for. A ban is to reach sockets within a second.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The list. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Revocations(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Until when it has to be remembered.
+    ended: DashMap<LoginId, Timestamp>,
+    watched: DashMap<LoginId, watch::Sender<bool>>,
+}
+
+/// Somebody who waits for a login's end: a socket.
+#[derive(Debug, Clone)]
+pub struct Watch(Option<watch::Receiver<bool>>);
+
+impl Watch {
+    /// For what cannot be revoked.
+    #[must_use]
+    pub fn never() -> Self {
+        Self(None)
+    }
+
+    /// Comes back when the login is ended before its time.
+    pub async fn revoked(&mut self) {
+        if let Some(receiver) = &mut self.0
+            && receiver.wait_for(|ended| *ended).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+impl Revocations {
+    /// Whether the login was ended.
+    #[must_use]
+    pub fn has(&self, login: LoginId) -> bool {
+        self.0.ended.contains_key(&login)
+    }
+
+    /// Notes that it was; sockets hear of it at once.
+    pub(crate) fn add(&self, login: LoginId, remember_until: Timestamp) {
+        self.0.ended.insert(login, remember_until);
+        if let Some(watched) = self.0.watched.get(&login) {
+            watched.send_replace(true);
+        }
+    }
+
+    /// Waits for the end of a login.
+    #[must_use]
+    pub fn watch(&self, login: LoginId) -> Watch {
+        let receiver = self.0.watched.entry(login).or_insert_with(|| watch::channel(false).0).subscribe();
+        // It may have been ended between the check of the token and now.
+        if self.has(login) {
+            self.0.watched.entry(login).and_modify(|watched| {
+                watched.send_replace(true);
+            });
+        }
+        Watch(Some(receiver))
+    }
+
+    /// Forgets what does not matter any more.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        self.0.ended.retain(|_, until| *until > now);
+        self.0.watched.retain(|_, watched| watched.receiver_count() > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_domain::Span;
+    use posthaste_domain::ids::Id;
+
+    fn login(n: u128) -> LoginId {
+        LoginId::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    #[tokio::test]
+    async fn who_watches_hears_of_the_end_before_and_after() {
+        let (list, now) = (Revocations::default(), Timestamp::UNIX_EPOCH);
+        let (mut one, mut other) = (list.watch(login(1)), list.watch(login(2)));
+        list.add(login(1), now + Span::minutes(1));
+        one.revoked().await;
+        list.watch(login(1)).revoked().await;
+        assert!(tokio::time::timeout(Duration::from_millis(20), other.revoked()).await.is_err());
+        assert!(list.has(login(1)) && !list.has(login(2)));
+        list.tidy(now + Span::minutes(2));
+        assert!(!list.has(login(1)));
+        list.add(login(2), now);
+        other.revoked().await;
+    }
+}

@@ -1,0 +1,59 @@
+//! The routes of the second factor.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use posthaste_http::auth::Caller;
+use posthaste_http::extract::Json as Body;
+use posthaste_http::problem::Answer;
+use posthaste_protocol::accounts::{FactorCode, RecoveryCodes, SecondFactorOffer};
+
+use crate::Identity;
+use crate::audit::Origin;
+use crate::routes::own;
+
+/// Ask for a second factor
+///
+/// A secret for an authenticator, with a QR code. Nothing changes until a first code comes back.
+#[utoipa::path(post, path = "/v1/account/second-factor", tag = "accounts",
+    responses((status = 200, body = SecondFactorOffer)))]
+pub(crate) async fn offer(State(identity): State<Identity>, caller: Caller) -> Answer<Json<SecondFactorOffer>> {
+    Ok(Json(identity.offer_second_factor(&own(&caller)?).await?))
+}
+
+/// Turn the second factor on
+///
+/// With a first code of the authenticator. The recovery codes are shown this once. Refresh for a token that says that
+/// the second factor was shown.
+#[utoipa::path(post, path = "/v1/account/second-factor/confirm", tag = "accounts",
+    request_body(content = FactorCode, example = json!({"code": "123456"})),
+    responses((status = 200, body = RecoveryCodes)))]
+pub(crate) async fn confirm(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    Body { value: asked, .. }: Body<FactorCode>,
+) -> Answer<Json<RecoveryCodes>> {
+    Ok(Json(identity.confirm_second_factor(&own(&caller)?, &asked.code, &origin).await?))
+}
+
+/// Turn the second factor off
+#[utoipa::path(delete, path = "/v1/account/second-factor", tag = "accounts",
+    responses((status = 204, description = "It is off.")))]
+pub(crate) async fn remove(State(identity): State<Identity>, caller: Caller, origin: Origin) -> Answer<StatusCode> {
+    identity.drop_second_factor(&own(&caller)?, &origin).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get new recovery codes
+///
+/// Shown this once; the old ones are of no use any more.
+#[utoipa::path(post, path = "/v1/account/recovery-codes", tag = "accounts",
+    responses((status = 200, body = RecoveryCodes)))]
+pub(crate) async fn recovery_codes(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+) -> Answer<Json<RecoveryCodes>> {
+    Ok(Json(identity.renew_recovery_codes(&own(&caller)?, &origin).await?))
+}

@@ -1,0 +1,145 @@
+//! The keys that sign access tokens: Ed25519, with names, rotated without anybody noticing.
+//!
+//! A new key is published at once and signs a little later, when everybody who checks has seen it. The one before is
+//! kept for checking until nothing that it signed can be valid. Several processes on one database share them.
+
+pub(crate) mod store;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_http::auth::LEEWAY_SECONDS;
+use posthaste_storage::pool::Pool;
+use posthaste_storage::sealed::Seal;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use serde::Serialize;
+
+use crate::refused::Refused;
+use crate::settings::Settings;
+
+const PURPOSE: &str = "signing key";
+
+/// One key.
+pub(crate) struct SigningKey {
+    pub(crate) id: String,
+    pub(crate) signs_from: Timestamp,
+    pair: Ed25519KeyPair,
+}
+
+/// The keys in force. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct SigningKeys(Arc<ArcSwap<Vec<SigningKey>>>);
+
+/// A key of the published set (RFC 8037).
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct PublicKey {
+    /// `OKP`.
+    kty: &'static str,
+    /// `Ed25519`.
+    crv: &'static str,
+    /// `EdDSA`.
+    alg: &'static str,
+    /// `sig`.
+    #[serde(rename = "use")]
+    usage: &'static str,
+    /// Its name, as in tokens' headers.
+    kid: String,
+    /// The key itself.
+    x: String,
+}
+
+/// The published keys (RFC 7517).
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct KeySet {
+    /// Every key whose tokens may be valid now or soon.
+    pub keys: Vec<PublicKey>,
+}
+
+impl SigningKeys {
+    /// The key's name and its signature, by the newest key that may sign.
+    pub(crate) fn sign(&self, now: Timestamp, message: impl FnOnce(&str) -> String) -> Result<String, Refused> {
+        let keys = self.0.load();
+        let ready = keys.iter().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from);
+        let key = ready.or(keys.first()).ok_or_else(|| Refused::Internal("there is no signing key".to_owned()))?;
+        let message = message(&key.id);
+        let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(message.as_bytes()));
+        Ok(format!("{message}.{signature}"))
+    }
+
+    /// Whether the key of this name signed the message.
+    pub(crate) fn signed(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
+        let keys = self.0.load();
+        keys.iter().find(|key| key.id == id).is_some_and(|key| {
+            UnparsedPublicKey::new(&ED25519, key.pair.public_key().as_ref()).verify(message, signature).is_ok()
+        })
+    }
+
+    /// What is published.
+    #[must_use]
+    pub fn published(&self) -> KeySet {
+        let keys = self.0.load();
+        let public = |key: &SigningKey| PublicKey {
+            kty: "OKP",
+            crv: "Ed25519",
+            alg: "EdDSA",
+            usage: "sig",
+            kid: key.id.clone(),
+            x: URL_SAFE_NO_PAD.encode(key.pair.public_key().as_ref()),
+        };
+        KeySet { keys: keys.iter().map(public).collect() }
+    }
+
+    /// Reads the keys anew; makes the first, or the next where the last has signed for long enough.
+    pub(crate) async fn refresh(
+        &self,
+        pool: &Pool,
+        seal: &Seal,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let rows = store::all(pool).await?;
+        let newest = rows.iter().map(|row| row.signs_from).max();
+        let is_due = newest.is_none_or(|signs_from| signs_from + settings.signing_key <= now);
+        let rows = if is_due {
+            rotate(pool, seal, settings, now, newest).await?;
+            store::all(pool).await?
+        } else {
+            rows
+        };
+        store::remove_retired(pool, now - settings.access_token - Span::seconds(2 * LEEWAY_SECONDS)).await?;
+        let mut keys = Vec::new();
+        for row in rows {
+            let seed = seal.open(PURPOSE, row.id.as_bytes(), &row.secret)?;
+            let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &row.public)
+                .map_err(|_| Refused::Internal("a stored signing key is damaged".to_owned()))?;
+            keys.push(SigningKey { id: row.id, signs_from: row.signs_from, pair });
+        }
+        self.0.store(Arc::new(keys));
+        Ok(())
+    }
+}
+
+/// Makes the next key. Where somebody else did so since `newest` was read, his is taken.
+pub(crate) async fn rotate(
+    pool: &Pool,
+    seal: &Seal,
+    settings: &Settings,
+    now: Timestamp,
+    newest: Option<Timestamp>,
+) -> Result<bool, Refused> {
+    let damaged = |_| Refused::Internal("a signing key could not be made".to_owned());
+    let seed: [u8; 32] = rand::random();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(damaged)?;
+    let id = crate::random::text(12);
+    let secret = seal.seal(PURPOSE, id.as_bytes(), &seed)?;
+    let signs_from = if newest.is_none() { now } else { now + settings.publish_before };
+    let new = store::Row { id, signs_from, public: pair.public_key().as_ref().to_vec(), secret };
+    let made = store::add(pool, &new, now, newest).await?;
+    if made {
+        tracing::info!(key = new.id, %signs_from, "a new signing key");
+    }
+    Ok(made)
+}

@@ -1,0 +1,54 @@
+//! What needs a database and no routes.
+
+use posthaste_clock::Clock;
+use posthaste_domain::Span;
+use posthaste_http::auth::{Keys, LEEWAY_SECONDS};
+use posthaste_notifications::Notifications;
+use posthaste_storage::sealed::Seal;
+use posthaste_storage::testing::TestDatabase;
+
+use crate::{Hashing, Identity, Origin, Parts, Settings};
+
+async fn open(database: &TestDatabase, settings: Settings) -> Identity {
+    let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
+    let notifications = Notifications::new(pool.clone(), seal.clone(), clock.clone(), None, None);
+    let settings = Settings { hashing: Hashing { memory_kib: 8, passes: 1, at_once: 1, waiting: 1 }, ..settings };
+    let keys = Keys::new(&[7; 32]).unwrap();
+    Identity::open(Parts { pool, clock, seal, keys, notifications, settings }).await.unwrap()
+}
+
+fn published(identity: &Identity) -> Vec<String> {
+    let set = serde_json::to_value(identity.0.signing.published()).unwrap();
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_start_at_once_have_one_key_and_both_see_the_next() {
+    let database = TestDatabase::new().await;
+    let (one, other) = tokio::join!(open(&database, Settings::default()), open(&database, Settings::default()));
+    assert_eq!((published(&one).len(), published(&one)), (1, published(&other)));
+    one.rotate_keys(&Origin::local()).await.unwrap();
+    other.refresh_keys().await.unwrap();
+    assert_eq!((published(&one).len(), published(&one)), (2, published(&other)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_by_themselves_and_go_when_nothing_they_signed_can_be_valid() {
+    let database = TestDatabase::new().await;
+    let settings = Settings {
+        signing_key: Span::zero(),
+        publish_before: Span::zero(),
+        // Retired keys go at once.
+        access_token: Span::seconds(-2 * LEEWAY_SECONDS),
+        ..Settings::default()
+    };
+    let identity = open(&database, settings).await;
+    let first = published(&identity);
+    identity.refresh_keys().await.unwrap();
+    let second = published(&identity);
+    assert_ne!(first.last(), second.last(), "the next one is there");
+    identity.refresh_keys().await.unwrap();
+    identity.refresh_keys().await.unwrap();
+    let later = published(&identity);
+    assert!(!later.contains(&first[0]) && later.len() <= 2, "{first:?} {later:?}");
+}
