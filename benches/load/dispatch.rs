@@ -73,6 +73,7 @@ async fn drivers(system: &System, zone: ZoneId, count: usize) -> Outcome<()> {
         hands.spawn(async move {
             for n in (hand..count).step_by(HANDS.min(count)) {
                 let new = RegisterDriver {
+                    id: None,
                     name: "Dana Driver".to_owned(),
                     vehicle: Vehicle::Bicycle,
                     capacity: 10,

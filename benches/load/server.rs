@@ -47,6 +47,7 @@ impl Server {
             .args(["--token-key", SECRET, "--database-connections", &CONNECTIONS.to_string()])
             // One token places all orders here: what is measured is the server, not its patience.
             .args(["--requests-per-minute", "0", "--address-requests-per-minute", "0"])
+            .args(["--mode", "development"])
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()

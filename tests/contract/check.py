@@ -71,6 +71,9 @@ class Server:
             "POSTHASTE_TOKEN_KEY": secrets.token_hex(32),
             "POSTHASTE_LISTEN": f"127.0.0.1:{port}",
             "POSTHASTE_LOG": "warn",
+            # Tokens of the command line, and passwords that are hashed fast.
+            "POSTHASTE_MODE": "development",
+            "POSTHASTE_PASSWORD_MEMORY_KIB": "64",
             # What is tried here is the answers, as many of them as there is time for.
             "POSTHASTE_REQUESTS_PER_MINUTE": "0",
             "POSTHASTE_ADDRESS_REQUESTS_PER_MINUTE": "0",

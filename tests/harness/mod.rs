@@ -38,6 +38,7 @@ pub struct Server {
     database_url: String,
     clock_speed: f64,
     port: u16,
+    mode: &'static str,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -57,24 +58,33 @@ impl Drop for Server {
 impl Server {
     /// Starts the program on a free port and waits until it serves.
     pub fn start(database_url: &str, clock_speed: f64) -> Self {
-        Self::start_on(database_url, clock_speed, 0, &[])
+        Self::start_on(database_url, clock_speed, 0, "development", &[])
     }
 
     /// The same, with something more in its environment.
-    pub fn start_with(database_url: &str, clock_speed: f64, environment: &[(&str, &str)]) -> Self {
-        Self::start_on(database_url, clock_speed, 0, environment)
+    pub fn start_with(database_url: &str, clock_speed: f64, more: &[(&str, &str)]) -> Self {
+        Self::start_on(database_url, clock_speed, 0, "development", more)
     }
 
-    fn start_on(database_url: &str, clock_speed: f64, port: u16, environment: &[(&str, &str)]) -> Self {
+    /// Starts it at the world's own pace, in a mode.
+    pub fn start_in(database_url: &str, mode: &'static str) -> Self {
+        Self::start_on(database_url, 1.0, 0, mode, &[])
+    }
+
+    /// What other commands of the program need to work on the same data.
+    pub fn environment(&self) -> [(&'static str, String); 5] {
+        environment(&self.database_url, self.mode)
+    }
+
+    fn start_on(database_url: &str, clock_speed: f64, port: u16, mode: &'static str, more: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_posthaste"))
             .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
-            .env("DATABASE_URL", database_url)
-            .env("POSTHASTE_TOKEN_KEY", KEY)
+            .envs(environment(database_url, mode))
             .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
             .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
             .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
-            .envs(environment.iter().copied())
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -100,7 +110,15 @@ impl Server {
             Err(_) => panic!("the program does not serve: {:#?}", log.lock().expect("the log")),
         };
         let port = address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
-        Self { child, url: format!("http://{address}"), database_url: database_url.to_owned(), clock_speed, port, log }
+        Self {
+            child,
+            url: format!("http://{address}"),
+            database_url: database_url.to_owned(),
+            clock_speed,
+            port,
+            mode,
+            log,
+        }
     }
 
     /// Ends the program as a power cut would.
@@ -111,7 +129,7 @@ impl Server {
 
     /// Starts it again on the same address and data.
     pub fn start_again(&mut self) {
-        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, &[]);
+        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, self.mode, &[]);
         let old = std::mem::replace(self, again);
         self.log.lock().expect("the log").splice(0..0, old.log.lock().expect("the log").drain(..));
     }
@@ -142,6 +160,19 @@ impl Server {
     pub fn admin(&self) -> Client {
         self.client(Party::Admin(id::<AdminId>()))
     }
+}
+
+fn environment(database_url: &str, mode: &str) -> [(&'static str, String); 5] {
+    let database = database_url.rsplit('/').next().unwrap_or_default().split('?').next().unwrap_or_default();
+    let data_dir = std::env::temp_dir().join(format!("posthaste-{database}"));
+    [
+        ("DATABASE_URL", database_url.to_owned()),
+        ("POSTHASTE_TOKEN_KEY", KEY.to_owned()),
+        ("POSTHASTE_MODE", mode.to_owned()),
+        ("POSTHASTE_DATA_DIR", data_dir.display().to_string()),
+        // Hashing in an unoptimised program would take long.
+        ("POSTHASTE_PASSWORD_MEMORY_KIB", "64".to_owned()),
+    ]
 }
 
 /// A fresh id.

@@ -14,10 +14,12 @@ use axum::response::Response;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::Order;
 use posthaste_domain::party::Party;
-use posthaste_http::auth::{Caller, Role, bearer};
+use posthaste_http::address::ClientAddress;
+use posthaste_http::auth::{Caller, Credential, KeyScope, Role, bearer};
 use posthaste_http::idempotency::fingerprint;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
+use posthaste_identity::{Entry, Origin};
 use posthaste_live::Cause;
 use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
@@ -43,6 +45,8 @@ pub enum Access {
     Public,
     /// Whoever holds the tracking link in the path.
     Link,
+    /// Whoever is signed in to an account of these roles, whether it may work already or not: to look after itself.
+    Account(&'static [Role]),
     /// Tokens of these roles, each as far as its scope.
     Roles(&'static [(Role, Scope)]),
 }
@@ -56,6 +60,8 @@ pub struct Rule {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
+    /// What a merchant's key must be good for; none where keys are refused.
+    pub key: Option<KeyScope>,
 }
 
 use Scope::{All, Own, Part};
@@ -72,8 +78,16 @@ const WHOM_IT_CONCERNS: Access =
 const ANY_ROLE: Access =
     Access::Roles(&[(Role::Admin, All), (Role::Merchant, All), (Role::Driver, All), (Role::Customer, All)]);
 
+const ACCOUNT: Access = Access::Account(&Role::ALL);
+const MERCHANT_ACCOUNT: Access = Access::Account(&[Role::Merchant]);
+
 const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {
-    Rule { method, path, access }
+    Rule { method, path, access, key: None }
+}
+
+/// A route that merchants' keys may use too.
+const fn keyed(method: &'static str, path: &'static str, access: Access, key: KeyScope) -> Rule {
+    Rule { method, path, access, key: Some(key) }
 }
 
 /// The table.
@@ -81,17 +95,17 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/health/live", Access::Public),
     rule("GET", "/health/ready", Access::Public),
     rule("GET", "/version", Access::Public),
-    rule("GET", "/v1/clock", ANY_ROLE),
-    rule("POST", "/v1/orders", ADMIN_OR_OWNER),
-    rule("GET", "/v1/orders", WHOM_IT_CONCERNS),
-    rule("GET", "/v1/orders/{id}", WHOM_IT_CONCERNS),
-    rule("POST", "/v1/orders/{id}/cancel", ADMIN_OWNER_CUSTOMER),
-    rule("POST", "/v1/orders/{id}/confirm", ADMIN_OR_SELLER),
-    rule("POST", "/v1/orders/{id}/reject", ADMIN_OR_SELLER),
-    rule("GET", "/v1/orders/{id}/timeline", ADMIN_SELLER_CUSTOMER),
-    rule("GET", "/v1/orders/{id}/decision", ADMIN_OR_OWNER),
-    rule("GET", "/v1/orders/{id}/tracking-link", ADMIN_OWNER_CUSTOMER),
-    rule("POST", "/v1/orders/{id}/tasks/{task}/unlock-code", ADMIN_OR_SELLER),
+    keyed("GET", "/v1/clock", ANY_ROLE, KeyScope::OrdersRead),
+    keyed("POST", "/v1/orders", ADMIN_OR_OWNER, KeyScope::OrdersWrite),
+    keyed("GET", "/v1/orders", WHOM_IT_CONCERNS, KeyScope::OrdersRead),
+    keyed("GET", "/v1/orders/{id}", WHOM_IT_CONCERNS, KeyScope::OrdersRead),
+    keyed("POST", "/v1/orders/{id}/cancel", ADMIN_OWNER_CUSTOMER, KeyScope::OrdersWrite),
+    keyed("POST", "/v1/orders/{id}/confirm", ADMIN_OR_SELLER, KeyScope::OrdersWrite),
+    keyed("POST", "/v1/orders/{id}/reject", ADMIN_OR_SELLER, KeyScope::OrdersWrite),
+    keyed("GET", "/v1/orders/{id}/timeline", ADMIN_SELLER_CUSTOMER, KeyScope::OrdersRead),
+    keyed("GET", "/v1/orders/{id}/decision", ADMIN_OR_OWNER, KeyScope::OrdersRead),
+    keyed("GET", "/v1/orders/{id}/tracking-link", ADMIN_OWNER_CUSTOMER, KeyScope::OrdersRead),
+    keyed("POST", "/v1/orders/{id}/tasks/{task}/unlock-code", ADMIN_OR_SELLER, KeyScope::OrdersWrite),
     rule("PUT", "/v1/orders/{id}/priority", ADMIN),
     rule("POST", "/v1/orders/{id}/assign", ADMIN),
     rule("POST", "/v1/orders/{id}/unassign", ADMIN),
@@ -117,15 +131,13 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/v1/drivers/{id}/tasks/{task}/returned", ADMIN_OR_DRIVER),
     rule("POST", "/v1/drivers/{id}/tasks/{task}/failed", ADMIN_OR_DRIVER),
     rule("POST", "/v1/zones", ADMIN),
-    rule("GET", "/v1/zones", ANY_ROLE),
-    rule("GET", "/v1/zones/{id}", ANY_ROLE),
+    keyed("GET", "/v1/zones", ANY_ROLE, KeyScope::ZonesRead),
+    keyed("GET", "/v1/zones/{id}", ANY_ROLE, KeyScope::ZonesRead),
     rule("PUT", "/v1/zones/{id}", ADMIN),
     rule("DELETE", "/v1/zones/{id}", ADMIN),
     rule("GET", "/v1/zones/{id}/board", ADMIN),
     rule("GET", "/v1/zones/{id}/shadow", ADMIN),
     rule("GET", "/v1/zones/{id}/shadow/plans", ADMIN),
-    rule("GET", "/v1/insight/performance", ADMIN_OR_OWNER),
-    rule("GET", "/v1/insight/times", ADMIN_OR_OWNER),
     rule("GET", "/v1/webhooks/types", ADMIN_OR_OWNER),
     rule("POST", "/v1/webhooks/endpoints", ADMIN_OR_OWNER),
     rule("GET", "/v1/webhooks/endpoints", ADMIN_OR_OWNER),
@@ -139,6 +151,43 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/webhooks/endpoints/{id}/messages", ADMIN_OR_OWNER),
     rule("GET", "/v1/webhooks/messages/{id}", ADMIN_OR_OWNER),
     rule("POST", "/v1/webhooks/messages/{id}/replay", ADMIN_OR_OWNER),
+    keyed("GET", "/v1/insight/times", ADMIN_OR_OWNER, KeyScope::InsightRead),
+    keyed("GET", "/v1/insight/performance", ADMIN_OR_OWNER, KeyScope::InsightRead),
+    rule("GET", "/.well-known/jwks.json", Access::Public),
+    rule("GET", "/dev/mail", Access::Public),
+    rule("POST", "/v1/accounts", Access::Public),
+    rule("POST", "/v1/accounts/verify", Access::Public),
+    rule("POST", "/v1/password/forgot", Access::Public),
+    rule("POST", "/v1/password/reset", Access::Public),
+    rule("POST", "/v1/sessions", Access::Public),
+    rule("POST", "/v1/sessions/refresh", Access::Public),
+    rule("POST", "/v1/sessions/end", Access::Public),
+    rule("GET", "/v1/account", ACCOUNT),
+    rule("POST", "/v1/account/password", ACCOUNT),
+    rule("POST", "/v1/account/email", ACCOUNT),
+    rule("POST", "/v1/account/email/verify", ACCOUNT),
+    rule("POST", "/v1/account/phone", ACCOUNT),
+    rule("POST", "/v1/account/phone/verify", ACCOUNT),
+    rule("PUT", "/v1/account/profile/customer", Access::Account(&[Role::Customer])),
+    rule("PUT", "/v1/account/profile/merchant", MERCHANT_ACCOUNT),
+    rule("PUT", "/v1/account/profile/driver", Access::Account(&[Role::Driver])),
+    rule("GET", "/v1/account/sessions", ACCOUNT),
+    rule("DELETE", "/v1/account/sessions", ACCOUNT),
+    rule("DELETE", "/v1/account/sessions/{id}", ACCOUNT),
+    rule("POST", "/v1/account/step-up", ACCOUNT),
+    rule("POST", "/v1/account/second-factor", ACCOUNT),
+    rule("DELETE", "/v1/account/second-factor", ACCOUNT),
+    rule("POST", "/v1/account/second-factor/confirm", ACCOUNT),
+    rule("POST", "/v1/account/recovery-codes", ACCOUNT),
+    rule("POST", "/v1/account/keys", MERCHANT_ACCOUNT),
+    rule("GET", "/v1/account/keys", MERCHANT_ACCOUNT),
+    rule("DELETE", "/v1/account/keys/{id}", MERCHANT_ACCOUNT),
+    rule("GET", "/v1/accounts", ADMIN),
+    rule("GET", "/v1/accounts/{id}", ADMIN),
+    rule("POST", "/v1/accounts/{id}/activate", ADMIN),
+    rule("POST", "/v1/accounts/{id}/ban", ADMIN),
+    rule("POST", "/v1/accounts/{id}/unban", ADMIN),
+    rule("GET", "/v1/audit", ADMIN),
     rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
     rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
     rule("GET", "/v1/ws/operations", ADMIN),
@@ -155,6 +204,31 @@ impl Rule {
         TABLE.get(&(method, path)).copied()
     }
 
+    /// Whether somebody whose role may use the route may do so with what he came with.
+    fn suits(&self, caller: &Caller) -> Answer<()> {
+        let refused = |code, detail: &str| Err(Problem::new(code).detail(detail).into());
+        match (caller.credential, self.access) {
+            (Credential::Login(_), Access::Account(_)) => Ok(()),
+            (_, Access::Account(_)) => refused(Code::Forbidden, "sign in with an account for this"),
+            (Credential::Login(proof), _) if !proof.may_work => refused(
+                Code::NotActivated,
+                "merchants and drivers wait for an admin, admins may need a second factor; then refresh the token",
+            ),
+            (Credential::Key { scopes, .. }, _) => match self.key {
+                Some(scope) if scopes.hold(scope) => Ok(()),
+                Some(scope) => refused(Code::Forbidden, &format!("the key has no scope {}", scope.name())),
+                None => refused(Code::Forbidden, "not with a key: sign in for this"),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing is to be written into the audit log beforehand: nothing is changed, or the entry is written with
+    /// the change itself.
+    fn is_noted_by_itself(&self) -> bool {
+        self.method == "GET" || self.path.starts_with("/v1/account")
+    }
+
     /// Whether the route is a socket, where the token may stand in the query: browsers cannot send headers there.
     #[must_use]
     pub fn is_socket(&self) -> bool {
@@ -168,6 +242,7 @@ impl Access {
     pub fn scope(self, role: Role) -> Option<Scope> {
         match self {
             Self::Public | Self::Link => Some(All),
+            Self::Account(roles) => roles.contains(&role).then_some(Own),
             Self::Roles(grants) => grants.iter().find(|(granted, _)| *granted == role).map(|(_, scope)| *scope),
         }
     }
@@ -184,11 +259,13 @@ pub(crate) async fn enforce(
         tracing::error!(path, "no rule says who may use this route: nobody may");
         return Err(Code::Forbidden.into());
     };
-    if let Access::Roles(_) = rule.access {
+    if let Access::Roles(_) | Access::Account(_) = rule.access {
         let query = request.uri().query().filter(|_| rule.is_socket());
-        let verified =
-            bearer(request.headers(), query).and_then(|token| app.keys().verify(token, app.system().clock().wall()));
-        let caller = match verified {
+        let admitted = match bearer(request.headers(), query) {
+            Ok(token) => app.identity().admit(token).await,
+            Err(missing) => Err(missing),
+        };
+        let caller = match admitted {
             Ok(caller) => caller,
             Err(refused) => {
                 app.counts().stranger(&request)?;
@@ -197,12 +274,26 @@ pub(crate) async fn enforce(
         };
         app.counts().caller(&request, caller.party)?;
         let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
+        rule.suits(&caller)?;
+        if caller.role == Role::Admin && !rule.is_noted_by_itself() {
+            let (origin, entry) = note(&request, &caller, rule);
+            app.identity().note(&origin, entry).await?;
+        }
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(scope);
     } else {
         app.counts().stranger(&request)?;
     }
     Ok(next.run(request).await)
+}
+
+/// What operations are about to do, for the audit log. Written before it is done: what cannot be noted is not done.
+fn note(request: &Request, caller: &Caller, rule: &Rule) -> (Origin, Entry) {
+    let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default();
+    let local = Origin::local();
+    let origin = Origin { address: address.unwrap_or(local.address), request_id, ..local };
+    (origin, Entry::new(format!("{} {}", rule.method, rule.path), caller.actor()).on(request.uri().path()))
 }
 
 fn forbidden(role: Role) -> Failure {

@@ -54,7 +54,7 @@ pub(crate) async fn create(
 ) -> Answer<Response> {
     all_right(faults(&new, |zone| app.system().zones().get(zone).is_ok()))?;
     let CreateDriver { name, vehicle, capacity, zones, speeds } = new;
-    let register = RegisterDriver { name: name.trim().to_owned(), vehicle, capacity, zones, speeds };
+    let register = RegisterDriver { id: None, name: name.trim().to_owned(), vehicle, capacity, zones, speeds };
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
     let registered = app.system().drivers().register(register, idempotency, admitted.cause()).await.map_err(refused)?;

@@ -29,6 +29,7 @@ use crate::{AppState, assignments, clock, drivers, health, insight, orders, shad
         (name = "zones", description = "Where the service is, and by which rules."),
         (name = "insight", description = "How deliveries went."),
         (name = "webhooks", description = "Merchants' programs are told of events: see `docs/webhooks.md`."),
+        (name = "accounts", description = "Who may come in: accounts, sessions, second factor, keys."),
         (name = "sockets", description = "Live streams."),
         (name = "server", description = "The server itself."),
     )
@@ -83,7 +84,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))
         .routes(routes!(sockets::operations))
-        .routes(routes!(sockets::track));
+        .routes(routes!(sockets::track))
+        .merge(posthaste_identity::routes());
     complete(router.get_openapi_mut());
     router
 }
@@ -122,9 +124,13 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             problems(operation, &possible(path, name, operation, access));
             answers(operation, is_limited);
             operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
-            if let Access::Roles(grants) = access {
+            let roles: Vec<_> = match access {
+                Access::Roles(grants) => grants.iter().map(|(role, _)| role.name()).collect(),
+                Access::Account(roles) => roles.iter().map(|role| role.name()).collect(),
+                Access::Public | Access::Link => Vec::new(),
+            };
+            if !matches!(access, Access::Public | Access::Link) {
                 requires_token(operation);
-                let roles: Vec<_> = grants.iter().map(|(role, _)| role.name()).collect();
                 let before = operation.description.take().map_or_else(String::new, |text| format!("{text}\n\n"));
                 operation.description = Some(format!("{before}For: {}.", roles.join(", ")));
             }
@@ -145,8 +151,11 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     if !path.starts_with("/health/") {
         codes.push(Code::RateLimited);
     }
+    if let Access::Roles(_) | Access::Account(_) = access {
+        codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::LoginEnded, Code::Forbidden]);
+    }
     if let Access::Roles(_) = access {
-        codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::Forbidden]);
+        codes.push(Code::NotActivated);
     }
     let given = operation.parameters.as_deref().unwrap_or_default();
     let given: Vec<_> = given.iter().filter_map(|p| if let RefOr::T(p) = p { Some(p) } else { None }).collect();
@@ -193,6 +202,39 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
         ("POST", "picked_up" | "delivered" | "returned") => {
             &[Code::Conflict, Code::OrderEnded, Code::CodeRequired, Code::WrongCode, Code::CodeLocked]
         }
+        _ => accounts(path, method),
+    }
+}
+
+/// The same for accounts.
+fn accounts(path: &str, method: &str) -> &'static [Code] {
+    match (method, path) {
+        ("POST", "/v1/accounts" | "/v1/password/forgot") => &[Code::RateLimited],
+        ("POST", "/v1/accounts/verify" | "/v1/password/reset") => &[Code::NotFound, Code::WrongCode, Code::Conflict],
+        ("POST", "/v1/sessions") => {
+            &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::Banned, Code::RateLimited]
+        }
+        ("POST", "/v1/sessions/refresh") => &[Code::LoginEnded, Code::Banned],
+        ("POST", "/v1/account/password" | "/v1/account/email") => {
+            &[Code::WrongCredentials, Code::StepUpRequired, Code::Conflict, Code::RateLimited]
+        }
+        ("POST", "/v1/account/email/verify" | "/v1/account/phone/verify") => {
+            &[Code::NotFound, Code::WrongCode, Code::Conflict]
+        }
+        ("POST", "/v1/account/step-up") => {
+            &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::RateLimited]
+        }
+        ("PUT", _) if path.starts_with("/v1/account/profile/") => &[Code::Conflict],
+        ("POST", "/v1/account/phone") => &[Code::StepUpRequired, Code::RateLimited],
+        ("POST", "/v1/account/second-factor/confirm") => {
+            &[Code::StepUpRequired, Code::Conflict, Code::WrongCode, Code::RateLimited]
+        }
+        ("POST", "/v1/account/second-factor" | "/v1/account/recovery-codes" | "/v1/account/keys") => {
+            &[Code::StepUpRequired, Code::Conflict]
+        }
+        ("DELETE", "/v1/account/second-factor") => &[Code::StepUpRequired],
+        ("POST", "/v1/accounts/{id}/activate" | "/v1/accounts/{id}/ban") => &[Code::StepUpRequired, Code::Conflict],
+        ("POST", "/v1/accounts/{id}/unban") => &[Code::StepUpRequired],
         _ => &[],
     }
 }

@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::openapi::routes;
-use crate::{AppState, accept, access, quotas};
+use crate::{AppState, accept, access, banned, quotas};
 
 /// How long requests may go on after the server was told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(15);
@@ -53,10 +53,12 @@ pub fn router(app: AppState) -> Router {
 /// stops the live system (sockets are told that the server goes away, commits are finished), and waits for the
 /// sockets' good-byes.
 pub async fn serve(listener: TcpListener, app: AppState, shutdown: impl Future<Output = ()> + Send + 'static) {
+    let taking_back = tokio::spawn(banned::run(app.clone()));
     let connections = app.limits().connections;
     if !accept::accept(listener, router(app.clone()), connections, shutdown, LAST_REQUESTS).await {
         tracing::warn!("some requests did not end in time");
     }
+    taking_back.abort();
     app.system().stop().await;
     if !app.sockets_closed(LAST_SOCKETS).await {
         tracing::warn!(open = app.open_sockets(), "some sockets did not say good-bye in time");

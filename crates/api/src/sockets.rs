@@ -53,7 +53,7 @@ async fn follow(
 ) -> Answer<Response> {
     let seat = seat(&app)?;
     let stream = app.system().streams().open(subject).await.map_err(refused)?;
-    let session = Session::new(app, stream, seat, admitted.map(|a| a.caller.expires_at));
+    let session = Session::new(app, stream, seat, admitted.map(|a| &a.caller));
     Ok(handshake.upgrade(move |upgraded| session.follow(upgraded)))
 }
 
@@ -69,7 +69,7 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let seat = seat(&app)?;
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
-    let session = Session::new(app, stream, seat, Some(admitted.caller.expires_at));
+    let session = Session::new(app, stream, seat, Some(&admitted.caller));
     Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence)))
 }
 

@@ -7,11 +7,13 @@ use axum::extract::FromRef;
 use posthaste_http::auth::Keys;
 use posthaste_http::idempotency::InFlight;
 use posthaste_http::limits::Limits;
+use posthaste_identity::Identity;
 use posthaste_live::System;
 use posthaste_storage::pool::Pool;
 use posthaste_webhooks::Webhooks;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::banned::Dispatching;
 use crate::quotas::Counts;
 
 /// Which program this is, for `/version`.
@@ -32,6 +34,7 @@ struct Inner {
     pool: Pool,
     keys: Keys,
     webhooks: Webhooks,
+    identity: Identity,
     limits: Limits,
     build: Build,
     in_flight: InFlight,
@@ -40,12 +43,22 @@ struct Inner {
 }
 
 impl AppState {
-    /// The live system, its database for what is only read, the keys of tokens, webhooks, the limits of the edge.
+    /// The live system, its database for what is only read, the keys of links, who may come in, webhooks, the limits of
+    /// the edge.
     #[must_use]
-    pub fn new(system: System, pool: Pool, keys: Keys, webhooks: Webhooks, limits: Limits, build: Build) -> Self {
+    pub fn new(
+        system: System,
+        pool: Pool,
+        keys: Keys,
+        identity: Identity,
+        webhooks: Webhooks,
+        limits: Limits,
+        build: Build,
+    ) -> Self {
+        identity.connect(Arc::new(Dispatching::new(system.clone())));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let (in_flight, counts) = (InFlight::default(), Counts::new(limits.quotas));
-        Self(Arc::new(Inner { system, pool, keys, webhooks, limits, build, in_flight, seats, counts }))
+        Self(Arc::new(Inner { system, pool, keys, identity, webhooks, limits, build, in_flight, seats, counts }))
     }
 
     /// The live system.
@@ -60,7 +73,13 @@ impl AppState {
         &self.0.pool
     }
 
-    /// What signs tokens and links.
+    /// Who may come in.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// What signs links, and tokens of development.
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.0.keys
@@ -110,6 +129,13 @@ impl AppState {
 impl FromRef<AppState> for Webhooks {
     fn from_ref(app: &AppState) -> Self {
         app.0.webhooks.clone()
+    }
+}
+
+/// The routes of identity find it here.
+impl FromRef<AppState> for Identity {
+    fn from_ref(app: &AppState) -> Self {
+        app.identity().clone()
     }
 }
 

@@ -22,6 +22,7 @@
 //!
 //! The views and messages are those of the protocol crate, re-exported as [`protocol`].
 
+mod accounts;
 mod backoff;
 mod connection;
 mod drivers;

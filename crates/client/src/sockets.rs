@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use posthaste_domain::ids::{OfferId, TaskId, ZoneId};
 use posthaste_domain::order::FailReason;
+use posthaste_protocol::accounts::Secret;
 use posthaste_protocol::drivers::{PositionBatch, PositionReport, ShiftView};
 use posthaste_protocol::orders::ProofView;
-use posthaste_protocol::socket::{Ack, ClientMessage, Nothing, OfferAnswer, TaskDone, TaskFailed, TaskRef};
+use posthaste_protocol::socket::{Ack, ClientMessage, NewToken, Nothing, OfferAnswer, TaskDone, TaskFailed, TaskRef};
 
 use crate::connection::{CommandSender, Connection, Event, SocketOptions, SocketStats};
 use crate::error::ClientError;
@@ -172,6 +173,12 @@ pub struct DriverCommands {
 }
 
 impl DriverCommands {
+    /// Hands a new access token in before the old one ends, so that the connection stays.
+    pub async fn renew_token(&self, access_token: impl Into<Secret>) -> Result<Ack, ClientError> {
+        let access_token = access_token.into();
+        self.sender.command(ClientMessage::Token(NewToken { access_token })).await
+    }
+
     /// Changes the shift.
     pub async fn shift(&self, shift: ShiftView) -> Result<Ack, ClientError> {
         self.sender.command(ClientMessage::Shift(shift)).await

@@ -51,6 +51,8 @@ pub const MOST_POSITIONS: usize = 500;
 /// A new driver.
 #[derive(Debug, Clone)]
 pub struct RegisterDriver {
+    /// Who he is to be, where that was decided before; otherwise a new id.
+    pub id: Option<DriverId>,
     /// The name customers see.
     pub name: String,
     /// The vehicle.
@@ -189,7 +191,7 @@ impl Drivers {
         let doors = self.doors()?;
         let now = doors.clock.now();
         let driver = Driver {
-            id: doors.clock.id(),
+            id: new.id.unwrap_or_else(|| doors.clock.id()),
             name: new.name,
             vehicle: new.vehicle,
             capacity: new.capacity,

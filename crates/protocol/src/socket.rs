@@ -25,6 +25,8 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// The token's time is over: get a new one.
     pub const TOKEN_EXPIRED: u16 = 4001;
+    /// The login was ended, or its account shut out: sign in again.
+    pub const LOGIN_ENDED: u16 = 4002;
     /// The token does not open this stream.
     pub const FORBIDDEN: u16 = 4003;
     /// Silent for longer than the heartbeat allows.

@@ -54,10 +54,18 @@ pub(crate) enum Command {
         posthaste insight --from 2026-05-01 --to 2026-05-08 --by day --csv > week.csv\n  \
         posthaste insight --data-dir ~/.local/share/posthaste/demo        (of a running demo)")]
     Insight(InsightArgs),
-    /// Make an access token, signed with the server's key.
-    #[command(after_help = "Examples:\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
-        --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)")]
+    /// Make an access token for development, signed with the server's key. Refused in production.
+    #[command(
+        after_help = "Examples (with POSTHASTE_MODE=development, as the server):\n  posthaste token admin\n  posthaste token mer_01jd8v7cjxfm9sxv0q3e0b5z1c \
+        --valid-for 30d\n  posthaste token merchant        (a new merchant; its id is in the token and on stderr)"
+    )]
     Token(TokenArgs),
+    /// Administer admins.
+    #[command(after_help = "Example:\n  posthaste admin create --email ada@example.org")]
+    Admin(AdminArgs),
+    /// Administer the keys that sign access tokens.
+    #[command(after_help = "Example:\n  posthaste keys rotate        (nobody is signed out)")]
+    Keys(KeysArgs),
     /// Print the OpenAPI document.
     #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
     Openapi,
@@ -192,7 +200,11 @@ pub(crate) struct InsightArgs {
     /// What a line stands for: a zone in an `hour`, on a `day`, or the whole `zone`.
     #[arg(long, default_value_t)]
     pub(crate) by: By,
-    /// The running server. The token is signed with the key of this configuration, so it must be that server's.
+    /// An admin's access token, or a merchant's key. In development one is made where none is given: signed with the
+    /// key of this configuration, which must be that of the server.
+    #[arg(long, env = "POSTHASTE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The running server.
     /// [default: where this configuration listens]
     #[arg(long)]
     pub(crate) server: Option<String>,
@@ -207,6 +219,63 @@ pub(crate) struct InsightArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+/// Administers admins.
+#[derive(Debug, Args)]
+pub(crate) struct AdminArgs {
+    #[command(subcommand)]
+    pub(crate) command: AdminCommand,
+}
+
+/// What is done with admins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make an admin who can sign in. The private Postgres must not be in use by a running server.
+    #[command(after_help = "Examples:\n  posthaste admin create --email ada@example.org\n  \
+        pass show posthaste | posthaste admin create --email ada@example.org --password-stdin")]
+    Create(CreateAdminArgs),
+}
+
+/// Makes an admin.
+#[derive(Debug, Args)]
+pub(crate) struct CreateAdminArgs {
+    /// The email address to sign in with.
+    #[arg(long)]
+    pub(crate) email: String,
+    /// How he or she is called.
+    #[arg(long, default_value = "Admin")]
+    pub(crate) name: String,
+    /// Read the password from the standard input. Otherwise one is made, and shown once.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Administers signing keys.
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+/// What is done with signing keys.
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Make the next key now. The private Postgres must not be in use by a running server.
+    #[command(after_help = "Example:\n  posthaste keys rotate --database-url postgres://user@host/db")]
+    Rotate {
+        #[command(flatten)]
+        overrides: Box<Overrides>,
+    },
+}
+
+impl KeysArgs {
+    pub(crate) fn overrides(self) -> Overrides {
+        let KeysCommand::Rotate { overrides } = self.command;
+        *overrides
+    }
 }
 
 /// Makes a token.

@@ -8,10 +8,11 @@ use std::str::FromStr;
 use clap::Args;
 use posthaste_http::address::Network;
 use posthaste_http::browsers::Origin;
+use posthaste_notifications::TwilioSettings;
 use serde::Deserialize;
 
 /// What flags and environment say. Everything is optional; `posthaste.example.toml` shows the same names in a file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Clone, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Overrides {
     /// A configuration file (TOML), with the names of these flags, `-` written as `_`.
@@ -92,6 +93,64 @@ pub(crate) struct Overrides {
     /// Let webhooks go over http beside https. [default: false]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_plain_http: Option<bool>,
+    /// `production`, or `development`: there, tokens of `posthaste token` are taken, and emails and texts are written
+    /// to the data directory and shown at /dev/mail. [default: production; demo and replay: development]
+    #[arg(long, env = "POSTHASTE_MODE")]
+    pub(crate) mode: Option<Mode>,
+    /// The mail server: smtps://user:password@host, or smtp://user:password@host:587?tls=required.
+    #[arg(long, env = "POSTHASTE_SMTP_URL", hide_env_values = true)]
+    pub(crate) smtp_url: Option<String>,
+    /// The address that emails come from, as in `posthaste <no-reply@example.org>`.
+    #[arg(long, env = "POSTHASTE_MAIL_FROM")]
+    pub(crate) mail_from: Option<String>,
+    /// The sender of texts, with the interface of Twilio. [default: https://api.twilio.com]
+    #[arg(long, env = "POSTHASTE_TWILIO_URL")]
+    pub(crate) twilio_url: Option<String>,
+    /// The account there. Without it no texts are sent.
+    #[arg(long, env = "POSTHASTE_TWILIO_ACCOUNT")]
+    pub(crate) twilio_account: Option<String>,
+    /// Its secret.
+    #[arg(long, env = "POSTHASTE_TWILIO_TOKEN", hide_env_values = true)]
+    pub(crate) twilio_token: Option<String>,
+    /// The number that texts come from, as in +4930123456.
+    #[arg(long, env = "POSTHASTE_TWILIO_FROM")]
+    pub(crate) twilio_from: Option<String>,
+    /// Admins work only with a second factor. [default: false]
+    #[arg(long, env = "POSTHASTE_ADMIN_SECOND_FACTOR", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) admin_second_factor: Option<bool>,
+    /// How long an access token is good. [default: 10]
+    #[arg(long, env = "POSTHASTE_ACCESS_TOKEN_MINUTES")]
+    pub(crate) access_token_minutes: Option<u32>,
+    /// How long a signing key signs before the next one takes over. [default: 30]
+    #[arg(long, env = "POSTHASTE_SIGNING_KEY_DAYS")]
+    pub(crate) signing_key_days: Option<u32>,
+    /// Memory for hashing one password, in KiB. Less than the default is for tests. [default: 19456]
+    #[arg(long, env = "POSTHASTE_PASSWORD_MEMORY_KIB")]
+    pub(crate) password_memory_kib: Option<u32>,
+}
+
+/// For what the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// For real people.
+    Production,
+    /// For trying out and building: never where others can reach it.
+    Development,
+}
+
+/// It holds secrets.
+impl std::fmt::Debug for Configuration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Configuration(…)")
+    }
+}
+
+/// It holds secrets.
+impl std::fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Overrides(…)")
+    }
 }
 
 /// How to log.
@@ -105,7 +164,7 @@ pub(crate) enum LogFormat {
 }
 
 /// The configuration in force.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Configuration {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
@@ -130,6 +189,14 @@ pub(crate) struct Configuration {
     pub(crate) hsts_seconds: u32,
     pub(crate) webhook_private_addresses: bool,
     pub(crate) webhook_plain_http: bool,
+    pub(crate) mode: Mode,
+    pub(crate) smtp_url: Option<String>,
+    pub(crate) mail_from: Option<String>,
+    pub(crate) twilio: Option<TwilioSettings>,
+    pub(crate) admin_second_factor: bool,
+    pub(crate) access_token_minutes: u32,
+    pub(crate) signing_key_days: u32,
+    pub(crate) password_memory_kib: u32,
 }
 
 /// A configuration that cannot be used.
@@ -163,13 +230,20 @@ pub(crate) enum ConfigurationError {
 
 impl Overrides {
     /// Defaults, the file, and what was given here, in this order. `subdirectory` keeps the data of a command apart
-    /// where no directory is given.
-    pub(crate) fn resolve(self, subdirectory: &str, clock_speed: f64) -> Result<Configuration, ConfigurationError> {
+    /// where no directory is given; clock and mode are the command's own where nothing else is asked for.
+    pub(crate) fn resolve(
+        self,
+        subdirectory: &str,
+        clock_speed: f64,
+        mode: Mode,
+    ) -> Result<Configuration, ConfigurationError> {
         let file = match &self.config {
             Some(path) => read(path)?,
             None => Self::default(),
         };
+        let twilio = twilio(&self, &file)?;
         let configuration = Configuration {
+            twilio,
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| default_data_dir().join(subdirectory)),
             database_url: self.database_url.or(file.database_url).filter(|url| !url.is_empty()),
@@ -196,13 +270,42 @@ impl Overrides {
                 .or(file.webhook_private_addresses)
                 .unwrap_or(false),
             webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
+            mode: self.mode.or(file.mode).unwrap_or(mode),
+            smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),
+            mail_from: self.mail_from.or(file.mail_from),
+            admin_second_factor: self.admin_second_factor.or(file.admin_second_factor).unwrap_or(false),
+            access_token_minutes: self.access_token_minutes.or(file.access_token_minutes).unwrap_or(10),
+            signing_key_days: self.signing_key_days.or(file.signing_key_days).unwrap_or(30),
+            password_memory_kib: self
+                .password_memory_kib
+                .or(file.password_memory_kib)
+                .unwrap_or(posthaste_identity::Hashing::default().memory_kib),
         };
         configuration.check()?;
         Ok(configuration)
     }
 }
 
+/// Whom texts are sent by, where an account is named.
+fn twilio(given: &Overrides, file: &Overrides) -> Result<Option<TwilioSettings>, ConfigurationError> {
+    let pick = |name: &'static str, of: fn(&Overrides) -> &Option<String>| {
+        let value = of(given).as_ref().or(of(file).as_ref()).cloned();
+        let problem = "is needed with twilio_account".to_owned();
+        value.ok_or(ConfigurationError::Value { name, problem })
+    };
+    let Ok(account) = pick("twilio_account", |o| &o.twilio_account) else { return Ok(None) };
+    let url = pick("twilio_url", |o| &o.twilio_url).unwrap_or_else(|_| "https://api.twilio.com".to_owned());
+    let token = pick("twilio_token", |o| &o.twilio_token)?;
+    let from = pick("twilio_from", |o| &o.twilio_from)?;
+    Ok(Some(TwilioSettings { url, account, token, from }))
+}
+
 impl Configuration {
+    /// Whether nobody but who builds and tries may come near.
+    pub(crate) fn is_development(&self) -> bool {
+        self.mode == Mode::Development
+    }
+
     fn check(&self) -> Result<(), ConfigurationError> {
         let between = |name, given: u32, least, most| {
             let problem = format!("must lie between {least} and {most}, got {given}");
@@ -211,6 +314,13 @@ impl Configuration {
         between("database_connections", self.database_connections, 4, 1000)?;
         between("checkpoint_seconds", self.checkpoint_seconds, 1, 300)?;
         between("track_retention_days", self.track_retention_days, 1, 3650)?;
+        between("access_token_minutes", self.access_token_minutes, 1, 60)?;
+        between("signing_key_days", self.signing_key_days, 1, 365)?;
+        between("password_memory_kib", self.password_memory_kib, 8, 1024 * 1024)?;
+        if self.smtp_url.is_some() && self.mail_from.is_none() {
+            let problem = "is needed with smtp_url".to_owned();
+            return Err(ConfigurationError::Value { name: "mail_from", problem });
+        }
         Ok(())
     }
 }
@@ -254,7 +364,7 @@ mod tests {
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let path = file("listen = \"127.0.0.1:9000\"\ncheckpoint_seconds = 7\n");
         let flags = Overrides { config: Some(path), checkpoint_seconds: Some(9), ..Overrides::default() };
-        let configuration = flags.resolve("", 1.0).unwrap();
+        let configuration = flags.resolve("", 1.0, Mode::Production).unwrap();
         assert_eq!(configuration.listen.port(), 9000);
         assert_eq!(configuration.checkpoint_seconds, 9);
         assert_eq!(configuration.track_retention_days, 30);
@@ -263,7 +373,7 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_refused() {
         let flags = Overrides { config: Some(file("lisen = \"127.0.0.1:9000\"\n")), ..Overrides::default() };
-        let refused = flags.resolve("", 1.0).unwrap_err();
+        let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err();
         assert!(crate::telemetry::chain(&refused).contains("lisen"), "{refused}");
     }
 
@@ -271,7 +381,7 @@ mod tests {
     fn the_example_file_is_valid() {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
         let flags = Overrides { config: Some(path), ..Overrides::default() };
-        flags.resolve("", 1.0).unwrap();
+        flags.resolve("", 1.0, Mode::Production).unwrap();
     }
 
     #[test]
@@ -281,10 +391,10 @@ mod tests {
             cors_origins: Some(vec![origin.to_owned()]),
             ..Overrides::default()
         };
-        let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0).unwrap();
+        let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0, Mode::Production).unwrap();
         assert_eq!((sound.trusted_proxies.len(), sound.cors_origins.len()), (1, 1));
         for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
-            let refused = flags(proxy, origin).resolve("", 1.0).unwrap_err().to_string();
+            let refused = flags(proxy, origin).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
             assert!(refused.starts_with(name), "{refused}");
         }
     }
@@ -292,6 +402,12 @@ mod tests {
     #[test]
     fn numbers_outside_their_bounds_are_refused_by_name() {
         let flags = Overrides { checkpoint_seconds: Some(0), ..Overrides::default() };
-        assert!(flags.resolve("", 1.0).unwrap_err().to_string().starts_with("checkpoint_seconds must lie"));
+        assert!(
+            flags
+                .resolve("", 1.0, Mode::Production)
+                .unwrap_err()
+                .to_string()
+                .starts_with("checkpoint_seconds must lie")
+        );
     }
 }

@@ -5,6 +5,7 @@ use posthaste_domain::place::Place;
 use posthaste_sim::city::{self, CityOptions};
 
 use crate::cli::DemoArgs;
+use crate::configuration::Mode;
 use crate::replay::tokens;
 use crate::run::{Server, told_to_stop};
 use crate::{Fatal, telemetry};
@@ -15,7 +16,10 @@ const CLOCK_SPEED: f64 = 10.0;
 const CENTRE: (f64, f64) = (52.52, 13.405);
 
 pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
-    let configuration = args.overrides.resolve("demo", CLOCK_SPEED)?;
+    let configuration = args.overrides.resolve("demo", CLOCK_SPEED, Mode::Development)?;
+    if !configuration.is_development() {
+        return Err("the demo's people have tokens of development: it runs in that mode only".into());
+    }
     let log = configuration.data_dir.join("demo.log");
     telemetry::to_file(&configuration, &log)?;
     eprintln!("starting; the log is in {}", log.display());

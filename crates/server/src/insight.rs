@@ -6,7 +6,7 @@ mod table;
 
 use std::str::FromStr;
 
-use posthaste_client::{AskPerformance, AskShadow, Client, ClientError, RetryRule};
+use posthaste_client::{AskPerformance, AskShadow, Client, ClientError, RetryRule, Token};
 use posthaste_clock::Clock;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::party::Party;
@@ -14,14 +14,20 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::problem::Code;
 
 use crate::cli::{InsightArgs, duration};
+use crate::configuration::Mode;
 use crate::replay::tokens;
 use crate::{Fatal, token_key};
 
 pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
-    let configuration = args.overrides.resolve("", 1.0)?;
-    let keys = token_key::keys(&configuration)?;
+    let configuration = args.overrides.resolve("", 1.0, Mode::Production)?;
     let url = args.server.unwrap_or_else(|| format!("http://{}", configuration.listen));
-    let token = tokens(&keys).of(Party::Admin(Clock::system().id()));
+    let token = match args.token {
+        Some(token) => Token::from(token),
+        None if configuration.is_development() => {
+            tokens(&token_key::keys(&configuration)?).of(Party::Admin(Clock::system().id()))
+        }
+        None => return Err("give an admin's access token or a merchant's key as --token or POSTHASTE_TOKEN".into()),
+    };
     // Once: an answer that took too long takes as long again, and somebody sits before it.
     let client = Client::new(&url, token)?.with_retry(RetryRule { tries: 1, ..RetryRule::default() });
     let now = client.clock().await.map_err(|error| format!("{url}: {error}"))?.now;

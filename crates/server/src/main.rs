@@ -3,6 +3,7 @@
 //! This crate is the program: it reads the configuration, opens the database, wires the live system to the routes, and
 //! runs it until it is told to stop. What each command does is in the file of its name.
 
+mod accounts;
 mod cli;
 mod compare;
 mod configuration;
@@ -39,6 +40,8 @@ async fn main() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Insight(args) => insight::insight(args).await,
         Command::Token(args) => token::token(&args),
+        Command::Admin(args) => accounts::admin(args).await,
+        Command::Keys(args) => accounts::keys(args).await,
         Command::Openapi => openapi(),
     };
     match outcome {

@@ -10,7 +10,7 @@ use posthaste_sim::Tokens;
 use posthaste_sim::replay::{self, ReplayOptions};
 
 use crate::cli::ReplayArgs;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, Mode};
 use crate::run::{Server, told_to_stop};
 use crate::{Fatal, telemetry, token_key};
 
@@ -21,7 +21,10 @@ const TOKEN_HOURS: i64 = 48;
 
 pub(crate) async fn replay(args: ReplayArgs) -> Result<(), Fatal> {
     let policy = policy(&args.policy)?;
-    let mut configuration = args.overrides.clone().resolve("", CLOCK_SPEED)?;
+    let mut configuration = args.overrides.clone().resolve("", CLOCK_SPEED, Mode::Development)?;
+    if !configuration.is_development() {
+        return Err("the recorded people have tokens of development: replays run in that mode only".into());
+    }
     match args.server.clone() {
         Some(url) => {
             telemetry::to_stderr(&Configuration { log: "warn".to_owned(), ..configuration.clone() })?;

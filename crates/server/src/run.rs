@@ -11,7 +11,9 @@ use posthaste_http::auth::Keys;
 use posthaste_http::browsers::Browsers;
 use posthaste_http::limits::Limits;
 use posthaste_http::quota::Quotas;
+use posthaste_identity::Upkeep;
 use posthaste_live::{Settings, System};
+use posthaste_notifications::worker::Worker;
 use posthaste_webhooks::{Allowed, Sender, Webhooks};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -21,7 +23,7 @@ use crate::Fatal;
 use crate::configuration::Configuration;
 use crate::database::Database;
 use crate::metrics::Recorder;
-use crate::token_key;
+use crate::{accounts, token_key};
 
 /// How long the whole stop may take before the database is closed all the same.
 const LONGEST_STOP: Duration = Duration::from_secs(40);
@@ -38,6 +40,8 @@ pub(crate) struct Server {
     serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
     sender: Sender,
+    /// What goes on beside requests: messages that are sent, keys that are rotated.
+    upkeep: (Worker, Upkeep),
 }
 
 impl Server {
@@ -75,7 +79,10 @@ impl Server {
         let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal, allowed);
         webhooks.connect(Arc::new(OverSockets(system.clone())));
         let sender = webhooks.start()?;
-        let state = AppState::new(system, database.pool.clone(), keys.clone(), webhooks, limits, build);
+        let outbox = accounts::notifications(configuration, &database.pool, &clock)?;
+        let identity = accounts::identity(configuration, &database.pool, &clock, outbox.clone()).await?;
+        let upkeep = (outbox.start(), identity.start());
+        let state = AppState::new(system, database.pool.clone(), keys.clone(), identity, webhooks, limits, build);
         let metrics = match configuration.metrics_listen {
             Some(listen) => Some(Recorder::install()?.serve(listen, state.clone()).await?),
             None => None,
@@ -86,7 +93,7 @@ impl Server {
         };
         let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender })
+        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep })
     }
 
     /// Product seconds in a real second.
@@ -107,6 +114,7 @@ impl Server {
             metrics.abort();
         }
         self.sender.stop().await;
+        drop(self.upkeep);
         self.database.close().await?;
         tracing::info!("stopped");
         crate::telemetry::flush();

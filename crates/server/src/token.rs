@@ -1,4 +1,4 @@
-//! `posthaste token`: an access token on stdout.
+//! `posthaste token`: an access token for development on stdout. A server in production refuses it.
 
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
@@ -6,10 +6,16 @@ use posthaste_domain::party::Party;
 
 use crate::Fatal;
 use crate::cli::{Holder, TokenArgs};
+use crate::configuration::Mode;
 use crate::token_key;
 
 pub(crate) fn token(args: &TokenArgs) -> Result<(), Fatal> {
-    let configuration = args.overrides.clone().resolve("", 1.0)?;
+    let configuration = args.overrides.clone().resolve("", 1.0, Mode::Production)?;
+    if !configuration.is_development() {
+        return Err("such tokens are for development: set POSTHASTE_MODE=development here and for the server. In \
+                    production people sign in, and `posthaste admin create` makes the first admin"
+            .into());
+    }
     let keys = token_key::keys(&configuration)?;
     let clock = Clock::system();
     let party = match args.holder {

@@ -1,4 +1,5 @@
-//! The secret that signs tokens and seals what the database may not read: from the configuration, or generated once and kept in the data directory. There is
+//! The secret that signs links and tokens of development and seals what the database may not read: from the
+//! configuration, or generated once and kept in the data directory. There is
 //! no built-in default.
 
 use std::io::Write;

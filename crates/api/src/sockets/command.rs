@@ -37,10 +37,13 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// Reads a command; `None` for messages that are none (`hello`, `heartbeat`, `position`).
+    /// Reads a command; `None` for messages that are none (`hello`, `heartbeat`, `token`, `position`).
     pub(super) fn read(message: ClientMessage, most_positions: u32, now: Timestamp) -> Answer<Option<Self>> {
         let command = match message {
-            ClientMessage::Hello(_) | ClientMessage::Heartbeat(_) | ClientMessage::Position(_) => return Ok(None),
+            ClientMessage::Hello(_)
+            | ClientMessage::Heartbeat(_)
+            | ClientMessage::Token(_)
+            | ClientMessage::Position(_) => return Ok(None),
             ClientMessage::Shift(view) => {
                 return Ok(Some(Self::Shift(read_shift(view)?)));
             }
@@ -167,6 +170,7 @@ mod tests {
         for kind in ClientMessage::KINDS {
             let data = match *kind {
                 "hello" | "heartbeat" | "undo_next" => "{}",
+                "token" => r#"{"access_token":"x"}"#,
                 "shift" => r#"{"state":"offline"}"#,
                 "position" => r#"{"lat":1,"lng":1}"#,
                 "positions" => r#"{"positions":[{"lat":1,"lng":1}]}"#,
@@ -177,7 +181,7 @@ mod tests {
             let text = format!(r#"{{"type":"{kind}","data":{data}}}"#);
             let (_, message) = posthaste_protocol::socket::decode_client(&text).unwrap();
             let is_job = Job::read(message, 500, now).unwrap().is_some();
-            assert_eq!(is_job, !["hello", "heartbeat", "position"].contains(kind), "{kind}");
+            assert_eq!(is_job, !["hello", "heartbeat", "token", "position"].contains(kind), "{kind}");
         }
     }
 }

@@ -21,7 +21,7 @@ use super::handshake::Upgraded;
 use super::inbox::Inbox;
 use super::line::{End, Heard, Line};
 use super::position::Position;
-use super::session::{Session, again, closed_by_system, not_understood};
+use super::session::{LOGIN_ENDED, Session, again, closed_by_system, not_understood};
 use crate::drivers::positions::fix;
 
 /// How long commands may go on when the server goes away.
@@ -59,6 +59,7 @@ impl Session {
                     Err(closed) => Err(closed_by_system(closed)),
                 },
                 outcome = work.done(), if work.is_busy() => answer(line, outcome).await,
+                () = self.login.revoked() => Err(LOGIN_ENDED),
                 () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
             };
             if let Err(end) = step {
@@ -119,6 +120,7 @@ impl Session {
         match &message {
             ClientMessage::Hello(_) => return again(line, id),
             ClientMessage::Heartbeat(_) => return self.acknowledge(line, id),
+            ClientMessage::Token(new) => return self.renew(line, id, new),
             ClientMessage::Position(report) => return burst.place(line, id, report),
             _ => {}
         }

@@ -6,14 +6,16 @@
 use std::time::Duration;
 
 use posthaste_domain::ids::SessionId;
+use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_http::auth::LEEWAY_SECONDS;
+use posthaste_http::auth::{Caller, LEEWAY_SECONDS};
 use posthaste_http::limits::Pace;
+use posthaste_identity::Watch;
 use posthaste_live::Refused;
 use posthaste_live::streams::{Closed, Frame, Subscription};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
-    Ack, ClientMessage, DecodeError, Hello, Limits, ServerMessage, Welcome, close, decode_client,
+    Ack, ClientMessage, DecodeError, Hello, Limits, NewToken, ServerMessage, Welcome, close, decode_client,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -34,8 +36,12 @@ pub(super) struct Session {
     pub(super) app: AppState,
     pub(super) stream: Subscription,
     pub(super) id: SessionId,
+    /// Whose token it was opened with; tracking links need none.
+    party: Option<Party>,
     /// When the token ends; tracking links do not.
     ends: Option<Instant>,
+    /// Ends with the login.
+    pub(super) login: Watch,
     heard: Instant,
     pace: Pace,
     _seat: OwnedSemaphorePermit,
@@ -46,16 +52,35 @@ impl Session {
         app: AppState,
         stream: Subscription,
         seat: OwnedSemaphorePermit,
-        expires_at: Option<Timestamp>,
+        caller: Option<&Caller>,
     ) -> Self {
         let now = Instant::now();
-        let clock = app.system().clock();
-        let ends = expires_at.map(|at| {
-            let end = at.checked_add_signed(Span::seconds(LEEWAY_SECONDS)).unwrap_or(at);
-            now + (end - clock.wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
-        });
+        let ends = caller.map(|caller| end_of(&app, caller.expires_at));
+        let login = caller.map_or_else(Watch::never, |caller| app.identity().watch(caller));
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
-        Self { id: clock.id(), app, stream, ends, heard: now, pace, _seat: seat }
+        let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
+        Self { id, app, stream, party, ends, login, heard: now, pace, _seat: seat }
+    }
+
+    /// Takes a new token, of the same party, so that the connection can go on.
+    pub(super) fn renew(&mut self, line: &mut Line, id: Option<&str>, new: &NewToken) {
+        let renewed = self.app.identity().admit_login(new.access_token.expose()).and_then(|caller| {
+            let may_work = caller.login().is_none_or(|proof| proof.may_work);
+            if Some(caller.party) == self.party && may_work {
+                return Ok(caller);
+            }
+            Err(Problem::new(Code::Forbidden).detail("the connection belongs to somebody else").into())
+        });
+        let answer = match renewed {
+            Ok(caller) => {
+                self.ends = Some(end_of(&self.app, caller.expires_at));
+                self.login = self.app.identity().watch(&caller);
+                ServerMessage::Ack(Ack::new(true, Some(self.app.system().clock().now())))
+            }
+            // The old token goes on as long as it did.
+            Err(failure) => ServerMessage::Error(failure.into_problem()),
+        };
+        line.say(&answer, id);
     }
 
     /// Runs a socket that only reads, to its end.
@@ -163,6 +188,7 @@ impl Session {
                     Ok(()) => line.write(&mut frames).await,
                     Err(closed) => Err(closed_by_system(closed)),
                 },
+                () = self.login.revoked() => Err(LOGIN_ENDED),
                 () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
             };
             if let Err(end) = step {
@@ -194,6 +220,7 @@ impl Session {
         let Heard::Text(text) = heard else { return Ok(()) };
         match decode_client(text) {
             Ok((header, ClientMessage::Heartbeat(_))) => self.acknowledge(line, header.id.as_deref()),
+            Ok((header, ClientMessage::Token(new))) => self.renew(line, header.id.as_deref(), &new),
             Ok((header, ClientMessage::Hello(_))) => again(line, header.id.as_deref()),
             Ok((header, message)) => {
                 let detail = format!("this socket takes no `{}`", message.kind());
@@ -245,6 +272,14 @@ impl Session {
         let next = self.next_check();
         if next <= now { Err(End::Close(close::SILENT, "silent for too long")) } else { Ok(next) }
     }
+}
+
+/// How connections of a login that was ended end.
+pub(super) const LOGIN_ENDED: End = End::Close(close::LOGIN_ENDED, "the login was ended");
+
+fn end_of(app: &AppState, expires_at: Timestamp) -> Instant {
+    let end = expires_at.checked_add_signed(Span::seconds(LEEWAY_SECONDS)).unwrap_or(expires_at);
+    Instant::now() + (end - app.system().clock().wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
 }
 
 pub(super) fn closed_by_system(closed: Closed) -> End {

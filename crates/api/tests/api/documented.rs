@@ -52,6 +52,7 @@ fn every_close_code_is_documented() {
         close::GOING_AWAY,
         close::TOO_BIG,
         close::TOKEN_EXPIRED,
+        close::LOGIN_ENDED,
         close::FORBIDDEN,
         close::SILENT,
         close::TOO_SLOW,

@@ -1,6 +1,7 @@
 //! The API on a live system and a real database: requests in, answers out.
 
 mod access;
+mod accounts;
 mod connections;
 mod document;
 mod documented;

@@ -20,7 +20,7 @@ enum Of {
 
 fn rule(kind: &str) -> Of {
     match kind {
-        "hello" | "heartbeat" => Of::Connection,
+        "hello" | "heartbeat" | "token" => Of::Connection,
         "shift" | "position" | "positions" | "undo_next" => Of::Driver,
         "accept" | "decline" | "departed" | "arrived" | "picked_up" | "delivered" | "returned" | "failed"
         | "do_next" => Of::Work,

@@ -173,15 +173,11 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let stage = Stage::new().await;
     let limits = Limits { concurrent_requests: 0, ..Limits::default() };
     let build = posthaste_api::Build { version: "0.0.0", commit: None };
-    let full = posthaste_api::AppState::new(
-        stage.app.system().clone(),
-        stage.database.pool.clone(),
-        keys(),
-        webhooks(&stage.database),
-        limits,
-        build,
-    );
-    let stage = Stage { router: posthaste_api::router(full.clone()), app: full, ..stage };
+    let (system, identity) = (stage.app.system().clone(), stage.app.identity().clone());
+    let (pool, webhooks) = (stage.database.pool.clone(), webhooks(&stage.database));
+    let full = posthaste_api::AppState::new(system, pool, keys(), identity, webhooks, limits, build);
+    let mut stage = stage;
+    (stage.router, stage.app) = (posthaste_api::router(full.clone()), full);
     let answer = stage.get("/v1/orders", &stage.admin).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "unavailable"));
     assert_eq!(answer.header(header::RETRY_AFTER), "1");

@@ -1,5 +1,8 @@
 //! A live system behind its router, with a zone, and callers of every role.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -10,7 +13,10 @@ use posthaste_domain::ids::{AdminId, CustomerId, DriverId, Id, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
+use posthaste_identity::{Hashing, Identity, Parts, Upkeep};
 use posthaste_live::{Settings, System};
+use posthaste_notifications::worker::Worker;
+use posthaste_notifications::{Carrier, Notifications};
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
 use posthaste_webhooks::{Allowed, Webhooks};
@@ -55,6 +61,20 @@ pub(crate) struct Stage {
     pub(crate) merchant: String,
     pub(crate) other_merchant: String,
     pub(crate) customer: String,
+    pub(crate) mailbox: PathBuf,
+    _upkeep: (Worker, Upkeep),
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.mailbox);
+        // All tests of this process share one server: what is left open here is missing there.
+        let runtime = tokio::runtime::Handle::current();
+        if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
+            let close = async { tokio::time::timeout(Duration::from_secs(1), self.database.pool.close()).await };
+            let _ = tokio::task::block_in_place(|| runtime.block_on(close));
+        }
+    }
 }
 
 pub(crate) fn keys() -> Keys {
@@ -110,11 +130,30 @@ impl Stage {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::with_identity(limits, |_| {}).await
+    }
+
+    /// With other numbers of identity than the tests' own.
+    pub(crate) async fn with_identity(limits: Limits, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
         let database = TestDatabase::new().await;
         let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
         let build = Build { version: "0.0.0", commit: None };
+        let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
+        let carrier = Some(Carrier::mailbox(mailbox.clone()));
+        let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
+        let outbox = Notifications::new(pool.clone(), seal.clone(), clock.clone(), carrier.clone(), carrier);
+        let mut settings = posthaste_identity::Settings {
+            development: true,
+            mailbox: Some(mailbox.clone()),
+            hashing: Hashing { memory_kib: 64, passes: 1, ..Hashing::default() },
+            ..posthaste_identity::Settings::default()
+        };
+        change(&mut settings);
+        let parts = Parts { pool, clock, seal, keys: keys(), notifications: outbox.clone(), settings };
+        let identity = Identity::open(parts).await.unwrap();
+        let upkeep = (outbox.start(), identity.start());
         let webhooks = webhooks(&database);
-        let app = AppState::new(system, database.pool.clone(), keys(), webhooks, limits, build);
+        let app = AppState::new(system, database.pool.clone(), keys(), identity, webhooks, limits, build);
         let mut stage = Self {
             router: router(app.clone()),
             app,
@@ -124,6 +163,8 @@ impl Stage {
             merchant: token(Party::Merchant(merchant_id(1))),
             other_merchant: token(Party::Merchant(merchant_id(2))),
             customer: token(Party::Customer(customer_id(1))),
+            mailbox,
+            _upkeep: upkeep,
         };
         stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
         stage

@@ -62,8 +62,14 @@ impl Dialer {
     /// Whether the refusal will stay as it is, so that trying again is of no use.
     pub(super) fn is_final(&self, problem: &Problem) -> bool {
         match problem.code {
-            Code::Unauthenticated | Code::TokenExpired => !self.token.renews(),
-            Code::Forbidden | Code::NotFound | Code::MethodNotAllowed | Code::Malformed | Code::Invalid => true,
+            Code::Unauthenticated | Code::TokenExpired | Code::LoginEnded => !self.token.renews(),
+            Code::Forbidden
+            | Code::NotActivated
+            | Code::Banned
+            | Code::NotFound
+            | Code::MethodNotAllowed
+            | Code::Malformed
+            | Code::Invalid => true,
             _ => false,
         }
     }

@@ -364,7 +364,9 @@ impl Pump {
     fn closed(&self, code: Option<u16>, reason: String) -> End {
         match code {
             Some(close::FORBIDDEN | close::REPLACED) => End::Final { code, problem: None },
-            Some(close::TOKEN_EXPIRED) if !self.dialer.token.renews() => End::Final { code, problem: None },
+            Some(close::TOKEN_EXPIRED | close::LOGIN_ENDED) if !self.dialer.token.renews() => {
+                End::Final { code, problem: None }
+            }
             _ => End::Lost { code, reason },
         }
     }

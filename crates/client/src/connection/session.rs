@@ -91,7 +91,9 @@ pub(super) async fn read_welcome(socket: &mut Socket) -> Result<Welcome, End> {
             Message::Close(frame) => {
                 let code = frame.as_ref().map(|f| u16::from(f.code));
                 return Err(match code {
-                    Some(close::FORBIDDEN | close::TOKEN_EXPIRED) => End::Final { code, problem: None },
+                    Some(close::FORBIDDEN | close::TOKEN_EXPIRED | close::LOGIN_ENDED) => {
+                        End::Final { code, problem: None }
+                    }
                     _ => End::Lost { code, reason: "closed before the welcome".to_owned() },
                 });
             }

@@ -74,6 +74,7 @@ impl Stage {
 
     pub(super) async fn driver_on_shift(&self, at: Place) -> DriverId {
         let new = RegisterDriver {
+            id: None,
             name: "Dana Driver".to_owned(),
             vehicle: Vehicle::Bicycle,
             capacity: 10,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::envelope::{Header, write};
+use crate::accounts::Secret;
 use crate::clock::ClockView;
 use crate::drivers::{DriverView, OfferView, PositionBatch, PositionReport, PositionView, RouteView, ShiftView};
 use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
@@ -89,6 +90,8 @@ messages! {
         "hello" => Hello(Hello),
         /// Alive. Any other message counts as one.
         "heartbeat" => Heartbeat(Heartbeat),
+        /// A new access token, before the old one ends. The connection stays.
+        "token" => Token(NewToken),
         /// Drivers: shift change.
         "shift" => Shift(ShiftView),
         /// Drivers: where I am. Not answered unless it has an id.
@@ -291,6 +294,14 @@ pub struct Alert {
     /// The zone, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<ZoneId>,
+}
+
+/// A new access token for a connection that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// Of whom the connection belongs to.
+    pub access_token: Secret,
 }
 
 /// A driver answers an offer.

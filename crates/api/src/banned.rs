@@ -1,0 +1,132 @@
+//! Identity and the live system, which do not know each other: drivers are taken on as their accounts say, and those who
+//! are shut out go off shift and lose the work that can still be given to others.
+//!
+//! The second is a reconciler: it takes no input, doing it again changes nothing, and it runs on a signal and on a timer,
+//! so that a ban that was followed by a crash is carried out too. What a driver has on board stays his: it cannot be
+//! picked up again where it was.
+
+use std::time::Duration;
+
+use posthaste_domain::driver::Shift;
+use posthaste_domain::ids::DriverId;
+use posthaste_domain::order::Rejected;
+use posthaste_domain::party::Party;
+use posthaste_identity::{Dispatch, Later, NewDriver};
+use posthaste_live::drivers::{RegisterDriver, ShiftChange};
+use posthaste_live::{Cause, Refused, System};
+use posthaste_protocol::problem::{FieldError, Problem};
+use tokio::sync::Notify;
+
+use crate::AppState;
+use crate::refusals::problem;
+
+/// How often it runs without a signal.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// What identity asks of the live system.
+pub(crate) struct Dispatching {
+    system: System,
+}
+
+/// Somebody was banned. One for the process: the pass looks at all who are.
+static BANNED: Notify = Notify::const_new();
+
+impl Dispatching {
+    pub(crate) fn new(system: System) -> Self {
+        Self { system }
+    }
+
+    async fn register(&self, new: NewDriver, cause: Cause) -> Result<(), Problem> {
+        let NewDriver { id, name, vehicle, capacity, zones, speeds } = new;
+        let unknown = zones.iter().enumerate().filter(|(_, zone)| self.system.zones().get(**zone).is_err());
+        let errors: Vec<_> = unknown
+            .map(|(n, _)| FieldError { field: format!("profile.zones[{n}]"), problem: "no such zone".to_owned() })
+            .collect();
+        if !errors.is_empty() {
+            return Err(Problem::new(posthaste_protocol::problem::Code::Invalid).errors(errors));
+        }
+        if self.find(id).await? {
+            return Ok(());
+        }
+        let register = RegisterDriver { id: Some(id), name, vehicle, capacity, zones, speeds };
+        match self.system.drivers().register(register, None, cause).await {
+            Ok(_) => Ok(()),
+            // Somebody else took him on meanwhile.
+            Err(Refused::LostRace) if self.find(id).await? => Ok(()),
+            Err(refused) => Err(problem(refused)),
+        }
+    }
+
+    async fn find(&self, id: DriverId) -> Result<bool, Problem> {
+        match self.system.drivers().get(id).await {
+            Ok(_) => Ok(true),
+            Err(Refused::NotFound(_)) => Ok(false),
+            Err(refused) => Err(problem(refused)),
+        }
+    }
+}
+
+impl Dispatch for Dispatching {
+    fn take_on(&self, driver: NewDriver, by: Party, request_id: String) -> Later<'_, Result<(), Problem>> {
+        Box::pin(self.register(driver, Cause::new(by, request_id)))
+    }
+
+    fn knows(&self, driver: DriverId) -> Later<'_, Result<bool, Problem>> {
+        Box::pin(self.find(driver))
+    }
+
+    fn banned(&self) {
+        BANNED.notify_one();
+    }
+}
+
+/// Runs until it is dropped.
+pub(crate) async fn run(app: AppState) {
+    loop {
+        pass(&app).await;
+        let _ = tokio::time::timeout(EVERY, BANNED.notified()).await;
+    }
+}
+
+/// Takes their work back from all drivers who are shut out.
+pub async fn pass(app: &AppState) {
+    let banned = match app.identity().banned().await {
+        Ok(banned) => banned,
+        Err(error) => {
+            tracing::warn!(%error, "who is shut out cannot be read");
+            return;
+        }
+    };
+    for driver in banned.into_iter().filter_map(|party| if let Party::Driver(id) = party { Some(id) } else { None }) {
+        if let Err(error) = take_back(app, driver).await {
+            tracing::warn!(%driver, %error, "a driver who is shut out still has work");
+        }
+    }
+}
+
+async fn take_back(app: &AppState, driver: DriverId) -> Result<(), Refused> {
+    let cause = || Cause::new(Party::System, "ban");
+    let live = match app.system().drivers().get(driver).await {
+        Ok(live) => live,
+        Err(Refused::NotFound(_)) => return Ok(()),
+        Err(refused) => return Err(refused),
+    };
+    if live.driver.shift.is_on() {
+        let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back: true };
+        app.system().drivers().shift(driver, offline, cause()).await?;
+    }
+    for order in posthaste_storage::orders::of_driver(app.pool(), driver).await? {
+        if order.assignment.is_none_or(|assignment| assignment.driver != driver) {
+            continue;
+        }
+        match app.system().orders().unassign(order.id, cause()).await {
+            Ok(_) => tracing::info!(%driver, order = %order.id, "taken back from a driver who is shut out"),
+            Err(Refused::Order(Rejected::GoodsOnBoard)) => {
+                tracing::warn!(%driver, order = %order.id, "goods are with a driver who is shut out");
+            }
+            Err(Refused::Order(_)) => {}
+            Err(refused) => return Err(refused),
+        }
+    }
+    Ok(())
+}

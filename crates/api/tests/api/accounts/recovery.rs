@@ -1,0 +1,195 @@
+//! Registering twice, forgetting passwords, changing what an account is reached by; and what strangers learn of it.
+
+use axum::http::{Method, StatusCode};
+use posthaste_domain::Span;
+use posthaste_http::limits::Limits;
+use serde_json::json;
+
+use super::people::{self, PASSWORD, code_in, message};
+use crate::stage::Stage;
+
+const NEW: &str = "battery staple horse";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_an_account_is_told_to_the_owner_of_the_address_alone() {
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let known = people::ask(&stage, "customer", "Ada@Example.org").await;
+    let unknown = people::ask(&stage, "customer", "bob@example.org").await;
+    assert_eq!((known.status, unknown.status), (StatusCode::ACCEPTED, StatusCode::ACCEPTED));
+    let names = |answer: &crate::stage::Answer| answer.body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&known), names(&unknown));
+    message(&stage, "Ada@Example.org", &["has an account already"]).await;
+    for asked in [&known, &unknown] {
+        let body = json!({"challenge_id": asked.body["challenge_id"], "code": "000000"});
+        let refused = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+        assert_eq!((refused.code(), &refused.body["attempts_left"]), ("wrong_code", &json!(4)));
+    }
+    for email in ["ada@example.org", "nobody@example.org"] {
+        let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&json!({"email": email}))).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED);
+        let body = json!({"challenge_id": asked.body["challenge_id"], "code": "000000", "password": NEW});
+        let refused = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+        assert_eq!((refused.code(), &refused.body["attempts_left"]), ("wrong_code", &json!(4)), "{email}");
+        let body = json!({"email": email, "password": "a wrong password"});
+        let refused = stage.call(Method::POST, "/v1/sessions", None, Some(&body)).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "wrong_credentials"));
+        assert!(refused.body["detail"].is_null(), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_takes_as_long_for_nobody_as_for_somebody() {
+    let stage = Stage::with_identity(Limits::default(), |s| s.hashing.memory_kib = 32 * 1024).await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..20u8 {
+        for (which, email) in ["ada@example.org", "nobody@example.org"].into_iter().enumerate() {
+            let body = json!({"email": email, "password": "a wrong password"});
+            let began = std::time::Instant::now();
+            let refused = people::from(&stage, [192, 0, 2, n], "/v1/sessions", &body).await;
+            assert_eq!(refused.code(), "wrong_credentials");
+            times[which].push(began.elapsed());
+        }
+    }
+    // The fastest of several: what else the machine does only makes it longer.
+    let [known, unknown] = times.map(|times| times.into_iter().min().unwrap().as_secs_f64());
+    assert!((0.5..2.0).contains(&(known / unknown)), "{known} s for somebody, {unknown} s for nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_of_one_registration_is_no_good_for_another() {
+    let stage = Stage::new().await;
+    let thief = people::ask(&stage, "customer", "ada@example.org").await;
+    let thiefs_code = code_in(&message(&stage, "ada@example.org", &["is your code"]).await);
+    let mine = people::ask(&stage, "merchant", "ada@example.org").await;
+    let body = json!({"challenge_id": mine.body["challenge_id"], "code": thiefs_code});
+    let answer = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+    // One in a million that both codes are the same.
+    assert_eq!(answer.code(), "wrong_code");
+    let body = json!({"challenge_id": thief.body["challenge_id"], "code": thiefs_code});
+    let verify = || stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body));
+    let (one, other) = tokio::join!(verify(), verify());
+    let mut both = [one.status.as_u16(), other.status.as_u16()];
+    both.sort_unstable();
+    assert!(both == [201, 404] || both == [201, 409], "a code is good for once: {both:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_take_few_tries_end_and_are_not_sent_without_end() {
+    let stage = Stage::with_identity(Limits::default(), |s| s.code = Span::seconds(2)).await;
+    let asked = people::ask(&stage, "customer", "ada@example.org").await;
+    let right = code_in(&message(&stage, "ada@example.org", &["is your code"]).await);
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    let send = |code: &str| {
+        let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+        let stage = &stage;
+        async move { stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await }
+    };
+    for left in (0..5).rev() {
+        assert_eq!(send(wrong).await.body["attempts_left"], json!(left));
+    }
+    assert_eq!(send(&right).await.status, StatusCode::NOT_FOUND, "the right one comes too late");
+
+    let asked = people::ask(&stage, "customer", "bob@example.org").await;
+    let code = code_in(&message(&stage, "bob@example.org", &["is your code"]).await);
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    let late = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+    assert_eq!(late.status, StatusCode::NOT_FOUND);
+
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(people::ask(&stage, "customer", "eve@example.org").await);
+    }
+    let last = answers.last().unwrap();
+    assert_eq!((last.status, last.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
+    assert!(last.header("retry-after").parse::<u32>().unwrap() > 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_replaced_by_a_code_and_everybody_is_signed_out() {
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let thief = people::log_in(&stage, "ada@example.org").await;
+    let body = json!({"email": "ada@example.org"});
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&body)).await;
+    let code = code_in(&message(&stage, "ada@example.org", &["new password"]).await);
+    let mut body = json!({"challenge_id": asked.body["challenge_id"], "code": code, "password": "short"});
+    let refused = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(refused.fields(), ["password"], "and the code is still good");
+    body["password"] = json!(NEW);
+    let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "{reset:?}");
+    assert_eq!(stage.get("/v1/account", &thief.access()).await.code(), "login_ended");
+    assert_eq!(thief.try_refresh(&stage).await.code(), "login_ended");
+    let again = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND);
+    let old = stage.call(Method::POST, "/v1/sessions", None, Some(&people::credentials("ada@example.org"))).await;
+    assert_eq!(old.code(), "wrong_credentials");
+    let body = json!({"email": "ada@example.org", "password": NEW});
+    assert_eq!(stage.call(Method::POST, "/v1/sessions", None, Some(&body)).await.status, StatusCode::CREATED);
+    message(&stage, "ada@example.org", &["password was replaced"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn password_and_email_are_changed_with_proof_of_the_old_ones() {
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    people::register(&stage, "customer", "bob@example.org").await;
+    let (login, other) =
+        (people::log_in(&stage, "ada@example.org").await, people::log_in(&stage, "ada@example.org").await);
+    let access = login.access();
+    let wrong = json!({"password": "a wrong password", "new_password": NEW});
+    assert_eq!(stage.post("/v1/account/password", &access, &wrong).await.code(), "wrong_credentials");
+    let right = json!({"password": PASSWORD, "new_password": NEW});
+    assert_eq!(stage.post("/v1/account/password", &access, &right).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(stage.get("/v1/account", &other.access()).await.code(), "login_ended");
+
+    let wrong = json!({"password": PASSWORD, "email": "ada@example.com"});
+    assert_eq!(stage.post("/v1/account/email", &access, &wrong).await.code(), "wrong_credentials");
+    let asked = stage.post("/v1/account/email", &access, &json!({"password": NEW, "email": "ada@example.com"})).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+    let code = code_in(&message(&stage, "ada@example.com", &["is your code"]).await);
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    let bob = people::log_in(&stage, "bob@example.org").await;
+    let refused = stage.post("/v1/account/email/verify", &bob.access(), &body).await;
+    assert_eq!(refused.code(), "wrong_code", "somebody else's challenge");
+    let changed = stage.post("/v1/account/email/verify", &access, &body).await;
+    assert_eq!((changed.status, &changed.body["email"]), (StatusCode::OK, &json!("ada@example.com")), "{changed:?}");
+    message(&stage, "ada@example.org", &["was changed"]).await;
+    let body = json!({"email": "ada@example.com", "password": NEW});
+    assert_eq!(stage.call(Method::POST, "/v1/sessions", None, Some(&body)).await.status, StatusCode::CREATED);
+
+    // Bob's address is taken: its owner is told, and no code of that change exists.
+    let asked = stage.post("/v1/account/email", &access, &json!({"password": NEW, "email": "bob@example.org"})).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED);
+    message(&stage, "bob@example.org", &["has an account already"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_telephone_number_counts_once_its_code_came_back_and_recovers_passwords_then() {
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let login = people::log_in(&stage, "ada@example.org").await;
+    let refused = stage.post("/v1/account/phone", &login.access(), &json!({"phone": "0301234"})).await;
+    assert_eq!(refused.fields(), ["phone"]);
+    let asked = stage.post("/v1/account/phone", &login.access(), &json!({"phone": "+4930123456"})).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+    let code = code_in(&message(&stage, "+4930123456", &["posthaste code"]).await);
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    let verified = stage.post("/v1/account/phone/verify", &login.access(), &body).await;
+    assert_eq!((&verified.body["phone"], &verified.body["phone_verified"]), (&json!("+4930123456"), &json!(true)));
+    let body = json!({"email": "ada@example.org", "send_by": "text"});
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&body)).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED);
+    let newest = || message(&stage, "+4930123456", &["posthaste code"]);
+    let mut code2 = code_in(&newest().await);
+    while code2 == code {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        code2 = code_in(&newest().await);
+    }
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code2, "password": NEW});
+    let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "{reset:?}");
+}

@@ -1,0 +1,236 @@
+//! Bans: logins, keys, sockets and work end within a second.
+
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use futures_util::{SinkExt, StreamExt};
+use posthaste_api::{banned, serve};
+use posthaste_protocol::accounts::Secret;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::people::{self, Login, PASSWORD};
+use crate::stage::{Stage, order_body};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The stage behind a port, until this is dropped.
+struct Open {
+    address: std::net::SocketAddr,
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Open {
+    async fn new(stage: &Stage) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let told = async move {
+            let _ = stopped.await;
+        };
+        tokio::spawn(serve(listener, stage.app.clone(), told));
+        Self { address, _stop: stop }
+    }
+
+    async fn socket(&self, path: &str, token: &str) -> Socket {
+        let url = format!("ws://{}{path}?access_token={token}", self.address);
+        let mut socket = tokio_tungstenite::connect_async(url).await.unwrap().0;
+        say(&mut socket, json!({"type": "hello"})).await;
+        next(&mut socket, "snapshot").await;
+        socket
+    }
+}
+
+async fn say(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.unwrap();
+}
+
+/// The next message of a type.
+async fn next(socket: &mut Socket, kind: &str) -> Value {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let Message::Text(text) = socket.next().await.unwrap().unwrap() else { continue };
+            let message: Value = serde_json::from_str(&text).unwrap();
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("no {kind}"))
+}
+
+/// The close code, and how long it took to come.
+async fn closed(socket: &mut Socket) -> (u16, Duration) {
+    let began = Instant::now();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    (waited.await.expect("closed"), began.elapsed())
+}
+
+async fn ban(stage: &Stage, account: &Value, by: &str) {
+    let path = format!("/v1/accounts/{}/ban", account["id"].as_str().unwrap());
+    let refused = stage.post(&path, by, &json!({"reason": " "})).await;
+    assert_eq!(refused.fields(), ["reason"]);
+    let banned = stage.post(&path, by, &json!({"reason": "no reason at all"})).await;
+    assert_eq!((banned.status, &banned.body["ban_reason"]), (StatusCode::OK, &json!("no reason at all")));
+}
+
+async fn admin(stage: &Stage, email: &str) -> (Value, Login) {
+    let made = stage.app.identity().create_admin(email, "Admin", &Secret(PASSWORD.to_owned())).await.unwrap();
+    (serde_json::to_value(made).unwrap(), people::log_in(stage, email).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banned_merchant_is_out_with_sessions_keys_and_sockets() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (shop, login) = people::merchant(&stage, "shop@example.org").await;
+    let make = json!({"name": "backend", "scopes": ["orders:read"]});
+    let key = stage.post("/v1/account/keys", &login.access(), &make).await.body["secret"].as_str().unwrap().to_owned();
+    assert_eq!(stage.get("/v1/orders", &key).await.status, StatusCode::OK);
+    let mut socket = open.socket("/v1/ws/merchant", &login.access()).await;
+
+    let (root, root_login) = admin(&stage, "root@example.org").await;
+    let path = format!("/v1/accounts/{}/ban", root["id"].as_str().unwrap());
+    let refused = stage.post(&path, &root_login.access(), &json!({"reason": "by mistake"})).await;
+    assert_eq!(refused.code(), "conflict", "nobody shuts himself out");
+    ban(&stage, &shop, &root_login.access()).await;
+    let (code, took) = closed(&mut socket).await;
+    assert_eq!(code, 4002);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(stage.get("/v1/orders", &login.access()).await.code(), "login_ended");
+    assert_eq!(stage.get("/v1/orders", &key).await.code(), "unauthenticated");
+    assert_eq!(login.try_refresh(&stage).await.code(), "login_ended");
+    let refused = stage.call(Method::POST, "/v1/sessions", None, Some(&people::credentials("shop@example.org"))).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "banned"));
+    assert_eq!(refused.body["detail"], "no reason at all");
+    people::message(&stage, "shop@example.org", &["no reason at all"]).await;
+
+    let path = format!("/v1/accounts/{}/unban", shop["id"].as_str().unwrap());
+    let unbanned = stage.call(Method::POST, &path, Some(&root_login.access()), None).await;
+    assert_eq!(unbanned.status, StatusCode::OK, "{unbanned:?}");
+    assert_eq!(stage.get("/v1/orders", &login.access()).await.code(), "login_ended", "the old login stays over");
+    let again = people::log_in(&stage, "shop@example.org").await;
+    assert_eq!(stage.get("/v1/orders", &again.access()).await.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_admin_with_an_open_socket_sees_nothing_more() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (_, root) = admin(&stage, "root@example.org").await;
+    let (rogue_account, rogue) = admin(&stage, "rogue@example.org").await;
+    let mut socket = open.socket("/v1/ws/operations", &rogue.access()).await;
+    ban(&stage, &rogue_account, &root.access()).await;
+    let (code, took) = closed(&mut socket).await;
+    assert_eq!(code, 4002);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let url = format!("ws://{}/v1/ws/operations?access_token={}", open.address, rogue.access());
+    assert!(tokio_tungstenite::connect_async(url).await.is_err());
+    assert_eq!(stage.get("/v1/audit", &rogue.access()).await.code(), "login_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_another_process_ended_reaches_sockets_too() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let mut socket = open.socket("/v1/ws/merchant", &login.access()).await;
+    sqlx::query("UPDATE logins SET revoked_at = now(), revoked_because = 'revoked'")
+        .execute(stage.database.pool.connections())
+        .await
+        .unwrap();
+    assert_eq!(closed(&mut socket).await.0, 4002);
+    assert_eq!(stage.get("/v1/orders", &login.access()).await.code(), "login_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banned_drivers_open_work_goes_back_to_dispatch() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (dana, login) = people::driver(&stage, "dana@example.org").await;
+    let driver = dana["party"].as_str().unwrap();
+    let view = stage.get(&format!("/v1/drivers/{driver}"), &login.access()).await;
+    assert_eq!((view.status, &view.body["name"]), (StatusCode::OK, &json!("Somebody")), "{view:?}");
+    let shift = json!({"state": "available", "place": {"lat": 52.516, "lng": 13.378}});
+    let path = format!("/v1/drivers/{driver}/shift");
+    let on = stage.call(Method::PUT, &path, Some(&login.access()), Some(&shift)).await;
+    assert_eq!(on.status, StatusCode::OK, "{on:?}");
+    let mut socket = open.socket("/v1/ws/driver", &login.access()).await;
+    let order = stage.post("/v1/orders", &stage.merchant, &order_body()).await.id();
+    let path = format!("/v1/orders/{order}");
+    let assigned = stage.post(&format!("{path}/assign"), &stage.admin, &json!({"driver_id": driver})).await;
+    assert_eq!(assigned.body["driver_id"], json!(driver), "{assigned:?}");
+
+    ban(&stage, &dana, &stage.admin).await;
+    let (code, _) = closed(&mut socket).await;
+    assert_eq!(code, 4002);
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while stage.get(&path, &stage.merchant).await.body["driver_id"].is_string() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.expect("the order goes back");
+    let view = stage.get(&format!("/v1/drivers/{driver}"), &stage.admin).await;
+    assert_eq!(view.body["shift"]["state"], "offline");
+    // Again: nothing is left to do.
+    banned::pass(&stage.app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_goes_on_with_a_new_token_of_the_same_party_alone() {
+    let stage = Stage::with_identity(posthaste_http::limits::Limits::default(), |s| {
+        // The leeway of 30 s is what is left.
+        s.access_token = posthaste_domain::Span::seconds(-27);
+    })
+    .await;
+    let open = Open::new(&stage).await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let (_, rival) = people::merchant(&stage, "rival@example.org").await;
+    let mut dies = open.socket("/v1/ws/merchant", &login.refresh(&stage).await.access()).await;
+    let login = login.refresh(&stage).await;
+    let mut lives = open.socket("/v1/ws/merchant", &login.access()).await;
+    say(&mut lives, json!({"type": "token", "id": "1", "data": {"access_token": rival.access()}})).await;
+    assert_eq!(next(&mut lives, "error").await["data"]["code"], "forbidden");
+    say(&mut lives, json!({"type": "token", "id": "2", "data": {"access_token": "nonsense"}})).await;
+    assert_eq!(next(&mut lives, "error").await["data"]["code"], "unauthenticated");
+    let merchant: posthaste_domain::party::Party = login.body["party"].as_str().unwrap().parse().unwrap();
+    let long = crate::stage::token(merchant);
+    say(&mut lives, json!({"type": "token", "id": "3", "data": {"access_token": long}})).await;
+    assert_eq!(next(&mut lives, "ack").await["id"], "3");
+    assert_eq!(closed(&mut dies).await.0, 4001);
+    // Later than both would have ended, it is still there.
+    say(&mut lives, json!({"type": "heartbeat", "id": "4", "data": {}})).await;
+    assert_eq!(next(&mut lives, "ack").await["id"], "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_or_merchant_is_linked_to_exactly_one_account() {
+    let stage = Stage::new().await;
+    let there = stage.driver("Grace").await;
+    let grace = people::register(&stage, "driver", "grace@example.org").await;
+    let dana = people::register(&stage, "driver", "dana@example.org").await;
+    let path = |account: &Value| format!("/v1/accounts/{}/activate", account["id"].as_str().unwrap());
+    let merchant = stage.post(&path(&grace), &stage.admin, &json!({"party": "mer_01jd8v7cjxfm9sxv0q3e0b5z1c"})).await;
+    assert_eq!(merchant.fields(), ["party"]);
+    let unknown = stage.post(&path(&grace), &stage.admin, &json!({"party": "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"})).await;
+    assert_eq!(unknown.fields(), ["party"]);
+    let linked = stage.post(&path(&grace), &stage.admin, &json!({"party": there})).await;
+    assert_eq!((linked.status, &linked.body["party"]), (StatusCode::OK, &json!(there)), "{linked:?}");
+    let again = stage.post(&path(&grace), &stage.admin, &json!({"party": there})).await;
+    assert_eq!(again.status, StatusCode::OK, "the same again changes nothing");
+    let taken = stage.post(&path(&dana), &stage.admin, &json!({"party": there})).await;
+    assert_eq!(taken.code(), "conflict");
+    let login = people::log_in(&stage, "grace@example.org").await;
+    let view = stage.get(&format!("/v1/drivers/{there}"), &login.access()).await;
+    assert_eq!((view.status, &view.body["name"]), (StatusCode::OK, &json!("Grace")));
+}

@@ -1,0 +1,115 @@
+//! Accounts and logins over REST. What uses something up (codes, refresh tokens, tries) is sent once.
+
+use posthaste_domain::ids::{AccountId, ApiKeyId, LoginId};
+use posthaste_protocol::accounts::{
+    AccountView, Activate, All, ApiKeyCreated, ApiKeyView, AuditEntryView, Ban, ChangePassword, CodeSent, CreateApiKey,
+    LogIn, LoginView, Refresh, Register, Secret, StepUp, SteppedUp, Tokens, Verify,
+};
+use posthaste_protocol::page::Page;
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ClientError;
+use crate::http::{Call, Client, json};
+
+impl Client {
+    async fn once_only<B: Serialize, T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &B,
+    ) -> Result<T, ClientError> {
+        let call = Call::new(Method::POST, self.url(segments));
+        self.send(Call { body: Some(json(body)), repeatable: false, ..call }).await
+    }
+
+    /// Asks for an account; a code goes to the email address.
+    pub async fn register(&self, register: &Register) -> Result<CodeSent, ClientError> {
+        self.once_only(&["v1", "accounts"], register).await
+    }
+
+    /// Sends the code of a registration back.
+    pub async fn verify(&self, verify: &Verify) -> Result<AccountView, ClientError> {
+        self.once_only(&["v1", "accounts", "verify"], verify).await
+    }
+
+    /// Signs in. Ask for the refresh token in the body: this client keeps no cookies.
+    pub async fn log_in(&self, log_in: &LogIn) -> Result<Tokens, ClientError> {
+        self.once_only(&["v1", "sessions"], log_in).await
+    }
+
+    /// Trades a refresh token for the next one.
+    pub async fn refresh(&self, refresh_token: Secret) -> Result<Tokens, ClientError> {
+        let body = Refresh { refresh_token: Some(refresh_token) };
+        self.once_only(&["v1", "sessions", "refresh"], &body).await
+    }
+
+    /// Signs out.
+    pub async fn log_out(&self, refresh_token: Secret) -> Result<(), ClientError> {
+        let body = Refresh { refresh_token: Some(refresh_token) };
+        let _: serde_json::Value = self.once_only(&["v1", "sessions", "end"], &body).await?;
+        Ok(())
+    }
+
+    /// One's own account.
+    pub async fn account(&self) -> Result<AccountView, ClientError> {
+        self.get(&["v1", "account"]).await
+    }
+
+    /// One's sessions that are not over.
+    pub async fn sessions(&self) -> Result<Vec<LoginView>, ClientError> {
+        let all: All<LoginView> = self.get(&["v1", "account", "sessions"]).await?;
+        Ok(all.items)
+    }
+
+    /// Ends one of them.
+    pub async fn end_session(&self, id: LoginId) -> Result<(), ClientError> {
+        let url = self.url(&["v1", "account", "sessions", &id.to_string()]);
+        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
+        Ok(())
+    }
+
+    /// Shows again who one is.
+    pub async fn step_up(&self, step_up: &StepUp) -> Result<SteppedUp, ClientError> {
+        self.once_only(&["v1", "account", "step-up"], step_up).await
+    }
+
+    /// Changes one's password.
+    pub async fn change_password(&self, change: &ChangePassword) -> Result<(), ClientError> {
+        let _: serde_json::Value = self.once_only(&["v1", "account", "password"], change).await?;
+        Ok(())
+    }
+
+    /// Makes a key for programs.
+    pub async fn create_api_key(&self, key: &CreateApiKey) -> Result<ApiKeyCreated, ClientError> {
+        self.once_only(&["v1", "account", "keys"], key).await
+    }
+
+    /// One's keys.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKeyView>, ClientError> {
+        let all: All<ApiKeyView> = self.get(&["v1", "account", "keys"]).await?;
+        Ok(all.items)
+    }
+
+    /// Revokes one of them.
+    pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<(), ClientError> {
+        let url = self.url(&["v1", "account", "keys", &id.to_string()]);
+        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
+        Ok(())
+    }
+
+    /// Lets a merchant or driver work.
+    pub async fn activate(&self, id: AccountId, activate: &Activate) -> Result<AccountView, ClientError> {
+        self.command(Method::POST, &["v1", "accounts", &id.to_string(), "activate"], activate).await
+    }
+
+    /// Shuts an account out.
+    pub async fn ban(&self, id: AccountId, ban: &Ban) -> Result<AccountView, ClientError> {
+        self.command(Method::POST, &["v1", "accounts", &id.to_string(), "ban"], ban).await
+    }
+
+    /// The newest entries of the audit log.
+    pub async fn audit(&self) -> Result<Page<AuditEntryView>, ClientError> {
+        self.get(&["v1", "audit"]).await
+    }
+}

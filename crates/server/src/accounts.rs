@@ -1,0 +1,115 @@
+//! Identity and notifications as the configuration says, and the commands that administer them.
+
+use std::io::Read;
+
+use posthaste_clock::Clock;
+use posthaste_domain::Span;
+use posthaste_identity::{Hashing, Identity, Origin, Parts, Settings, random_password};
+use posthaste_notifications::{Carrier, Notifications};
+use posthaste_protocol::accounts::Secret;
+use posthaste_storage::pool::Pool;
+
+use crate::cli::{AdminArgs, AdminCommand, CreateAdminArgs, KeysArgs};
+use crate::configuration::{Configuration, Mode};
+use crate::database::Database;
+use crate::{Fatal, telemetry, token_key};
+
+/// Where development's emails and texts are written, in the data directory.
+const MAILBOX: &str = "mail";
+
+/// Who sends emails and texts.
+pub(crate) fn notifications(configuration: &Configuration, pool: &Pool, clock: &Clock) -> Result<Notifications, Fatal> {
+    let mailbox = || configuration.is_development().then(|| Carrier::mailbox(configuration.data_dir.join(MAILBOX)));
+    let email = match (&configuration.smtp_url, &configuration.mail_from) {
+        (Some(url), Some(from)) => Some(Carrier::smtp(url, from)?),
+        _ => mailbox(),
+    };
+    let text = match configuration.twilio.clone() {
+        Some(settings) => Some(Carrier::twilio(settings)?),
+        None => mailbox(),
+    };
+    if email.is_none() {
+        tracing::warn!("no mail server is configured (smtp_url): nobody can register, and no password be recovered");
+    }
+    Ok(Notifications::new(pool.clone(), token_key::seal(configuration)?, clock.clone(), email, text))
+}
+
+/// Who may come in.
+pub(crate) async fn identity(
+    configuration: &Configuration,
+    pool: &Pool,
+    clock: &Clock,
+    notifications: Notifications,
+) -> Result<Identity, Fatal> {
+    let defaults = Settings::default();
+    let settings = Settings {
+        development: configuration.is_development(),
+        mailbox: Some(configuration.data_dir.join(MAILBOX)),
+        access_token: Span::minutes(i64::from(configuration.access_token_minutes)),
+        signing_key: Span::days(i64::from(configuration.signing_key_days)),
+        admins_need_second_factor: configuration.admin_second_factor,
+        hashing: Hashing { memory_kib: configuration.password_memory_kib, ..defaults.hashing },
+        ..defaults
+    };
+    if settings.development && !configuration.listen.ip().is_loopback() {
+        tracing::warn!(listen = %configuration.listen, "in development, and reachable from other machines");
+    }
+    let (keys, seal) = (token_key::keys(configuration)?, token_key::seal(configuration)?);
+    let parts = Parts { pool: pool.clone(), clock: clock.clone(), seal, keys, notifications, settings };
+    Ok(Identity::open(parts).await?)
+}
+
+/// Runs a piece of work on the database, without serving.
+async fn with_identity<T>(
+    configuration: &Configuration,
+    work: impl AsyncFnOnce(Identity) -> Result<T, Fatal>,
+) -> Result<T, Fatal> {
+    let database = Database::open(configuration).await?;
+    let clock = Clock::system();
+    let worked = async {
+        let outbox = notifications(configuration, &database.pool, &clock)?;
+        work(identity(configuration, &database.pool, &clock, outbox).await?).await
+    }
+    .await;
+    database.close().await?;
+    worked
+}
+
+/// `posthaste admin create`: an admin who can sign in.
+pub(crate) async fn admin(args: AdminArgs) -> Result<(), Fatal> {
+    let AdminCommand::Create(CreateAdminArgs { email, name, password_stdin, overrides }) = args.command;
+    let configuration = overrides.resolve("", 1.0, Mode::Production)?;
+    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    let password = if password_stdin {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        Secret(text.trim_end_matches(['\r', '\n']).to_owned())
+    } else {
+        Secret(random_password())
+    };
+    let made = with_identity(&configuration, async |identity| {
+        identity.create_admin(&email, &name, &password).await.map_err(|refused| match refused {
+            posthaste_identity::Refused::Invalid(errors) => {
+                let texts: Vec<_> = errors.iter().map(|e| format!("{} {}", e.field, e.problem)).collect();
+                texts.join("; ").into()
+            }
+            other => other.into(),
+        })
+    });
+    let account = made.await?;
+    eprintln!("{} ({}) is an admin", account.email, account.id);
+    if !password_stdin {
+        eprintln!("The password is shown this once. Change it after signing in.");
+        println!("{}", password.expose());
+    }
+    Ok(())
+}
+
+/// `posthaste keys rotate`: the next signing key, now.
+pub(crate) async fn keys(args: KeysArgs) -> Result<(), Fatal> {
+    let configuration = args.overrides().resolve("", 1.0, Mode::Production)?;
+    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    with_identity(&configuration, async |identity| Ok(identity.rotate_keys(&Origin::local()).await?)).await?;
+    eprintln!("a new signing key is published; it signs in two minutes, and the one before is still accepted");
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Signing in to the real program, in production and in development.
+
+mod harness;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use harness::*;
+use posthaste_client::{Client, Idempotency, Token};
+use posthaste_domain::party::Party;
+use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify};
+use posthaste_protocol::problem::Code;
+use posthaste_protocol::zones::RulesView;
+use posthaste_storage::testing::TestDatabase;
+
+const PASSWORD: &str = "correct horse battery";
+
+fn nobody(server: &Server) -> Client {
+    Client::new(&server.url, Token::None).expect("a client")
+}
+
+fn log_in(email: &str) -> LogIn {
+    LogIn { email: email.to_owned(), password: PASSWORD.into(), code: None, refresh_in: RefreshIn::Body }
+}
+
+/// `posthaste admin create` on the server's database.
+fn create_admin(server: &Server, email: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+        .args(["admin", "create", "--email", email, "--password-stdin"])
+        .envs(server.environment())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    writeln!(command.stdin.take().expect("its input"), "{PASSWORD}").expect("written");
+    assert!(command.wait().expect("its end").success());
+}
+
+async fn the_code_for(server: &Server, email: &str) -> Secret {
+    until("the code is mailed", || async {
+        let text = reqwest::get(format!("{}/dev/mail", server.url)).await.ok()?.text().await.ok()?;
+        let letter = text.split("\n----\n\n").find(|letter| letter.starts_with(&format!("Email to: {email}\n")))?;
+        let (_, body) = letter.split_once("\n\n")?;
+        Some(Secret(body.split(' ').next()?.to_owned()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_registers_is_activated_and_goes_on_after_a_kill() {
+    let database = TestDatabase::new().await;
+    let mut server = Server::start(&database.url, 1.0);
+    create_admin(&server, "root@example.org");
+    let root = nobody(&server).log_in(&log_in("root@example.org")).await.expect("signed in");
+    let root = nobody(&server).with_token(root.access_token.expose());
+    zone(&root, RulesView::default()).await;
+
+    let register = Register {
+        role: RegisterAs::Merchant,
+        email: "shop@example.org".to_owned(),
+        password: PASSWORD.into(),
+        name: "Bakery".to_owned(),
+        phone: None,
+    };
+    let sent = nobody(&server).register(&register).await.expect("a code is sent");
+    let code = the_code_for(&server, "shop@example.org").await;
+    let verify = Verify { challenge_id: sent.challenge_id, code };
+    let account = nobody(&server).verify(&verify).await.expect("an account");
+    root.activate(account.id, &Activate::default()).await.expect("activated");
+    let tokens = nobody(&server).log_in(&log_in("shop@example.org")).await.expect("signed in");
+
+    server.kill_9();
+    server.start_again();
+    let shop = nobody(&server).with_token(tokens.access_token.expose());
+    let order = shop.create_order(&fast_order("A-1"), Idempotency::Key("A-1".into())).await.expect("placed");
+    assert_eq!(Some(order.merchant_id), if let Party::Merchant(id) = tokens.party { Some(id) } else { None });
+    let next = nobody(&server).refresh(tokens.refresh_token.expect("in the body")).await.expect("refreshed");
+    nobody(&server).log_out(next.refresh_token.expect("in the body")).await.expect("signed out");
+
+    server.kill_9();
+    server.start_again();
+    let refused = nobody(&server).with_token(next.access_token.expose()).account().await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::LoginEnded), "what was ended stays so over a kill");
+    let audit = root.with_token(root_token(&server).await).audit().await.expect("the audit log");
+    assert!(audit.items.iter().any(|entry| entry.act == "account.activated"));
+    for secret in [PASSWORD, next.access_token.expose(), verify.code.expose()] {
+        assert!(server.log().iter().all(|line| !line.contains(secret)), "the log holds no secret");
+    }
+}
+
+async fn root_token(server: &Server) -> String {
+    let tokens = nobody(server).log_in(&log_in("root@example.org")).await.expect("signed in");
+    tokens.access_token.expose().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_production_only_those_who_signed_in_get_in() {
+    let database = TestDatabase::new().await;
+    let server = Server::start_in(&database.url, "production");
+    let refused = server.admin().zones().await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Unauthenticated));
+    let made = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+        .args(["token", "admin"])
+        .envs(server.environment())
+        .env("POSTHASTE_MODE", "production")
+        .output()
+        .expect("the program runs");
+    assert!(!made.status.success() && made.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&made.stderr).contains("POSTHASTE_MODE=development"));
+    create_admin(&server, "root@example.org");
+    let root = nobody(&server).with_token(root_token(&server).await);
+    assert!(root.zones().await.expect("an admin reads zones").is_empty());
+}
