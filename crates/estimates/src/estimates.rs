@@ -200,7 +200,7 @@ impl Estimates {
         self.levels.retain(|_, known| known.told >= oldest);
     }
 
-    /// The same, with another limit than [`MOST_LEVELS`].
+    /// The same, with another limit than `MOST_LEVELS`.
     #[must_use]
     pub fn with_most_levels(most: usize) -> Self {
         Self { most: Some(most), ..Self::default() }

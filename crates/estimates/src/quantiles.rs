@@ -3,7 +3,7 @@
 /// How many equally likely values stand for a distribution. A quantile's rank is right but for one part.
 pub(crate) const PARTS: usize = 64;
 
-/// Equally likely values, ascending: the quantiles in the middle of [`PARTS`] equal parts.
+/// Equally likely values, ascending: the quantiles in the middle of `PARTS` equal parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantiles([i32; PARTS]);
 

@@ -1,7 +1,7 @@
 //! What the fleet's history says, for everybody who asks how long something takes.
 //!
 //! [`Learned`] is told each order that is over, after its commit, and answers from memory. Nothing of it is stored: it
-//! follows from the orders, and [`Learned::recall`] reads the newest of them back after a start, in the background. Until
+//! follows from the orders, and `Learned::recall` reads the newest of them back after a start, in the background. Until
 //! that is done the priors speak.
 
 use std::sync::Arc;

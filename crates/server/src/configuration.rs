@@ -103,7 +103,7 @@ pub(crate) struct Overrides {
     /// The address that emails come from, as in `posthaste <no-reply@example.org>`.
     #[arg(long, env = "POSTHASTE_MAIL_FROM")]
     pub(crate) mail_from: Option<String>,
-    /// The sender of texts, with the interface of Twilio. [default: https://api.twilio.com]
+    /// The sender of texts, with the interface of Twilio. [default: `https://api.twilio.com`]
     #[arg(long, env = "POSTHASTE_TWILIO_URL")]
     pub(crate) twilio_url: Option<String>,
     /// The account there. Without it no texts are sent.

@@ -1,6 +1,6 @@
 //! The sender: takes events out of the outbox, sends what is due, notes what became of it.
 //!
-//! Any number of processes may send beside each other: a message belongs to whoever claimed it, for [`CLAIM`]. Who
+//! Any number of processes may send beside each other: a message belongs to whoever claimed it, for `CLAIM`. Who
 //! dies in between leaves a claim that ends, and the message is sent again under the same id.
 
 mod choose;
