@@ -209,6 +209,7 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
 /// The same for accounts.
 fn accounts(path: &str, method: &str) -> &'static [Code] {
     match (method, path) {
+        ("GET", "/dev/mail") => &[Code::NotFound],
         ("POST", "/v1/accounts" | "/v1/password/forgot") => &[Code::RateLimited],
         ("POST", "/v1/accounts/verify" | "/v1/password/reset") => &[Code::NotFound, Code::WrongCode, Code::Conflict],
         ("POST", "/v1/sessions") => {
