@@ -308,6 +308,12 @@ impl Identity {
         &self.0.notifications
     }
 
+    /// How many times a password was hashed, for those who watch the load: each takes tens of milliseconds of a core.
+    #[must_use]
+    pub fn passwords_hashed(&self) -> u64 {
+        self.0.hasher.hashed()
+    }
+
     pub(crate) fn hasher(&self) -> &Hasher {
         &self.0.hasher
     }

@@ -1,6 +1,7 @@
 //! Passwords: what one must be, and argon2id on threads of its own, few at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -44,6 +45,7 @@ struct Inner {
     waiting: Arc<Semaphore>,
     /// The hash of nothing that anybody knows: what unknown accounts' passwords are checked against.
     decoy: String,
+    hashed: AtomicU64,
 }
 
 impl Hasher {
@@ -60,6 +62,7 @@ impl Hasher {
             running: Semaphore::new(hashing.at_once.max(1)),
             waiting: Arc::new(Semaphore::new(hashing.at_once.max(1) + hashing.waiting)),
             decoy,
+            hashed: AtomicU64::new(0),
         })))
     }
 
@@ -82,6 +85,11 @@ impl Hasher {
         .await?
     }
 
+    /// How many times argon2 ran.
+    pub(crate) fn hashed(&self) -> u64 {
+        self.0.hashed.load(Ordering::Relaxed)
+    }
+
     /// Does the work when it is its turn; refuses at once where too many wait.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Refused> {
         // Given back when the work is done, not when the caller has lost patience: threads cannot be stopped.
@@ -90,6 +98,7 @@ impl Hasher {
         let turn = turn.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
         let inner = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || {
+            inner.hashed.fetch_add(1, Ordering::Relaxed);
             let done = work(&inner);
             drop(place);
             done

@@ -39,22 +39,16 @@ async fn who_has_an_account_is_told_to_the_owner_of_the_address_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_takes_as_long_for_nobody_as_for_somebody() {
-    let stage = Stage::with_identity(Limits::default(), |s| s.hashing.memory_kib = 32 * 1024).await;
+async fn a_wrong_password_costs_the_same_work_for_nobody_as_for_somebody() {
+    let stage = Stage::new().await;
     people::register(&stage, "customer", "ada@example.org").await;
-    let mut times = [Vec::new(), Vec::new()];
-    for n in 0..20u8 {
-        for (which, email) in ["ada@example.org", "nobody@example.org"].into_iter().enumerate() {
-            let body = json!({"email": email, "password": "a wrong password"});
-            let began = std::time::Instant::now();
-            let refused = people::from(&stage, [192, 0, 2, n], "/v1/sessions", &body).await;
-            assert_eq!(refused.code(), "wrong_credentials");
-            times[which].push(began.elapsed());
-        }
+    for email in ["ada@example.org", "nobody@example.org"] {
+        let before = stage.app.identity().passwords_hashed();
+        let body = json!({"email": email, "password": "a wrong password"});
+        let refused = people::from(&stage, [192, 0, 2, 1], "/v1/sessions", &body).await;
+        assert_eq!(refused.code(), "wrong_credentials");
+        assert_eq!(stage.app.identity().passwords_hashed(), before + 1, "{email}");
     }
-    // The fastest of several: what else the machine does only makes it longer.
-    let [known, unknown] = times.map(|times| times.into_iter().min().unwrap().as_secs_f64());
-    assert!((0.5..2.0).contains(&(known / unknown)), "{known} s for somebody, {unknown} s for nobody");
 }
 
 #[tokio::test(flavor = "multi_thread")]
