@@ -4,7 +4,7 @@
 //! - [`problem`]: what a pass is given, on plain numbers.
 //! - [`walk`]: when each act of a route happens and what it costs; when a driver has to leave.
 //! - [`laid`]: a route laid out, so that many orders can be looked for a place in it; [`insert`]: where one costs least.
-//! - [`search`]: the plan; `choose`: what its rounds take out; `memory`: what they need not look for again.
+//! - [`search`]: the plan; `construct`: what it begins with; `choose`: what its rounds take out; `memory`: what they need not look for again.
 //! - [`check`]: its properties, one function each.
 //! - [`explain`]: why not another driver; which constraint forbids each.
 //! - [`standby`]: where idle drivers are best kept.
@@ -12,6 +12,7 @@
 
 pub mod check;
 mod choose;
+mod construct;
 pub mod explain;
 pub mod forecast;
 pub mod insert;

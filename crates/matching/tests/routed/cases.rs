@@ -133,3 +133,23 @@ fn one_order_into_routes_in_hand_is_found_without_a_search() {
     // Joining the visit costs the way from door to door and a service, less than a second driver's farther way.
     assert_eq!((found.driver, found.pickup_at, found.dropoff_at), (0, 1, 2));
 }
+
+#[test]
+fn what_would_lose_most_with_another_driver_is_placed_first() {
+    // A shop beside the first driver; the second cannot be there in time for the order that has to be.
+    let points = vec![(0, 0), (1000, 0), (10, 0), (500, 0)];
+    let mut easy = order(2, 3, 0);
+    easy.due.to = 10_000;
+    let mut hard = order(2, 3, 0);
+    hard.strict = true;
+    hard.due.to = 600;
+    let drivers = vec![Driver { capacity: 1, ..driver(0) }, Driver { capacity: 1, ..driver(1) }];
+    let problem = problem(points, drivers, vec![easy, hard]);
+    let begin = |regret| {
+        let budget = Budget { rounds: 0, regret, ..Budget::default() };
+        plan(&problem, vec![Vec::new(); 2], budget, &never)
+    };
+    let (by_cost, by_both) = (begin(0), begin(8));
+    assert!(by_both.cost < by_cost.cost, "{by_cost:?} {by_both:?}");
+    assert!(by_both.unserved.is_empty());
+}
