@@ -119,15 +119,15 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     let stage = stage.crash_and_restart().await;
     let _other_is_there = alive(&stage, other).await;
     assert!(stage.order(order.id).await.escalated.is_some());
-    let gone = stage.place(stage.fast_order()).await;
-    let refused = stage.system.orders().assign(gone.id, lost, admin()).await;
-    assert!(matches!(refused, Err(Refused::DriverUnsuited(_))), "{refused:?}");
     let given = stage.system.orders().assign(order.id, other, admin()).await.expect("given to another");
     assert_eq!((given.order.status(), given.order.escalated), (Status::PickedUp, None));
     assert!(!stage.system.orders().assign(order.id, other, admin()).await.expect("his already").changed);
     let not_his = stage.complete(lost, order.id, TaskKind::Delivery).await;
     assert!(matches!(not_his, Err(Refused::NotFound(_))), "{not_his:?}");
     assert_eq!(in_hand(&stage, lost).await, []);
+    let gone = stage.place(stage.fast_order()).await;
+    let refused = stage.system.orders().assign(gone.id, lost, admin()).await;
+    assert!(matches!(refused, Err(Refused::DriverUnsuited(_))), "{refused:?}");
     stage.complete(other, order.id, TaskKind::Delivery).await.expect("delivered");
     stage.until_status(order.id, Status::Delivered).await;
 }
