@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::{Id, OrderId, ZoneId};
 use posthaste_domain::order::{CodeRule, Event, NewOrder, NewPickup, NewStop};
+use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::ZoneRules;
 use posthaste_http::auth::Keys;
@@ -63,7 +64,9 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
         .spawn()?;
     answers(&mut peer, address, "/").await?;
     let peer_pid = peer.id().unwrap_or_default();
-    let token = server.admin()?;
+    // Merchants place their orders themselves: what operations do is in the audit log, too.
+    let tokens = (0..stage::MERCHANTS).map(|n| server.token(Party::Merchant(stage::merchant(n))));
+    let tokens: Arc<[String]> = tokens.collect::<Outcome<_>>()?;
     let span = Duration::from_secs_f64(options.seconds);
     let counter = Arc::new(AtomicUsize::new(0));
     let (mut ours, mut theirs) = (Side::default(), Side::default());
@@ -71,7 +74,7 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
         for (name, side, address) in [("ours", &mut ours, server.address), ("one insert each", &mut theirs, address)] {
             let pid_cpu = || if address == server.address { server.cpu() } else { process::cpu(peer_pid, false) };
             let before = pid_cpu();
-            let (times, time) = send(address, &token, options.connections, span, &counter).await?;
+            let (times, time) = send(address, &tokens, options.connections, span, &counter).await?;
             let cpu = pid_cpu().saturating_sub(before).as_secs_f64() * 1e6 / times.len() as f64;
             let rate = times.len() as f64 / time.as_secs_f64();
             eprintln!("round {round}, {name}: {rate:.0} orders a second, {cpu:.0} us of the server each");
@@ -104,7 +107,7 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
 /// Sends orders on every connection until the time is over. The time to each answer.
 async fn send(
     address: SocketAddr,
-    token: &str,
+    tokens: &Arc<[String]>,
     connections: usize,
     span: Duration,
     counter: &Arc<AtomicUsize>,
@@ -112,13 +115,13 @@ async fn send(
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
     for _ in 0..connections {
-        let (stop, counter, token) = (Arc::clone(&stop), Arc::clone(counter), token.to_owned());
+        let (stop, counter, tokens) = (Arc::clone(&stop), Arc::clone(counter), Arc::clone(tokens));
         callers.spawn(async move {
             let mut connection = Connection::open(address).await?;
             let mut times = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let body = order_body(counter.fetch_add(1, Ordering::Relaxed), true);
-                let request = request("POST", "/v1/orders", &token, &body);
+                let n = counter.fetch_add(1, Ordering::Relaxed);
+                let request = request("POST", "/v1/orders", &tokens[n % tokens.len()], &order_body(n, true));
                 let start = Instant::now();
                 let answer = connection.send(&request).await?;
                 if answer.status != 201 {

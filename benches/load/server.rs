@@ -138,7 +138,7 @@ impl Server {
     }
 }
 
-/// The body of a new fast order, as operations send it.
+/// The body of a new fast order, of [`stage::merchant`]'s.
 pub(crate) fn order_body(n: usize, needs_confirmation: bool) -> String {
     let merchant: MerchantId = stage::merchant(n);
     let (lat, lng) = (52.35 + 0.3 * (n % 89) as f64 / 89.0, 13.05 + 0.7 * (n % 97) as f64 / 97.0);

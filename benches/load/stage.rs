@@ -57,9 +57,12 @@ pub(crate) fn admin() -> Cause {
     Cause::new(Party::Admin(Id::from_uuid(Uuid::from_u128(1))), REQUEST)
 }
 
+/// Merchants who place orders.
+pub(crate) const MERCHANTS: usize = 1000;
+
 /// One of a thousand merchants.
 pub(crate) fn merchant(n: usize) -> MerchantId {
-    MerchantId::from_uuid(Uuid::from_u128((n % 1000) as u128 + 1))
+    MerchantId::from_uuid(Uuid::from_u128((n % MERCHANTS) as u128 + 1))
 }
 
 fn stop(n: usize, note: &str) -> NewStop {
