@@ -15,6 +15,17 @@ pub enum Policy {
     Routed,
 }
 
+impl Policy {
+    /// Its name, as it is stored and sent.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeastBusy => "least_busy",
+            Self::Routed => "routed",
+        }
+    }
+}
+
 /// A zone's dispatch rules. All spans are seconds of product time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,6 +1,7 @@
 //! First answers of creating requests. A record is written in the same commit as what the request created.
 
 use posthaste_domain::{Span, Timestamp};
+use sqlx::PgConnection;
 
 use crate::error::StorageError;
 use crate::pool::Pool;
@@ -47,6 +48,24 @@ pub async fn find(pool: &Pool, principal: &str, key: &str) -> Result<Option<Idem
         })
     })
     .transpose()
+}
+
+/// Keeps an answer in the transaction that makes what it tells of. A key that was used before breaks
+/// `idempotency_keys_pkey`: what that means is the caller's to say.
+pub(crate) async fn keep(connection: &mut PgConnection, answer: &IdempotencyRecord) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "INSERT INTO idempotency_keys (principal, key, created_at, status, fingerprint, response)
+            VALUES ($1, $2, $3, $4, $5, $6)",
+        answer.principal,
+        answer.key,
+        answer.at,
+        i16::try_from(answer.status).unwrap_or(i16::MAX),
+        answer.fingerprint,
+        answer.response,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Forgets keys older than [`KEPT_HOURS`]; says how many.

@@ -71,13 +71,6 @@ pub struct Outcome {
     pub delivered_at: Option<Timestamp>,
 }
 
-fn name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::LeastBusy => "least_busy",
-        Policy::Routed => "routed",
-    }
-}
-
 /// Records plans.
 pub async fn insert(pool: &Pool, plans: &[NewPlan]) -> Result<(), StorageError> {
     let meant =
@@ -91,7 +84,7 @@ pub async fn insert(pool: &Pool, plans: &[NewPlan]) -> Result<(), StorageError> 
         &plans.iter().map(|p| p.order.uuid()).collect::<Vec<_>>(),
         &plans.iter().map(|p| p.zone.uuid()).collect::<Vec<_>>(),
         &plans.iter().map(|p| p.at).collect::<Vec<_>>(),
-        &plans.iter().map(|p| name(p.policy).to_owned()).collect::<Vec<_>>(),
+        &plans.iter().map(|p| p.policy.name().to_owned()).collect::<Vec<_>>(),
         &plans.iter().map(|p| p.decided).collect::<Vec<_>>(),
         &drivers as &[Option<Uuid>],
         &meant(|m| m.offer_at) as &[Option<Timestamp>],
@@ -153,7 +146,7 @@ impl From<Row> for Plan {
                 zone: ZoneId::from_uuid(row.zone_id),
                 at: row.at,
                 // A constraint names the two.
-                policy: if row.policy == name(Policy::Routed) { Policy::Routed } else { Policy::LeastBusy },
+                policy: if row.policy == Policy::Routed.name() { Policy::Routed } else { Policy::LeastBusy },
                 decided: row.decided,
                 meant: times.meant(),
                 summary: row.summary,

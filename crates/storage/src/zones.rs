@@ -130,18 +130,7 @@ pub async fn insert(pool: &Pool, zone: &Zone, answer: Option<&IdempotencyRecord>
     .execute(&mut *transaction)
     .await?;
     if let Some(answer) = answer {
-        sqlx::query!(
-            "INSERT INTO idempotency_keys (principal, key, created_at, status, fingerprint, response)
-            VALUES ($1, $2, $3, $4, $5, $6)",
-            answer.principal,
-            answer.key,
-            answer.at,
-            i16::try_from(answer.status).unwrap_or(i16::MAX),
-            answer.fingerprint,
-            answer.response,
-        )
-        .execute(&mut *transaction)
-        .await?;
+        crate::idempotency::keep(&mut transaction, answer).await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -4,13 +4,6 @@ use posthaste_domain::zone::Policy;
 use posthaste_protocol::insight::Durations;
 use posthaste_protocol::shadow::ShadowView;
 
-fn name(policy: Policy) -> &'static str {
-    match policy {
-        Policy::LeastBusy => "least_busy",
-        Policy::Routed => "routed",
-    }
-}
-
 fn minutes(durations: Option<Durations>) -> String {
     let Some(d) = durations else { return "-".to_owned() };
     #[expect(clippy::cast_precision_loss, reason = "seconds of a day")]
@@ -20,10 +13,10 @@ fn minutes(durations: Option<Durations>) -> String {
 
 /// The comparison in words; `zone` is the zone's name.
 pub(super) fn lines(zone: &str, view: &ShadowView) -> String {
-    let shadow = view.shadow.map_or("nothing now", name);
+    let shadow = view.shadow.map_or("nothing now", Policy::name);
     let figures = &view.figures;
     let from_to = format!("{} to {}", view.from.format("%F %R"), view.to.format("%F %R"));
-    let mut text = format!("{zone}: {} decides, {shadow} in its shadow, {from_to} (UTC)\n", name(view.policy));
+    let mut text = format!("{zone}: {} decides, {shadow} in its shadow, {from_to} (UTC)\n", view.policy.name());
     if figures.orders == 0 {
         text.push_str("  no plans recorded\n");
         return text;
