@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use posthaste_clock::Clock;
-use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
 use posthaste_domain::place::Place;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
@@ -173,6 +173,8 @@ pub struct Drivers {
     pub(crate) presences: Arc<DashMap<DriverId, Arc<Presence>>>,
     pub(crate) clock: Clock,
     pub(crate) streams: Streams,
+    /// For how long tracks are kept.
+    pub(crate) kept_for: Span,
     pub(crate) doors: Late,
 }
 
@@ -316,21 +318,24 @@ impl Drivers {
     }
 
     /// Stores positions that a device collected; answered when they are in Postgres. The newest becomes the
-    /// present position if it is newer than what is known.
-    pub async fn positions(&self, id: DriverId, mut fixes: Vec<Fix>) -> Result<(), Refused> {
+    /// present position if it is newer than what is known. Those older than tracks are kept are left out; false when that
+    /// was all.
+    pub async fn positions(&self, id: DriverId, mut fixes: Vec<Fix>) -> Result<bool, Refused> {
         let presence = self.presence(id).await?;
         let doors = self.doors()?;
-        fixes.sort_by_key(|fix| fix.at);
         let now = doors.clock.now();
+        fixes.retain(|fix| fix.is_kept(now, self.kept_for));
+        fixes.sort_by_key(|fix| fix.at);
         let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
         posthaste_storage::tracks::append(&doors.pool, &points).await?;
         if let Some(newest) = points.last() {
             posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
         }
-        if let Some(newest) = fixes.last() {
-            presence.report(*newest);
+        match fixes.last() {
+            Some(newest) => _ = presence.report(*newest),
+            None => presence.heartbeat(),
         }
-        Ok(())
+        Ok(!fixes.is_empty())
     }
 
     pub(crate) fn make_presence(&self, driver: Arc<Driver>, newest: Option<Position>) -> Arc<Presence> {
@@ -350,7 +355,7 @@ impl Drivers {
                 }
             });
             let summary = Summary { driver, stale: false, open_orders: 0 };
-            Arc::new(Presence::new(summary, fix, self.clock.clone(), self.streams.clone(), waker))
+            Arc::new(Presence::new(summary, fix, self.kept_for, self.clock.clone(), self.streams.clone(), waker))
         });
         Arc::clone(&presence)
     }

@@ -11,6 +11,7 @@
 //! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
 
 pub mod cause;
+mod checkpoint;
 mod door;
 pub mod drivers;
 mod journal;

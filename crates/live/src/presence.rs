@@ -43,6 +43,13 @@ pub struct Fix {
     pub accuracy_meters: Option<f32>,
 }
 
+impl Fix {
+    /// Whether it is kept: what is older than tracks are kept for was measured by a wrong clock, or is of no use to anybody.
+    pub(crate) fn is_kept(&self, now: Timestamp, kept_for: Span) -> bool {
+        now - self.at <= kept_for
+    }
+}
+
 /// What a driver's actor lets everybody read of him.
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {
@@ -64,6 +71,8 @@ pub struct Presence {
     driver: DriverId,
     clock: Clock,
     streams: Streams,
+    /// For how long tracks are kept.
+    kept_for: Span,
     last_seen: AtomicI64,
     /// Set while the actor wants to hear of the next sign of life.
     wake: AtomicBool,
@@ -87,6 +96,7 @@ impl Presence {
     pub(crate) fn new(
         summary: Summary,
         newest: Option<Fix>,
+        kept_for: Span,
         clock: Clock,
         streams: Streams,
         waker: Box<dyn Fn() + Send + Sync>,
@@ -95,6 +105,7 @@ impl Presence {
         Self {
             driver: summary.driver.id,
             streams,
+            kept_for,
             last_seen: AtomicI64::new(now.timestamp_micros()),
             wake: AtomicBool::new(newest.is_none()),
             waker,
@@ -130,7 +141,8 @@ impl Presence {
     }
 
     /// Takes positions that came together at `now`, in the order in which they came. Each is kept for the track; dispatch
-    /// and trackers see the newest. False when the last of them is not newer than what is known.
+    /// and trackers see the newest. False when the last of them is not newer than what is known. One that is older than
+    /// tracks are kept is a sign of life and nothing else.
     pub fn report_all(&self, fixes: &[Fix], now: Timestamp) -> bool {
         self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
         let (newest, last_is_newer) = self.store(fixes, now);
@@ -153,7 +165,7 @@ impl Presence {
         let mut slot = self.slot.lock();
         let (mut changed, mut last_is_newer) = (false, false);
         for fix in fixes {
-            last_is_newer = slot.fix.is_none_or(|known| known.at < fix.at);
+            last_is_newer = fix.is_kept(now, self.kept_for) && slot.fix.is_none_or(|known| known.at < fix.at);
             if last_is_newer {
                 changed = true;
                 slot.fix = Some(*fix);
@@ -207,6 +219,14 @@ impl Presence {
     /// The checkpoint failed: the newest position is to be written again.
     pub(crate) fn mark_dirty(&self) {
         self.slot.lock().dirty = true;
+    }
+
+    /// The checkpoint failed: these points of the track are to be written again, before those that came meanwhile.
+    pub(crate) fn put_back(&self, track: &[Position]) {
+        let mut slot = self.slot.lock();
+        let room = MOST_TRACK_POINTS.saturating_sub(slot.track.len());
+        let kept = &track[track.len().saturating_sub(room)..];
+        slot.track.splice(..0, kept.iter().copied());
     }
 
     /// The next sign of life becomes a message to the actor.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use posthaste_clock::Clock;
 use posthaste_clock::alarm::Alarms;
+use posthaste_domain::Span;
 use posthaste_domain::ids::{MerchantId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
 use posthaste_storage::orders::ListFilter;
@@ -140,6 +141,7 @@ impl System {
             presences: Arc::default(),
             clock: clock.clone(),
             streams: streams.clone(),
+            kept_for: Span::days(i64::from(settings.track_retention_days)),
             doors: late.clone(),
         };
         let learned = SharedLearned::default();
@@ -163,7 +165,7 @@ impl System {
         load(&doors).await?;
         doors.streams.connect(Arc::clone(&doors));
         // Before anything is served: the clock of a crash in the first seconds must be known too.
-        crate::periodic::checkpoint(&doors).await;
+        crate::checkpoint::write(&doors).await;
         tokio::spawn(Learned::recall(Arc::downgrade(&doors), start));
         let periodic = Arc::new(Periodic::start(&doors));
         Ok(Self { doors, periodic })

@@ -34,6 +34,20 @@ impl StorageError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether a value in the statement was refused: the same statement without it may well succeed.
+    #[must_use]
+    pub fn is_about_values(&self) -> bool {
+        let Self::Refused(source) = self else { return false };
+        match source.downcast_ref() {
+            Some(sqlx::Error::Encode(_)) => true,
+            // Data exceptions, and violated constraints.
+            Some(sqlx::Error::Database(refusal)) => {
+                refusal.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StorageError {

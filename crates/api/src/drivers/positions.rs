@@ -74,7 +74,9 @@ pub(crate) fn fixes(batch: &PositionBatch, most: u32, now: Timestamp) -> Answer<
 /// Hand in positions
 ///
 /// A batch that a device collected, in any order, with its own times. Answered when they are stored; the newest
-/// becomes the present position if it is newer than what is known.
+/// becomes the present position if it is newer than what is known. Those older than tracks are kept (30 days unless
+/// configured otherwise) are left out, so that a device whose clock was wrong gets rid of them; `changed` is false when
+/// that was all.
 #[utoipa::path(post, path = "/v1/drivers/{id}/positions", tag = "drivers at work",
     params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     request_body(content = PositionBatch, example = json!({"positions": [
@@ -91,8 +93,8 @@ pub(crate) async fn report(
     admitted.driver(id)?;
     let now = app.system().clock().now();
     let fixes = fixes(&batch, app.limits().socket.batch_positions, now)?;
-    app.system().drivers().positions(id, fixes).await.map_err(refused)?;
-    Ok(Json(Ack::new(true, Some(now))))
+    let changed = app.system().drivers().positions(id, fixes).await.map_err(refused)?;
+    Ok(Json(Ack::new(changed, Some(now))))
 }
 
 /// A sign of life

@@ -82,8 +82,8 @@ impl Job {
                 Ok(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late })
             }
             Self::Positions(fixes) => {
-                drivers.positions(driver, fixes).await?;
-                Ok(Ack::new(true, Some(app.system().clock().now())))
+                let changed = drivers.positions(driver, fixes).await?;
+                Ok(Ack::new(changed, Some(app.system().clock().now())))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod checkpoints;
 mod connections;
 mod document;
 mod documented;

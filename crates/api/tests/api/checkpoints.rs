@@ -1,0 +1,151 @@
+//! Positions on their way into the database: one device never costs another its own.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use posthaste_domain::ids::DriverId;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::positions::Position;
+use posthaste_storage::tracks::TrackPoint;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::sockets::Server;
+use crate::stage::{Stage, driver_token};
+
+/// How long anything may take: the machine may be busy with all the other tests.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Long before any device.
+const ANOTHER_AGE: &str = "-100000-01-01T00:00:00Z";
+
+async fn stored(stage: &Stage, driver: &str, holds: impl Fn(&Position) -> bool) -> Position {
+    let driver: DriverId = driver.parse().unwrap();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let position = posthaste_storage::positions::get(&stage.database.pool, driver).await.unwrap();
+        match position.filter(&holds) {
+            Some(position) => return position,
+            None if Instant::now() > until => panic!("no such position of {driver} was stored"),
+            None => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn track(stage: &Stage, driver: &str) -> Vec<TrackPoint> {
+    let now = stage.app.system().clock().now();
+    let (from, to) = (now - Span::days(10_000), now + Span::days(1));
+    posthaste_storage::tracks::of_driver(&stage.database.pool, driver.parse().unwrap(), from, to, 100).await.unwrap()
+}
+
+async fn tracked(stage: &Stage, driver: &str, count: usize) {
+    let until = Instant::now() + PATIENCE;
+    while track(stage, driver).await.len() != count {
+        assert!(Instant::now() < until, "not {count} points: {:?}", track(stage, driver).await);
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn change(stage: &Stage, statement: &'static str) {
+    sqlx::query(statement).execute(stage.database.pool.connections()).await.unwrap();
+}
+
+async fn saved_clock(stage: &Stage) -> Timestamp {
+    posthaste_storage::clock::load(&stage.database.pool).await.unwrap().unwrap()
+}
+
+/// Two checkpoints begin: the first of them ends.
+async fn a_whole_checkpoint(stage: &Stage) {
+    let until = Instant::now() + PATIENCE;
+    for _ in 0..2 {
+        let before = saved_clock(stage).await;
+        while saved_clock(stage).await == before {
+            assert!(Instant::now() < until, "the clock is saved no more");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_of_another_age_is_dropped_and_nobody_elses_is() {
+    let server = Server::new().await;
+    let (odd, mut odd_socket) = server.driver("Odd Clock").await;
+    let (honest, mut honest_socket) = server.driver("Grace Hopper").await;
+    let old = json!({"lat": 52.5, "lng": 13.4, "at": ANOTHER_AGE});
+    odd_socket.say("position", Some("p1"), old.clone()).await;
+    let ack = odd_socket.answer("p1").await;
+    assert_eq!((&ack["type"], &ack["data"]["changed"]), (&json!("ack"), &json!(false)), "{ack}");
+    odd_socket.say("positions", Some("p2"), json!({"positions": [old]})).await;
+    let ack = odd_socket.answer("p2").await;
+    assert_eq!((&ack["type"], &ack["data"]["changed"]), (&json!("ack"), &json!(false)), "{ack}");
+
+    honest_socket.say("position", Some("p3"), json!({"lat": 52.51, "lng": 13.41})).await;
+    assert_eq!(honest_socket.answer("p3").await["data"]["changed"], true);
+    stored(&server.stage, &honest, |p| p.place.lat() == 52.51).await;
+    a_whole_checkpoint(&server.stage).await;
+    assert!(track(&server.stage, &odd).await.iter().all(|p| p.place.lat() != 52.5));
+
+    // Out of the tunnel, with one of the wrong clock among them: the others are stored.
+    let now = server.stage.app.system().clock().now();
+    let batch = json!({"positions": [old, {"lat": 52.52, "lng": 13.4, "at": now - Span::minutes(5)},
+        {"lat": 52.53, "lng": 13.4, "at": "1970-01-01T00:00:00Z"}]});
+    odd_socket.say("positions", Some("p4"), batch).await;
+    assert_eq!(odd_socket.answer("p4").await["data"]["changed"], true);
+    let lats: Vec<_> = track(&server.stage, &odd).await.iter().map(|p| p.place.lat()).collect();
+    assert!(lats.contains(&52.52) && !lats.contains(&52.5) && !lats.contains(&52.53), "{lats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_rest_too_a_position_of_another_age_is_dropped() {
+    let stage = Stage::new().await;
+    let driver = stage.driver("Odd Clock").await;
+    let path = format!("/v1/drivers/{driver}/positions");
+    let batch = json!({"positions": [{"lat": 52.5, "lng": 13.4, "at": ANOTHER_AGE}]});
+    let answer = stage.post(&path, &driver_token(&driver), &batch).await;
+    assert_eq!((answer.status, &answer.body["changed"]), (StatusCode::OK, &json!(false)), "{answer:?}");
+    assert!(track(&stage, &driver).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_database_refuses_of_one_driver_costs_only_him() {
+    let server = Server::new().await;
+    for table in ["driver_positions", "tracks"] {
+        let statement = format!("ALTER TABLE {table} ADD CONSTRAINT only_here CHECK (lat < 80)");
+        change(&server.stage, String::leak(statement)).await;
+    }
+    let mut drivers = Vec::new();
+    for n in 0..5 {
+        drivers.push(server.driver(&format!("Driver {n}")).await);
+    }
+    for (n, (_, socket)) in drivers.iter_mut().enumerate() {
+        let lat = if n == 2 { 81.0 } else { 52.55 };
+        socket.say("position", None, json!({"lat": lat, "lng": 13.45})).await;
+    }
+    for (n, (driver, _)) in drivers.iter().enumerate().filter(|(n, _)| *n != 2) {
+        stored(&server.stage, driver, |p| p.place.lat() == 52.55).await;
+        let until = Instant::now() + PATIENCE;
+        while !track(&server.stage, driver).await.iter().any(|p| p.place.lat() == 52.55) {
+            assert!(Instant::now() < until, "no track of driver {n}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    a_whole_checkpoint(&server.stage).await;
+    // What is sound is taken from him too.
+    let (odd, socket) = &mut drivers[2];
+    socket.say("position", None, json!({"lat": 52.56, "lng": 13.45})).await;
+    stored(&server.stage, odd, |p| p.place.lat() == 52.56).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_of_a_track_that_could_not_be_written_are_written_later() {
+    let server = Server::new().await;
+    let (driver, mut socket) = server.driver("Grace Hopper").await;
+    change(&server.stage, "ALTER TABLE tracks RENAME TO tracks_away").await;
+    socket.say("position", Some("p1"), json!({"lat": 52.51, "lng": 13.41})).await;
+    socket.answer("p1").await;
+    a_whole_checkpoint(&server.stage).await;
+    socket.say("position", Some("p2"), json!({"lat": 52.52, "lng": 13.42})).await;
+    socket.answer("p2").await;
+    change(&server.stage, "ALTER TABLE tracks_away RENAME TO tracks").await;
+    // With the place at which he began.
+    tracked(&server.stage, &driver, 3).await;
+}
