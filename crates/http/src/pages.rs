@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use posthaste_domain::Timestamp;
+use posthaste_protocol::instant::is_sensible;
 use posthaste_protocol::problem::FieldError;
 use uuid::Uuid;
 
@@ -35,7 +36,8 @@ impl Cursor {
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (at, id) = bytes.split_at(8);
-        let at = Timestamp::from_timestamp_micros(i64::from_be_bytes(at.try_into().ok()?))?;
+        let at =
+            Timestamp::from_timestamp_micros(i64::from_be_bytes(at.try_into().ok()?)).filter(|at| is_sensible(*at))?;
         Some(Self { at, id: Uuid::from_slice(id).ok()? })
     }
 }
@@ -85,6 +87,11 @@ mod tests {
         assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
         assert_eq!(Cursor::decode("next"), None);
         assert_eq!(Cursor::decode(""), None);
+        for at in [i64::MIN, -300_000_000_000_000_000, 0, 300_000_000_000_000_000, i64::MAX] {
+            let mut bytes = [0; 24];
+            bytes[..8].copy_from_slice(&at.to_be_bytes());
+            assert_eq!(Cursor::decode(&URL_SAFE_NO_PAD.encode(bytes)), None, "forged: {at}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub struct ShiftView {
     /// The state.
     pub state: ShiftState,
     /// When the driver means to stop: no pickup is planned after it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
     /// Where the driver starts, so that work can be offered before the first position arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,8 +95,10 @@ impl From<Shift> for ShiftView {
 #[serde(deny_unknown_fields)]
 pub struct PlanShift {
     /// Its start.
+    #[serde(deserialize_with = "crate::instant::read")]
     pub start: DateTime<Utc>,
     /// Its end, at most 24 hours later.
+    #[serde(deserialize_with = "crate::instant::read")]
     pub end: DateTime<Utc>,
     /// Where he starts: without it, plans cannot reckon with him before he comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,7 +157,8 @@ pub struct PositionReport {
     pub lat: f64,
     /// Longitude.
     pub lng: f64,
-    /// The device's own time; arrival at the server where absent.
+    /// The device's own time; arrival at the server where absent, or where it lies in the future. Where it is older than
+    /// tracks are kept, the position is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,
     /// Radius of uncertainty in metres.

@@ -15,6 +15,7 @@ pub mod accounts;
 pub mod clock;
 pub mod drivers;
 pub mod insight;
+pub mod instant;
 pub mod orders;
 pub mod page;
 pub mod problem;

@@ -62,8 +62,10 @@ impl From<ContactView> for Contact {
 #[serde(deny_unknown_fields)]
 pub struct WindowView {
     /// The first instant inside.
+    #[serde(deserialize_with = "crate::instant::read")]
     pub start: DateTime<Utc>,
     /// The first instant after.
+    #[serde(deserialize_with = "crate::instant::read")]
     pub end: DateTime<Utc>,
 }
 
@@ -83,7 +85,7 @@ pub struct CreatePickup {
     #[serde(default)]
     pub contact: ContactView,
     /// When it will be ready; now where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<DateTime<Utc>>,
     /// Slow orders: when it can be picked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -507,7 +509,7 @@ pub struct ConfirmOrder {
     #[schema(value_type = Option<String>)]
     pub merchant_id: Option<MerchantId>,
     /// When its part will be ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<DateTime<Utc>>,
 }
 

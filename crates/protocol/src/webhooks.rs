@@ -140,9 +140,10 @@ impl Default for RotateSecret {
 #[serde(deny_unknown_fields)]
 pub struct ReplayFrom {
     /// Messages of events at this time or later.
+    #[serde(deserialize_with = "crate::instant::read")]
     pub from: DateTime<Utc>,
     /// And before this time; all where left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
     /// Only those that were set aside; delivered ones too where false.
     #[serde(default)]

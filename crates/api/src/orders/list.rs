@@ -8,6 +8,7 @@ use posthaste_domain::order::{Speed, Status};
 use posthaste_http::extract::Query;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
+use posthaste_protocol::instant;
 use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -151,13 +152,7 @@ fn speed(given: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Speed> {
 pub(crate) fn time(field: &str, given: Option<&str>, errors: &mut Vec<FieldError>) -> Option<Timestamp> {
     // A plus sign that was not encoded has become a space on its way.
     let text = given?.replace(' ', "+");
-    match chrono::DateTime::parse_from_rfc3339(&text) {
-        Ok(time) => Some(time.to_utc()),
-        Err(_) => {
-            errors.push(wrong(field, "must be a time like 2026-05-01T12:00:00Z"));
-            None
-        }
-    }
+    instant::parse(&text).map_err(|invalid| errors.push(wrong(field, invalid.to_string()))).ok()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod connections;
 mod document;
 mod documented;
 mod edge;
+mod extremes;
 mod insight;
 mod logs;
 mod messages;

@@ -1,0 +1,145 @@
+//! Instants that callers name.
+//!
+//! chrono reads years that Postgres cannot hold and with which times cannot be reckoned. Every instant of a request goes
+//! through here, so that what comes further in is an ordinary time: in the years 2000 to 2200. The exception are the
+//! positions of devices, whose clocks are wrong at times (see [`PositionReport`](crate::drivers::PositionReport)).
+
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use serde::{Deserialize, Deserializer, de};
+
+/// The first year of an instant that a caller names.
+pub const FIRST_YEAR: i32 = 2000;
+/// The last one.
+pub const LAST_YEAR: i32 = 2200;
+
+/// Why a text is no instant that a caller may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidInstant {
+    /// Not RFC 3339.
+    #[error("must be a time like 2026-05-01T12:00:00Z")]
+    NotATime,
+    /// Not in the years that are understood.
+    #[error("must lie in the years {FIRST_YEAR} to {LAST_YEAR}")]
+    OutOfRange,
+}
+
+/// Whether a caller may name it.
+#[must_use]
+pub fn is_sensible(at: DateTime<Utc>) -> bool {
+    (FIRST_YEAR..=LAST_YEAR).contains(&at.year())
+}
+
+/// Reads an instant in RFC 3339.
+pub fn parse(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
+    let at = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidInstant::NotATime)?.to_utc();
+    if is_sensible(at) { Ok(at) } else { Err(InvalidInstant::OutOfRange) }
+}
+
+/// For serde's `deserialize_with`.
+pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
+    let at = DateTime::deserialize(from)?;
+    if is_sensible(at) { Ok(at) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
+}
+
+/// The same for one that may be left out.
+pub(crate) fn read_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let at = Option::<DateTime<Utc>>::deserialize(from)?;
+    if at.is_none_or(is_sensible) { Ok(at) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
+}
+
+/// The same for a day that may be left out.
+pub(crate) fn read_day_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NaiveDate>, D::Error> {
+    let day = Option::<NaiveDate>::deserialize(from)?;
+    let is_sensible = day.is_none_or(|day| (FIRST_YEAR..=LAST_YEAR).contains(&day.year()));
+    if is_sensible { Ok(day) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    const INSIDE: [&str; 3] = ["2000-01-01T00:00:00Z", "2026-05-01T12:00:00+02:00", "2200-12-31T23:59:59.999999999Z"];
+    const OUTSIDE: [&str; 8] = [
+        "1999-12-31T23:59:59Z",
+        "2201-01-01T00:00:00Z",
+        "2000-01-01T00:30:00+01:00",
+        "0000-01-01T00:00:00Z",
+        "-4713-01-01T00:00:00Z",
+        "-100000-01-01T00:00:00Z",
+        "+262142-12-31T23:59:59Z",
+        "9999-12-31T23:59:59Z",
+    ];
+
+    #[test]
+    fn an_instant_is_read_inside_its_years_and_refused_outside() {
+        for text in INSIDE {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in OUTSIDE {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(parse("9999-12-31T23:59:59Z"), Err(InvalidInstant::OutOfRange));
+        for text in ["", "yesterday", "2026-05-01", "2026-05-01T12:00:00", "2026-13-01T12:00:00Z"] {
+            assert_eq!(parse(text), Err(InvalidInstant::NotATime), "{text}");
+        }
+    }
+
+    /// `body` with the value at `pointer` taken from the texts: read inside, refused outside by its name.
+    fn bounded<T: DeserializeOwned>(body: &Value, pointer: &str) {
+        let with = |text: &str| {
+            let mut body = body.clone();
+            *body.pointer_mut(pointer).expect("the field") = json!(text);
+            serde_path_to_error::deserialize::<_, T>(body)
+        };
+        for text in INSIDE {
+            assert!(with(text).is_ok(), "{pointer}: {text}");
+        }
+        for text in OUTSIDE {
+            let Err(error) = with(text) else { panic!("{pointer} takes {text}") };
+            let path = format!(".{}", error.path()).replace(['[', ']'], ".").replace("..", ".");
+            assert_eq!(path.trim_end_matches('.'), pointer.replace('/', "."), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_instant_of_a_request_is_bounded() {
+        let at = "2026-05-01T12:00:00Z";
+        let window = json!({"start": at, "end": at});
+        let order = json!({"speed": "slow", "delivery": {"lat": 1, "lng": 2, "window": window},
+            "pickups": [{"lat": 1, "lng": 2, "ready_at": at, "window": window}]});
+        for pointer in [
+            "/delivery/window/start",
+            "/delivery/window/end",
+            "/pickups/0/ready_at",
+            "/pickups/0/window/start",
+            "/pickups/0/window/end",
+        ] {
+            bounded::<crate::orders::CreateOrder>(&order, pointer);
+        }
+        bounded::<crate::orders::ConfirmOrder>(&json!({"ready_at": at}), "/ready_at");
+        bounded::<crate::drivers::ShiftView>(&json!({"state": "available", "until": at}), "/until");
+        let shift = json!({"start": at, "end": at});
+        bounded::<crate::drivers::PlanShift>(&shift, "/start");
+        bounded::<crate::drivers::PlanShift>(&shift, "/end");
+        let replay = json!({"from": at, "to": at});
+        bounded::<crate::webhooks::ReplayFrom>(&replay, "/from");
+        bounded::<crate::webhooks::ReplayFrom>(&replay, "/to");
+    }
+
+    #[test]
+    fn a_day_on_which_a_document_ends_is_bounded() {
+        let document = |day: &str| {
+            serde_json::from_value::<crate::profiles::Document>(json!({"kind": "licence", "expires_on": day}))
+        };
+        assert!(document("2030-01-31").is_ok());
+        assert!(document("1999-12-31").is_err() && document("+262142-12-31").is_err());
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be_null() {
+        assert_eq!(serde_json::from_str::<crate::orders::ConfirmOrder>(r#"{"ready_at":null}"#).unwrap().ready_at, None);
+        assert_eq!(serde_json::from_str::<crate::orders::ConfirmOrder>("{}").unwrap().ready_at, None);
+    }
+}
