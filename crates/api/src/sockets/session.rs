@@ -105,12 +105,14 @@ impl Session {
     pub(super) async fn greet(&mut self, line: &mut Line) -> Result<(), End> {
         line.say(&ServerMessage::Welcome(self.welcome()), None);
         line.flush().await?;
-        let within = self.app.limits().socket.hello_within;
-        let Ok(hello) = tokio::time::timeout(within, Box::pin(self.await_hello(line))).await else {
-            return Err(End::Close(close::SILENT, "no hello"));
+        // A login may be ended before the hello, and while the snapshot is made: nothing is told to it any more.
+        let mut login = self.login.clone();
+        let begun = tokio::select! {
+            biased;
+            () = login.revoked() => return Err(LOGIN_ENDED),
+            // Boxed: snapshots are made by large futures that would stay in the size of this one.
+            begun = Box::pin(self.begin(line)) => begun?,
         };
-        // Boxed: snapshots are made by large futures that would stay in the size of this one.
-        let begun = Box::pin(self.stream.begin(hello?)).await;
         match begun {
             Ok(mut frames) => line.write(&mut frames).await,
             Err(refused) => {
@@ -122,6 +124,15 @@ impl Session {
                 Err(end)
             }
         }
+    }
+
+    /// The hello, and what the stream makes of it.
+    async fn begin(&mut self, line: &mut Line) -> Result<Result<Vec<Frame>, Refused>, End> {
+        let within = self.app.limits().socket.hello_within;
+        let Ok(hello) = tokio::time::timeout(within, self.await_hello(line)).await else {
+            return Err(End::Close(close::SILENT, "no hello"));
+        };
+        Ok(self.stream.begin(hello?).await)
     }
 
     fn welcome(&self) -> Welcome {

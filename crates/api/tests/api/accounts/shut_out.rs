@@ -34,9 +34,16 @@ impl Open {
         Self { address, _stop: stop }
     }
 
-    async fn socket(&self, path: &str, token: &str) -> Socket {
+    /// A socket that is welcome and has not said hello.
+    async fn welcome(&self, path: &str, token: &str) -> Socket {
         let url = format!("ws://{}{path}?access_token={token}", self.address);
         let mut socket = tokio_tungstenite::connect_async(url).await.unwrap().0;
+        next(&mut socket, "welcome").await;
+        socket
+    }
+
+    async fn socket(&self, path: &str, token: &str) -> Socket {
+        let mut socket = self.welcome(path, token).await;
         say(&mut socket, json!({"type": "hello"})).await;
         next(&mut socket, "snapshot").await;
         socket
@@ -137,6 +144,28 @@ async fn a_revoked_admin_with_an_open_socket_sees_nothing_more() {
     let url = format!("ws://{}/v1/ws/operations?access_token={}", open.address, rogue.access());
     assert!(tokio_tungstenite::connect_async(url).await.is_err());
     assert_eq!(stage.get("/v1/audit", &rogue.access()).await.code(), "login_ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_banned_before_the_hello_is_told_nothing() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (shop, shop_login) = people::merchant(&stage, "shop@example.org").await;
+    let (dana, dana_login) = people::driver(&stage, "dana@example.org").await;
+    for (account, login, path) in [(shop, shop_login, "/v1/ws/merchant"), (dana, dana_login, "/v1/ws/driver")] {
+        let mut waits = open.welcome(path, &login.access()).await;
+        let mut speaks = open.welcome(path, &login.access()).await;
+        ban(&stage, &account, &stage.admin).await;
+        // The server may have closed already.
+        let _ = speaks.send(Message::text(json!({"type": "hello"}).to_string())).await;
+        for socket in [&mut speaks, &mut waits] {
+            let began = Instant::now();
+            let frame = tokio::time::timeout(Duration::from_secs(20), socket.next()).await.expect("a frame");
+            let Some(Ok(Message::Close(Some(close)))) = frame else { panic!("{path}: told after the ban: {frame:?}") };
+            assert_eq!(u16::from(close.code), 4002, "{path}");
+            assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
