@@ -17,7 +17,11 @@ pub(crate) const ATTEMPT: Duration = Duration::from_secs(if cfg!(test) { 2 } els
 /// Why a message was not carried. The text is for log and outbox: no receiver, no contents.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CarrierError {
-    /// Not now: trying again may help.
+    /// The carrier takes nothing at all: it is not there, has too much to do, or does not let us in. Trying again helps
+    /// when that is mended, with any message.
+    #[error("{0}")]
+    Away(String),
+    /// Not this message now: trying again may help. Others may pass.
     #[error("{0}")]
     Temporary(String),
     /// Never: this message is refused.
@@ -80,7 +84,7 @@ impl Carrier {
                 Way::Twilio(twilio) => twilio.carry(message).await,
             }
         };
-        let slow = |_| Err(CarrierError::Temporary(format!("no answer within {} s", ATTEMPT.as_secs())));
+        let slow = |_| Err(CarrierError::Away(format!("no answer within {} s", ATTEMPT.as_secs())));
         tokio::time::timeout(ATTEMPT, carrying).await.unwrap_or_else(slow)
     }
 }

@@ -186,7 +186,7 @@ impl Notifications {
         let (state, next, why) = match outcome {
             Ok(()) => ("sent", None, None),
             Err(CarrierError::Permanent(why)) => ("dead", None, Some(why)),
-            Err(CarrierError::Temporary(why)) => match RETRIES_SECONDS.get(tried) {
+            Err(CarrierError::Away(why) | CarrierError::Temporary(why)) => match RETRIES_SECONDS.get(tried) {
                 Some(seconds) => ("waiting", Some(self.now() + Span::seconds(*seconds)), Some(why)),
                 None => ("dead", None, Some(why)),
             },

@@ -54,15 +54,27 @@ impl Smtp {
             .header(ContentType::TEXT_PLAIN)
             .body(message.text.clone())
             .map_err(|_| CarrierError::Permanent("the email cannot be written".to_owned()))?;
-        self.transport.send(email).await.map(drop).map_err(|error| failure(&error))
+        let Err(error) = self.transport.send(email).await else { return Ok(()) };
+        let refused = failure(&error);
+        // The same code means another thing where it is the greeting, or the answer to the password: then everything is
+        // refused so, and the message is not to blame. The error does not say; the server does, when it is asked again.
+        if let CarrierError::Permanent(text) = &refused
+            && !matches!(self.transport.test_connection().await, Ok(true))
+        {
+            return Err(CarrierError::Away(format!("{text}, and lets nobody in")));
+        }
+        Err(refused)
     }
 }
 
 /// What the server said is left out: it often repeats the receiver.
 fn failure(error: &smtp::Error) -> CarrierError {
     if let Some(code) = error.status() {
-        let text = format!("the mail server answered {code}");
-        return if error.is_permanent() { CarrierError::Permanent(text) } else { CarrierError::Temporary(text) };
+        return answered(code.into());
+    }
+    if error.is_client() {
+        // As with an address in letters that this server does not know.
+        return CarrierError::Temporary("the mail server cannot be asked for what this message needs".to_owned());
     }
     let text = if error.is_timeout() {
         "the mail server is too slow"
@@ -73,5 +85,36 @@ fn failure(error: &smtp::Error) -> CarrierError {
     } else {
         "the mail server cannot be reached, or breaks off"
     };
-    CarrierError::Temporary(text.to_owned())
+    CarrierError::Away(text.to_owned())
+}
+
+/// What a code of failure is about (RFC 5321, RFC 4954): the receiver or the contents, this moment, or ourselves.
+fn answered(code: u16) -> CarrierError {
+    let text = format!("the mail server answered {code}");
+    match code {
+        550..=556 => CarrierError::Permanent(text),
+        // 421 is its farewell, 432 and 454 are about signing in. Of the rest of 5xx too, it is us whom it does not like:
+        // the password, the lack of one, or of TLS.
+        421 | 432 | 454 | 500.. => CarrierError::Away(text),
+        _ => CarrierError::Temporary(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_receiver_or_contents_is_for_good() {
+        for code in 400..600 {
+            let is_permanent = matches!(answered(code), CarrierError::Permanent(_));
+            assert_eq!(is_permanent, (550..=556).contains(&code), "{code}");
+        }
+        for code in [421, 454, 500, 503, 521, 530, 534, 535, 538] {
+            assert!(matches!(answered(code), CarrierError::Away(_)), "{code}");
+        }
+        for code in [450, 451, 452, 455] {
+            assert!(matches!(answered(code), CarrierError::Temporary(_)), "{code}");
+        }
+    }
 }

@@ -22,6 +22,12 @@ enum Manner {
     Troubled,
     /// Never this one.
     Refusing,
+    /// Not this one now.
+    Deferring,
+    /// Wants a password, and not this one.
+    WrongPassword,
+    /// Greets with a refusal, in the words of a refused receiver or of refused contents.
+    Closed(&'static str),
     /// What is no answer at all.
     Garbage,
     /// Takes the connection and says nothing.
@@ -71,7 +77,10 @@ async fn smtp(connection: TcpStream, manner: Manner, taken: &Mutex<Vec<String>>)
         Manner::Silent => return std::future::pending().await,
         Manner::Garbage => return connection.write_all(b"\xff\xfehello?\r\n\r\n").await,
         Manner::Troubled => return connection.write_all(b"421 too busy\r\n").await,
-        Manner::Sound | Manner::Refusing => connection.write_all(b"220 stand-in\r\n").await?,
+        Manner::Closed(greeting) => return connection.write_all(greeting.as_bytes()).await,
+        Manner::Sound | Manner::Refusing | Manner::Deferring | Manner::WrongPassword => {
+            connection.write_all(b"220 stand-in\r\n").await?
+        }
     }
     loop {
         let mut line = String::new();
@@ -79,7 +88,11 @@ async fn smtp(connection: TcpStream, manner: Manner, taken: &Mutex<Vec<String>>)
             return Ok(());
         }
         let answer = match line.split([' ', '\r']).next().unwrap_or_default() {
+            "EHLO" => "250-stand-in\r\n250 AUTH PLAIN LOGIN\r\n",
+            "AUTH" if manner == Manner::WrongPassword => "535 5.7.8 not this password\r\n",
+            "AUTH" => "235 welcome\r\n",
             "RCPT" if manner == Manner::Refusing => "550 nobody of that name\r\n",
+            "RCPT" if manner == Manner::Deferring && line.contains("odd") => "451 come back later\r\n",
             "DATA" => {
                 connection.write_all(b"354 go on\r\n").await?;
                 let mut text = String::new();
@@ -117,6 +130,8 @@ async fn http(mut connection: TcpStream, manner: Manner, taken: &Mutex<Vec<Strin
         Manner::Silent => return std::future::pending().await,
         Manner::Garbage => ("200 OK", "<html>a hotel's welcome page</html>"),
         Manner::Troubled => ("500 Oh", "{}"),
+        Manner::Closed(_) | Manner::WrongPassword => ("401 Who", "{}"),
+        Manner::Deferring => ("403 Not there", r#"{"code":21408,"message":"not to this country"}"#),
         Manner::Refusing => ("400 No", r#"{"code":21211,"message":"no such number"}"#),
         Manner::Sound => {
             taken.lock().unwrap().push(text);
@@ -138,7 +153,9 @@ impl Stage {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let database = TestDatabase::new().await;
         let carrier = match channel {
-            Channel::Email => Carrier::smtp(&format!("smtp://127.0.0.1:{port}"), "posthaste <no-reply@example.org>"),
+            Channel::Email => {
+                Carrier::smtp(&format!("smtp://us:secret@127.0.0.1:{port}"), "posthaste <no-reply@example.org>")
+            }
             Channel::Text => Carrier::twilio(TwilioSettings {
                 url: format!("http://127.0.0.1:{port}"),
                 account: "AC1".to_owned(),
@@ -264,6 +281,62 @@ async fn what_is_refused_for_good_is_dead_and_its_text_gone() {
     stage.until("dead", |row| row.0 == "dead" && row.3 && row.1 == 1).await;
     assert_eq!(stage.outbox.standing(Channel::Email).await.unwrap().dead, 1);
     assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+async fn a_mail_server_that_does_not_let_us_in_loses_nothing() {
+    let server = StandIn::start(Channel::Email, Manner::WrongPassword).await;
+    let stage = Stage::new(Channel::Email, server.port).await;
+    stage.send(email()).await;
+    stage.failed("535").await;
+    // As a greeting these say that nobody is served, not that the message is bad.
+    for (greeting, code) in [("554 no service here\r\n", "554"), ("550 not from your address\r\n", "550")] {
+        server.behaves(Manner::Closed(greeting));
+        stage.later().await;
+        stage.failed(code).await;
+    }
+    // The password was mended.
+    server.behaves(Manner::Sound);
+    stage.later().await;
+    stage.until("sent", |row| row.0 == "sent" && row.3).await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_of_the_sender_of_texts_lose_nothing() {
+    let sender = StandIn::start(Channel::Text, Manner::WrongPassword).await;
+    let stage = Stage::new(Channel::Text, sender.port).await;
+    stage.send(Message::text("+4930123456", "123456 is your code")).await;
+    stage.failed("401").await;
+    sender.behaves(Manner::Sound);
+    stage.later().await;
+    stage.until("sent", |row| row.0 == "sent").await;
+}
+
+#[tokio::test]
+async fn receivers_that_are_put_off_do_not_keep_others_waiting() {
+    let server = StandIn::start(Channel::Email, Manner::Deferring).await;
+    let stage = Stage::new(Channel::Email, server.port).await;
+    for n in 0..12 {
+        stage.send(Message::email(format!("odd{n}@example.org"), "Your code", "123456 is your code")).await;
+    }
+    let count = |state: &'static str| {
+        let pool = stage.database.pool.connections();
+        async move {
+            let sql = "SELECT count(*) FROM outbox_messages WHERE state = $1 AND (state <> 'waiting' OR last_error LIKE '%451')";
+            sqlx::query_scalar::<_, i64>(sql).bind(state).fetch_one(pool).await.unwrap()
+        }
+    };
+    let began = Instant::now();
+    while count("waiting").await < 12 {
+        assert!(began.elapsed() < PATIENCE, "all are put off");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let began = Instant::now();
+    stage.send(email()).await;
+    while count("sent").await < 1 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the breaker is open: a sound one waits");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

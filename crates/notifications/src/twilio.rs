@@ -77,27 +77,24 @@ impl Twilio {
             .form(&form)
             .send()
             .await;
-        let mut response = sent.map_err(|error| CarrierError::Temporary(words(&error).to_owned()))?;
+        let mut response = sent.map_err(|error| CarrierError::Away(words(&error).to_owned()))?;
         let status = response.status();
         if !status.is_success() {
             let text = format!("the sender of texts answered {}", status.as_u16());
-            // Wrong credentials are ours to repair, and the message waits for it.
-            let again = status.is_server_error()
-                || status.is_redirection()
-                || matches!(
-                    status,
-                    StatusCode::TOO_MANY_REQUESTS
-                        | StatusCode::REQUEST_TIMEOUT
-                        | StatusCode::UNAUTHORIZED
-                        | StatusCode::FORBIDDEN
-                        | StatusCode::NOT_FOUND
-                );
-            return Err(if again { CarrierError::Temporary(text) } else { CarrierError::Permanent(text) });
+            return Err(match status {
+                // Wrong credentials are ours to repair, and messages wait for it.
+                StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::UNAUTHORIZED
+                | StatusCode::NOT_FOUND => CarrierError::Away(text),
+                // Some countries are not allowed until the account's owner says so.
+                StatusCode::FORBIDDEN => CarrierError::Temporary(text),
+                _ if status.is_server_error() || status.is_redirection() => CarrierError::Away(text),
+                _ => CarrierError::Permanent(text),
+            });
         }
         let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| CarrierError::Temporary(words(&error).to_owned()))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| CarrierError::Away(words(&error).to_owned()))? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
                 return Err(not_understood());
             }
@@ -111,7 +108,7 @@ impl Twilio {
 }
 
 fn not_understood() -> CarrierError {
-    CarrierError::Temporary("the sender of texts answers what is no confirmation".to_owned())
+    CarrierError::Away("the sender of texts answers what is no confirmation".to_owned())
 }
 
 /// The error's own text holds the address with the account in it.

@@ -84,7 +84,7 @@ async fn pass(
         }
         while let Some(joined) = sending.join_next().await {
             // A carrier that panicked: the message comes back after its lease.
-            let reached = joined.unwrap_or(Ok(false))?;
+            let Some(reached) = joined.unwrap_or(Ok(Some(false)))? else { continue };
             if breaker.note(reached, outbox.now()) {
                 tracing::error!(channel = channel.name(), "messages cannot be sent: waiting before trying again");
             }
@@ -92,12 +92,12 @@ async fn pass(
     }
 }
 
-/// Sends one; whether its carrier works.
-async fn send(outbox: &Notifications, channel: Channel, taken: Taken) -> Result<bool, StorageError> {
-    let outcome = match (outbox.carrier(channel), &taken.message) {
-        (Some(carrier), Some(message)) => carrier.carry(taken.id, taken.created_at, message).await,
-        (None, _) => Err(CarrierError::Temporary("no carrier is configured".to_owned())),
-        (_, None) => Err(CarrierError::Permanent("sealed with another secret".to_owned())),
+/// Sends one; whether its carrier works, where that was seen.
+async fn send(outbox: &Notifications, channel: Channel, taken: Taken) -> Result<Option<bool>, StorageError> {
+    let (outcome, asked) = match (outbox.carrier(channel), &taken.message) {
+        (Some(carrier), Some(message)) => (carrier.carry(taken.id, taken.created_at, message).await, true),
+        (None, _) => (Err(CarrierError::Away("no carrier is configured".to_owned())), true),
+        (_, None) => (Err(CarrierError::Permanent("sealed with another secret".to_owned())), false),
     };
     match &outcome {
         Ok(()) => tracing::debug!(message = %taken.id, channel = channel.name(), "a message is sent"),
@@ -107,5 +107,6 @@ async fn send(outbox: &Notifications, channel: Channel, taken: Taken) -> Result<
         }
     }
     outbox.settle(&taken, &outcome).await?;
-    Ok(!matches!(outcome, Err(CarrierError::Temporary(_))))
+    // Who refuses one message is there for the others: odd receivers do not keep them waiting.
+    Ok(asked.then_some(!matches!(outcome, Err(CarrierError::Away(_)))))
 }
