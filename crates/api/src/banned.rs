@@ -1,12 +1,15 @@
-//! Identity and the live system, which do not know each other: drivers are taken on as their accounts say, and those who
-//! are shut out go off shift and lose the work that can still be given to others.
+//! Identity and the live system, which do not know each other: drivers are taken on as their accounts say, those who
+//! are shut out go off shift and lose the work that can still be given to others, and merchants who are shut out are told
+//! nothing by webhooks until they are let in again.
 //!
 //! The second is a reconciler: it takes no input, doing it again changes nothing, and it runs on a signal and on a timer,
 //! so that a ban that was followed by a crash is carried out too. What a driver has on board stays his: it cannot be
 //! picked up again where it was.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::FromRef;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::Rejected;
@@ -15,6 +18,7 @@ use posthaste_identity::{Dispatch, Later, NewDriver};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange};
 use posthaste_live::{Cause, Refused, System};
 use posthaste_protocol::problem::{FieldError, Problem};
+use posthaste_webhooks::Webhooks;
 use tokio::sync::Notify;
 
 use crate::AppState;
@@ -26,14 +30,13 @@ const EVERY: Duration = Duration::from_secs(10);
 /// What identity asks of the live system.
 pub(crate) struct Dispatching {
     system: System,
+    /// Somebody was shut out or let in: the pass looks at all who are out.
+    changed: Arc<Notify>,
 }
 
-/// Somebody was banned. One for the process: the pass looks at all who are.
-static BANNED: Notify = Notify::const_new();
-
 impl Dispatching {
-    pub(crate) fn new(system: System) -> Self {
-        Self { system }
+    pub(crate) fn new(system: System, changed: Arc<Notify>) -> Self {
+        Self { system, changed }
     }
 
     async fn register(&self, new: NewDriver, cause: Cause) -> Result<(), Problem> {
@@ -75,8 +78,8 @@ impl Dispatch for Dispatching {
         Box::pin(self.find(driver))
     }
 
-    fn banned(&self) {
-        BANNED.notify_one();
+    fn bans_changed(&self) {
+        self.changed.notify_one();
     }
 }
 
@@ -84,11 +87,11 @@ impl Dispatch for Dispatching {
 pub(crate) async fn run(app: AppState) {
     loop {
         pass(&app).await;
-        let _ = tokio::time::timeout(EVERY, BANNED.notified()).await;
+        let _ = tokio::time::timeout(EVERY, app.bans_changed().notified()).await;
     }
 }
 
-/// Takes their work back from all drivers who are shut out.
+/// Takes their work back from all drivers who are shut out, and mutes the webhooks of merchants who are.
 pub async fn pass(app: &AppState) {
     let banned = match app.identity().banned().await {
         Ok(banned) => banned,
@@ -97,6 +100,14 @@ pub async fn pass(app: &AppState) {
             return;
         }
     };
+    let merchants: Vec<_> =
+        banned.iter().filter_map(|party| if let Party::Merchant(id) = party { Some(*id) } else { None }).collect();
+    if let Err(error) = Webhooks::from_ref(app).mute_only(&merchants).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "merchants who are shut out may still be told of orders"
+        );
+    }
     for driver in banned.into_iter().filter_map(|party| if let Party::Driver(id) = party { Some(id) } else { None }) {
         if let Err(error) = take_back(app, driver).await {
             tracing::warn!(%driver, %error, "a driver who is shut out still has work");

@@ -6,7 +6,7 @@
 //! - `accept` takes connections, `quotas` counts who asks how often.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - The routes of webhooks are `posthaste_webhooks`' own.
-//! - [`banned`]: drivers who are shut out lose their open work. The routes of accounts are identity's own.
+//! - [`banned`]: drivers who are shut out lose their open work, merchants are told nothing. The routes of accounts are identity's own.
 //! - `sockets` speaks the protocol of `docs/sockets.md`, one small task a connection.
 //!
 //! Routes hold no rule of the trade: they check who asks, read what was sent, and hand it through a door.

@@ -11,7 +11,7 @@ use posthaste_identity::Identity;
 use posthaste_live::System;
 use posthaste_storage::pool::Pool;
 use posthaste_webhooks::Webhooks;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::banned::Dispatching;
 use crate::quotas::Counts;
@@ -40,6 +40,7 @@ struct Inner {
     in_flight: InFlight,
     seats: Arc<Semaphore>,
     counts: Counts,
+    bans_changed: Arc<Notify>,
 }
 
 impl AppState {
@@ -55,10 +56,28 @@ impl AppState {
         limits: Limits,
         build: Build,
     ) -> Self {
-        identity.connect(Arc::new(Dispatching::new(system.clone())));
+        let bans_changed = Arc::new(Notify::new());
+        identity.connect(Arc::new(Dispatching::new(system.clone(), Arc::clone(&bans_changed))));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let (in_flight, counts) = (InFlight::default(), Counts::new(limits.quotas));
-        Self(Arc::new(Inner { system, pool, keys, identity, webhooks, limits, build, in_flight, seats, counts }))
+        Self(Arc::new(Inner {
+            system,
+            pool,
+            keys,
+            webhooks,
+            identity,
+            limits,
+            build,
+            in_flight,
+            seats,
+            counts,
+            bans_changed,
+        }))
+    }
+
+    /// Rings when somebody was shut out or let in again.
+    pub(crate) fn bans_changed(&self) -> &Notify {
+        &self.0.bans_changed
     }
 
     /// The live system.

@@ -1,5 +1,6 @@
 //! Endpoints: where a merchant's program is told of events, of which, and with which secrets.
 
+mod muted;
 pub(crate) mod routes;
 pub(crate) mod store;
 

@@ -2,7 +2,7 @@
 
 mod faults;
 mod keys;
-mod people;
+pub(crate) mod people;
 mod recovery;
 mod second_factor;
 mod sessions;

@@ -2,6 +2,7 @@
 //! clock of its own, so that a schedule of a day is seen in seconds.
 
 mod receiver;
+mod shut_out;
 
 use axum::http::{Method, StatusCode};
 use posthaste_clock::Clock;

@@ -49,8 +49,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn take_on(&self, driver: NewDriver, by: Party, request_id: String) -> Later<'_, Result<(), Problem>>;
     /// Whether there is such a driver.
     fn knows(&self, driver: DriverId) -> Later<'_, Result<bool, Problem>>;
-    /// Somebody was banned: his open work is to go back.
-    fn banned(&self);
+    /// Somebody was shut out, or let in again: open work is to go back, webhooks stop or go on.
+    fn bans_changed(&self);
 }
 
 impl Identity {
@@ -287,7 +287,7 @@ impl Identity {
         self.ended(ended);
         self.0.api_keys.forget_all();
         if let Some(dispatch) = self.0.dispatch.get() {
-            dispatch.banned();
+            dispatch.bans_changed();
         }
         Ok(self.account(id).await?.view())
     }
@@ -301,6 +301,9 @@ impl Identity {
             self.audit(&mut transaction, origin, Entry::new("account.unbanned", caller.actor()).on(id)).await?;
         }
         transaction.commit().await?;
+        if let Some(dispatch) = self.0.dispatch.get() {
+            dispatch.bans_changed();
+        }
         Ok(self.account(id).await?.view())
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn due(pool: &Pool, now: Timestamp, of_each: usize) -> Result<V
         "SELECT m.id, m.endpoint_id, m.claims FROM webhook_endpoints e
         CROSS JOIN LATERAL (SELECT id, endpoint_id, claims FROM webhook_messages
             WHERE endpoint_id = e.id AND due_at <= $1 ORDER BY due_at LIMIT $2) AS m
-        WHERE e.state = 'active' AND (e.quiet_until IS NULL OR e.quiet_until <= $1)",
+        WHERE e.state = 'active' AND e.muted_at IS NULL AND (e.quiet_until IS NULL OR e.quiet_until <= $1)",
         now,
         i64::try_from(of_each).unwrap_or(i64::MAX),
     )
@@ -56,7 +56,7 @@ pub(crate) async fn claim(pool: &Pool, chosen: &[Due], until: Timestamp) -> Resu
         )
         UPDATE webhook_messages m SET due_at = $3, claims = m.claims + 1
         FROM free, webhook_endpoints e
-        WHERE m.id = free.id AND e.id = m.endpoint_id AND e.state = 'active'
+        WHERE m.id = free.id AND e.id = m.endpoint_id AND e.state = 'active' AND e.muted_at IS NULL
         RETURNING m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.due_at, m.attempts,
             m.settled_at, m.last_problem, m.claims, m.tries, e.merchant_id, e.url, e.secret, e.previous_secret,
             e.previous_until"#,

@@ -72,11 +72,12 @@ pub(crate) async fn remove(pool: &Pool, before: Timestamp) -> Result<u64, Storag
         )
         .execute(pool.connections())
         .await?;
-        // Of endpoints that are paused or switched off. Resuming makes the next of the lane due.
+        // Of endpoints that are paused, switched off or muted. Resuming makes the next of the lane due.
         let waiting = sqlx::query!(
             "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_messages m
                 JOIN webhook_endpoints e ON e.id = m.endpoint_id
-                WHERE m.created_at < $1 AND m.state = 'waiting' AND e.state IN ('paused', 'disabled') LIMIT $2)",
+                WHERE m.created_at < $1 AND m.state = 'waiting' 
+                    AND (e.state IN ('paused', 'disabled') OR e.muted_at IS NOT NULL) LIMIT $2)",
             before,
             CHUNK,
         )
