@@ -229,6 +229,12 @@ impl Rule {
         self.method == "GET" || self.path.starts_with("/v1/account")
     }
 
+    /// Whether the route takes or gives the cookie of a session, so that it matters whose page asks.
+    #[must_use]
+    pub fn takes_cookie(&self) -> bool {
+        self.path.starts_with("/v1/sessions")
+    }
+
     /// Whether the route is a socket, where the token may stand in the query: browsers cannot send headers there.
     #[must_use]
     pub fn is_socket(&self) -> bool {
@@ -283,6 +289,9 @@ pub(crate) async fn enforce(
         request.extensions_mut().insert(scope);
     } else {
         app.counts().stranger(&request)?;
+        if rule.takes_cookie() {
+            app.limits().browsers.admits(&request)?;
+        }
     }
     Ok(next.run(request).await)
 }

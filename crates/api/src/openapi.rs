@@ -212,10 +212,16 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
         ("GET", "/dev/mail") => &[Code::NotFound],
         ("POST", "/v1/accounts" | "/v1/password/forgot") => &[Code::RateLimited],
         ("POST", "/v1/accounts/verify" | "/v1/password/reset") => &[Code::NotFound, Code::WrongCode, Code::Conflict],
-        ("POST", "/v1/sessions") => {
-            &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::Banned, Code::RateLimited]
-        }
-        ("POST", "/v1/sessions/refresh") => &[Code::LoginEnded, Code::Banned],
+        ("POST", "/v1/sessions") => &[
+            Code::WrongCredentials,
+            Code::SecondFactorRequired,
+            Code::WrongCode,
+            Code::Banned,
+            Code::RateLimited,
+            Code::Forbidden,
+        ],
+        ("POST", "/v1/sessions/refresh") => &[Code::LoginEnded, Code::Banned, Code::Forbidden],
+        ("POST", "/v1/sessions/end") => &[Code::Forbidden],
         ("POST", "/v1/account/password" | "/v1/account/email") => {
             &[Code::WrongCredentials, Code::StepUpRequired, Code::Conflict, Code::RateLimited]
         }

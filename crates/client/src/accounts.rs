@@ -69,6 +69,16 @@ impl Client {
         Ok(())
     }
 
+    /// Ends all others, and with `including_this` the one of this client too.
+    pub async fn end_sessions(&self, including_this: bool) -> Result<(), ClientError> {
+        let mut url = self.url(&["v1", "account", "sessions"]);
+        if including_this {
+            url.query_pairs_mut().append_pair("including_this", "true");
+        }
+        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
+        Ok(())
+    }
+
     /// Shows again who one is.
     pub async fn step_up(&self, step_up: &StepUp) -> Result<SteppedUp, ClientError> {
         self.once_only(&["v1", "account", "step-up"], step_up).await

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use posthaste_protocol::problem::{Code, Problem};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::problem::Answer;
 use crate::quota::{RATELIMIT, RATELIMIT_POLICY};
 use crate::request_id::{TRACEPARENT, X_REQUEST_ID};
 
@@ -24,6 +27,8 @@ const CSP_OF_DOCS: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
+/// What a browser says of the page that asks.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// How long a browser remembers that another origin may ask.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
@@ -92,6 +97,30 @@ pub async fn layer(State(browsers): State<Browsers>, request: Request, next: Nex
 }
 
 impl Browsers {
+    /// Refuses what a page of another origin asks, unless it is configured. For routes that go by a cookie: browsers send
+    /// it along for pages of the same site, and a request without a body needs nobody's leave.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a page that is neither this server's nor one of [`Self::origins`].
+    pub fn admits(&self, request: &Request) -> Answer<()> {
+        let headers = request.headers();
+        let origin = headers.get(header::ORIGIN);
+        if origin.is_some_and(|origin| self.origins.iter().any(|known| known.0 == *origin)) {
+            return Ok(());
+        }
+        let own = match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            // `none`: nobody's page, but somebody at his browser.
+            Some(site) => site == b"same-origin" || site == b"none",
+            // Older browsers, and programs, which send neither.
+            None => origin.is_none_or(|origin| is_of_host(origin, request)),
+        };
+        if own {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden).detail("pages of another origin may not use sessions here").into())
+    }
+
     /// Answers pages of the configured origins, and only those; none where no origin is configured.
     #[must_use]
     pub fn cors(&self) -> Option<CorsLayer> {
@@ -124,6 +153,14 @@ impl Browsers {
     }
 }
 
+/// Whether the origin is where the request was sent to. A proxy in front may speak another scheme: it is not compared.
+fn is_of_host(origin: &HeaderValue, request: &Request) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(Authority::as_str));
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    host.zip(origin).is_some_and(|(host, (_, origin))| origin.eq_ignore_ascii_case(host))
+}
+
 /// Compresses what is worth it, for those who take it.
 #[must_use]
 pub fn compression() -> CompressionLayer<impl Predicate> {
@@ -134,6 +171,46 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_other_origins_are_refused_and_configured_ones_are_not() {
+        let browsers = Browsers { origins: vec!["https://shop.example.org".parse().unwrap()], hsts_seconds: 0 };
+        let admits = |site: Option<&str>, origin: Option<&str>| {
+            let mut request = Request::post("/v1/sessions/end").header("host", "api.example.org:8443");
+            for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            browsers.admits(&request.body(axum::body::Body::empty()).unwrap()).is_ok()
+        };
+        let (own, shop, evil) =
+            ("https://api.example.org:8443", "https://shop.example.org", "https://evil.example.org");
+        for (site, origin) in [
+            (None, None),
+            (None, Some(own)),
+            (None, Some(shop)),
+            (Some("same-origin"), Some(own)),
+            (Some("same-origin"), None),
+            (Some("none"), None),
+            (Some("same-site"), Some(shop)),
+            (Some("cross-site"), Some(shop)),
+        ] {
+            assert!(admits(site, origin), "{site:?} {origin:?}");
+        }
+        for (site, origin) in [
+            (None, Some(evil)),
+            (None, Some("null")),
+            (None, Some("https://api.example.org")),
+            (Some("same-site"), Some(evil)),
+            (Some("cross-site"), Some(evil)),
+            (Some("cross-site"), None),
+            (Some("cross-site"), Some("null")),
+            (Some("same-site"), Some(own)),
+        ] {
+            assert!(!admits(site, origin), "{site:?} {origin:?}");
+        }
+    }
 
     #[test]
     fn an_origin_is_what_browsers_write() {

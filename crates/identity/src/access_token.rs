@@ -1,5 +1,6 @@
-//! Access tokens: JWT (RFC 9068), signed with Ed25519. Written and read here in full: there is one algorithm, so nothing
-//! in a token can choose another.
+//! Access tokens: JWT of type `at+jwt`, signed with Ed25519. Written and read here in full: there is one algorithm, so
+//! nothing in a token can choose another. Of the claims that RFC 9068 wants, `aud`, `client_id` and `jti` are not there:
+//! there is one audience and no registered client, and what ends is the session (`sid`), not a token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

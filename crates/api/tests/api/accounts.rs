@@ -2,6 +2,7 @@
 
 mod faults;
 mod keys;
+mod origins;
 pub(crate) mod people;
 mod recovery;
 mod second_factor;

@@ -7,9 +7,11 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::Span;
 use posthaste_domain::ids::LoginId;
 use posthaste_http::auth::Caller;
-use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
+use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, LogIn, LoginView, Refresh, RefreshIn, Secret, StepUp, SteppedUp, Tokens};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Opened;
 use crate::Identity;
@@ -114,7 +116,8 @@ fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Ref
 /// With the refresh token, so that it works after the access token has ended too. A token that is over is fine.
 #[utoipa::path(post, path = "/v1/sessions/end", tag = "accounts",
     request_body(content = Refresh, example = json!({"refresh_token": "phr_…"})),
-    responses((status = 204, description = "Nobody is signed in with it any more.")))]
+    responses((status = 204, description = "Nobody is signed in with it any more.",
+        headers(("set-cookie" = String, description = "Takes the cookie away, where one came.")))))]
 pub(crate) async fn end(
     State(identity): State<Identity>,
     headers: HeaderMap,
@@ -124,7 +127,12 @@ pub(crate) async fn end(
     if let Ok((token, _)) = token(asked, &headers) {
         identity.log_out(&token, &origin).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", Span::zero()))]).into_response())
+    // Only a cookie that came is taken away: who was sent here without his own keeps it.
+    let taken_away = cookie(&headers).map(|_| [(header::SET_COOKIE, set_cookie("", Span::zero()))]);
+    Ok(match taken_away {
+        Some(header) => (StatusCode::NO_CONTENT, header).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }
 
 /// List one's sessions
@@ -154,12 +162,30 @@ pub(crate) async fn end_one(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// End all other sessions
-#[utoipa::path(delete, path = "/v1/account/sessions", tag = "accounts",
-    responses((status = 204, description = "Only the session of this request is left.")))]
-pub(crate) async fn end_others(State(identity): State<Identity>, caller: Caller, origin: Origin) -> Answer<StatusCode> {
+/// Which of one's sessions end.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Ending {
+    /// With `true` the session of this request ends too.
+    #[serde(default)]
+    including_this: bool,
+}
+
+/// End all other sessions, or all
+///
+/// Their tokens are refused at once, and their sockets close. With `including_this` nobody is signed in any more.
+#[utoipa::path(delete, path = "/v1/account/sessions", tag = "accounts", params(Ending),
+    responses((status = 204, description = "Only the session of this request is left, or none.")))]
+pub(crate) async fn end_others(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    Query(ending): Query<Ending>,
+) -> Answer<StatusCode> {
     let proof = own(&caller)?;
-    identity.end_logins(proof.account, None, Some(proof.login), &origin).await?;
+    let but = (!ending.including_this).then_some(proof.login);
+    identity.end_logins(proof.account, None, but, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

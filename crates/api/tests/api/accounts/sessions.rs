@@ -84,6 +84,19 @@ async fn sessions_are_listed_and_ended_by_their_owner_alone() {
     assert_eq!(stage.get("/v1/account", &tablet.access()).await.code(), "login_ended");
     assert_eq!(stage.get("/v1/account", &phone.access()).await.status, StatusCode::OK);
     assert_eq!(stage.get("/v1/account", &bob.access()).await.status, StatusCode::OK);
+
+    let tablet = people::log_in(&stage, "ada@example.org").await;
+    let path = "/v1/account/sessions?including_this=perhaps";
+    let unclear = stage.call(Method::DELETE, path, Some(&phone.access()), None).await;
+    assert_eq!(unclear.status, StatusCode::BAD_REQUEST);
+    assert_eq!(stage.get("/v1/account", &tablet.access()).await.status, StatusCode::OK);
+    let path = "/v1/account/sessions?including_this=true";
+    assert_eq!(stage.call(Method::DELETE, path, Some(&phone.access()), None).await.status, StatusCode::NO_CONTENT);
+    for login in [&phone, &tablet] {
+        assert_eq!(stage.get("/v1/account", &login.access()).await.code(), "login_ended");
+        assert_eq!(login.try_refresh(&stage).await.code(), "login_ended");
+    }
+    assert_eq!(stage.get("/v1/account", &bob.access()).await.status, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
