@@ -62,6 +62,9 @@ pub struct Rule {
     pub access: Access,
     /// What a merchant's key must be good for; none where keys are refused.
     pub key: Option<KeyScope>,
+    /// Whether somebody who is signed in must have shown lately who he is, and whether it stands in the audit log
+    /// whoever does it. Routes of accounts see to both themselves.
+    pub sensitive: bool,
 }
 
 use Scope::{All, Own, Part};
@@ -82,12 +85,17 @@ const ACCOUNT: Access = Access::Account(&Role::ALL);
 const MERCHANT_ACCOUNT: Access = Access::Account(&[Role::Merchant]);
 
 const fn rule(method: &'static str, path: &'static str, access: Access) -> Rule {
-    Rule { method, path, access, key: None }
+    Rule { method, path, access, key: None, sensitive: false }
 }
 
 /// A route that merchants' keys may use too.
 const fn keyed(method: &'static str, path: &'static str, access: Access, key: KeyScope) -> Rule {
-    Rule { method, path, access, key: Some(key) }
+    Rule { method, path, access, key: Some(key), sensitive: false }
+}
+
+/// A route for which a login that lies open is not enough.
+const fn sensitive(rule: Rule) -> Rule {
+    Rule { sensitive: true, ..rule }
 }
 
 /// The table.
@@ -138,19 +146,19 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/zones/{id}/board", ADMIN),
     rule("GET", "/v1/zones/{id}/shadow", ADMIN),
     rule("GET", "/v1/zones/{id}/shadow/plans", ADMIN),
-    rule("GET", "/v1/webhooks/types", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/endpoints", ADMIN_OR_OWNER),
-    rule("GET", "/v1/webhooks/endpoints", ADMIN_OR_OWNER),
-    rule("GET", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER),
-    rule("PUT", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER),
-    rule("DELETE", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/endpoints/{id}/secret", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/endpoints/{id}/test", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/endpoints/{id}/resume", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/endpoints/{id}/replay", ADMIN_OR_OWNER),
-    rule("GET", "/v1/webhooks/endpoints/{id}/messages", ADMIN_OR_OWNER),
-    rule("GET", "/v1/webhooks/messages/{id}", ADMIN_OR_OWNER),
-    rule("POST", "/v1/webhooks/messages/{id}/replay", ADMIN_OR_OWNER),
+    keyed("GET", "/v1/webhooks/types", ADMIN_OR_OWNER, KeyScope::WebhooksRead),
+    sensitive(keyed("POST", "/v1/webhooks/endpoints", ADMIN_OR_OWNER, KeyScope::WebhooksWrite)),
+    keyed("GET", "/v1/webhooks/endpoints", ADMIN_OR_OWNER, KeyScope::WebhooksRead),
+    keyed("GET", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER, KeyScope::WebhooksRead),
+    sensitive(keyed("PUT", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER, KeyScope::WebhooksWrite)),
+    sensitive(keyed("DELETE", "/v1/webhooks/endpoints/{id}", ADMIN_OR_OWNER, KeyScope::WebhooksWrite)),
+    sensitive(keyed("POST", "/v1/webhooks/endpoints/{id}/secret", ADMIN_OR_OWNER, KeyScope::WebhooksWrite)),
+    keyed("POST", "/v1/webhooks/endpoints/{id}/test", ADMIN_OR_OWNER, KeyScope::WebhooksWrite),
+    keyed("POST", "/v1/webhooks/endpoints/{id}/resume", ADMIN_OR_OWNER, KeyScope::WebhooksWrite),
+    keyed("POST", "/v1/webhooks/endpoints/{id}/replay", ADMIN_OR_OWNER, KeyScope::WebhooksWrite),
+    keyed("GET", "/v1/webhooks/endpoints/{id}/messages", ADMIN_OR_OWNER, KeyScope::WebhooksRead),
+    keyed("GET", "/v1/webhooks/messages/{id}", ADMIN_OR_OWNER, KeyScope::WebhooksRead),
+    keyed("POST", "/v1/webhooks/messages/{id}/replay", ADMIN_OR_OWNER, KeyScope::WebhooksWrite),
     keyed("GET", "/v1/insight/times", ADMIN_OR_OWNER, KeyScope::InsightRead),
     keyed("GET", "/v1/insight/performance", ADMIN_OR_OWNER, KeyScope::InsightRead),
     rule("GET", "/.well-known/jwks.json", Access::Public),
@@ -281,7 +289,10 @@ pub(crate) async fn enforce(
         app.counts().caller(&request, caller.party)?;
         let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
         rule.suits(&caller)?;
-        if caller.role == Role::Admin && !rule.is_noted_by_itself() {
+        if rule.sensitive {
+            app.identity().show_fresh(&caller).await?;
+        }
+        if (rule.sensitive || caller.role == Role::Admin) && !rule.is_noted_by_itself() {
             let (origin, entry) = note(&request, &caller, rule);
             app.identity().note(&origin, entry).await?;
         }
@@ -296,7 +307,7 @@ pub(crate) async fn enforce(
     Ok(next.run(request).await)
 }
 
-/// What operations are about to do, for the audit log. Written before it is done: what cannot be noted is not done.
+/// What somebody is about to do, for the audit log. Written before it is done: what cannot be noted is not done.
 fn note(request: &Request, caller: &Caller, rule: &Rule) -> (Origin, Entry) {
     let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default();

@@ -3,8 +3,8 @@
 //! nothing by webhooks until they are let in again.
 //!
 //! The second is a reconciler: it takes no input, doing it again changes nothing, and it runs on a signal and on a timer,
-//! so that a ban that was followed by a crash is carried out too. What a driver has on board stays his: it cannot be
-//! picked up again where it was.
+//! so that a ban that was followed by a crash is carried out too. What a driver has aboard cannot be picked up again where it
+//! was: it is escalated, and operations see it until another has it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::DriverId;
-use posthaste_domain::order::Rejected;
+use posthaste_domain::order::{Order, ReleaseReason};
 use posthaste_domain::party::Party;
 use posthaste_identity::{Dispatch, Later, NewDriver};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange};
@@ -116,28 +116,20 @@ pub async fn pass(app: &AppState) {
 }
 
 async fn take_back(app: &AppState, driver: DriverId) -> Result<(), Refused> {
-    let cause = || Cause::new(Party::System, "ban");
     let live = match app.system().drivers().get(driver).await {
         Ok(live) => live,
         Err(Refused::NotFound(_)) => return Ok(()),
         Err(refused) => return Err(refused),
     };
-    if live.driver.shift.is_on() {
-        let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back: true };
-        app.system().drivers().shift(driver, offline, cause()).await?;
-    }
-    for order in posthaste_storage::orders::of_driver(app.pool(), driver).await? {
-        if order.assignment.is_none_or(|assignment| assignment.driver != driver) {
-            continue;
-        }
-        match app.system().orders().unassign(order.id, cause()).await {
-            Ok(_) => tracing::info!(%driver, order = %order.id, "taken back from a driver who is shut out"),
-            Err(Refused::Order(Rejected::GoodsOnBoard)) => {
-                tracing::warn!(%driver, order = %order.id, "goods are with a driver who is shut out");
-            }
-            Err(Refused::Order(_)) => {}
-            Err(refused) => return Err(refused),
-        }
+    let his = posthaste_storage::orders::of_driver(app.pool(), driver).await?;
+    let is_his = |order: &Order| order.assignment.is_some_and(|a| a.driver == driver) && order.escalated.is_none();
+    let left = his.iter().filter(|order| is_his(order)).count();
+    if left > 0 || live.driver.shift.is_on() {
+        // What he has aboard is escalated, as a lost driver's is; the rest waits for another.
+        let hand_back = Some(ReleaseReason::DriverBanned);
+        let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back };
+        app.system().drivers().shift(driver, offline, Cause::new(Party::System, "ban")).await?;
+        tracing::info!(%driver, orders = left, "a driver who is shut out goes off shift and has no work any more");
     }
     Ok(())
 }

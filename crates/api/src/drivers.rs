@@ -12,7 +12,7 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::MOST_SIZE;
 use posthaste_http::extract::{Json as Body, Path, Query};
-use posthaste_http::idempotency::IdempotencyKey;
+use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::{RegisterDriver, Registered};
@@ -25,7 +25,7 @@ use utoipa::IntoParams;
 
 use crate::AppState;
 use crate::access::Admitted;
-use crate::orders::{query_id, replayed};
+use crate::orders::query_id;
 use crate::refusals::{refused, unread};
 use crate::texts::{MOST_NAME, all_right, wrong, wrong_length};
 

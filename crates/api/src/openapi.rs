@@ -120,8 +120,11 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             };
             let rule = name.parse().ok().and_then(|method| Rule::of(&method, path));
             let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
+            let is_sensitive = rule.is_some_and(|rule| rule.sensitive);
             let is_limited = !path.starts_with("/health/");
-            problems(operation, &possible(path, name, operation, access));
+            let mut codes = possible(path, name, operation, access);
+            codes.extend(is_sensitive.then_some(Code::StepUpRequired));
+            problems(operation, &codes);
             answers(operation, is_limited);
             operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
             let roles: Vec<_> = match access {
@@ -132,7 +135,10 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             if !matches!(access, Access::Public | Access::Link) {
                 requires_token(operation);
                 let before = operation.description.take().map_or_else(String::new, |text| format!("{text}\n\n"));
-                operation.description = Some(format!("{before}For: {}.", roles.join(", ")));
+                let key = rule.and_then(|rule| rule.key);
+                let key = key.map_or_else(String::new, |scope| format!(" Keys need `{}`.", scope.name()));
+                let fresh = if is_sensitive { " Signed in, with a proof of the last ten minutes." } else { "" };
+                operation.description = Some(format!("{before}For: {}.{key}{fresh}", roles.join(", ")));
             }
         }
     }
@@ -164,7 +170,8 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     }
     if given.iter().any(|p| p.name == "Idempotency-Key") {
         codes.push(Code::Invalid);
-        if !path.contains('{') {
+        // What drivers do at work takes the id of a command there, which may come again however it likes.
+        if !path.starts_with("/v1/drivers/{id}/") || path.ends_with("/shifts") {
             codes.extend([Code::IdempotencyRunning, Code::IdempotencyMismatch]);
         }
     }

@@ -27,7 +27,7 @@ use crate::refusals::{refused, unread};
 use crate::texts;
 
 pub(crate) use list::{__path_list, id as query_id, list, time as query_time};
-pub(crate) use place::{__path_place, place, replayed};
+pub(crate) use place::{__path_place, place};
 
 /// The order, if it is the caller's business.
 pub(crate) async fn visible(app: &AppState, admitted: &Admitted, id: OrderId) -> Answer<Arc<Order>> {

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::ZoneId;
 use posthaste_http::extract::{Json as Body, Path};
-use posthaste_http::idempotency::IdempotencyKey;
+use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_live::zones::CreatedZone;
 use posthaste_protocol::page::Page;
@@ -16,7 +16,6 @@ use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
 
 use crate::AppState;
 use crate::access::Admitted;
-use crate::orders::replayed;
 use crate::refusals::refused;
 
 const PATH: &str = "/v1/zones";

@@ -90,9 +90,9 @@ impl Client {
         Ok(())
     }
 
-    /// Makes a key for programs.
+    /// Makes a key for programs. The idempotency key makes it safe to try again: the first secret is shown then.
     pub async fn create_api_key(&self, key: &CreateApiKey) -> Result<ApiKeyCreated, ClientError> {
-        self.once_only(&["v1", "account", "keys"], key).await
+        self.command(Method::POST, &["v1", "account", "keys"], key).await
     }
 
     /// One's keys.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::ClientError;
-use crate::http::{Call, Client, json as as_json};
+use crate::http::Client;
 
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -20,11 +20,9 @@ struct Listed<'a> {
 }
 
 impl Client {
-    /// Makes an endpoint. Not sent again by itself: the secret of the first would be lost.
+    /// Makes an endpoint. The idempotency key makes it safe to try again: the first secret is shown then.
     pub async fn create_webhook_endpoint(&self, endpoint: &CreateEndpoint) -> Result<EndpointWithSecret, ClientError> {
-        let body = as_json(endpoint);
-        let call = Call::new(Method::POST, self.url(&["v1", "webhooks", "endpoints"]));
-        self.send(Call { body: Some(body), repeatable: false, ..call }).await
+        self.command(Method::POST, &["v1", "webhooks", "endpoints"], endpoint).await
     }
 
     /// The caller's endpoints.
@@ -46,15 +44,13 @@ impl Client {
         self.command(Method::PUT, &["v1", "webhooks", "endpoints", &id.to_string()], endpoint).await
     }
 
-    /// Rotates an endpoint's secret. Not sent again by itself: the secret of the first would be lost.
+    /// Rotates an endpoint's secret. The idempotency key makes it safe to try again: it is rotated once.
     pub async fn rotate_webhook_secret(
         &self,
         id: WebhookEndpointId,
         rotate: &RotateSecret,
     ) -> Result<EndpointWithSecret, ClientError> {
-        let body = as_json(rotate);
-        let call = Call::new(Method::POST, self.url(&["v1", "webhooks", "endpoints", &id.to_string(), "secret"]));
-        self.send(Call { body: Some(body), repeatable: false, ..call }).await
+        self.command(Method::POST, &["v1", "webhooks", "endpoints", &id.to_string(), "secret"], rotate).await
     }
 
     /// Sends to an endpoint again that was paused.

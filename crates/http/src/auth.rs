@@ -84,11 +84,22 @@ pub enum KeyScope {
     InsightRead = 4,
     /// Reading zones.
     ZonesRead = 8,
+    /// Reading endpoints of webhooks and their messages.
+    WebhooksRead = 16,
+    /// Making, changing and removing endpoints of webhooks, their secrets, tests and replays.
+    WebhooksWrite = 32,
 }
 
 impl KeyScope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::OrdersRead, Self::OrdersWrite, Self::InsightRead, Self::ZonesRead];
+    pub const ALL: [Self; 6] = [
+        Self::OrdersRead,
+        Self::OrdersWrite,
+        Self::InsightRead,
+        Self::ZonesRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
+    ];
 
     /// The name on the wire.
     #[must_use]
@@ -98,6 +109,8 @@ impl KeyScope {
             Self::OrdersWrite => "orders:write",
             Self::InsightRead => "insight:read",
             Self::ZonesRead => "zones:read",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
         }
     }
 

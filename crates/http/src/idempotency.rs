@@ -7,8 +7,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use posthaste_domain::party::Party;
 use posthaste_protocol::problem::{Code, Problem};
 use sha2::{Digest, Sha256};
@@ -17,6 +18,8 @@ use crate::problem::{Answer, Failure};
 
 /// The header.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Says that the answer is the first one to the same key.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest key.
 pub const LONGEST: usize = 255;
 
@@ -54,6 +57,31 @@ pub fn fingerprint(method: &Method, path: &str, body: &[u8]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+/// The first answer again, with the location under `path` that its id gives.
+#[must_use]
+pub fn replayed(status: u16, body: String, path: &str) -> Response {
+    #[derive(serde::Deserialize)]
+    struct Made {
+        id: String,
+    }
+    let made = serde_json::from_str::<Made>(&body).ok();
+    let location = made.and_then(|made| HeaderValue::try_from(format!("{path}/{}", made.id)).ok());
+    let mut response = replayed_as_it_was(status, body);
+    if let Some(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// The first answer again, where it named no location.
+#[must_use]
+pub fn replayed_as_it_was(status: u16, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::CREATED);
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
 }
 
 /// Which keys are being worked on in this process. Cheap to clone.

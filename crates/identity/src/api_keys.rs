@@ -11,6 +11,7 @@ use posthaste_domain::ids::{AccountId, ApiKeyId};
 use posthaste_http::auth::{Caller, Credential, KeyScope, KeyScopes, LoginProof, Role};
 use posthaste_protocol::accounts::{ApiKeyCreated, ApiKeyView, CreateApiKey, KeyWorld};
 use posthaste_protocol::problem::FieldError;
+use posthaste_storage::idempotency::{FirstAnswer, Once};
 use serde_json::json;
 
 use crate::accounts::{party, wrong_name};
@@ -51,6 +52,13 @@ impl Cache {
     }
 }
 
+/// A new key: made now, or the first answer (status and body) to a request that came again.
+#[derive(Debug)]
+pub(crate) enum Made {
+    Now(ApiKeyCreated),
+    Again(u16, String),
+}
+
 impl Identity {
     /// Whose key it is.
     pub(crate) async fn admit_key(&self, secret: &str) -> Result<Caller, Refused> {
@@ -80,13 +88,15 @@ impl Identity {
         Ok(caller)
     }
 
-    /// Makes a key.
+    /// Makes a key. With an idempotency key, the same again is answered as the first time, with the secret: that too wants
+    /// a fresh proof.
     pub(crate) async fn create_key(
         &self,
         proof: &LoginProof,
         asked: &CreateApiKey,
+        once: Option<&Once>,
         origin: &Origin,
-    ) -> Result<ApiKeyCreated, Refused> {
+    ) -> Result<Made, Refused> {
         let errors = faults(asked);
         if !errors.is_empty() {
             return Err(Refused::Invalid(errors));
@@ -111,13 +121,38 @@ impl Identity {
         crate::accounts::store::lock(&mut transaction, proof.account).await?;
         let keys = store::list(&mut *transaction, proof.account).await?;
         if keys.iter().filter(|key| key.revoked_at.is_none()).count() >= MOST_KEYS {
-            return Err(Refused::Conflict("there are 100 keys already: revoke those that are not used"));
+            drop(transaction);
+            let full = Refused::Conflict("there are 100 keys already: revoke those that are not used");
+            return self.made_before(once, full).await;
         }
         store::add(&mut transaction, proof.account, &key, &random::digest(&secret)).await?;
         let entry = Entry::new("api_key.created", proof.account).on(id).with(json!({"scopes": key.scopes}));
         self.audit(&mut transaction, origin, entry).await?;
+        let made = ApiKeyCreated { secret: secret.into(), key };
+        if let Some(once) = once {
+            let body = serde_json::to_string(&made).map_err(|error| Refused::Internal(error.to_string()))?;
+            // Keys to requests are forgotten by the product's clock.
+            let at = self.clock().now();
+            if !once.keep(&mut transaction, self.seal(), (201, &body), at).await? {
+                drop(transaction);
+                return self.made_before(Some(once), Refused::IdempotencyMismatch).await;
+            }
+        }
         transaction.commit().await?;
-        Ok(ApiKeyCreated { secret: secret.into(), key })
+        Ok(Made::Now(made))
+    }
+
+    /// What was answered to the same request before; `otherwise` where nothing was.
+    async fn made_before(&self, once: Option<&Once>, otherwise: Refused) -> Result<Made, Refused> {
+        let Some(once) = once else { return Err(otherwise) };
+        match once.first_answer(self.pool(), self.seal()).await? {
+            Some(FirstAnswer::Given { status, body }) => Ok(Made::Again(status, body)),
+            Some(FirstAnswer::OfAnother) => Err(Refused::IdempotencyMismatch),
+            Some(FirstAnswer::Unreadable) => {
+                Err(Refused::Conflict("it was made, and its secret can no longer be read: revoke it and make another"))
+            }
+            None => Err(otherwise),
+        }
     }
 
     /// The account's keys, newest first.

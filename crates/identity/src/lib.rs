@@ -40,7 +40,8 @@ use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::{Caller, Credential, Keys, LEEWAY_SECONDS};
 use posthaste_http::problem::{Answer, Failure};
-use posthaste_notifications::Notifications;
+use posthaste_notifications::{Channel, Message, Notifications};
+use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
 use sqlx::PgConnection;
@@ -250,6 +251,19 @@ impl Identity {
         }
     }
 
+    /// What the caller came with shows lately enough who he is, for what is sensitive. A key is shown with every request;
+    /// tokens of development are as good as the machine that they come from.
+    ///
+    /// # Errors
+    ///
+    /// The problem that the caller is answered.
+    pub async fn show_fresh(&self, caller: &Caller) -> Answer<()> {
+        match caller.credential {
+            Credential::Login(proof) => Ok(self.fresh(&proof).await?),
+            Credential::Development | Credential::Key { .. } => Ok(()),
+        }
+    }
+
     /// The end of what the caller came with, for a socket to wait for.
     #[must_use]
     pub fn watch(&self, caller: &Caller) -> Watch {
@@ -263,6 +277,33 @@ impl Identity {
     /// Those of the database.
     pub async fn banned(&self) -> Result<Vec<Party>, Refused> {
         Ok(accounts::store::banned(self.pool()).await?)
+    }
+
+    /// Puts an email to a party into the outbox, in somebody else's transaction; [`wake`](Self::wake) after its commit.
+    /// False where the party has no account, or is shut out, or this server sends no email.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn write_to(
+        &self,
+        connection: &mut PgConnection,
+        party: Party,
+        subject: &str,
+        text: &str,
+    ) -> Result<bool, StorageError> {
+        let account = accounts::store::of_party(connection, party).await?;
+        let Some(account) = account.filter(|account| account.banned_at.is_none()) else { return Ok(false) };
+        if !self.notifications().carries(Channel::Email) {
+            return Ok(false);
+        }
+        self.notifications().put(connection, &Message::email(account.email, subject, text)).await?;
+        Ok(true)
+    }
+
+    /// Something was put into the outbox: it is sent now.
+    pub fn wake(&self) {
+        self.notifications().wake();
     }
 
     /// Writes an entry of the audit log for what is done elsewhere.

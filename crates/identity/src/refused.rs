@@ -17,6 +17,9 @@ pub enum Refused {
     /// Not possible as things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key was used with another request")]
+    IdempotencyMismatch,
     /// Email and password do not belong together.
     #[error("wrong credentials")]
     WrongCredentials,
@@ -97,6 +100,7 @@ fn problem(refused: Refused) -> Problem {
         Refused::Invalid(errors) => Problem::new(Code::Invalid).errors(errors),
         Refused::NotFound(what) => Problem::new(Code::NotFound).detail(format!("no such {what}")),
         Refused::Conflict(why) => Problem::new(Code::Conflict).detail(why),
+        Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
         Refused::WrongCredentials => Problem::new(Code::WrongCredentials),
         Refused::SecondFactorRequired => {
             Problem::new(Code::SecondFactorRequired).detail("send the same again, with `code`")

@@ -389,7 +389,8 @@ pub enum KeyWorld {
 pub struct CreateApiKey {
     /// What its owner calls it, 1 to 100 characters.
     pub name: String,
-    /// What it may be used for: `orders:read`, `orders:write`, `insight:read`, `zones:read`.
+    /// What it may be used for: `orders:read`, `orders:write`, `insight:read`, `zones:read`,
+    /// `webhooks:read`, `webhooks:write`.
     pub scopes: Vec<String>,
     /// `live` or `test`.
     #[serde(default)]

@@ -374,7 +374,7 @@ pub struct OrderView {
 pub struct EscalationView {
     /// Since when.
     pub since: DateTime<Utc>,
-    /// `driver_lost` or `shift_ended`.
+    /// `driver_lost`, `shift_ended` or `driver_banned`.
     #[schema(example = "driver_lost")]
     pub reason: String,
 }

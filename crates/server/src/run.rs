@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_api::stopped::OverSockets;
+use posthaste_api::stopped::Telling;
 use posthaste_api::{AppState, Build};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
@@ -77,10 +77,10 @@ impl Server {
             Allowed { private: configuration.webhook_private_addresses, plain_http: configuration.webhook_plain_http };
         let seal = token_key::seal(configuration)?;
         let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal, allowed);
-        webhooks.connect(Arc::new(OverSockets(system.clone())));
-        let sender = webhooks.start()?;
         let outbox = accounts::notifications(configuration, &database.pool, &clock)?;
         let identity = accounts::identity(configuration, &database.pool, &clock, outbox.clone()).await?;
+        webhooks.connect(Arc::new(Telling { system: system.clone(), identity: identity.clone() }));
+        let sender = webhooks.start()?;
         let upkeep = (outbox.start(), identity.start());
         let state = AppState::new(system, database.pool.clone(), keys.clone(), identity, webhooks, limits, build);
         let metrics = match configuration.metrics_listen {

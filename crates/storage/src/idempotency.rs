@@ -1,10 +1,17 @@
 //! First answers of creating requests. A record is written in the same commit as what the request created.
+//!
+//! An answer that holds a secret is kept sealed ([`Once`]): whoever asks again with the same key gets it, and the
+//! database alone shows it to nobody.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use sqlx::PgConnection;
 
 use crate::error::StorageError;
 use crate::pool::Pool;
+use crate::sealed::Seal;
 
 /// For how long a key is remembered, in hours of product time. Longer costs rows; shorter lets a client that was
 /// offline create the same thing twice.
@@ -66,6 +73,87 @@ pub(crate) async fn keep(connection: &mut PgConnection, answer: &IdempotencyReco
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What sealed answers are sealed for.
+const PURPOSE: &str = "first answer";
+
+/// A request with an idempotency key, whose answer holds a secret.
+#[derive(Debug, Clone)]
+pub struct Once {
+    principal: String,
+    key: String,
+    fingerprint: [u8; 32],
+}
+
+/// What is there under a key that was used before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstAnswer {
+    /// The answer to this very request.
+    Given {
+        /// Its HTTP status.
+        status: u16,
+        /// Its body.
+        body: String,
+    },
+    /// The key stands for another request.
+    OfAnother,
+    /// The answer was sealed with another secret than the configured one.
+    Unreadable,
+}
+
+impl Once {
+    /// A request of `principal`; `fingerprint` is the digest of what was asked.
+    #[must_use]
+    pub fn new(principal: Party, key: String, fingerprint: [u8; 32]) -> Self {
+        Self { principal: principal.to_string(), key, fingerprint }
+    }
+
+    /// What the answer belongs to: it opens for nothing else. Neither part can hold a space.
+    fn owner(&self) -> Vec<u8> {
+        format!("{} {}", self.principal, self.key).into_bytes()
+    }
+
+    /// What was answered under the key, if it was used in the last [`KEPT_HOURS`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn first_answer(&self, pool: &Pool, seal: &Seal) -> Result<Option<FirstAnswer>, StorageError> {
+        let Some(found) = find(pool, &self.principal, &self.key).await? else { return Ok(None) };
+        if found.fingerprint != self.fingerprint {
+            return Ok(Some(FirstAnswer::OfAnother));
+        }
+        let sealed = STANDARD.decode(found.response.as_bytes()).ok();
+        let opened = sealed.and_then(|sealed| seal.open(PURPOSE, &self.owner(), &sealed).ok());
+        let body = opened.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok(Some(body.map_or(FirstAnswer::Unreadable, |body| FirstAnswer::Given { status: found.status, body })))
+    }
+
+    /// Keeps the answer in the transaction that makes what it tells of. False where the key was used before: the
+    /// transaction is of no use any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn keep(
+        &self,
+        connection: &mut PgConnection,
+        seal: &Seal,
+        (status, body): (u16, &str),
+        at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let sealed = seal.seal(PURPOSE, &self.owner(), body.as_bytes());
+        let sealed = sealed.map_err(|error| StorageError::corrupt("an answer to be sealed", error))?;
+        let (principal, key, fingerprint) = (self.principal.clone(), self.key.clone(), self.fingerprint.to_vec());
+        let response = STANDARD.encode(sealed);
+        let record = IdempotencyRecord { principal, key, fingerprint, status, response, at };
+        match keep(connection, &record).await {
+            Ok(()) => Ok(true),
+            Err(error) if crate::constraint(&error) == Some("idempotency_keys_pkey") => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// Forgets keys older than [`KEPT_HOURS`]; says how many.

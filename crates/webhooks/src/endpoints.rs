@@ -9,6 +9,8 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::Caller;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::webhooks::{CreateEndpoint, EndpointView, EndpointWithSecret, PutEndpoint, RotateSecret};
+use posthaste_storage::StorageError;
+use posthaste_storage::idempotency::{FirstAnswer, Once};
 
 use crate::signing::Secret;
 use crate::{Refused, Webhooks, types};
@@ -25,6 +27,13 @@ const PURPOSE: &str = "webhook secret";
 /// Whose endpoints somebody may reach: a merchant's own, or everybody's.
 pub(crate) fn reach(caller: &Caller) -> Option<MerchantId> {
     caller.merchant()
+}
+
+/// A secret is shown: now, or with the first answer (status and body) to a request that came again.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    Now(Box<EndpointWithSecret>),
+    Again(u16, String),
 }
 
 /// What an owner chooses.
@@ -67,7 +76,13 @@ impl Webhooks {
         self.seal().open(PURPOSE, id.uuid().as_bytes(), sealed).ok()?.try_into().ok()
     }
 
-    pub(crate) async fn create(&self, caller: &Caller, asked: CreateEndpoint) -> Result<EndpointWithSecret, Refused> {
+    /// Makes an endpoint. With an idempotency key, the same again is answered as the first time, with the secret.
+    pub(crate) async fn create(
+        &self,
+        caller: &Caller,
+        asked: CreateEndpoint,
+        once: Option<&Once>,
+    ) -> Result<Shown, Refused> {
         let merchant = match (reach(caller), asked.merchant_id) {
             (Some(own), None) => own,
             (Some(own), Some(named)) if own == named => own,
@@ -79,9 +94,46 @@ impl Webhooks {
         let id: WebhookEndpointId = self.clock().id();
         let secret = Secret::random();
         let sealed = self.sealed(id, &secret)?;
-        let made = store::create(self.pool(), id, merchant, &choice, &sealed, self.now(), MOST_ENDPOINTS).await?;
-        let endpoint = made.ok_or(Refused::Conflict("a merchant has 10 endpoints at most"))?;
-        Ok(EndpointWithSecret { endpoint, secret: secret.to_string() })
+        let mut transaction = self.pool().connections().begin().await?;
+        let now = self.now();
+        let made = store::create(&mut transaction, id, merchant, &choice, &sealed, now, MOST_ENDPOINTS).await?;
+        let Some(endpoint) = made else {
+            drop(transaction);
+            return self.shown_before(once, Refused::Conflict("a merchant has 10 endpoints at most")).await;
+        };
+        self.show(transaction, once, 201, EndpointWithSecret { endpoint, secret: secret.to_string() }).await
+    }
+
+    /// Commits what a secret is shown for, with the answer where a key may ask for it again.
+    async fn show(
+        &self,
+        mut transaction: sqlx::Transaction<'static, sqlx::Postgres>,
+        once: Option<&Once>,
+        status: u16,
+        made: EndpointWithSecret,
+    ) -> Result<Shown, Refused> {
+        if let Some(once) = once {
+            let body = serde_json::to_string(&made).map_err(|error| StorageError::corrupt("an answer", error))?;
+            if !once.keep(&mut transaction, self.seal(), (status, &body), self.now()).await? {
+                drop(transaction);
+                return self.shown_before(Some(once), Refused::IdempotencyMismatch).await;
+            }
+        }
+        transaction.commit().await?;
+        Ok(Shown::Now(Box::new(made)))
+    }
+
+    /// What was answered to the same request before; `otherwise` where nothing was.
+    async fn shown_before(&self, once: Option<&Once>, otherwise: Refused) -> Result<Shown, Refused> {
+        let Some(once) = once else { return Err(otherwise) };
+        match once.first_answer(self.pool(), self.seal()).await? {
+            Some(FirstAnswer::Given { status, body }) => Ok(Shown::Again(status, body)),
+            Some(FirstAnswer::OfAnother) => Err(Refused::IdempotencyMismatch),
+            Some(FirstAnswer::Unreadable) => {
+                Err(Refused::Conflict("it was done, and its secret can no longer be read: rotate it"))
+            }
+            None => Err(otherwise),
+        }
     }
 
     pub(crate) async fn endpoint(&self, caller: &Caller, id: WebhookEndpointId) -> Result<EndpointView, Refused> {
@@ -114,7 +166,8 @@ impl Webhooks {
         caller: &Caller,
         id: WebhookEndpointId,
         asked: &RotateSecret,
-    ) -> Result<EndpointWithSecret, Refused> {
+        once: Option<&Once>,
+    ) -> Result<Shown, Refused> {
         if asked.overlap_hours > MOST_OVERLAP_HOURS {
             return Err(Refused::field("overlap_hours", format!("must lie between 0 and {MOST_OVERLAP_HOURS}")));
         }
@@ -122,9 +175,10 @@ impl Webhooks {
         let secret = Secret::random();
         let sealed = self.sealed(id, &secret)?;
         let until = (asked.overlap_hours > 0).then(|| self.now() + Span::hours(i64::from(asked.overlap_hours)));
-        let rotated = store::rotate(self.pool(), id, reach(caller), &sealed, until).await?;
+        let mut transaction = self.pool().connections().begin().await?;
+        let rotated = store::rotate(&mut transaction, id, reach(caller), &sealed, until).await?;
         let endpoint = rotated.ok_or(Refused::NotFound("endpoint"))?;
-        Ok(EndpointWithSecret { endpoint, secret: secret.to_string() })
+        self.show(transaction, once, 200, EndpointWithSecret { endpoint, secret: secret.to_string() }).await
     }
 
     /// Sends again to an endpoint that was paused. What waits goes out at once, each order's events in their order.

@@ -34,6 +34,7 @@ use std::sync::{Arc, OnceLock};
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_protocol::webhooks::EndpointView;
+use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
 use tokio::sync::Notify;
@@ -57,11 +58,22 @@ struct Inner {
     owners: OnceLock<Arc<dyn Owners>>,
 }
 
+/// A connection to the database in a transaction, for who writes with what webhooks write.
+pub type Connection = sqlx::PgConnection;
+
 /// Tells a merchant what concerns its endpoints. Implemented by who knows the way to merchants.
 pub trait Owners: Send + Sync + 'static {
     /// Nothing more is sent to an endpoint, as its state and reason say. True when it is as sure as it can be that its
     /// owner learns of it; otherwise he is told again later.
     fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    /// The same by email: puts it into the outbox, in the transaction that notes it. Called once for each stop.
+    fn write_to<'a>(
+        &'a self,
+        connection: &'a mut Connection,
+        endpoint: EndpointView,
+    ) -> Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>>;
+    /// What was put into the outbox is committed.
+    fn written(&self);
 }
 
 impl Webhooks {

@@ -17,6 +17,9 @@ pub enum Refused {
     /// Not possible as things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key was used with another request")]
+    IdempotencyMismatch,
     /// The database.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -44,6 +47,7 @@ impl From<Refused> for Failure {
             Refused::Invalid(errors) => Problem::new(Code::Invalid).errors(errors),
             Refused::NotFound(what) => Problem::new(Code::NotFound).detail(format!("no such {what}")),
             Refused::Conflict(why) => Problem::new(Code::Conflict).detail(why),
+            Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
             Refused::Storage(error) if error.is_temporary() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "webhooks could not be read or written");
                 Problem::unavailable("the database is not available")

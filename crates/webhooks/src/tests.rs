@@ -27,7 +27,9 @@ async fn endpoint(database: &TestDatabase, url: &str) -> WebhookEndpointId {
     let sealed = webhooks.sealed(id, &Secret::random()).unwrap();
     let choice = endpoints::Choice { url: url.to_owned(), description: String::new(), types: Vec::new() };
     let merchant = webhooks.clock().id();
-    let made = endpoints::store::create(&database.pool, id, merchant, &choice, &sealed, webhooks.now(), 10).await;
+    let mut transaction = database.pool.connections().begin().await.unwrap();
+    let made = endpoints::store::create(&mut transaction, id, merchant, &choice, &sealed, webhooks.now(), 10).await;
+    transaction.commit().await.unwrap();
     made.unwrap().unwrap().id
 }
 

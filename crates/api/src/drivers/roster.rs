@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{DriverId, ShiftId};
 use posthaste_domain::place::Place;
 use posthaste_http::extract::{Json as Body, Path};
-use posthaste_http::idempotency::IdempotencyKey;
+use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::PlannedNow;
 use posthaste_protocol::drivers::{PlanShift, PlannedShiftView};
@@ -17,7 +17,6 @@ use serde::Deserialize;
 
 use crate::AppState;
 use crate::access::Admitted;
-use crate::orders::replayed;
 use crate::refusals::refused;
 
 /// A planned shift of a driver's.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OfferId, TaskId};
-use posthaste_domain::order::{Proof, TaskKind};
+use posthaste_domain::order::{Proof, ReleaseReason, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
@@ -43,7 +43,7 @@ pub(crate) fn read_shift(view: ShiftView) -> Answer<ShiftChange> {
     if view.hand_back && shift.is_on() {
         return Err(Problem::invalid("hand_back", "goes with offline").into());
     }
-    Ok(ShiftChange { shift, place, hand_back: view.hand_back })
+    Ok(ShiftChange { shift, place, hand_back: view.hand_back.then_some(ReleaseReason::ShiftEnded) })
 }
 
 /// What is shown for a hand-over.

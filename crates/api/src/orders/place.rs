@@ -1,14 +1,14 @@
 //! A new order: from what was sent to what the live system takes.
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{CodeRule, NewPickup, NewStop};
 use posthaste_domain::place::Place;
 use posthaste_http::extract::Json as Body;
-use posthaste_http::idempotency::IdempotencyKey;
+use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_live::orders::{PlaceOrder, Placed};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
@@ -20,8 +20,6 @@ use crate::refusals::refused;
 use crate::texts::{all_right, wrong};
 
 const PATH: &str = "/v1/orders";
-/// Says that the answer is the first one to the same key.
-pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Place an order
 ///
@@ -59,23 +57,6 @@ pub(crate) async fn place(
         }
         Placed::Replayed(status, body) => replayed(status, body, PATH),
     })
-}
-
-/// The first answer again, with the location that its id gives.
-pub(crate) fn replayed(status: u16, body: String, path: &str) -> Response {
-    #[derive(serde::Deserialize)]
-    struct Made {
-        id: String,
-    }
-    let made = serde_json::from_str::<Made>(&body).ok();
-    let location = made.and_then(|made| HeaderValue::try_from(format!("{path}/{}", made.id)).ok());
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::CREATED);
-    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    if let Some(location) = location {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
 }
 
 /// What the live system takes, or every field that is wrong. `caller` is the merchant who sent it.

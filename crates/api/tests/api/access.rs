@@ -6,9 +6,10 @@ use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_domain::ids::Id;
 use posthaste_domain::party::Party;
-use posthaste_http::auth::{Keys, Role};
+use posthaste_http::auth::{KeyScope, Keys, Role};
 use serde_json::{Value, json};
 
+use crate::accounts::people;
 use crate::document::operations;
 use crate::stage::{Answer, Stage, admin_token, customer_id, driver_token, keys, merchant_id, order_body, token};
 
@@ -19,6 +20,8 @@ struct World {
     other_driver: String,
     /// An order that the driver has.
     assigned: Value,
+    /// An access token of a login that was ended, and a key that was revoked, before either would have ended by itself.
+    revoked: (String, String),
 }
 
 impl World {
@@ -30,7 +33,8 @@ impl World {
         let path = format!("/v1/orders/{}/assign", order["id"].as_str().unwrap());
         let assigned = stage.post(&path, &stage.admin, &json!({"driver_id": driver})).await;
         assert_eq!(assigned.status, StatusCode::OK, "{assigned:?}");
-        Self { stage, driver, other_driver, assigned: assigned.body }
+        let revoked = revoked(&stage).await;
+        Self { stage, driver, other_driver, assigned: assigned.body, revoked }
     }
 
     /// A token of the role: of whom the things are, or of somebody else.
@@ -146,9 +150,26 @@ fn assert_admitted(what: &str, path: &str, answer: &Answer) {
     assert!(fine, "{what}: {answer:?}");
 }
 
+/// What a merchant worked with until it was taken from him: a login's token and a key.
+async fn revoked(stage: &Stage) -> (String, String) {
+    let (_, login) = people::merchant(stage, "former@example.org").await;
+    let scopes: Vec<_> = KeyScope::ALL.iter().map(|scope| scope.name()).collect();
+    let make = json!({"name": "backend", "scopes": scopes});
+    let made = stage.post("/v1/account/keys", &login.access(), &make).await;
+    let key = made.body["secret"].as_str().unwrap().to_owned();
+    for token in [&login.access(), &key] {
+        assert_eq!(stage.get("/v1/orders", token).await.status, StatusCode::OK, "good until it is revoked");
+    }
+    let path = format!("/v1/account/keys/{}", made.body["key"]["id"].as_str().unwrap());
+    let gone = stage.call(Method::DELETE, &path, Some(&login.access()), None).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{gone:?}");
+    assert_eq!(people::end(stage, &login).await.status, StatusCode::NO_CONTENT);
+    (login.access(), key)
+}
+
 /// Tokens that prove nothing, with what is answered to them. A kind of token more that can be worthless goes in here,
 /// and every route is tried with it.
-fn worthless() -> Vec<(&'static str, String, &'static str)> {
+fn worthless(world: &World) -> Vec<(&'static str, String, &'static str)> {
     let admin = Party::Admin(Id::from_uuid(uuid::Uuid::from_u128(1)));
     let now = Clock::system().wall();
     let expired = keys().mint(admin, now - Span::hours(2), Span::hours(1)).unwrap();
@@ -170,6 +191,9 @@ fn worthless() -> Vec<(&'static str, String, &'static str)> {
         ("cut short", sound[..sound.len() - 2].to_owned(), "unauthenticated"),
         ("malformed", "a.b.c".to_owned(), "unauthenticated"),
         ("no token at all", "swordfish".to_owned(), "unauthenticated"),
+        ("of a login that was ended", world.revoked.0.clone(), "login_ended"),
+        ("a revoked key", world.revoked.1.clone(), "unauthenticated"),
+        ("a malformed key", "ph_live_x".to_owned(), "unauthenticated"),
     ]
 }
 
@@ -192,10 +216,17 @@ async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
         Access::Account(_) | Access::Roles(_) => {}
     }
     assert_eq!((nobody.status, nobody.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"), "{method} {path}");
-    for (kind, token, code) in worthless() {
+    for (kind, token, code) in worthless(world) {
         let refused = send(Role::Admin, Some(&token)).await;
         let got = (refused.status, refused.code());
         assert_eq!(got, (StatusCode::UNAUTHORIZED, code), "{method} {path} with a token that is {kind}");
+        if rule.is_socket() {
+            // Browsers send it in the query.
+            let url = format!("{}?access_token={token}", world.path(path, Role::Admin).await);
+            let refused = world.stage.call(verb.clone(), &url, None, None).await;
+            let got = (refused.status, refused.code());
+            assert_eq!(got, (StatusCode::UNAUTHORIZED, code), "{path} with a token in the query that is {kind}");
+        }
     }
     // The rightful last: some of them end what the others are tried on.
     for role in [Role::Customer, Role::Driver, Role::Merchant, Role::Admin] {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::accounts::people;
 use crate::stage::{Answer, Stage, order_body, zone_body};
 
 async fn send(stage: &Stage, path: &str, token: &str, key: &str, body: &Value) -> Answer {
@@ -109,4 +110,126 @@ async fn a_replay_is_given_even_where_the_same_request_would_now_be_refused() {
     assert_eq!(refused.code(), "outside_service_area", "{refused:?}");
     let again = send(&stage, "/v1/orders", &stage.merchant, "k1", &order_body()).await;
     assert_eq!((again.status, again.body), (StatusCode::CREATED, first.body));
+}
+
+/// What is kept for keys, as the database has it.
+async fn kept(stage: &Stage) -> Vec<String> {
+    sqlx::query_scalar("SELECT response FROM idempotency_keys ORDER BY created_at")
+        .fetch_all(stage.database.pool.connections())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_made_twice_with_one_key_is_made_once_and_its_secret_is_shown_again() {
+    let stage = Stage::new().await;
+    let (path, body) = ("/v1/webhooks/endpoints", json!({"url": "https://shop.example/hooks"}));
+    let (one, other) = tokio::join!(
+        send(&stage, path, &stage.merchant, "k1", &body),
+        send(&stage, path, &stage.merchant, "k1", &body)
+    );
+    assert_eq!((one.status, other.status), (StatusCode::CREATED, StatusCode::CREATED), "{one:?} {other:?}");
+    assert_eq!(one.body, other.body);
+    assert_eq!(one.header(header::LOCATION), other.header(header::LOCATION));
+    assert_eq!(one.header(header::LOCATION), format!("{path}/{}", one.id()));
+    let mut replayed = [one.header("idempotent-replayed"), other.header("idempotent-replayed")];
+    replayed.sort_unstable();
+    assert_eq!(replayed, ["", "true"]);
+    let secret = one.body["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_"));
+    assert_eq!(stage.get(path, &stage.merchant).await.body["items"].as_array().unwrap().len(), 1);
+    assert!(
+        !kept(&stage).await.iter().any(|row| row.contains(&secret[6..20]) || row.contains("shop.example")),
+        "sealed"
+    );
+
+    let changed = json!({"url": "https://shop.example/other"});
+    let refused = send(&stage, path, &stage.merchant, "k1", &changed).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, "idempotency_mismatch"), "{refused:?}");
+    let theirs = send(&stage, path, &stage.other_merchant, "k1", &body).await;
+    assert_eq!(
+        (theirs.status, theirs.header("idempotent-replayed")),
+        (StatusCode::CREATED, ""),
+        "another's key is its own"
+    );
+    assert_ne!(theirs.body["secret"], one.body["secret"]);
+    // Also where there is no room for another, and where it is gone: the answer is the first.
+    for n in 0..9 {
+        let more = json!({"url": format!("https://shop.example/{n}")});
+        assert_eq!(stage.post(path, &stage.merchant, &more).await.status, StatusCode::CREATED);
+    }
+    let again = send(&stage, path, &stage.merchant, "k1", &body).await;
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &one.body), "{again:?}");
+    assert_eq!(send(&stage, path, &stage.merchant, "k2", &body).await.code(), "conflict");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_whose_answer_was_lost_is_asked_for_again_and_ends_no_secret() {
+    let stage = Stage::new().await;
+    let made =
+        stage.post("/v1/webhooks/endpoints", &stage.merchant, &json!({"url": "https://shop.example/hooks"})).await;
+    let path = format!("/v1/webhooks/endpoints/{}/secret", made.id());
+    let first = send(&stage, &path, &stage.merchant, "k1", &json!({})).await;
+    let again = send(&stage, &path, &stage.merchant, "k1", &json!({"overlap_hours": 24})).await;
+    assert_eq!((first.status, again.status), (StatusCode::OK, StatusCode::OK), "{first:?} {again:?}");
+    assert_eq!((&first.body, again.header("idempotent-replayed")), (&again.body, "true"));
+    let sealed = "SELECT previous_secret FROM webhook_endpoints";
+    let previous: Vec<u8> = sqlx::query_scalar(sealed).fetch_one(stage.database.pool.connections()).await.unwrap();
+    let refused = send(&stage, &path, &stage.merchant, "k1", &json!({"overlap_hours": 0})).await;
+    assert_eq!(refused.code(), "idempotency_mismatch", "{refused:?}");
+    let still: Vec<u8> = sqlx::query_scalar(sealed).fetch_one(stage.database.pool.connections()).await.unwrap();
+    assert_eq!(previous, still, "the secret that was valid before is valid still");
+    let refused = send(&stage, &path, &stage.other_merchant, "k1", &json!({})).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchants_key_made_twice_with_one_idempotency_key_is_one() {
+    let stage = Stage::new().await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let (path, body) = ("/v1/account/keys", json!({"name": "backend", "scopes": ["orders:read"]}));
+    let token = login.access();
+    let (one, other) = tokio::join!(
+        send(&stage, path, &token, "k1", &body),
+        send(&stage, path, &token, "k1", &body)
+    );
+    assert_eq!((one.status, other.status), (StatusCode::CREATED, StatusCode::CREATED), "{one:?} {other:?}");
+    assert_eq!(one.body, other.body);
+    let secret = one.body["secret"].as_str().unwrap();
+    assert_eq!(stage.get("/v1/orders", secret).await.status, StatusCode::OK);
+    assert_eq!(stage.get(path, &login.access()).await.body["items"].as_array().unwrap().len(), 1);
+    assert!(!kept(&stage).await.iter().any(|row| row.contains(&secret[8..20]) || row.contains("backend")), "sealed");
+    let changed = json!({"name": "backend", "scopes": ["orders:read", "orders:write"]});
+    assert_eq!(send(&stage, path, &login.access(), "k1", &changed).await.code(), "idempotency_mismatch");
+    // A key of idempotency shows nothing to a key of the same merchant.
+    assert_eq!(send(&stage, path, secret, "k1", &body).await.status, StatusCode::FORBIDDEN);
+}
+
+/// Requests that make something which a caller who asks twice would have twice. What else is posted is done to
+/// something that is there, or cannot be done twice (codes, offers), or has nobody whom a key could belong to.
+#[test]
+fn every_request_that_makes_something_takes_an_idempotency_key() {
+    let takes = |path: &str| {
+        let operation = crate::document::operations().into_iter().find(|(m, p, _)| m == "POST" && p == path);
+        let operation = operation.unwrap_or_else(|| panic!("{path} is not there")).2;
+        operation["parameters"].as_array().is_some_and(|all| all.iter().any(|p| p["name"] == "Idempotency-Key"))
+    };
+    for path in [
+        "/v1/orders",
+        "/v1/drivers",
+        "/v1/drivers/{id}/shifts",
+        "/v1/zones",
+        "/v1/webhooks/endpoints",
+        "/v1/webhooks/endpoints/{id}/secret",
+        "/v1/account/keys",
+    ] {
+        assert!(takes(path), "{path}");
+    }
+    let makes = |operation: &Value| !operation["responses"]["201"].is_null();
+    let without: Vec<_> = crate::document::operations()
+        .into_iter()
+        .filter(|(method, path, operation)| method == "POST" && makes(operation) && !takes(path))
+        .map(|(_, path, _)| path)
+        .collect();
+    assert_eq!(without, ["/v1/accounts/verify", "/v1/sessions"], "a code that is good for once, and a login");
 }

@@ -12,6 +12,7 @@ use posthaste_webhooks::{Allowed, RETRY_SECONDS, Sender, Webhooks};
 use serde_json::{Value, json};
 
 use self::receiver::{Behaviour, Receiver};
+use crate::accounts::people;
 use crate::sockets::Server;
 use crate::stage::{Answer, Stage, merchant_id, order_body, token};
 
@@ -23,6 +24,12 @@ fn start(stage: &Stage, speed: f64) -> Sender {
     let allowed = Allowed { private: true, plain_http: true };
     let seal = Seal::new(b"a secret of tests");
     Webhooks::new(stage.database.pool.clone(), clock, seal, allowed).start().unwrap()
+}
+
+/// What tells merchants of endpoints that stopped.
+fn telling(stage: &Stage) -> posthaste_api::stopped::Telling {
+    let (system, identity) = (stage.app.system().clone(), stage.app.identity().clone());
+    posthaste_api::stopped::Telling { system, identity }
 }
 
 async fn endpoint(stage: &Stage, url: &str, types: &[&str]) -> String {
@@ -322,7 +329,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     receiver.behave(Behaviour::Status(410));
     let id = endpoint(stage, &receiver.url, &[]).await;
     let webhooks = crate::stage::webhooks(&stage.database);
-    webhooks.connect(std::sync::Arc::new(posthaste_api::stopped::OverSockets(stage.app.system().clone())));
+    webhooks.connect(std::sync::Arc::new(telling(stage)));
     let _sender = webhooks.start().unwrap();
     stage.order().await;
     until("it is switched off", async || (read(stage, &id).await["state"] == "disabled").then_some(())).await;
@@ -330,4 +337,50 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     let alert = socket.until("alert").await;
     assert_eq!(alert["data"]["kind"], "webhook_stopped");
     assert!(alert["data"]["text"].as_str().unwrap().contains(&id), "{alert}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop() {
+    let stage = Stage::new().await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let (_, _rival) = people::merchant(&stage, "rival@example.org").await;
+    let receiver = Receiver::start().await;
+    receiver.behave(Behaviour::Status(410));
+    let id = stage.post(ENDPOINTS, &login.access(), &json!({"url": receiver.url})).await.id();
+    // Somebody who has no account is not written to, and holds up nobody.
+    let of_nobody = endpoint(&stage, &receiver.url, &[]).await;
+    // Two servers on one database.
+    let servers = [crate::stage::webhooks(&stage.database), crate::stage::webhooks(&stage.database)];
+    let _senders = servers.map(|webhooks| {
+        webhooks.connect(std::sync::Arc::new(telling(&stage)));
+        webhooks.start().unwrap()
+    });
+    let letters = async || {
+        let all = posthaste_notifications::carrier::read_mailbox(stage.mailbox.clone(), 100).await.unwrap();
+        all.into_iter().filter(|text| text.contains("webhook endpoint")).collect::<Vec<_>>()
+    };
+    let stopped = async |id: &str, token: &str| {
+        until("it is switched off", async || {
+            let test = stage.post(&format!("{ENDPOINTS}/{id}/test"), token, &json!({})).await;
+            (test.code() == "conflict").then_some(())
+        })
+        .await;
+    };
+    stopped(&id, &login.access()).await;
+    let letter = people::message(&stage, "shop@example.org", &[&id, "disabled", "410", &receiver.url]).await;
+    assert!(letter.contains("Subject: A webhook endpoint is disabled"), "{letter}");
+    stopped(&of_nobody, &stage.merchant).await;
+    until("it was looked for whom to write to", async || {
+        let left = "SELECT count(*) FROM webhook_endpoints WHERE state_reason IS NOT NULL AND owner_written_at IS NULL";
+        let left: i64 = sqlx::query_scalar(left).fetch_one(stage.database.pool.connections()).await.unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+    assert_eq!(letters().await.len(), 1, "once, by both servers together, and to nobody else");
+
+    let on = json!({"url": receiver.url, "types": [], "enabled": true});
+    let switched = stage.call(Method::PUT, &format!("{ENDPOINTS}/{id}"), Some(&login.access()), Some(&on)).await;
+    assert_eq!(switched.body["state"], "active", "{switched:?}");
+    stopped(&id, &login.access()).await;
+    until("the next stop is written about too", async || (letters().await.len() == 2).then_some(())).await;
 }

@@ -40,6 +40,8 @@ pub enum ReleaseReason {
     DriverLost,
     /// The driver's shift was ended, and what he had handed back.
     ShiftEnded,
+    /// The driver was shut out.
+    DriverBanned,
 }
 
 impl ReleaseReason {
@@ -52,6 +54,7 @@ impl ReleaseReason {
             Self::Accident => "accident",
             Self::DriverLost => "driver_lost",
             Self::ShiftEnded => "shift_ended",
+            Self::DriverBanned => "driver_banned",
         }
     }
 }

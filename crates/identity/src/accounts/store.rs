@@ -100,6 +100,21 @@ pub(crate) async fn by_email(pool: &Pool, email: &str) -> Result<Option<Account>
     row.map(TryInto::try_into).transpose()
 }
 
+/// The account of a party.
+pub(crate) async fn of_party(connection: &mut PgConnection, of: Party) -> Result<Option<Account>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE role = $1 AND subject = $2"#,
+        Role::of(of).map(Role::name).unwrap_or_default(),
+        subject(of),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
 /// Accounts before a place, newest first.
 pub(crate) async fn list(pool: &Pool, before: (Timestamp, Uuid), limit: i64) -> Result<Vec<Account>, StorageError> {
     let rows = sqlx::query_as!(

@@ -2,31 +2,45 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::ApiKeyId;
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, Path};
+use posthaste_http::idempotency::{IdempotencyKey, fingerprint, replayed_as_it_was};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, ApiKeyCreated, ApiKeyView, CreateApiKey};
+use posthaste_storage::idempotency::Once;
 
+use super::Made;
 use crate::Identity;
 use crate::audit::Origin;
 use crate::routes::own;
 
 /// Make a key
 ///
-/// For programs that call in the merchant's name. Its secret is shown this once.
+/// For programs that call in the merchant's name. Its secret is shown this once. With an `Idempotency-Key`, sending the
+/// same again gives the first answer, secret included, and makes nothing.
 #[utoipa::path(post, path = "/v1/account/keys", tag = "accounts",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day.")),
     request_body(content = CreateApiKey, example = json!({"name": "shop backend", "scopes": ["orders:read", "orders:write"]})),
-    responses((status = 201, body = ApiKeyCreated)))]
+    responses((status = 201, body = ApiKeyCreated, headers(
+        ("idempotent-replayed" = String, description = "`true` when this is the first answer to the same key."),
+    ))))]
 pub(crate) async fn create_key(
     State(identity): State<Identity>,
     caller: Caller,
     origin: Origin,
-    Body { value: asked, .. }: Body<CreateApiKey>,
-) -> Answer<(StatusCode, Json<ApiKeyCreated>)> {
-    let created = identity.create_key(&own(&caller)?, &asked, &origin).await?;
-    Ok((StatusCode::CREATED, Json(created)))
+    IdempotencyKey(key): IdempotencyKey,
+    Body { value: asked, bytes }: Body<CreateApiKey>,
+) -> Answer<Response> {
+    let path = "/v1/account/keys";
+    let once = key.map(|key| Once::new(caller.party, key, fingerprint(&Method::POST, path, &bytes)));
+    Ok(match identity.create_key(&own(&caller)?, &asked, once.as_ref(), &origin).await? {
+        Made::Now(created) => (StatusCode::CREATED, Json(created)).into_response(),
+        Made::Again(status, body) => replayed_as_it_was(status, body),
+    })
 }
 
 /// List keys

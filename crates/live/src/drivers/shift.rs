@@ -23,13 +23,13 @@ pub struct ShiftChange {
     pub shift: Shift,
     /// Where he is, so that work can come before his first position.
     pub place: Option<Place>,
-    /// Whether what he has goes to others: of use only when he goes offline.
-    pub hand_back: bool,
+    /// Why what he has goes to others, where it does: of use only when he goes offline.
+    pub hand_back: Option<ReleaseReason>,
 }
 
 impl From<Shift> for ShiftChange {
     fn from(shift: Shift) -> Self {
-        Self { shift, place: None, hand_back: false }
+        Self { shift, place: None, hand_back: None }
     }
 }
 
@@ -74,11 +74,13 @@ impl DriverActor {
         if !state.driver.shift.takes_work() {
             self.withdraw_offers(state);
         }
-        if hand_back && !state.driver.shift.is_on() {
-            state.gone = Some(ReleaseReason::ShiftEnded);
-            self.hand_on(state);
-        } else if state.gone.is_some() {
-            self.is_back(state);
+        match hand_back.filter(|_| !state.driver.shift.is_on()) {
+            Some(reason) => {
+                state.gone = Some(reason);
+                self.hand_on(state);
+            }
+            None if state.gone.is_some() => self.is_back(state),
+            None => {}
         }
         if state.has_better_to_do() {
             self.show_route(state);

@@ -78,7 +78,7 @@ impl DriverActor {
     /// time for tomorrow's.
     fn to_hand_on<'s>(&self, state: &'s DriverState) -> impl Iterator<Item = &'s Order> + use<'s> {
         let soon = self.doors.clock.now() + self.lost_after(state);
-        let all = state.gone == Some(ReleaseReason::ShiftEnded);
+        let all = state.gone.is_some_and(|reason| reason != ReleaseReason::DriverLost);
         state.unescalated().filter(move |(begins, _)| all || *begins <= soon).map(|(_, order)| order)
     }
 
@@ -162,6 +162,7 @@ fn taken_back(state: &DriverState, order: &Order, reason: ReleaseReason, at: Tim
     let silent = (at - state.presence.last_seen()).num_seconds();
     let why = match reason {
         ReleaseReason::ShiftEnded => "his shift ended".to_owned(),
+        ReleaseReason::DriverBanned => "he was shut out".to_owned(),
         _ => format!("he has been silent for {silent} s"),
     };
     let driver = &state.driver;

@@ -158,7 +158,10 @@ async fn a_shift_that_ends_leaves_the_work_or_hands_it_back() {
     let hours = posthaste_domain::Span::hours;
     let ahead = stage.place(stage.slow_order(now + hours(5), now + hours(6))).await;
     assert_eq!(stage.accepted(ahead.id).await, driver);
-    let off = |hand_back| ShiftChange { hand_back, ..Shift::Offline.into() };
+    let off = |hand_back: bool| ShiftChange {
+        hand_back: hand_back.then_some(ReleaseReason::ShiftEnded),
+        ..Shift::Offline.into()
+    };
     stage.system.drivers().shift(driver, off(false), admin()).await.expect("off");
     assert_eq!(in_hand(&stage, driver).await.len(), 2, "he carries what he has");
     stage.system.drivers().shift(driver, off(true), admin()).await.expect("and hands it back");

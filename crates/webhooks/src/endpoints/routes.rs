@@ -2,36 +2,55 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId};
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
+use posthaste_http::idempotency::{IdempotencyKey, fingerprint, replayed, replayed_as_it_was};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::webhooks::{CreateEndpoint, EndpointView, EndpointWithSecret, PutEndpoint, RotateSecret};
+use posthaste_storage::idempotency::Once;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{reach, store};
+use super::{Shown, reach, store};
 use crate::routes::all_right;
 use crate::{Refused, Webhooks};
+
+const PATH: &str = "/v1/webhooks/endpoints";
 
 /// Make an endpoint
 ///
 /// Where a merchant's program is told of events, signed after Standard Webhooks. The secret is shown this once. At most
-/// 10 for a merchant. Operations say for which merchant with `merchant_id`.
+/// 10 for a merchant. Operations say for which merchant with `merchant_id`. With an `Idempotency-Key`, sending the same
+/// again gives the first answer, secret included, and makes nothing.
 #[utoipa::path(post, path = "/v1/webhooks/endpoints", tag = "webhooks",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day.")),
     request_body(content = CreateEndpoint,
         example = json!({"url": "https://shop.example/webhooks", "types": ["order.placed", "order.delivered"]})),
-    responses((status = 201, body = EndpointWithSecret)))]
+    responses((status = 201, body = EndpointWithSecret, headers(
+        ("location" = String, description = "Path of the endpoint."),
+        ("idempotent-replayed" = String, description = "`true` when this is the first answer to the same key."),
+    ))))]
 pub(crate) async fn create_endpoint(
     State(webhooks): State<Webhooks>,
     caller: Caller,
-    Body { value: asked, .. }: Body<CreateEndpoint>,
-) -> Answer<(StatusCode, Json<EndpointWithSecret>)> {
-    Ok((StatusCode::CREATED, Json(webhooks.create(&caller, asked).await?)))
+    IdempotencyKey(key): IdempotencyKey,
+    Body { value: asked, bytes }: Body<CreateEndpoint>,
+) -> Answer<Response> {
+    let once = key.map(|key| Once::new(caller.party, key, fingerprint(&Method::POST, PATH, &bytes)));
+    Ok(match webhooks.create(&caller, asked, once.as_ref()).await? {
+        Shown::Now(made) => {
+            let location = format!("{PATH}/{}", made.endpoint.id);
+            (StatusCode::CREATED, [(header::LOCATION, location)], Json(made)).into_response()
+        }
+        Shown::Again(status, body) => replayed(status, body, PATH),
+    })
 }
 
 /// Which endpoints.
@@ -135,18 +154,33 @@ pub(crate) async fn delete_endpoint(
 /// Rotate a secret
 ///
 /// The new one is shown this once, and signs from now on. The one before signs too for `overlap_hours` (24 where left
-/// out): every message then carries two signatures, and receivers may know either.
+/// out): every message then carries two signatures, and receivers may know either. A third is never valid: where the
+/// answer was lost, the same `Idempotency-Key` gives it again, where rotating anew would end the secret before.
 #[utoipa::path(post, path = "/v1/webhooks/endpoints/{id}/secret", tag = "webhooks",
-    params(("id" = String, Path, description = "The endpoint.", example = "whe_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    params(
+        ("id" = String, Path, description = "The endpoint.", example = "whe_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day."),
+    ),
     request_body(content = RotateSecret, example = json!({"overlap_hours": 24})),
-    responses((status = 200, body = EndpointWithSecret)))]
+    responses((status = 200, body = EndpointWithSecret, headers(
+        ("idempotent-replayed" = String, description = "`true` when this is the first answer to the same key."),
+    ))))]
 pub(crate) async fn rotate_secret(
     State(webhooks): State<Webhooks>,
     caller: Caller,
     Path(id): Path<WebhookEndpointId>,
+    IdempotencyKey(key): IdempotencyKey,
     JsonOrDefault(asked): JsonOrDefault<RotateSecret>,
-) -> Answer<Json<EndpointWithSecret>> {
-    Ok(Json(webhooks.rotate(&caller, id, &asked).await?))
+) -> Answer<Response> {
+    let path = format!("{PATH}/{id}/secret");
+    // A body that was left out means the same as one that says so.
+    let meant = asked.overlap_hours.to_be_bytes();
+    let once = key.map(|key| Once::new(caller.party, key, fingerprint(&Method::POST, &path, &meant)));
+    Ok(match webhooks.rotate(&caller, id, &asked, once.as_ref()).await? {
+        Shown::Now(made) => Json(made).into_response(),
+        Shown::Again(status, body) => replayed_as_it_was(status, body),
+    })
 }
 
 /// Resume an endpoint

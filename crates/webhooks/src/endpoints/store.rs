@@ -116,7 +116,7 @@ pub(crate) async fn before(pool: &Pool, before: Option<Uuid>, limit: u32) -> Res
 
 /// Makes an endpoint; none where the merchant has `most` already.
 pub(crate) async fn create(
-    pool: &Pool,
+    connection: &mut PgConnection,
     id: WebhookEndpointId,
     merchant: MerchantId,
     choice: &Choice,
@@ -124,10 +124,9 @@ pub(crate) async fn create(
     now: Timestamp,
     most: usize,
 ) -> Result<Option<EndpointView>, StorageError> {
-    let mut transaction = pool.connections().begin().await?;
     // Two at once would both find room.
     let key = format!("webhook endpoints of {merchant}");
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key).execute(&mut *transaction).await?;
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key).execute(&mut *connection).await?;
     let made = sqlx::query!(
         "INSERT INTO webhook_endpoints
             (id, merchant_id, created_at, url, description, types, state, state_since, secret)
@@ -142,14 +141,12 @@ pub(crate) async fn create(
         secret,
         i64::try_from(most).unwrap_or(i64::MAX),
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     if made.rows_affected() == 0 {
         return Ok(None);
     }
-    let view = read(&mut transaction, id, None).await?;
-    transaction.commit().await?;
-    Ok(view)
+    read(connection, id, None).await
 }
 
 /// Replaces what the owner chooses. Switching on what was switched off lets what waits go out.
@@ -169,6 +166,7 @@ pub(crate) async fn replace(
             state_since = CASE WHEN $5 = (state <> 'disabled') THEN state_since ELSE $6 END,
             state_reason = CASE WHEN $5 = (state <> 'disabled') THEN state_reason END,
             owner_told_at = CASE WHEN $5 = (state <> 'disabled') THEN owner_told_at END,
+            owner_written_at = CASE WHEN $5 = (state <> 'disabled') THEN owner_written_at END,
             failures = CASE WHEN $5 AND state = 'disabled' THEN 0 ELSE failures END,
             failing_since = CASE WHEN $5 AND state = 'disabled' THEN NULL ELSE failing_since END,
             quiet_until = CASE WHEN url = $2 THEN quiet_until END
@@ -212,13 +210,12 @@ pub(crate) async fn delete(
 
 /// Makes a secret the present one. The one that was stays valid until `until`, where that is given.
 pub(crate) async fn rotate(
-    pool: &Pool,
+    connection: &mut PgConnection,
     id: WebhookEndpointId,
     merchant: Option<MerchantId>,
     secret: &[u8],
     until: Option<Timestamp>,
 ) -> Result<Option<EndpointView>, StorageError> {
-    let mut transaction = pool.connections().begin().await?;
     sqlx::query!(
         "UPDATE webhook_endpoints SET secret = $3, previous_until = $4,
             previous_secret = CASE WHEN $4::timestamptz IS NOT NULL THEN secret END
@@ -228,11 +225,9 @@ pub(crate) async fn rotate(
         secret,
         until as Option<Timestamp>,
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    let view = read(&mut transaction, id, merchant).await?;
-    transaction.commit().await?;
-    Ok(view)
+    read(connection, id, merchant).await
 }
 
 /// Makes a paused endpoint active and what waits for it due; none where it is not paused.
@@ -244,7 +239,7 @@ pub(crate) async fn resume(
     let mut transaction = pool.connections().begin().await?;
     let resumed = sqlx::query!(
         "UPDATE webhook_endpoints SET state = 'active', state_since = $2, state_reason = NULL, owner_told_at = NULL,
-            failures = 0, failing_since = NULL, quiet_until = NULL
+            owner_written_at = NULL, failures = 0, failing_since = NULL, quiet_until = NULL
         WHERE id = $1 AND state = 'paused'",
         id.uuid(),
         now,
@@ -286,6 +281,40 @@ pub(crate) async fn told(pool: &Pool, endpoint: &EndpointView, now: Timestamp) -
     .execute(pool.connections())
     .await?;
     Ok(())
+}
+
+/// Endpoints that the server stopped sending to and whose owners were not written to.
+pub(crate) async fn unwritten(pool: &Pool) -> Result<Vec<EndpointView>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, merchant_id, created_at, url, description, types, state, state_since, state_reason, failures,
+            failing_since, succeeded_at, quiet_until, previous_until
+        FROM webhook_endpoints
+        WHERE state IN ('paused', 'disabled') AND state_reason IS NOT NULL AND owner_written_at IS NULL
+        ORDER BY id LIMIT 100",
+    )
+    .fetch_all(pool.connections())
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Notes that an endpoint's owner is written to in this transaction. False where its state has changed since, or where
+/// somebody else has written.
+pub(crate) async fn written(
+    connection: &mut PgConnection,
+    endpoint: &EndpointView,
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let written = sqlx::query!(
+        "UPDATE webhook_endpoints SET owner_written_at = $3
+        WHERE id = $1 AND state_since = $2 AND owner_written_at IS NULL AND state IN ('paused', 'disabled')",
+        endpoint.id.uuid(),
+        endpoint.state_since,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() == 1)
 }
 
 /// Holds an endpoint until the end of the transaction: nobody else changes its lanes. Its state, where there is one.

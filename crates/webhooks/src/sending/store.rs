@@ -189,7 +189,8 @@ async fn judge(
             succeeded_at = CASE WHEN $4 THEN $5 ELSE succeeded_at END, quiet_until = coalesce($6, quiet_until),
             state = coalesce($7, state), state_since = CASE WHEN $7::text IS NULL THEN state_since ELSE $5 END,
             state_reason = coalesce($8, state_reason),
-            owner_told_at = CASE WHEN $7::text IS NULL THEN owner_told_at END
+            owner_told_at = CASE WHEN $7::text IS NULL THEN owner_told_at END,
+            owner_written_at = CASE WHEN $7::text IS NULL THEN owner_written_at END
         WHERE id = $1",
         endpoint.uuid(),
         i32::try_from(health.failures).unwrap_or(i32::MAX),

@@ -57,6 +57,15 @@ async fn tell_owners(webhooks: &Webhooks) -> Result<(), StorageError> {
             endpoints::store::told(webhooks.pool(), &endpoint, webhooks.now()).await?;
         }
     }
+    for endpoint in endpoints::store::unwritten(webhooks.pool()).await? {
+        // The note and the letter are one commit: it is written once, whichever server does it.
+        let mut transaction = webhooks.pool().connections().begin().await?;
+        if endpoints::store::written(&mut transaction, &endpoint, webhooks.now()).await? {
+            owners.write_to(&mut transaction, endpoint).await?;
+            transaction.commit().await?;
+            owners.written();
+        }
+    }
     Ok(())
 }
 

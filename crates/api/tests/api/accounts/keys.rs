@@ -1,7 +1,11 @@
 //! Merchants' keys.
 
 use axum::http::{Method, StatusCode};
-use serde_json::json;
+use posthaste_api::access::{Access, RULES};
+use posthaste_domain::Span;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::limits::Limits;
+use serde_json::{Value, json};
 
 use super::people;
 use crate::stage::{Stage, order_body};
@@ -67,4 +71,134 @@ async fn what_is_wrong_with_a_key_is_named_and_test_keys_are_refused_honestly() 
     for key in ["ph_live_", "ph_test_x", "ph_live_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         assert_eq!(stage.get("/v1/orders", key).await.code(), "unauthenticated");
     }
+}
+
+async fn make(stage: &Stage, login: &people::Login, scopes: &[&str]) -> String {
+    let make = json!({"name": "backend", "scopes": scopes});
+    let made = stage.post("/v1/account/keys", &login.access(), &make).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    made.body["secret"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_opens_the_routes_of_its_scope_and_no_other() {
+    let stage = Stage::new().await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let all: Vec<_> = KeyScope::ALL.iter().map(|scope| scope.name()).collect();
+    let mut good = Vec::new();
+    for scope in KeyScope::ALL {
+        let but: Vec<_> = all.iter().copied().filter(|name| *name != scope.name()).collect();
+        good.push((scope, make(&stage, &login, &[scope.name()]).await, make(&stage, &login, &but).await));
+    }
+    let everything = make(&stage, &login, &all).await;
+    for rule in RULES.iter().filter(|rule| matches!(rule.access, Access::Roles(_) | Access::Account(_))) {
+        let path = rule
+            .path
+            .replace("/orders/{id}", "/orders/ord_01jd8v7cjxfm9sxv0q3e0b5z1c")
+            .replace("/endpoints/{id}", "/endpoints/whe_01jd8v7cjxfm9sxv0q3e0b5z1c")
+            .replace("/messages/{id}", "/messages/whm_01jd8v7cjxfm9sxv0q3e0b5z1c")
+            .replace("/zones/{id}", "/zones/zon_01jd8v7cjxfm9sxv0q3e0b5z1c");
+        let ask = async |key: &str| {
+            let method: Method = rule.method.parse().unwrap();
+            let body = (method != Method::GET).then(|| json!({}));
+            stage.call(method, &path, Some(key), body.as_ref()).await
+        };
+        let Some(scope) = rule.key else {
+            let refused = ask(&everything).await;
+            assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"), "{path}: {refused:?}");
+            continue;
+        };
+        let (_, fits, others) = good.iter().find(|(of, ..)| *of == scope).unwrap();
+        let admitted = ask(fits).await;
+        assert!(
+            !["unauthenticated", "forbidden", "step_up_required"].contains(&admitted.code()),
+            "{path}: {admitted:?}"
+        );
+        let refused = ask(others).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"), "{path}: {refused:?}");
+        assert!(refused.body["detail"].as_str().unwrap().ends_with(scope.name()), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sensitive_about_endpoints_wants_a_fresh_proof_or_a_key() {
+    // No proof is ever fresh here.
+    let stage = Stage::with_identity(Limits::default(), |s| s.fresh_proof = Span::seconds(-1)).await;
+    let (shop, login) = people::merchant(&stage, "shop@example.org").await;
+    let key = "ph_live_0123456789012345678901234567890123456789";
+    sqlx::query(
+        "INSERT INTO api_keys (id, account_id, created_at, name, hint, hash, scopes)
+        SELECT gen_random_uuid(), id, now(), 'backend', '', sha256($1::text::bytea), '{webhooks:write,webhooks:read}'
+        FROM accounts",
+    )
+    .bind(key)
+    .execute(stage.database.pool.connections())
+    .await
+    .unwrap();
+    let endpoints = "/v1/webhooks/endpoints";
+    let make = json!({"url": "https://shop.example/hooks"});
+    let made = stage.post(endpoints, key, &make).await;
+    assert_eq!((made.status, &made.body["merchant_id"]), (StatusCode::CREATED, &shop["party"]), "{made:?}");
+    let one = format!("{endpoints}/{}", made.id());
+    let put = json!({"url": "https://elsewhere.example/", "types": [], "enabled": true});
+    let admin = posthaste_protocol::accounts::Secret(people::PASSWORD.to_owned());
+    stage.app.identity().create_admin("root@example.org", "Root", &admin).await.unwrap();
+    let root = people::log_in(&stage, "root@example.org").await;
+    let acts = [
+        (Method::POST, endpoints.to_owned(), make),
+        (Method::PUT, one.clone(), put),
+        (Method::POST, format!("{one}/secret"), json!({})),
+        (Method::DELETE, one.clone(), Value::Null),
+    ];
+    for (method, path, body) in &acts {
+        for (who, token) in [("owner", login.access()), ("admin", root.access())] {
+            let refused = stage.call(method.clone(), path, Some(&token), Some(body)).await;
+            let got = (refused.status, refused.code());
+            assert_eq!(got, (StatusCode::FORBIDDEN, "step_up_required"), "{method} {path} by the {who}: {refused:?}");
+        }
+    }
+    let kept = stage.get(&one, &login.access()).await;
+    assert_eq!((kept.status, &kept.body["url"]), (StatusCode::OK, &json!("https://shop.example/hooks")), "{kept:?}");
+    for (path, body) in
+        [(format!("{one}/test"), json!({})), (format!("{one}/replay"), json!({"from": "2026-01-01T00:00:00Z"}))]
+    {
+        let done = stage.post(&path, &login.access(), &body).await;
+        assert!(done.status.is_success(), "no proof for this: {done:?}");
+    }
+    for (method, path, body) in &acts {
+        let done = stage.call(method.clone(), path, Some(key), Some(body)).await;
+        assert!(done.status.is_success(), "{method} {path}: {done:?}");
+    }
+    let audit = stage.get("/v1/audit", &stage.admin).await;
+    let noted = |act: &str| {
+        let entries = audit.body["items"].as_array().unwrap().iter().filter(|entry| entry["act"] == act);
+        entries.map(|entry| entry["actor"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for act in ["POST /v1/webhooks/endpoints/{id}/secret", "DELETE /v1/webhooks/endpoints/{id}"] {
+        let actors = noted(act);
+        assert!(actors.len() == 1 && actors[0].contains("key_"), "{act} was noted once, with the key: {actors:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_in_owner_with_a_fresh_proof_makes_changes_and_removes_endpoints() {
+    let stage = Stage::new().await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let (_, rival) = people::merchant(&stage, "rival@example.org").await;
+    let made =
+        stage.post("/v1/webhooks/endpoints", &login.access(), &json!({"url": "https://shop.example/hooks"})).await;
+    let path = format!("/v1/webhooks/endpoints/{}", made.id());
+    let theirs = make(&stage, &rival, &["webhooks:read", "webhooks:write"]).await;
+    for token in [&theirs, &rival.access()] {
+        for (method, path) in
+            [(Method::GET, path.clone()), (Method::POST, format!("{path}/secret")), (Method::DELETE, path.clone())]
+        {
+            let refused = stage.call(method, &path, Some(token), None).await;
+            assert_eq!(refused.status, StatusCode::NOT_FOUND, "{path}: {refused:?}");
+        }
+    }
+    let rotated = stage.post(&format!("{path}/secret"), &login.access(), &json!({})).await;
+    assert_ne!(rotated.body["secret"], made.body["secret"], "{rotated:?}");
+    let removed = stage.call(Method::DELETE, &path, Some(&login.access()), None).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT, "{removed:?}");
 }

@@ -216,6 +216,59 @@ async fn a_banned_drivers_open_work_goes_back_to_dispatch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_banned_driver_has_aboard_is_escalated_whether_he_was_on_shift_or_not() {
+    for on_shift in [true, false] {
+        let stage = Stage::new().await;
+        let open = Open::new(&stage).await;
+        let (dana, login) = people::driver(&stage, "dana@example.org").await;
+        let driver = dana["party"].as_str().unwrap();
+        let shift = async |shift: Value| {
+            let path = format!("/v1/drivers/{driver}/shift");
+            let done = stage.call(Method::PUT, &path, Some(&login.access()), Some(&shift)).await;
+            assert_eq!(done.status, StatusCode::OK, "{done:?}");
+        };
+        shift(json!({"state": "available", "place": {"lat": 52.516, "lng": 13.378}})).await;
+        let order = stage.post("/v1/orders", &stage.merchant, &order_body()).await.body;
+        let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
+        let assigned = stage.post(&format!("{path}/assign"), &stage.admin, &json!({"driver_id": driver})).await;
+        assert_eq!(assigned.body["driver_id"], json!(driver), "{assigned:?}");
+        let task = format!("/v1/drivers/{driver}/tasks/{}", order["tasks"][0]["id"].as_str().unwrap());
+        for step in ["arrived", "picked_up"] {
+            let code = if step == "arrived" { json!({}) } else { json!({"code": order["tasks"][0]["code"]}) };
+            let done = stage.post(&format!("{task}/{step}"), &login.access(), &code).await;
+            assert_eq!(done.status, StatusCode::OK, "{done:?}");
+        }
+        if !on_shift {
+            shift(json!({"state": "offline"})).await;
+        }
+        let mut operations = open.socket("/v1/ws/operations", &stage.admin).await;
+        ban(&stage, &dana, &stage.admin).await;
+        let alert = loop {
+            let alert = next(&mut operations, "alert").await;
+            if alert["data"]["kind"] == "order_stranded" {
+                break alert;
+            }
+        };
+        assert_eq!(
+            (&alert["data"]["order_id"], &alert["data"]["driver_id"]),
+            (&order["id"], &json!(driver)),
+            "{alert}"
+        );
+        let stranded = stage.get(&path, &stage.admin).await.body;
+        assert_eq!(stranded["escalated"]["reason"], "driver_banned", "{stranded}");
+        assert_eq!(stranded["status"], "picked_up");
+        // Again: it stays as it is, and others can have it.
+        banned::pass(&stage.app).await;
+        let timeline = stage.get(&format!("{path}/timeline"), &stage.admin).await.body.to_string();
+        assert_eq!(timeline.matches("\"escalated\"").count(), 1, "{timeline}");
+        let other = stage.driver("Grace").await;
+        let given = stage.post(&format!("{path}/assign"), &stage.admin, &json!({"driver_id": other})).await;
+        assert_eq!((given.status, &given.body["driver_id"]), (StatusCode::OK, &json!(other)), "{given:?}");
+        assert!(given.body["escalated"].is_null(), "{given:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_goes_on_with_a_new_token_of_the_same_party_alone() {
     let stage = Stage::with_identity(posthaste_http::limits::Limits::default(), |s| {
         // The leeway of 30 s is what is left.
