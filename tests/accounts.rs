@@ -6,10 +6,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use harness::*;
-use posthaste_client::{Client, Idempotency, Token};
+use posthaste_client::{Client, Event, Idempotency, Token};
+use posthaste_domain::Span;
 use posthaste_domain::party::Party;
 use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify};
 use posthaste_protocol::problem::Code;
+use posthaste_protocol::socket::{ServerMessage, close};
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::TestDatabase;
 
@@ -110,4 +112,28 @@ async fn in_production_only_those_who_signed_in_get_in() {
     create_admin(&server, "root@example.org");
     let root = nobody(&server).with_token(root_token(&server).await);
     assert!(root.zones().await.expect("an admin reads zones").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_outlives_its_tokens_where_its_source_has_new_ones() {
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database.url, 1.0);
+    zone(&server.admin(), RulesView::default()).await;
+    let merchant = Party::Merchant(id());
+    // The server takes a token for half a minute after its end: what is left of these is three seconds.
+    let short = move || token_for(merchant, Span::seconds(-27));
+    let mut dies = nobody(&server).with_token(short()).merchant_socket();
+    let mut lives = nobody(&server).with_token(Token::source(short)).merchant_socket();
+    let closed = dies.wait_for(PATIENCE, |event| if let Event::Closed { code, .. } = event { code } else { None }).await;
+    assert_eq!(closed, Some(close::TOKEN_EXPIRED), "a fixed token ends the socket");
+    until("the other has had several", || async { (lives.stats().renewals >= 6).then_some(()) }).await;
+    let shop = nobody(&server).with_token(Token::source(short));
+    let order = shop.create_order(&fast_order("A-1"), Idempotency::Automatic).await.expect("placed");
+    let heard = lives.wait_for(PATIENCE, |event| match event {
+        Event::Message { message: ServerMessage::Order(seen), .. } if seen.order.id == order.id => Some(true),
+        Event::Disconnected { .. } | Event::Closed { .. } => Some(false),
+        _ => None,
+    });
+    assert_eq!(heard.await, Some(true), "it was connected all the time");
+    assert_eq!(lives.stats().connects, 1);
 }

@@ -182,8 +182,12 @@ pub fn id<I: posthaste_domain::ids::Id>() -> I {
 
 /// A token of the server's own key.
 pub fn token(party: Party) -> String {
+    token_for(party, Span::hours(2))
+}
+
+pub fn token_for(party: Party, valid_for: Span) -> String {
     let keys = Keys::new(KEY.as_bytes()).expect("long enough");
-    keys.mint(party, Clock::system().wall(), Span::hours(2)).expect("a token")
+    keys.mint(party, Clock::system().wall(), valid_for).expect("a token")
 }
 
 /// A square zone around 52.1, 13.1.

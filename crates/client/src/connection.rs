@@ -2,13 +2,14 @@
 //!
 //! A task (`pump`) owns the socket; this file is the handle to it. The task reconnects with back-off
 //! and jitter, resumes with the epoch and the last `seq`, watches the numbering for gaps, keeps the
-//! connection alive, and holds every command until it is answered, so that a command whose answer was
+//! connection alive, sends the next access token before the present one ends, and holds every command until it is answered, so that a command whose answer was
 //! lost is sent again with the same id. A connection costs one task, one socket and small buffers.
 
 mod counters;
 mod dial;
 mod event;
 mod pump;
+mod renewal;
 mod session;
 
 pub use counters::{Counters, SocketStats};

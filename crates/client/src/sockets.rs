@@ -12,6 +12,7 @@ use posthaste_protocol::socket::{Ack, ClientMessage, NewToken, Nothing, OfferAns
 use crate::connection::{CommandSender, Connection, Event, SocketOptions, SocketStats};
 use crate::error::ClientError;
 use crate::http::Client;
+use crate::token::Token;
 
 macro_rules! socket {
     ($(#[$doc:meta])* $name:ident) => {
@@ -149,7 +150,8 @@ impl Client {
     /// The same with options.
     #[must_use]
     pub fn tracking_socket_with(&self, link: &str, options: SocketOptions) -> TrackingSocket {
-        TrackingSocket { connection: self.open(&["v1", "ws", "track", link], None, options) }
+        // The link is what opens it; it belongs to no token, and none is renewed over it.
+        TrackingSocket { connection: self.with_token(Token::None).open(&["v1", "ws", "track", link], None, options) }
     }
 
     fn open(&self, segments: &[&str], query: Option<(&str, &str)>, options: SocketOptions) -> Connection {

@@ -299,3 +299,79 @@ async fn many_sockets_in_one_process_reconnect_after_the_server_was_gone() {
     }
     assert_eq!((counters.read().connects, counters.read().reconnects), (400, 200));
 }
+
+/// A token that says when it ends, as the server's do.
+fn ending(in_seconds: i64, number: u32) -> String {
+    use base64::Engine;
+    let end = chrono::Utc::now().timestamp() + in_seconds;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{end},\"n\":{number}}}"));
+    format!("e30.{claims}.signature")
+}
+
+/// A source whose tokens end after `seconds`, each another one.
+fn source(seconds: i64) -> Token {
+    let number = std::sync::atomic::AtomicU32::new(0);
+    Token::source(move || ending(seconds, number.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+}
+
+fn renewed(message: ClientMessage) -> String {
+    let ClientMessage::Token(new) = message else { panic!("expected a token, got {}", message.kind()) };
+    new.access_token.expose().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends_over_the_same_connection() {
+    let mut server = FakeServer::start().await;
+    server.client = server.client.with_token(source(2));
+    let mut socket = server.driver();
+    let (mut peer, _) = server.welcome("e1", 0).await;
+    peer.stream(0, snapshot()).await;
+    let mut seen = vec![peer.authorization.clone().unwrap()["Bearer ".len()..].to_owned()];
+    for _ in 0..2 {
+        let (header, message) = peer.hear().await;
+        let token = renewed(message);
+        assert!(!seen.contains(&token), "each is a new one");
+        seen.push(token);
+        peer.answer(header.id, done()).await;
+    }
+    peer.stream(1, news(1)).await;
+    assert_eq!(numbers(&mut socket, 1).await, [1]);
+    let stats = socket.stats();
+    assert_eq!((stats.connects, stats.renewals), (1, 2));
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_is_tried_again_and_disturbs_no_command() {
+    let mut server = FakeServer::start().await;
+    server.client = server.client.with_token(source(2));
+    let socket = server.driver();
+    let (mut peer, _) = server.welcome("e1", 0).await;
+    peer.stream(0, snapshot()).await;
+    let (header, message) = peer.hear().await;
+    let refused = renewed(message);
+    let commands = socket.commands();
+    let accept = tokio::spawn(async move { commands.accept(offer_id()).await });
+    let (command, _) = peer.hear().await;
+    peer.answer(header.id, ServerMessage::Error(Problem::new(Code::Unauthenticated))).await;
+    peer.answer(command.id, done()).await;
+    assert!(accept.await.unwrap().unwrap().changed);
+    let (_, message) = peer.hear().await;
+    assert_ne!(renewed(message), refused);
+}
+
+#[tokio::test]
+async fn a_fixed_token_and_a_source_with_nothing_newer_send_none() {
+    let mut server = FakeServer::start().await;
+    let same = ending(1, 0);
+    for token in [Token::from(&same), Token::source(move || same.clone())] {
+        server.client = server.client.with_token(token);
+        let socket = server.driver();
+        let (mut peer, _) = server.welcome("e1", 0).await;
+        peer.stream(0, snapshot()).await;
+        // Heartbeats go on, well past the token's end.
+        for _ in 0..5 {
+            assert!(matches!(peer.hear_any().await, ClientMessage::Heartbeat(_)));
+        }
+        assert_eq!(socket.stats().renewals, 0);
+    }
+}

@@ -39,6 +39,8 @@ counters! {
     gaps,
     /// Messages that came twice and were shown once.
     duplicates,
+    /// Access tokens sent over an open connection, before the one before ended.
+    renewals,
     /// Commands sent again because their answer did not come.
     resent,
     /// Messages of the stream, duplicates not counted.

@@ -34,11 +34,12 @@ pub(super) enum NotConnected {
 }
 
 impl Dialer {
-    /// Connects once.
-    pub(super) async fn dial(&self, limit: Duration) -> Result<Socket, NotConnected> {
+    /// Connects once; says with which token.
+    pub(super) async fn dial(&self, limit: Duration) -> Result<(Socket, Option<String>), NotConnected> {
         let unreachable = |e: tungstenite::Error| NotConnected::Unreachable(e.to_string());
         let mut request = self.url.as_str().into_client_request().map_err(unreachable)?;
-        if let Some(token) = self.token.current() {
+        let token = self.token.current();
+        if let Some(token) = &token {
             let value = HeaderValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| NotConnected::Refused(Box::new(Problem::new(Code::Unauthenticated))))?;
             request.headers_mut().insert(AUTHORIZATION, value);
@@ -46,7 +47,7 @@ impl Dialer {
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES).write_buffer_size(0);
         let connecting = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
         match tokio::time::timeout(limit, connecting).await {
-            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Ok((socket, _))) => Ok((socket, token)),
             Ok(Err(tungstenite::Error::Http(response))) => {
                 let body = response.body().clone().unwrap_or_default();
                 match crate::http::refused(response.status(), response.headers(), &body) {

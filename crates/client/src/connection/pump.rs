@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
-    Ack, ClientMessage, Header, Heartbeat, Hello, ServerMessage, Welcome, close, decode_server,
+    Ack, ClientMessage, Header, Heartbeat, Hello, NewToken, ServerMessage, Welcome, close, decode_server,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::counters::add;
 use super::dial::{Dialer, NotConnected, Socket};
+use super::renewal::{self, Renewal};
 use super::session::{End, Session, frame, id, read_welcome, send};
 use super::{Event, Request, Shared, SocketOptions};
 use crate::backoff::Backoff;
@@ -73,7 +74,10 @@ impl Pump {
         let mut backoff = Backoff::new(self.options.first_wait, self.options.most_wait);
         loop {
             let (end, welcomed) = match self.dialer.dial(self.options.connect_timeout).await {
-                Ok(socket) => self.serve(socket).await,
+                Ok((socket, token)) => {
+                    let renewal = Renewal::new(&self.dialer.token, token);
+                    self.serve(socket, renewal).await
+                }
                 Err(NotConnected::Refused(problem)) if self.dialer.is_final(&problem) => {
                     (End::Final { code: None, problem: Some(problem) }, false)
                 }
@@ -141,14 +145,14 @@ impl Pump {
     }
 
     /// One connection from the server's welcome to its end, and whether there was a welcome.
-    async fn serve(&mut self, mut socket: Socket) -> (End, bool) {
+    async fn serve(&mut self, mut socket: Socket, renewal: Renewal) -> (End, bool) {
         let lost = |reason: &str| End::Lost { code: None, reason: reason.to_owned() };
         let welcome = match tokio::time::timeout(self.options.connect_timeout, read_welcome(&mut socket)).await {
             Ok(Ok(welcome)) => welcome,
             Ok(Err(end)) => return (end, false),
             Err(_) => return (lost("no welcome in time"), false),
         };
-        let end = match self.greet(&mut socket, welcome).await {
+        let end = match self.greet(&mut socket, welcome, renewal).await {
             Ok(mut session) => self.attend(&mut socket, &mut session).await,
             Err(end) => end,
         };
@@ -159,7 +163,7 @@ impl Pump {
     }
 
     /// Says where the stream broke off, and repeats what was not answered.
-    async fn greet(&mut self, socket: &mut Socket, welcome: Welcome) -> Result<Session, End> {
+    async fn greet(&mut self, socket: &mut Socket, welcome: Welcome, renewal: Renewal) -> Result<Session, End> {
         let counters = Arc::clone(&self.options.counters);
         add(&counters.connects);
         if self.epoch.is_some() {
@@ -169,7 +173,7 @@ impl Pump {
         let hello =
             if resuming { Hello { epoch: self.epoch.clone(), last_seq: self.last_seq } } else { Hello::default() };
         self.start_over = false;
-        let session = Session::new(&welcome);
+        let session = Session::new(&welcome, renewal);
         self.epoch = Some(welcome.epoch.clone());
         self.tell(Event::Connected(welcome)).await;
         send(socket, &ClientMessage::Hello(hello), None).await?;
@@ -248,6 +252,12 @@ impl Pump {
         if session.position_waits {
             self.send_position(socket, session).await?;
         }
+        if let Some((id, access_token)) = session.renewal.next() {
+            add(&self.options.counters.renewals);
+            session.said = now;
+            let token = NewToken { access_token: access_token.into() };
+            send(socket, &ClientMessage::Token(token), Some(id)).await?;
+        }
         if now >= session.pinged + session.heartbeat {
             session.pinged = now;
             frame(socket, Message::Ping(bytes::Bytes::new())).await?;
@@ -286,6 +296,13 @@ impl Pump {
                 return Ok(());
             }
         };
+        if let (ServerMessage::Ack(_) | ServerMessage::Error(_), Some(id)) = (&message, &header.id)
+            && id.starts_with(renewal::ID)
+        {
+            // Where it was refused, the source may have a better one soon; if not, the connection ends and is made anew.
+            session.renewal.answered(id, matches!(message, ServerMessage::Ack(_)));
+            return Ok(());
+        }
         match message {
             ServerMessage::Ack(ack) => self.answer(&header, Ok(ack)),
             ServerMessage::Error(problem) if header.id.is_some() => self.answer(&header, Err(problem)),

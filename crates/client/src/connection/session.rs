@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::dial::Socket;
+use super::renewal::Renewal;
 
 /// The longest that one frame may take to leave.
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,10 +42,11 @@ pub(super) struct Session {
     pub(super) position_waits: bool,
     /// A message of the stream came in its place.
     pub(super) progressed: bool,
+    pub(super) renewal: Renewal,
 }
 
 impl Session {
-    pub(super) fn new(welcome: &Welcome) -> Self {
+    pub(super) fn new(welcome: &Welcome, renewal: Renewal) -> Self {
         let now = Instant::now();
         let promised = Duration::from_secs(u64::from(welcome.heartbeat_seconds.max(1)));
         Self {
@@ -59,6 +61,7 @@ impl Session {
             position_at: now,
             position_waits: true,
             progressed: false,
+            renewal,
         }
     }
 
@@ -68,7 +71,7 @@ impl Session {
         if self.position_waits {
             alarm = alarm.min(self.position_at);
         }
-        again_at.map_or(alarm, |at| alarm.min(at))
+        [again_at, self.renewal.at()].into_iter().flatten().fold(alarm, Instant::min)
     }
 }
 
