@@ -32,6 +32,8 @@ enum Manner {
     Garbage,
     /// Takes the connection and says nothing.
     Silent,
+    /// Sound, but takes its time for every line.
+    Slow,
 }
 
 /// A mail server, or a sender of texts, on a port of its own.
@@ -78,7 +80,7 @@ async fn smtp(connection: TcpStream, manner: Manner, taken: &Mutex<Vec<String>>)
         Manner::Garbage => return connection.write_all(b"\xff\xfehello?\r\n\r\n").await,
         Manner::Troubled => return connection.write_all(b"421 too busy\r\n").await,
         Manner::Closed(greeting) => return connection.write_all(greeting.as_bytes()).await,
-        Manner::Sound | Manner::Refusing | Manner::Deferring | Manner::WrongPassword => {
+        Manner::Sound | Manner::Refusing | Manner::Slow | Manner::Deferring | Manner::WrongPassword => {
             connection.write_all(b"220 stand-in\r\n").await?
         }
     }
@@ -107,6 +109,9 @@ async fn smtp(connection: TcpStream, manner: Manner, taken: &Mutex<Vec<String>>)
             "QUIT" => return connection.write_all(b"221 bye\r\n").await,
             _ => "250 fine\r\n",
         };
+        if manner == Manner::Slow {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         connection.write_all(answer.as_bytes()).await?;
     }
 }
@@ -133,7 +138,7 @@ async fn http(mut connection: TcpStream, manner: Manner, taken: &Mutex<Vec<Strin
         Manner::Closed(_) | Manner::WrongPassword => ("401 Who", "{}"),
         Manner::Deferring => ("403 Not there", r#"{"code":21408,"message":"not to this country"}"#),
         Manner::Refusing => ("400 No", r#"{"code":21211,"message":"no such number"}"#),
-        Manner::Sound => {
+        Manner::Sound | Manner::Slow => {
             taken.lock().unwrap().push(text);
             ("201 Created", r#"{"sid":"SM1","status":"queued"}"#)
         }
@@ -271,6 +276,20 @@ async fn a_mail_server_that_is_silent_is_given_up_for_now() {
     let stage = Stage::new(Channel::Email, server.port).await;
     stage.send(email()).await;
     stage.failed("no answer").await;
+}
+
+#[tokio::test]
+async fn a_slow_mail_server_is_waited_for_and_gets_the_message_once() {
+    let server = StandIn::start(Channel::Email, Manner::Slow).await;
+    let stage = Stage::new(Channel::Email, server.port).await;
+    let began = Instant::now();
+    stage.send(email()).await;
+    assert!(began.elapsed() < Duration::from_millis(500), "who sends does not wait for the server");
+    // Others look at the outbox meanwhile.
+    stage.outbox.wake();
+    stage.until("sent", |row| row.0 == "sent" && row.1 == 1).await;
+    assert!(began.elapsed() > Duration::from_secs(1), "it was slow");
+    assert_eq!(server.taken().len(), 1);
 }
 
 #[tokio::test]
