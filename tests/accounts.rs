@@ -9,7 +9,7 @@ use harness::*;
 use posthaste_client::{Client, Event, Idempotency, Token};
 use posthaste_domain::Span;
 use posthaste_domain::party::Party;
-use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify};
+use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify, VerifyBy};
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{ServerMessage, close};
 use posthaste_protocol::zones::RulesView;
@@ -58,6 +58,7 @@ async fn a_shop_registers_is_activated_and_goes_on_after_a_kill() {
     zone(&root, RulesView::default()).await;
 
     let register = Register {
+        verify_by: VerifyBy::Email,
         role: RegisterAs::Merchant,
         email: "shop@example.org".to_owned(),
         password: PASSWORD.into(),
@@ -124,7 +125,8 @@ async fn a_socket_outlives_its_tokens_where_its_source_has_new_ones() {
     let short = move || token_for(merchant, Span::seconds(-27));
     let mut dies = nobody(&server).with_token(short()).merchant_socket();
     let mut lives = nobody(&server).with_token(Token::source(short)).merchant_socket();
-    let closed = dies.wait_for(PATIENCE, |event| if let Event::Closed { code, .. } = event { code } else { None }).await;
+    let closed =
+        dies.wait_for(PATIENCE, |event| if let Event::Closed { code, .. } = event { code } else { None }).await;
     assert_eq!(closed, Some(close::TOKEN_EXPIRED), "a fixed token ends the socket");
     until("the other has had several", || async { (lives.stats().renewals >= 6).then_some(()) }).await;
     let shop = nobody(&server).with_token(Token::source(short));

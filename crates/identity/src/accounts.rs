@@ -10,6 +10,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{AccountId, AdminId, CustomerId, DriverId, Id, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::auth::Role;
+use posthaste_notifications::Message;
 use posthaste_protocol::accounts::AccountView;
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,6 +25,8 @@ pub(crate) struct Account {
     pub(crate) party: Party,
     pub(crate) created_at: Timestamp,
     pub(crate) email: String,
+    /// What the email address is found by, where no code has shown that it is the holder's own.
+    pub(crate) email_claim: Option<String>,
     pub(crate) name: String,
     pub(crate) phone: Option<String>,
     pub(crate) phone_verified_at: Option<Timestamp>,
@@ -47,11 +50,26 @@ impl Account {
         self.totp_confirmed_at.is_some()
     }
 
+    /// What the account is found by, and no other: its email address, or its number while the address is only claimed.
+    pub(crate) fn key(&self) -> String {
+        let by_number = self.phone.clone().filter(|_| self.email_claim.is_some());
+        by_number.unwrap_or_else(|| email_key(&self.email))
+    }
+
+    /// Something to tell the account's holder, by the way that was shown to be his.
+    pub(crate) fn message(&self, subject: &str, text: String) -> Message {
+        match &self.phone {
+            Some(phone) if self.email_claim.is_some() => Message::text(phone, text),
+            _ => Message::email(&self.email, subject, text),
+        }
+    }
+
     pub(crate) fn view(&self) -> AccountView {
         AccountView {
             id: self.id,
             party: self.party,
             email: self.email.clone(),
+            email_verified: self.email_claim.is_none(),
             name: self.name.clone(),
             phone: self.phone.clone(),
             phone_verified: self.phone_verified_at.is_some(),

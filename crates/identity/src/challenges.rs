@@ -35,6 +35,9 @@ pub(crate) struct Registration {
     pub(crate) email: String,
     pub(crate) name: String,
     pub(crate) phone: Option<String>,
+    /// Whether the code went to the telephone number, and not to the email address.
+    #[serde(default)]
+    pub(crate) by_phone: bool,
     /// The password's hash.
     pub(crate) password: String,
 }

@@ -4,6 +4,7 @@ use posthaste_domain::Span;
 use posthaste_notifications::Message;
 use posthaste_protocol::accounts::Secret;
 
+use crate::accounts::Account;
 use crate::audit::Origin;
 
 fn minutes(span: Span) -> i64 {
@@ -28,6 +29,13 @@ pub(crate) fn already_registered(to: &str, origin: &Origin) -> Message {
     Message::email(to, "You have an account already", text)
 }
 
+/// The same by text: as short, and to a number that is known as to one that is not.
+pub(crate) fn already_registered_by_text(to: &str) -> Message {
+    let text = "You have a posthaste account with this number already: sign in with it, or have a forgotten password \
+                replaced. If it was not you, do nothing.";
+    Message::text(to, text)
+}
+
 pub(crate) fn recover(to: &str, code: &Secret, good_for: Span) -> Message {
     let (code, minutes) = (code.expose(), minutes(good_for));
     let text = format!(
@@ -44,19 +52,19 @@ pub(crate) fn code_by_text(to: &str, code: &Secret, good_for: Span) -> Message {
 }
 
 /// Something about the account changed: its owner is told, so that he notices where it was not he.
-pub(crate) fn notice(to: &str, what: &str, origin: &Origin) -> Message {
+pub(crate) fn notice(to: &Account, what: &str, origin: &Origin) -> Message {
     let text = format!(
         "{what}\n\nFrom: {} ({}).\n\nIf it was not you: have your password replaced and end all sessions.",
         origin.address,
         if origin.device.is_empty() { "an unnamed device" } else { &origin.device },
     );
-    Message::email(to, "Your account", text)
+    to.message("Your account", text)
 }
 
-pub(crate) fn banned(to: &str, reason: &str) -> Message {
-    Message::email(to, "Your account", format!("Your account was shut out. Reason: {reason}"))
+pub(crate) fn banned(to: &Account, reason: &str) -> Message {
+    to.message("Your account", format!("Your account was shut out. Reason: {reason}"))
 }
 
-pub(crate) fn activated(to: &str) -> Message {
-    Message::email(to, "Your account", "Your account was activated: you can begin to work.")
+pub(crate) fn activated(to: &Account) -> Message {
+    to.message("Your account", "Your account was activated: you can begin to work.".to_owned())
 }

@@ -40,7 +40,7 @@ use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::{Caller, Credential, Keys, LEEWAY_SECONDS};
 use posthaste_http::problem::{Answer, Failure};
-use posthaste_notifications::{Channel, Message, Notifications};
+use posthaste_notifications::Notifications;
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
@@ -279,8 +279,8 @@ impl Identity {
         Ok(accounts::store::banned(self.pool()).await?)
     }
 
-    /// Puts an email to a party into the outbox, in somebody else's transaction; [`wake`](Self::wake) after its commit.
-    /// False where the party has no account, or is shut out, or this server sends no email.
+    /// Puts an email (a text, where that is how somebody registered) to a party into the outbox, in somebody else's transaction; [`wake`](Self::wake) after its commit.
+    /// False where the party has no account, or is shut out, or this server sends nothing of the kind.
     ///
     /// # Errors
     ///
@@ -294,10 +294,11 @@ impl Identity {
     ) -> Result<bool, StorageError> {
         let account = accounts::store::of_party(connection, party).await?;
         let Some(account) = account.filter(|account| account.banned_at.is_none()) else { return Ok(false) };
-        if !self.notifications().carries(Channel::Email) {
+        let message = account.message(subject, text.to_owned());
+        if !self.notifications().carries(message.channel) {
             return Ok(false);
         }
-        self.notifications().put(connection, &Message::email(account.email, subject, text)).await?;
+        self.notifications().put(connection, &message).await?;
         Ok(true)
     }
 

@@ -45,7 +45,7 @@ impl Identity {
         if let Some(seconds) = self.throttle().login(&email, origin.address, known_device, now) {
             return Err(Refused::Throttled { seconds });
         }
-        let account = accounts::store::by_email(self.pool(), &email).await?;
+        let account = accounts::store::by_sign_in(self.pool(), &email).await?;
         let stored = account.as_ref().map(|account| account.password.clone());
         let right = self.hasher().check(&asked.password, stored).await?;
         let Some(account) = account.filter(|_| right) else {
@@ -162,7 +162,7 @@ impl Identity {
         self.audit(&mut transaction, origin, entry).await?;
         let what = "One of your sessions was ended: its refresh token was used a second time, which happens when \
                     somebody has stolen it. Sign in again.";
-        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);
@@ -257,7 +257,7 @@ impl Identity {
         password: &Secret,
         origin: &Origin,
     ) -> Result<(), Refused> {
-        let (now, email) = (self.now(), email_key(&account.email));
+        let (now, email) = (self.now(), account.key());
         if let Some(seconds) = self.throttle().login(&email, origin.address, true, now) {
             return Err(Refused::Throttled { seconds });
         }

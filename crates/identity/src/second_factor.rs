@@ -124,7 +124,7 @@ impl Identity {
             let mut transaction = self.pool().connections().begin().await?;
             self.audit(&mut transaction, origin, Entry::new("recovery_code.used", id).on(id)).await?;
             let what = "One of your recovery codes was used to sign in.";
-            self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+            self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
             transaction.commit().await?;
             self.notifications().wake();
         }
@@ -178,7 +178,7 @@ impl Identity {
         let codes = self.new_recovery_codes(&mut transaction, account.id).await?;
         self.audit(&mut transaction, origin, Entry::new("second_factor.on", account.id).on(account.id)).await?;
         let what = "The second factor was turned on for your account.";
-        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         Ok(codes)
@@ -227,7 +227,7 @@ impl Identity {
         let entry = Entry::new("second_factor.off", account.id).on(account.id).with(json!({"login": proof.login}));
         self.audit(&mut transaction, origin, entry).await?;
         let what = "The second factor was turned off for your account.";
-        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         Ok(())

@@ -32,6 +32,11 @@ const ACCOUNT: Rate = Rate { burst: 50.0, per_minute: 2.0 };
 /// Codes that are sent to one receiver, and asked for from one address.
 const CODES: Rate = Rate { burst: 5.0, per_minute: 0.1 };
 const CODES_ADDRESS: Rate = Rate { burst: 30.0, per_minute: 1.0 };
+/// Texts to one number, and to a range of a thousand numbers: whoever earns by texts to numbers of his own has many.
+const NUMBER: Rate = Rate { burst: 5.0, per_minute: 0.1 };
+const NUMBER_RANGE: Rate = Rate { burst: 20.0, per_minute: 1.0 };
+/// Digits of a number that do not tell its range.
+const RANGE_DIGITS: usize = 3;
 /// Wrong second factors of one account. 5 tries and then 12 an hour: guessing one takes years.
 const FACTOR: Rate = Rate { burst: 5.0, per_minute: 0.2 };
 
@@ -104,6 +109,8 @@ struct All {
     accounts: Buckets<String>,
     codes: Buckets<String>,
     code_addresses: Buckets<IpAddr>,
+    numbers: Buckets<String>,
+    number_ranges: Buckets<String>,
     factors: Buckets<String>,
 }
 
@@ -119,6 +126,8 @@ impl Default for Throttle {
             accounts: Buckets::new(ACCOUNT),
             codes: Buckets::new(CODES),
             code_addresses: Buckets::new(CODES_ADDRESS),
+            numbers: Buckets::new(NUMBER),
+            number_ranges: Buckets::new(NUMBER_RANGE),
             factors: Buckets::new(FACTOR),
         }))
     }
@@ -161,6 +170,19 @@ impl Throttle {
         }
         all.codes.take(&receiver.to_owned(), now);
         all.code_addresses.take(&network, now);
+        Ok(())
+    }
+
+    /// Takes one text to be sent to a number; or the seconds to wait.
+    pub(crate) fn text(&self, number: &str, now: Timestamp) -> Result<(), u32> {
+        let range = number.get(..number.len().saturating_sub(RANGE_DIGITS)).unwrap_or(number).to_owned();
+        let number = number.to_owned();
+        let mut all = self.0.lock();
+        if let Some(seconds) = all.numbers.wait(&number, now).max(all.number_ranges.wait(&range, now)) {
+            return Err(seconds);
+        }
+        all.numbers.take(&number, now);
+        all.number_ranges.take(&range, now);
         Ok(())
     }
 
@@ -229,6 +251,17 @@ mod tests {
         (1..=(2 * MOST)).for_each(|n| buckets.take(&n, now));
         assert!(buckets.buckets.len() <= MOST);
         assert!(buckets.wait(&0, now).is_some());
+    }
+
+    #[test]
+    fn texts_are_few_to_a_number_and_to_numbers_beside_each_other() {
+        let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!((0..9).filter(|_| throttle.text("+4930123456", now).is_ok()).count(), 5);
+        assert!(throttle.text("+4930123456", now + Span::minutes(9)).is_err());
+        assert!(throttle.text("+4930123456", now + Span::minutes(11)).is_ok());
+        let neighbours = (0..200).filter(|n| throttle.text(&format!("+88215551{n:03}"), now).is_ok()).count();
+        assert_eq!(neighbours, 20, "a range that is all one's own");
+        assert!(throttle.text("+4940123456", now).is_ok(), "others are not slowed down");
     }
 
     #[test]

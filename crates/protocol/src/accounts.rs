@@ -51,22 +51,36 @@ pub enum RegisterAs {
     Driver,
 }
 
+/// Where the code of a registration is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerifyBy {
+    /// To the email address.
+    #[default]
+    Email,
+    /// To the telephone number, as a text.
+    Phone,
+}
+
 /// Asks for an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// As what: `customer`, `merchant` or `driver`.
     pub role: RegisterAs,
-    /// The email address, to which a code is sent.
+    /// The email address.
     pub email: String,
     /// The password: 10 to 200 characters.
     #[schema(value_type = String, format = Password)]
     pub password: Secret,
     /// How the account's holder is called, 1 to 100 characters.
     pub name: String,
-    /// A telephone number in international form.
+    /// A telephone number in international form: `+` and 8 to 15 digits. Required with `verify_by: phone`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
+    /// Where the code goes: `email` (where left out) or `phone`.
+    #[serde(default)]
+    pub verify_by: VerifyBy,
 }
 
 /// A code is on its way to whom it belongs, if there is anybody.
@@ -107,7 +121,7 @@ pub enum SendBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForgotPassword {
-    /// The account's email address.
+    /// The account's email address, or the telephone number that it was registered with: then the code goes there.
     pub email: String,
     /// `email` or `text`.
     #[serde(default)]
@@ -144,7 +158,7 @@ pub enum RefreshIn {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
-    /// The account's email address.
+    /// The account's email address, or the telephone number that it was registered with.
     pub email: String,
     /// Its password.
     #[schema(value_type = String, format = Password)]
@@ -239,6 +253,8 @@ pub struct AccountView {
     pub party: Party,
     /// The email address.
     pub email: String,
+    /// Whether a code sent to the address came back.
+    pub email_verified: bool,
     /// How its holder is called.
     pub name: String,
     /// The telephone number.

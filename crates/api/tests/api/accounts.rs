@@ -4,6 +4,7 @@ mod faults;
 mod keys;
 mod origins;
 pub(crate) mod people;
+mod phones;
 mod recovery;
 mod second_factor;
 mod sessions;

@@ -189,10 +189,7 @@ async fn a_merchants_key_made_twice_with_one_idempotency_key_is_one() {
     let (_, login) = people::merchant(&stage, "shop@example.org").await;
     let (path, body) = ("/v1/account/keys", json!({"name": "backend", "scopes": ["orders:read"]}));
     let token = login.access();
-    let (one, other) = tokio::join!(
-        send(&stage, path, &token, "k1", &body),
-        send(&stage, path, &token, "k1", &body)
-    );
+    let (one, other) = tokio::join!(send(&stage, path, &token, "k1", &body), send(&stage, path, &token, "k1", &body));
     assert_eq!((one.status, other.status), (StatusCode::CREATED, StatusCode::CREATED), "{one:?} {other:?}");
     assert_eq!(one.body, other.body);
     let secret = one.body["secret"].as_str().unwrap();

@@ -85,7 +85,7 @@ impl Identity {
         let ended = logins::store::revoke(&mut transaction, account.id, None, but, "password_changed", now).await?;
         self.audit(&mut transaction, origin, Entry::new("password.changed", account.id).on(account.id)).await?;
         let what = "Your password was changed. All other sessions were ended.";
-        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);
@@ -109,7 +109,7 @@ impl Identity {
         self.show_password(&account, &asked.password, origin).await?;
         let email = asked.email.trim().to_owned();
         self.may_send(Channel::Email, &super::email_key(&email), origin)?;
-        let is_known = store::by_email(self.pool(), &email).await?.is_some();
+        let is_known = store::by_key(self.pool(), &email).await?.is_some();
         let mut transaction = self.pool().connections().begin().await?;
         let purpose = Purpose::ChangeEmail { email: email.clone() };
         let (sent, code) = self.challenge(&mut transaction, Some(account.id), &purpose, self.now()).await?;
@@ -174,11 +174,13 @@ impl Identity {
                 let but = Some(proof.login);
                 ended = logins::store::revoke(&mut transaction, account.id, None, but, "email_changed", now).await?;
                 let what = "The email address of your account was changed: this one is not its address any more.";
-                self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+                self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
                 self.audit(&mut transaction, origin, Entry::new("email.changed", account.id).on(account.id)).await?;
             }
             Purpose::VerifyPhone { phone } => {
-                store::set_phone(&mut transaction, account.id, &phone, now).await?;
+                if !store::set_phone(&mut transaction, account.id, &phone, now).await? {
+                    return Err(Refused::Conflict("another account is registered with this number"));
+                }
                 self.audit(&mut transaction, origin, Entry::new("phone.verified", account.id).on(account.id)).await?;
             }
             Purpose::Register(_) | Purpose::Recover => {
@@ -222,7 +224,7 @@ impl Identity {
         }
         let entry = Entry::new("account.activated", caller.actor()).on(id).with(json!({"party": party}));
         self.audit(&mut transaction, origin, entry).await?;
-        self.notifications().put(&mut transaction, &letters::activated(&account.email)).await?;
+        self.notifications().put(&mut transaction, &letters::activated(&account)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         Ok(self.account(id).await?.view())
@@ -280,7 +282,7 @@ impl Identity {
         let entry = Entry::new("account.banned", caller.actor()).on(id).with(json!({"reason": reason}));
         self.audit(&mut transaction, origin, entry).await?;
         if account.banned_at.is_none() {
-            self.notifications().put(&mut transaction, &letters::banned(&account.email, reason)).await?;
+            self.notifications().put(&mut transaction, &letters::banned(&account, reason)).await?;
         }
         transaction.commit().await?;
         self.notifications().wake();

@@ -7,7 +7,7 @@ use posthaste_domain::ids::AccountId;
 use posthaste_http::auth::Role;
 use posthaste_notifications::{Channel, Message};
 use posthaste_protocol::accounts::{
-    AccountView, CodeSent, ForgotPassword, Register, RegisterAs, ResetPassword, SendBy, Verify,
+    AccountView, CodeSent, ForgotPassword, Register, RegisterAs, ResetPassword, SendBy, Verify, VerifyBy,
 };
 use posthaste_protocol::problem::FieldError;
 use serde_json::json;
@@ -33,18 +33,25 @@ fn faults(asked: &Register) -> Vec<FieldError> {
     note("email", wrong_email(&asked.email).map(str::to_owned));
     note("password", password::wrong(&asked.password, &asked.email));
     note("name", wrong_name(&asked.name));
-    note("phone", asked.phone.as_deref().and_then(wrong_phone).map(str::to_owned));
+    let phone = match (&asked.phone, asked.verify_by) {
+        (Some(phone), _) => wrong_phone(phone).map(str::to_owned),
+        (None, VerifyBy::Phone) => Some("is required to be verified by a text".to_owned()),
+        (None, VerifyBy::Email) => None,
+    };
+    note("phone", phone);
     errors
 }
 
 impl Identity {
-    /// Begins to register: a code goes to the email address.
+    /// Begins to register: a code goes to the email address, or to the telephone number.
     pub(crate) async fn register(&self, asked: &Register, origin: &Origin) -> Result<CodeSent, Refused> {
         let errors = faults(asked);
         if !errors.is_empty() {
             return Err(Refused::Invalid(errors));
         }
-        self.may_send(Channel::Email, &email_key(&asked.email), origin)?;
+        let number = asked.phone.as_deref().filter(|_| asked.verify_by == VerifyBy::Phone);
+        let key = number.map_or_else(|| email_key(&asked.email), str::to_owned);
+        self.may_send(if number.is_some() { Channel::Text } else { Channel::Email }, &key, origin)?;
         let even = Instant::now() + EVEN;
         let password = self.hasher().hash(&asked.password).await?;
         let even = even.max(Instant::now() + EVEN / 3);
@@ -55,14 +62,17 @@ impl Identity {
         };
         let email = asked.email.trim().to_owned();
         let (name, phone) = (asked.name.trim().to_owned(), asked.phone.clone());
-        let is_known = store::by_email(self.pool(), &email).await?.is_some();
-        let purpose = Purpose::Register(Box::new(Registration { role, email: email.clone(), name, phone, password }));
+        let is_known = store::by_key(self.pool(), &key).await?.is_some();
+        let by_phone = number.is_some();
+        let registration = Registration { role, email: email.clone(), name, phone, by_phone, password };
+        let purpose = Purpose::Register(Box::new(registration));
         let mut transaction = self.pool().connections().begin().await?;
         let (sent, code) = self.challenge(&mut transaction, None, &purpose, self.now()).await?;
-        let letter = if is_known {
-            letters::already_registered(&email, origin)
-        } else {
-            letters::verify_email(&email, &code, self.settings().code)
+        let letter = match (number, is_known) {
+            (None, false) => letters::verify_email(&email, &code, self.settings().code),
+            (None, true) => letters::already_registered(&email, origin),
+            (Some(number), false) => letters::code_by_text(number, &code, self.settings().code),
+            (Some(number), true) => letters::already_registered_by_text(number),
         };
         self.notifications().put(&mut transaction, &letter).await?;
         transaction.commit().await?;
@@ -79,39 +89,34 @@ impl Identity {
             return Err(Refused::Internal("a challenge has another purpose".to_owned()));
         };
         let id: AccountId = self.clock().id();
-        let Registration { role, email, name, phone, password } = *registration;
-        let account = self.new_account(id, role, email, name, phone, password);
+        let account = self.new_account(id, *registration);
         let mut transaction = self.pool().connections().begin().await?;
         if !challenges::store::done(&mut transaction, passed.id, now).await?
             || !store::add(&mut transaction, &account).await?
         {
-            return Err(Refused::Conflict("there is an account with this email address already: sign in"));
+            return Err(Refused::Conflict("there is an account with this email address or number already: sign in"));
         }
-        let entry = Entry::new("account.registered", id).on(id).with(json!({"role": role}));
+        let by = if account.email_claim.is_some() { "phone" } else { "email" };
+        let entry =
+            Entry::new("account.registered", id).on(id).with(json!({"role": account.role(), "verified_by": by}));
         self.audit(&mut transaction, origin, entry).await?;
         transaction.commit().await?;
         Ok(account.view())
     }
 
-    fn new_account(
-        &self,
-        id: AccountId,
-        role: Role,
-        email: String,
-        name: String,
-        phone: Option<String>,
-        password: String,
-    ) -> Account {
+    fn new_account(&self, id: AccountId, registration: Registration) -> Account {
+        let Registration { role, email, name, phone, by_phone, password } = registration;
         let now = self.now();
         let subject = posthaste_domain::ids::Id::uuid(self.clock().id::<AccountId>());
         Account {
             id,
             party: party(role, subject),
             created_at: now,
+            email_claim: by_phone.then(|| email_key(&email)),
             email,
             name,
             phone,
-            phone_verified_at: None,
+            phone_verified_at: by_phone.then_some(now),
             password,
             activated_at: matches!(role, Role::Customer | Role::Admin).then_some(now),
             banned_at: None,
@@ -140,6 +145,7 @@ impl Identity {
             password: password.clone(),
             name: name.to_owned(),
             phone: None,
+            verify_by: VerifyBy::Email,
         };
         let errors = faults(&asked);
         if !errors.is_empty() {
@@ -147,7 +153,10 @@ impl Identity {
         }
         let hash = self.hasher().hash(password).await?;
         let id: AccountId = self.clock().id();
-        let account = self.new_account(id, Role::Admin, email.trim().to_owned(), name.trim().to_owned(), None, hash);
+        let (email, name) = (email.trim().to_owned(), name.trim().to_owned());
+        let registration =
+            Registration { role: Role::Admin, email, name, phone: None, by_phone: false, password: hash };
+        let account = self.new_account(id, registration);
         let mut transaction = self.pool().connections().begin().await?;
         if !store::add(&mut transaction, &account).await? {
             return Err(Refused::Conflict("there is an account with this email address already"));
@@ -159,26 +168,29 @@ impl Identity {
 
     /// Sends a code with which a forgotten password is replaced, if there is such an account.
     pub(crate) async fn forgot(&self, asked: &ForgotPassword, origin: &Origin) -> Result<CodeSent, Refused> {
-        if let Some(problem) = wrong_email(&asked.email) {
+        let is_number = wrong_phone(asked.email.trim()).is_none();
+        if let Some(problem) = wrong_email(&asked.email).filter(|_| !is_number) {
             return Err(Refused::field("email", problem));
         }
-        let channel = match asked.send_by {
-            SendBy::Email => Channel::Email,
-            SendBy::Text => Channel::Text,
-        };
-        self.may_send(channel, &email_key(&asked.email), origin)?;
+        let by_text = is_number || asked.send_by == SendBy::Text;
+        let channel = if by_text { Channel::Text } else { Channel::Email };
+        self.may_be_asked(channel, &email_key(&asked.email), origin)?;
         let even = Instant::now() + EVEN;
-        let account = store::by_email(self.pool(), &asked.email).await?;
+        let account = store::by_sign_in(self.pool(), &asked.email).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let id = account.as_ref().map(|account| account.id);
         let (sent, code) = self.challenge(&mut transaction, id, &Purpose::Recover, self.now()).await?;
         let good_for = self.settings().code;
-        let letter: Option<Message> = account.and_then(|account| match asked.send_by {
-            SendBy::Email => Some(letters::recover(&account.email, &code, good_for)),
-            SendBy::Text => account
-                .phone
-                .filter(|_| account.phone_verified_at.is_some())
-                .map(|phone| letters::code_by_text(&phone, &code, good_for)),
+        let letter: Option<Message> = account.and_then(|account| {
+            if !by_text {
+                // An address that is only claimed may be somebody else's.
+                let own = account.email_claim.is_none();
+                return own.then(|| letters::recover(&account.email, &code, good_for));
+            }
+            let phone = account.phone.filter(|_| account.phone_verified_at.is_some())?;
+            // Whoever knows several addresses of a number may not send it more texts for that; nobody is told.
+            self.throttle().text(&phone, self.now()).ok()?;
+            Some(letters::code_by_text(&phone, &code, good_for))
         });
         if let Some(letter) = letter {
             self.notifications().put(&mut transaction, &letter).await?;
@@ -208,20 +220,30 @@ impl Identity {
         let ended = crate::logins::store::revoke(&mut transaction, id, None, None, "password_recovered", now).await?;
         self.audit(&mut transaction, origin, Entry::new("password.recovered", id).on(id)).await?;
         let what = "Your password was replaced with a code that was sent to you. All sessions were ended.";
-        self.notifications().put(&mut transaction, &letters::notice(&account.email, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);
+        self.throttle().proved(&account.key(), origin.address);
         self.throttle().proved(&email_key(&account.email), origin.address);
         Ok(())
     }
 
-    /// A code may be sent: there is somebody who carries it, and not too many were.
+    /// A code may be sent to `receiver`: there is somebody who carries it, and not too many were.
     pub(crate) fn may_send(&self, channel: Channel, receiver: &str, origin: &Origin) -> Result<(), Refused> {
+        self.may_be_asked(channel, receiver, origin)?;
+        if channel == Channel::Email {
+            return Ok(());
+        }
+        self.throttle().text(receiver, self.now()).map_err(|seconds| Refused::Throttled { seconds })
+    }
+
+    /// A code may be asked for, by a name that is not where it goes.
+    fn may_be_asked(&self, channel: Channel, name: &str, origin: &Origin) -> Result<(), Refused> {
         if !self.notifications().carries(channel) {
             return Err(Refused::NotOffered(if channel == Channel::Email { NO_EMAIL } else { NO_TEXTS }));
         }
-        let wait = self.throttle().code(receiver, origin.address, self.now());
+        let wait = self.throttle().code(name, origin.address, self.now());
         wait.map_err(|seconds| Refused::Throttled { seconds })
     }
 }

@@ -26,8 +26,9 @@ use crate::routes::{own, sensitive};
 
 /// Register
 ///
-/// A code goes to the email address; the account is made when it comes back. The answer is the same where somebody has
-/// the address already: then he is told.
+/// A code goes to the email address, or with `verify_by: phone` to the telephone number; the account is made when it comes
+/// back. The answer is the same where somebody has the address or number already: then he is told. Who was verified by
+/// telephone signs in with the number, or with the email address while nobody else has it.
 #[utoipa::path(post, path = "/v1/accounts", tag = "accounts",
     request_body(content = Register, example = json!({"role": "customer", "email": "ada@example.org",
         "password": "correct horse battery", "name": "Ada"})),
@@ -255,7 +256,7 @@ pub(crate) async fn list(
     let before = cursor.map_or((end_of_time(), Uuid::max()), |cursor| (cursor.at, cursor.id));
     let (pool, limit_and_one) = (identity.pool(), i64::from(limit) + 1);
     let found = match (&asked.email, waiting) {
-        (Some(email), _) => super::store::by_email(pool, email).await.map(|found| found.into_iter().collect()),
+        (Some(email), _) => super::store::by_sign_in(pool, email).await.map(|found| found.into_iter().collect()),
         (None, true) => super::store::list_waiting(pool, before, limit_and_one).await,
         (None, false) => super::store::list(pool, before, limit_and_one).await,
     };

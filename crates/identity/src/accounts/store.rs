@@ -19,6 +19,7 @@ struct Row {
     subject: Uuid,
     created_at: Timestamp,
     email: String,
+    email_claim: Option<String>,
     name: String,
     phone: Option<String>,
     phone_verified_at: Option<Timestamp>,
@@ -43,6 +44,7 @@ impl TryFrom<Row> for Account {
             party: party(role, row.subject),
             created_at: row.created_at,
             email: row.email,
+            email_claim: row.email_claim,
             name: row.name,
             phone: row.phone,
             phone_verified_at: row.phone_verified_at,
@@ -63,7 +65,7 @@ pub(crate) async fn get(executor: impl PgExecutor<'_>, id: AccountId) -> Result<
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE id = $1"#,
         id.uuid(),
     )
@@ -77,7 +79,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: AccountId) -> Result
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE id = $1 FOR UPDATE"#,
         id.uuid(),
     )
@@ -86,14 +88,29 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: AccountId) -> Result
     row.map(TryInto::try_into).transpose()
 }
 
-/// The account with an email address.
-pub(crate) async fn by_email(pool: &Pool, email: &str) -> Result<Option<Account>, StorageError> {
+/// The account that is found by an email address or a telephone number: that nobody else can have.
+pub(crate) async fn by_key(pool: &Pool, email: &str) -> Result<Option<Account>, StorageError> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE email_key = $1"#,
         email_key(email),
+    )
+    .fetch_optional(pool.connections())
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// The account that somebody means who signs in: the one that has the address or number for its own, else the oldest
+/// that claims the address. One statement, so that it takes the same time for all.
+pub(crate) async fn by_sign_in(pool: &Pool, typed: &str) -> Result<Option<Account>, StorageError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+        FROM accounts WHERE email_key = $1 OR email_claim = $1 ORDER BY (email_key = $1) DESC, id LIMIT 1"#,
+        email_key(typed),
     )
     .fetch_optional(pool.connections())
     .await?;
@@ -105,7 +122,7 @@ pub(crate) async fn of_party(connection: &mut PgConnection, of: Party) -> Result
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE role = $1 AND subject = $2"#,
         Role::of(of).map(Role::name).unwrap_or_default(),
         subject(of),
@@ -120,7 +137,7 @@ pub(crate) async fn list(pool: &Pool, before: (Timestamp, Uuid), limit: i64) -> 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
         before.1,
@@ -140,7 +157,7 @@ pub(crate) async fn list_waiting(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
         FROM accounts WHERE activated_at IS NULL AND banned_at IS NULL AND (created_at, id) < ($1, $2)
         ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
@@ -165,19 +182,21 @@ pub(crate) async fn banned(pool: &Pool) -> Result<Vec<Party>, StorageError> {
 pub(crate) async fn add(connection: &mut PgConnection, account: &Account) -> Result<bool, StorageError> {
     let done = sqlx::query!(
         "INSERT INTO accounts (id, role, subject, created_at, email, email_key, name, phone, password, activated_at,
-            profile)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+            profile, email_claim, phone_verified_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
         account.id.uuid(),
         account.role().name(),
         subject(account.party),
         account.created_at,
         account.email,
-        email_key(&account.email),
+        account.key(),
         account.name,
         account.phone,
         account.password,
         account.activated_at,
         account.profile,
+        account.email_claim,
+        account.phone_verified_at as Option<Timestamp>,
     )
     .execute(connection)
     .await?;
@@ -197,7 +216,7 @@ pub(crate) async fn set_password(
 /// Replaces the email address. False where another account has it.
 pub(crate) async fn set_email(connection: &mut PgConnection, id: AccountId, email: &str) -> Result<bool, StorageError> {
     let done = sqlx::query!(
-        "UPDATE accounts SET email = $2, email_key = $3 WHERE id = $1
+        "UPDATE accounts SET email = $2, email_key = $3, email_claim = NULL WHERE id = $1
             AND NOT EXISTS (SELECT FROM accounts AS others WHERE others.email_key = $3 AND others.id <> $1)",
         id.uuid(),
         email,
@@ -212,17 +231,28 @@ pub(crate) async fn set_email(connection: &mut PgConnection, id: AccountId, emai
     }
 }
 
-/// Sets a verified telephone number.
+/// Sets a verified telephone number. False where the account is found by its number and another is found by this one.
 pub(crate) async fn set_phone(
     connection: &mut PgConnection,
     id: AccountId,
     phone: &str,
     now: Timestamp,
-) -> Result<(), StorageError> {
-    sqlx::query!("UPDATE accounts SET phone = $2, phone_verified_at = $3 WHERE id = $1", id.uuid(), phone, now)
-        .execute(connection)
-        .await?;
-    Ok(())
+) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "UPDATE accounts SET phone = $2, phone_verified_at = $3,
+            email_key = CASE WHEN email_claim IS NULL THEN email_key ELSE $2 END
+        WHERE id = $1",
+        id.uuid(),
+        phone,
+        now,
+    )
+    .execute(connection)
+    .await;
+    match done {
+        Ok(_) => Ok(true),
+        Err(error) if posthaste_storage::constraint(&error) == Some("accounts_email_unique") => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replaces the profile.

@@ -178,13 +178,13 @@ pub(crate) async fn revoked_since(pool: &Pool, since: Timestamp) -> Result<Vec<L
 }
 
 /// Whether a refresh token belongs to a login of the account with this email that is not over.
-pub(crate) async fn is_known_device(pool: &Pool, hash: &[u8], email_key: &str) -> Result<bool, StorageError> {
+pub(crate) async fn is_known_device(pool: &Pool, hash: &[u8], typed: &str) -> Result<bool, StorageError> {
     let found = sqlx::query_scalar!(
         r#"SELECT true AS "known!" FROM refresh_tokens AS token JOIN logins AS login ON login.id = token.login_id
             JOIN accounts AS account ON account.id = login.account_id
-        WHERE token.hash = $1 AND account.email_key = $2 AND login.revoked_at IS NULL"#,
+        WHERE token.hash = $1 AND $2 IN (account.email_key, account.email_claim) AND login.revoked_at IS NULL"#,
         hash,
-        email_key,
+        typed,
     )
     .fetch_optional(pool.connections())
     .await?;
