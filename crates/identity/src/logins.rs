@@ -37,6 +37,7 @@ impl Identity {
         cookie: Option<&Secret>,
         origin: &Origin,
     ) -> Result<Opened, Refused> {
+        let place = self.hasher().place()?;
         let (now, email) = (self.now(), email_key(&asked.email));
         let known_device = match cookie {
             Some(token) => store::is_known_device(self.pool(), &random::digest(token.expose()), &email).await?,
@@ -47,7 +48,7 @@ impl Identity {
         }
         let account = accounts::store::by_sign_in(self.pool(), &email).await?;
         let stored = account.as_ref().map(|account| account.password.clone());
-        let right = self.hasher().check(&asked.password, stored).await?;
+        let right = self.hasher().check_in(place, &asked.password, stored).await?;
         let Some(account) = account.filter(|_| right) else {
             self.throttle().login_failed(&email, origin.address, now);
             // The address that was typed is not noted: people type passwords there.
@@ -162,7 +163,7 @@ impl Identity {
         self.audit(&mut transaction, origin, entry).await?;
         let what = "One of your sessions was ended: its refresh token was used a second time, which happens when \
                     somebody has stolen it. Sign in again.";
-        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::notice(account, what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use posthaste_protocol::accounts::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refused::Refused;
 use crate::settings::Hashing;
@@ -33,6 +33,10 @@ pub(crate) fn wrong(password: &Secret, email: &str) -> Option<String> {
     }
     text.eq_ignore_ascii_case(email).then(|| "must not be the email address".to_owned())
 }
+
+/// A place among those whose password is hashed or will be.
+#[derive(Debug)]
+pub(crate) struct Place(OwnedSemaphorePermit);
 
 /// Hashes passwords and checks them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -69,13 +73,23 @@ impl Hasher {
     /// The hash of a new password, with its parameters.
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Refused> {
         let password = password.clone();
-        self.run(move |inner| hash(&inner.argon2, password.expose())).await?
+        self.run(self.place()?, move |inner| hash(&inner.argon2, password.expose())).await?
     }
 
     /// Whether the password is the one of the hash. Without a hash it takes as long, and is not.
     pub(crate) async fn check(&self, password: &Secret, stored: Option<String>) -> Result<bool, Refused> {
+        self.check_in(self.place()?, password, stored).await
+    }
+
+    /// The same, in a place that was taken before.
+    pub(crate) async fn check_in(
+        &self,
+        place: Place,
+        password: &Secret,
+        stored: Option<String>,
+    ) -> Result<bool, Refused> {
         let password = password.clone();
-        self.run(move |inner| {
+        self.run(place, move |inner| {
             let known = stored.is_some();
             let stored = stored.as_deref().unwrap_or(&inner.decoy);
             let parsed =
@@ -90,10 +104,20 @@ impl Hasher {
         self.0.hashed.load(Ordering::Relaxed)
     }
 
-    /// Does the work when it is its turn; refuses at once where too many wait.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, Refused> {
+    /// Takes a place; refuses at once where too many wait. Who takes it before he asks the database anything keeps a flood
+    /// of logins away from it too.
+    pub(crate) fn place(&self) -> Result<Place, Refused> {
+        Arc::clone(&self.0.waiting).try_acquire_owned().map(Place).map_err(|_| Refused::Busy)
+    }
+
+    /// Does the work when it is its turn.
+    async fn run<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: impl FnOnce(&Inner) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
         // Given back when the work is done, not when the caller has lost patience: threads cannot be stopped.
-        let place = Arc::clone(&self.0.waiting).try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let Place(place) = place;
         let turn = tokio::time::timeout(PATIENCE, self.0.running.acquire()).await;
         let turn = turn.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
         let inner = Arc::clone(&self.0);

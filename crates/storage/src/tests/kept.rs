@@ -1,10 +1,13 @@
 //! What is kept for a while: keys, decisions, the clock.
 
+use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
 
 use super::story::{answer, at, id, order, placing, written};
 use crate::decisions::{self, NewDecision};
+use crate::idempotency::{FirstAnswer, Once};
 use crate::journal::Entry;
+use crate::sealed::Seal;
 use crate::testing::TestDatabase;
 use crate::{clock, idempotency, shadow};
 
@@ -21,6 +24,27 @@ async fn keys_are_forgotten_after_a_day() {
     assert_eq!(idempotency::find(&pool, "mer_a", "younger").await.unwrap(), Some(younger));
     // The key is free again.
     written(&pool, &[placing(&order(3)).idempotency(answer("k"))]).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_a_secret_opens_for_the_same_request_alone() {
+    let pool = TestDatabase::new().await.pool;
+    let (seal, who) = (Seal::new(b"a secret"), Party::Merchant(id(1)));
+    let once = Once::new(who, "k".to_owned(), [1; 32]);
+    assert_eq!(once.first_answer(&pool, &seal).await.unwrap(), None);
+    let mut connection = pool.connections().acquire().await.unwrap();
+    assert!(once.keep(&mut connection, &seal, (201, "whsec_1"), at(0)).await.unwrap());
+    assert!(!once.keep(&mut connection, &seal, (201, "whsec_2"), at(1)).await.unwrap(), "used before");
+    let given = FirstAnswer::Given { status: 201, body: "whsec_1".to_owned() };
+    assert_eq!(once.first_answer(&pool, &seal).await.unwrap(), Some(given));
+    let other = Once::new(who, "k".to_owned(), [2; 32]);
+    assert_eq!(other.first_answer(&pool, &seal).await.unwrap(), Some(FirstAnswer::OfAnother));
+    let elsewhere = Seal::new(b"another secret");
+    assert_eq!(once.first_answer(&pool, &elsewhere).await.unwrap(), Some(FirstAnswer::Unreadable));
+    let somebody = Once::new(Party::Merchant(id(2)), "k".to_owned(), [1; 32]);
+    assert_eq!(somebody.first_answer(&pool, &seal).await.unwrap(), None);
+    let kept = idempotency::find(&pool, &who.to_string(), "k").await.unwrap().unwrap();
+    assert!(!kept.response.contains("whsec"), "{kept:?}");
 }
 
 #[tokio::test]

