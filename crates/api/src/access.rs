@@ -1,7 +1,10 @@
-//! Who may do what: one table. It is what is enforced, what the API document says, and what the tests try.
+//! Who may do what: one table. It is what is enforced, what the documents of the API and of the sockets say, and what the
+//! tests try.
 //!
-//! A route that is not in the table refuses everybody. Somebody else's thing and a thing that does not exist look
+//! A route that is not in the table refuses everybody, and so does a message of a socket. Somebody else's thing and a thing that does not exist look
 //! the same (404); what a role may never do is 403.
+
+mod messages;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -25,6 +28,8 @@ use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::trace::{TraceId, TraceParent};
 
+pub use self::messages::MessageRule;
+pub(crate) use self::messages::Rights;
 use crate::AppState;
 
 /// How far a role's right reaches.
@@ -103,6 +108,8 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/health/live", Access::Public),
     rule("GET", "/health/ready", Access::Public),
     rule("GET", "/version", Access::Public),
+    rule("GET", "/asyncapi.json", Access::Public),
+    rule("GET", "/docs/sockets", Access::Public),
     keyed("GET", "/v1/clock", ANY_ROLE, KeyScope::OrdersRead),
     keyed("POST", "/v1/orders", ADMIN_OR_OWNER, KeyScope::OrdersWrite),
     keyed("GET", "/v1/orders", WHOM_IT_CONCERNS, KeyScope::OrdersRead),
@@ -200,6 +207,37 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
     rule("GET", "/v1/ws/operations", ADMIN),
     rule("GET", "/v1/ws/track/{token}", Access::Link),
+];
+
+/// Whoever has a socket open.
+const ANY_SOCKET: Access = Access::Public;
+/// Whose socket was opened with a token.
+const WITH_TOKEN: Access = Access::Roles(&[(Role::Admin, Own), (Role::Merchant, Own), (Role::Driver, Own)]);
+/// A driver, about himself and his own work.
+const DRIVER: Access = Access::Roles(&[(Role::Driver, Own)]);
+
+const fn message(kind: &'static str, access: Access) -> MessageRule {
+    MessageRule { kind, access }
+}
+
+/// The table of what clients say over sockets: a line for each type of message.
+pub const MESSAGES: &[MessageRule] = &[
+    message("hello", ANY_SOCKET),
+    message("heartbeat", ANY_SOCKET),
+    message("token", WITH_TOKEN),
+    message("shift", DRIVER),
+    message("position", DRIVER),
+    message("positions", DRIVER),
+    message("accept", DRIVER),
+    message("decline", DRIVER),
+    message("departed", DRIVER),
+    message("arrived", DRIVER),
+    message("picked_up", DRIVER),
+    message("delivered", DRIVER),
+    message("returned", DRIVER),
+    message("failed", DRIVER),
+    message("do_next", DRIVER),
+    message("undo_next", DRIVER),
 ];
 
 impl Rule {

@@ -4,6 +4,7 @@
 //! - [`access`] is the one table of who may do what; a route that is not in it refuses everybody.
 //! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
 //! - `accept` takes connections, `quotas` counts who asks how often.
+//! - [`asyncapi`] is the document of the sockets.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - The routes of webhooks are `posthaste_webhooks`' own.
 //! - [`banned`]: drivers who are shut out lose their open work, merchants are told nothing. The routes of accounts are identity's own.
@@ -14,6 +15,7 @@
 mod accept;
 pub mod access;
 mod assignments;
+pub mod asyncapi;
 pub mod banned;
 mod clock;
 mod drivers;

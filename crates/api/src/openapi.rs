@@ -9,7 +9,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
-use crate::{AppState, assignments, clock, drivers, health, insight, orders, shadow, sockets, tracking, zones};
+use crate::{
+    AppState, assignments, asyncapi, clock, drivers, health, insight, orders, shadow, sockets, tracking, zones,
+};
 
 /// What the document says about the whole.
 #[derive(OpenApi)]
@@ -18,7 +20,7 @@ use crate::{AppState, assignments, clock, drivers, health, insight, orders, shad
         title = "posthaste",
         description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes; times are RFC \
                        3339, money is minor units with a currency, coordinates are `lat` and `lng` in degrees. The \
-                       sockets speak the protocol described in `docs/sockets.md`."
+                       sockets have a document of their own: `/asyncapi.json`, and `/docs/sockets` to look at."
     ),
     tags(
         (name = "orders", description = "What a customer receives at one door."),
@@ -42,6 +44,8 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::version))
+        .routes(routes!(asyncapi::read))
+        .routes(routes!(asyncapi::show))
         .routes(routes!(clock::read))
         .routes(routes!(orders::place, orders::list))
         .routes(routes!(orders::read))
@@ -148,7 +152,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
 /// The noun of the path and the handler's name: unique, and good names for generated clients.
 fn operation_name(path: &str, handler: &str) -> String {
     let noun = path.trim_start_matches("/v1").split('/').find(|part| !part.is_empty()).unwrap_or_default();
-    format!("{noun}_{handler}")
+    format!("{}_{handler}", noun.trim_end_matches(".json"))
 }
 
 /// The codes that an operation may answer with.

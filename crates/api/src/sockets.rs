@@ -28,6 +28,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use self::handshake::Handshake;
+pub(crate) use self::session::SILENT_HEARTBEATS;
 use self::session::Session;
 use crate::AppState;
 use crate::access::Admitted;
@@ -37,7 +38,7 @@ use crate::texts::{all_right, wrong};
 use crate::tracking::tracked;
 
 /// The longest message of a socket that only reads: `hello` and `heartbeat` are shorter.
-const FRAME_OF_READERS: usize = 2048;
+pub(crate) const FRAME_OF_READERS: usize = 2048;
 
 fn seat(app: &AppState) -> Answer<OwnedSemaphorePermit> {
     let seat = app.seat();

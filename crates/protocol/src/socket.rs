@@ -8,10 +8,12 @@
 //! `ack`, `error` and `position` have none. A client command may carry an `id`, and is then answered
 //! by `ack` or `error` with the same `id`. The whole protocol is written down in `docs/sockets.md`.
 
+mod declare;
 mod envelope;
 pub mod frame;
 mod messages;
 
+pub use declare::Described;
 pub use envelope::{
     DecodeError, Header, decode_client, decode_server, encode_client, encode_server, encode_server_into,
 };
@@ -21,6 +23,10 @@ pub use messages::*;
 pub mod close {
     /// The server is going away (RFC 6455): connect again, perhaps elsewhere.
     pub const GOING_AWAY: u16 = 1001;
+    /// What came was not the WebSocket protocol (RFC 6455).
+    pub const NOT_THE_PROTOCOL: u16 = 1002;
+    /// A message was not UTF-8 (RFC 6455).
+    pub const NOT_UTF8: u16 = 1007;
     /// A frame was too large (RFC 6455).
     pub const TOO_BIG: u16 = 1009;
     /// The token's time is over: get a new one.
@@ -37,4 +43,19 @@ pub mod close {
     pub const REPLACED: u16 = 4011;
     /// Too many messages.
     pub const RATE_LIMITED: u16 = 4029;
+
+    /// Every code that the server closes with.
+    pub const ALL: &[u16] = &[
+        GOING_AWAY,
+        NOT_THE_PROTOCOL,
+        NOT_UTF8,
+        TOO_BIG,
+        TOKEN_EXPIRED,
+        LOGIN_ENDED,
+        FORBIDDEN,
+        SILENT,
+        TOO_SLOW,
+        REPLACED,
+        RATE_LIMITED,
+    ];
 }

@@ -13,7 +13,7 @@ use posthaste_live::presence::{Fix, Presence};
 use posthaste_live::streams::Frame;
 use posthaste_protocol::drivers::PositionReport;
 use posthaste_protocol::problem::Problem;
-use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage, decode_client};
+use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::command::{Job, Outcome, Work};
@@ -21,7 +21,7 @@ use super::handshake::Upgraded;
 use super::inbox::Inbox;
 use super::line::{End, Heard, Line};
 use super::position::Position;
-use super::session::{LOGIN_ENDED, Session, again, closed_by_system, not_understood};
+use super::session::{LOGIN_ENDED, Session, again, closed_by_system};
 use crate::drivers::positions::fix;
 
 /// How long commands may go on when the server goes away.
@@ -89,10 +89,11 @@ impl Session {
         work: &mut Work,
     ) -> Result<(), End> {
         let arrived = Instant::now();
+        let may_report = self.rights.allow_kind("position");
         while let Some(heard) = line.pick(inbox)? {
             self.noted_at(line, arrived)?;
             let Heard::Text(text) = heard else { continue };
-            if let Some(position) = Position::read(text) {
+            if may_report && let Some(position) = Position::read(text) {
                 burst.place(line, position.id, &position.data);
                 continue;
             }
@@ -108,10 +109,7 @@ impl Session {
                 .detail("no text may hold the character U+0000");
             return line.say(&ServerMessage::Error(problem), None);
         }
-        let (header, message) = match decode_client(text) {
-            Ok(read) => read,
-            Err(error) => return not_understood(line, error),
-        };
+        let Some((header, message)) = self.read(line, text) else { return };
         let id = header.id.as_deref();
         if id.is_some_and(|id| !is_sound(id)) {
             let problem = Problem::invalid("id", "must be 1 to 255 visible ASCII characters");

@@ -26,8 +26,8 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
-const NOT_THE_PROTOCOL: End = End::Close(1002, "not the WebSocket protocol");
-const NOT_UTF8: End = End::Close(1007, "not UTF-8");
+const NOT_THE_PROTOCOL: End = End::Close(close::NOT_THE_PROTOCOL, "not the WebSocket protocol");
+const NOT_UTF8: End = End::Close(close::NOT_UTF8, "not UTF-8");
 const TOO_LARGE: End = End::Close(close::TOO_BIG, "frame too large");
 
 /// What came in and was not taken yet.

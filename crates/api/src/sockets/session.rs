@@ -15,7 +15,7 @@ use posthaste_live::Refused;
 use posthaste_live::streams::{Closed, Frame, Subscription};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
-    Ack, ClientMessage, DecodeError, Hello, Limits, NewToken, ServerMessage, Welcome, close, decode_client,
+    Ack, ClientMessage, DecodeError, Header, Hello, Limits, NewToken, ServerMessage, Welcome, close, decode_client,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -24,10 +24,11 @@ use super::handshake::Upgraded;
 use super::inbox::Inbox;
 use super::line::{End, Heard, Line};
 use crate::AppState;
+use crate::access::Rights;
 use crate::refusals::problem;
 
 /// A client is taken for gone after this many heartbeats in silence.
-const SILENT_HEARTBEATS: u32 = 3;
+pub(crate) const SILENT_HEARTBEATS: u32 = 3;
 /// A token that ends later than this is looked at again then.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -38,6 +39,8 @@ pub(super) struct Session {
     pub(super) id: SessionId,
     /// Whose token it was opened with; tracking links need none.
     party: Option<Party>,
+    /// What may be said here.
+    pub(super) rights: Rights,
     /// When the token ends; tracking links do not.
     ends: Option<Instant>,
     /// Ends with the login.
@@ -59,7 +62,8 @@ impl Session {
         let login = caller.map_or_else(Watch::never, |caller| app.identity().watch(caller));
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
         let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
-        Self { id, app, stream, party, ends, login, heard: now, pace, _seat: seat }
+        let rights = Rights::of(caller.map(|caller| caller.role));
+        Self { id, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat }
     }
 
     /// Takes a new token, of the same party, so that the connection can go on.
@@ -169,17 +173,34 @@ impl Session {
         while let Some(heard) = line.pick(inbox)? {
             self.noted(line)?;
             let Heard::Text(text) = heard else { continue };
-            match decode_client(text) {
-                Ok((_, ClientMessage::Hello(hello))) => return Ok(Some(hello)),
-                Ok((_, ClientMessage::Heartbeat(_))) => {}
-                Ok((header, _)) => {
+            match self.read(line, text) {
+                Some((_, ClientMessage::Hello(hello))) => return Ok(Some(hello)),
+                Some((_, ClientMessage::Heartbeat(_))) | None => {}
+                Some((header, _)) => {
                     let early = Problem::new(Code::Conflict).detail("say hello first");
                     line.say(&ServerMessage::Error(early), header.id.as_deref());
                 }
-                Err(error) => not_understood(line, error),
             }
         }
         Ok(None)
+    }
+
+    /// Reads a message that may be said here. What is none, or may not be said by whom the socket belongs to, is
+    /// answered: nothing is done before the table was asked.
+    pub(super) fn read(&self, line: &mut Line, text: &str) -> Option<(Header, ClientMessage)> {
+        match decode_client(text) {
+            Ok((header, message)) if self.rights.allow(&message) => Some((header, message)),
+            Ok((header, message)) => {
+                let detail = format!("this socket takes no `{}`", message.kind());
+                let refusal = ServerMessage::Error(Problem::new(Code::Forbidden).detail(detail));
+                line.say(&refusal, header.id.as_deref());
+                None
+            }
+            Err(error) => {
+                not_understood(line, error);
+                None
+            }
+        }
     }
 
     /// Writes what the stream brings until something ends it.
@@ -229,16 +250,17 @@ impl Session {
     fn listen_to(&mut self, line: &mut Line, heard: &Heard<'_>) -> Result<(), End> {
         self.noted(line)?;
         let Heard::Text(text) = heard else { return Ok(()) };
-        match decode_client(text) {
-            Ok((header, ClientMessage::Heartbeat(_))) => self.acknowledge(line, header.id.as_deref()),
-            Ok((header, ClientMessage::Token(new))) => self.renew(line, header.id.as_deref(), &new),
-            Ok((header, ClientMessage::Hello(_))) => again(line, header.id.as_deref()),
-            Ok((header, message)) => {
-                let detail = format!("this socket takes no `{}`", message.kind());
-                let refusal = ServerMessage::Error(Problem::new(Code::Forbidden).detail(detail));
-                line.say(&refusal, header.id.as_deref());
+        let Some((header, message)) = self.read(line, text) else { return Ok(()) };
+        let id = header.id.as_deref();
+        match message {
+            ClientMessage::Heartbeat(_) => self.acknowledge(line, id),
+            ClientMessage::Token(new) => self.renew(line, id, &new),
+            ClientMessage::Hello(_) => again(line, id),
+            // Of those who follow, nobody commands.
+            message => {
+                tracing::error!(kind = message.kind(), "the table lets this in, and nobody does it");
+                line.say(&ServerMessage::Error(Problem::new(Code::Forbidden)), id);
             }
-            Err(error) => not_understood(line, error),
         }
         Ok(())
     }

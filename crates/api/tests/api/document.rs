@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use posthaste_api::access::{Access, RULES, Rule};
+use posthaste_api::access::{Access, MESSAGES, RULES, Rule};
+use posthaste_api::asyncapi;
 use posthaste_api::openapi::document;
+use posthaste_protocol::socket::{ClientMessage, ServerMessage};
 use serde_json::Value;
 
 /// Every operation: method, path, and what the document says of it.
@@ -32,14 +34,19 @@ fn every_route_has_a_rule_and_every_rule_a_route() {
 }
 
 #[test]
-fn the_committed_document_is_the_one_that_is_served() {
-    let served = serde_json::to_string_pretty(&document()).unwrap();
-    let committed = include_str!("../../../../docs/openapi.json").trim_end();
+fn the_committed_documents_are_those_that_are_served() {
+    assert_committed("openapi", &document(), include_str!("../../../../docs/openapi.json"));
+    assert_committed("asyncapi", &asyncapi::document(), include_str!("../../../../docs/asyncapi.json"));
+}
+
+fn assert_committed(name: &str, served: &impl serde::Serialize, committed: &str) {
+    let served = serde_json::to_string_pretty(served).unwrap();
+    let committed = committed.trim_end();
     let differs = served.lines().zip(committed.lines()).position(|(now, then)| now != then);
     let line = differs.unwrap_or_else(|| served.lines().count().min(committed.lines().count())) + 1;
     assert!(
         served == committed,
-        "docs/openapi.json differs from line {line} on. Meant? Then: cargo run -p posthaste -- openapi > docs/openapi.json"
+        "docs/{name}.json differs from line {line} on. Meant? Then: cargo run -p posthaste -- {name} > docs/{name}.json"
     );
 }
 
@@ -102,6 +109,11 @@ fn every_parameter_of_a_path_is_described() {
 
 #[test]
 fn every_reference_resolves() {
+    assert_resolved(&serde_json::to_value(document()).unwrap());
+    assert_resolved(&asyncapi::document());
+}
+
+fn assert_resolved(document: &Value) {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
@@ -116,12 +128,34 @@ fn every_reference_resolves() {
             _ => {}
         }
     }
-    let document = serde_json::to_value(document()).unwrap();
     let mut found = Vec::new();
-    references(&document, &mut found);
+    references(document, &mut found);
     assert!(found.len() > 100, "only {} references", found.len());
     for target in found {
         let pointer = target.strip_prefix('#').unwrap();
         assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+    }
+}
+
+#[test]
+fn the_document_of_the_sockets_has_every_channel_and_every_message_with_its_rule() {
+    let document = asyncapi::document();
+    let routed: BTreeSet<_> = RULES.iter().filter(|rule| rule.is_socket()).map(|rule| rule.path).collect();
+    let channels = document["channels"].as_object().unwrap();
+    assert_eq!(channels.values().map(|c| c["address"].as_str().unwrap()).collect::<BTreeSet<_>>(), routed);
+    let messages = document["components"]["messages"].as_object().unwrap();
+    let named: BTreeSet<_> = messages.keys().cloned().collect();
+    let client = ClientMessage::KINDS.iter().map(|kind| format!("client_{kind}"));
+    let server = ServerMessage::KINDS.iter().map(|kind| format!("server_{kind}"));
+    assert_eq!(named, client.chain(server).collect());
+    for (name, message) in messages {
+        assert!(!message["examples"].as_array().unwrap().is_empty(), "{name} has no example");
+        assert!(message["summary"].as_str().is_some_and(|text| text.len() > 3), "{name} has no summary");
+        assert!(channels.values().any(|channel| !channel["messages"][name].is_null()), "{name} is said nowhere");
+    }
+    assert_eq!(MESSAGES.len(), ClientMessage::KINDS.len());
+    for (name, operation) in document["operations"].as_object().unwrap() {
+        let channel = operation["channel"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+        assert_eq!(operation["security"].is_array(), channel != "track", "{name}");
     }
 }

@@ -2,22 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use posthaste_api::asyncapi::{Direction, close_codes, examples};
 use posthaste_protocol::socket::{
     ClientMessage, ServerMessage, decode_client, decode_server, encode_client, encode_server,
 };
 use serde_json::Value;
 
 const DOCUMENT: &str = include_str!("../../../../docs/sockets.md");
-
-/// The JSON blocks of each half: what the server sends, and what clients send.
-pub(crate) fn examples() -> (Vec<&'static str>, Vec<&'static str>) {
-    let (before, clients) = DOCUMENT.split_once("## From clients").unwrap();
-    let (_, server) = before.split_once("## From the server").unwrap();
-    let blocks = |text: &'static str| {
-        text.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect::<Vec<_>>()
-    };
-    (blocks(server), blocks(clients))
-}
 
 /// An example says nothing that the protocol does not know: written again, it is the same.
 fn assert_same(example: &str, again: &str) {
@@ -28,7 +19,9 @@ fn assert_same(example: &str, again: &str) {
 
 #[test]
 fn every_example_is_a_message_and_every_message_has_an_example() {
-    let (server, clients) = examples();
+    let read = |direction| examples(direction).into_iter().map(|example| example.frame).collect::<Vec<_>>();
+    let (server, clients) = (read(Direction::FromServer), read(Direction::FromClients));
+    assert_eq!(server.len() + clients.len(), DOCUMENT.matches("```json\n").count());
     let mut kinds = BTreeSet::new();
     for example in server {
         let (header, message) = decode_server(example).unwrap_or_else(|error| panic!("{error}: {example}"));
@@ -47,19 +40,10 @@ fn every_example_is_a_message_and_every_message_has_an_example() {
 
 #[test]
 fn every_close_code_is_documented() {
-    use posthaste_protocol::socket::close;
-    let codes = [
-        close::GOING_AWAY,
-        close::TOO_BIG,
-        close::TOKEN_EXPIRED,
-        close::LOGIN_ENDED,
-        close::FORBIDDEN,
-        close::SILENT,
-        close::TOO_SLOW,
-        close::REPLACED,
-        close::RATE_LIMITED,
-    ];
-    for code in codes {
-        assert!(DOCUMENT.contains(&format!("| {code} |")), "{code}");
+    let mut documented: Vec<_> = close_codes().iter().map(|close| close.code).collect();
+    documented.sort_unstable();
+    assert_eq!(documented, posthaste_protocol::socket::close::ALL);
+    for close in close_codes() {
+        assert!(!close.why.is_empty() && !close.then.is_empty(), "{close:?}");
     }
 }

@@ -1,63 +1,47 @@
-//! Every message of the socket document, said by everybody who can open a socket, about somebody else's work.
+//! Every message that the document of the sockets has, said on every socket: what the table lets in, and nothing else.
 
 use axum::http::StatusCode;
-use posthaste_protocol::socket::ClientMessage;
+use posthaste_api::access::MessageRule;
+use posthaste_api::asyncapi;
+use posthaste_http::auth::Role;
 use serde_json::{Value, json};
 
-use crate::documented;
 use crate::sockets::{Server, Socket};
 
-/// Of whom a message is. A kind that is not here fails the test.
-#[derive(Clone, Copy, PartialEq)]
-enum Of {
-    /// Of the connection: everybody may say it.
-    Connection,
-    /// Of the driver himself: it names nobody else, so there is nobody else to say it of.
-    Driver,
-    /// Of a driver's work: what is not his looks as if it did not exist.
-    Work,
-}
-
-fn rule(kind: &str) -> Of {
-    match kind {
-        "hello" | "heartbeat" | "token" => Of::Connection,
-        "shift" | "position" | "positions" | "undo_next" => Of::Driver,
-        "accept" | "decline" | "departed" | "arrived" | "picked_up" | "delivered" | "returned" | "failed"
-        | "do_next" => Of::Work,
-        _ => panic!("no rule says whose message {kind:?} is"),
-    }
-}
-
-/// Each message that the document has, about this task.
-fn messages(task: &Value) -> Vec<(String, Value)> {
-    let (_, examples) = documented::examples();
-    let read = examples.into_iter().map(|example| serde_json::from_str::<Value>(example).unwrap());
-    let all = read.map(|mut message| {
-        let (kind, mut data) = (message["type"].as_str().unwrap().to_owned(), message["data"].take());
-        if data["task_id"].is_string() {
-            data["task_id"] = task.clone();
+/// Each message that clients may send: its type, and data about this task.
+fn messages(document: &Value, task: &Value) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for (name, message) in document["components"]["messages"].as_object().unwrap() {
+        let Some(kind) = name.strip_prefix("client_") else { continue };
+        for example in message["examples"].as_array().unwrap() {
+            let mut data = example["payload"]["data"].clone();
+            if data["task_id"].is_string() {
+                data["task_id"] = task.clone();
+            }
+            all.push((kind.to_owned(), data));
         }
-        (kind, data)
-    });
-    all.collect()
+    }
+    assert!(all.len() > 15, "only {} messages", all.len());
+    all
+}
+
+/// Whether a message names something that belongs to somebody.
+fn names_work(document: &Value, kind: &str) -> bool {
+    let payload = &document["components"]["messages"][format!("client_{kind}")]["payload"];
+    let schema = payload["properties"]["data"]["$ref"].as_str().unwrap();
+    let fields = document.pointer(&format!("{}/properties", &schema[1..])).and_then(Value::as_object);
+    fields.is_some_and(|fields| fields.keys().any(|name| name.ends_with("_id")))
 }
 
 /// Says all of them, and what was answered to each.
-async fn say_all(socket: &mut Socket, task: &Value) -> Vec<(String, Value)> {
+async fn say_all(socket: &mut Socket, document: &Value, task: &Value) -> Vec<(String, Value)> {
     let mut answers = Vec::new();
-    for (n, (kind, data)) in messages(task).into_iter().enumerate() {
+    for (n, (kind, data)) in messages(document, task).into_iter().enumerate() {
         let id = format!("m{n}");
         socket.say(&kind, Some(&id), data).await;
         answers.push((kind, socket.answer(&id).await));
     }
     answers
-}
-
-#[test]
-fn every_message_has_a_rule() {
-    for kind in ClientMessage::KINDS {
-        rule(kind);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,35 +55,47 @@ async fn no_message_of_another_driver_reaches_the_work_of_one() {
     assert_eq!(assigned.status, StatusCode::OK, "{assigned:?}");
     let before = server.stage.get(&path, &server.stage.admin).await.body;
     let (_, mut stranger) = server.driver("Ada").await;
-    for (kind, answer) in say_all(&mut stranger, &order["tasks"][0]["id"]).await {
+    let document = asyncapi::document();
+    let mut about_work = 0;
+    for (kind, answer) in say_all(&mut stranger, &document, &order["tasks"][0]["id"]).await {
         let code = answer["data"]["code"].as_str().unwrap_or_default();
-        match rule(&kind) {
+        if names_work(&document, &kind) {
+            about_work += 1;
             // An offer that is gone and one that never was look the same.
-            Of::Work => assert!(["not_found", "offer_gone"].contains(&code), "{kind}: {answer}"),
-            Of::Connection | Of::Driver => assert!(!["not_found", "forbidden"].contains(&code), "{kind}: {answer}"),
+            assert!(["not_found", "offer_gone"].contains(&code), "{kind}: {answer}");
+        } else {
+            assert!(!["not_found", "forbidden"].contains(&code), "{kind}: {answer}");
         }
     }
+    assert!(about_work >= 9, "only {about_work} messages are about work");
     let after = server.stage.get(&path, &server.stage.admin).await.body;
     assert_eq!((&after["version"], &after["tasks"]), (&before["version"], &before["tasks"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_only_follows_commands_nothing() {
+async fn every_socket_takes_what_the_table_says_and_nothing_else() {
     let server = Server::new().await;
     let order = server.stage.order().await;
     let link = format!("/v1/orders/{}/tracking-link", order["id"].as_str().unwrap());
     let link = server.stage.get(&link, &server.stage.customer).await.body;
     let track = format!("/v1/ws/track/{}", link["path"].as_str().unwrap().rsplit('/').next().unwrap());
-    let sockets = [
-        ("/v1/ws/merchant", Some(server.stage.merchant.as_str())),
-        ("/v1/ws/operations", Some(server.stage.admin.as_str())),
-        (track.as_str(), None),
-    ];
-    for (path, token) in sockets {
+    let driver = crate::stage::driver_token(&server.stage.driver("Grace").await);
+    let document = asyncapi::document();
+    for (name, channel) in document["channels"].as_object().unwrap() {
+        let (path, role, token) = match name.as_str() {
+            "driver" => ("/v1/ws/driver", Some(Role::Driver), Some(driver.as_str())),
+            "merchant" => ("/v1/ws/merchant", Some(Role::Merchant), Some(server.stage.merchant.as_str())),
+            "operations" => ("/v1/ws/operations", Some(Role::Admin), Some(server.stage.admin.as_str())),
+            "track" => (track.as_str(), None, None),
+            _ => panic!("who may open {name}?"),
+        };
         let (mut socket, ..) = server.begin(path, token, json!({})).await;
-        for (kind, answer) in say_all(&mut socket, &order["tasks"][0]["id"]).await {
+        for (kind, answer) in say_all(&mut socket, &document, &order["tasks"][0]["id"]).await {
+            let rule = MessageRule::of(&kind).unwrap_or_else(|| panic!("no rule says who may say {kind}"));
+            let is_documented = !channel["messages"][format!("client_{kind}")].is_null();
             let is_refused = answer["data"]["code"] == "forbidden";
-            assert_eq!(is_refused, rule(&kind) != Of::Connection, "{path}: {kind}: {answer}");
+            assert_eq!(is_documented, rule.admits(role), "{name}: {kind}");
+            assert_eq!(is_refused, !rule.admits(role), "{name}: {kind}: {answer}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The sockets, over real connections.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -59,7 +60,7 @@ impl Server {
         if let Some(token) = token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
-        connect_async(request).await.map(|(stream, _)| Socket { stream })
+        connect_async(request).await.map(|(stream, _)| Socket { stream, path: path.to_owned() })
     }
 
     /// Connects, is welcomed and says hello; gives the socket and the first frame after that.
@@ -82,6 +83,24 @@ impl Server {
 
 pub(crate) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The path that it was opened on.
+    path: String,
+}
+
+/// What the server sends is what the document of the sockets says of this path.
+fn assert_documented(path: &str, frame: &Value) {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(posthaste_api::asyncapi::document);
+    let name = path.split(['/', '?']).nth(3).unwrap();
+    let kind = frame["type"].as_str().unwrap();
+    let known = &DOCUMENT["channels"][name]["messages"][format!("server_{kind}")];
+    assert!(known.is_object(), "the document knows no {kind} on {name}: {frame}");
+    let payload = &DOCUMENT["components"]["messages"][format!("server_{kind}")]["payload"];
+    for field in payload["required"].as_array().unwrap() {
+        assert!(!frame[field.as_str().unwrap()].is_null(), "{kind} without {field}: {frame}");
+    }
+    for field in frame.as_object().unwrap().keys() {
+        assert!(payload["properties"][field].is_object(), "{kind} with {field}: {frame}");
+    }
 }
 
 impl Socket {
@@ -99,7 +118,11 @@ impl Socket {
 
     pub(crate) async fn next(&mut self) -> Value {
         match timeout(PATIENCE, self.stream.next()).await.expect("a frame in time") {
-            Some(Ok(Message::Text(text))) => serde_json::from_str(text.as_str()).unwrap(),
+            Some(Ok(Message::Text(text))) => {
+                let frame = serde_json::from_str(text.as_str()).unwrap();
+                assert_documented(&self.path, &frame);
+                frame
+            }
             other => panic!("expected a message, got {other:?}"),
         }
     }

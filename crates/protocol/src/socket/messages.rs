@@ -6,6 +6,7 @@ use posthaste_domain::order::FailReason;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::declare::{Described, messages};
 use super::envelope::{Header, write};
 use crate::accounts::Secret;
 use crate::clock::ClockView;
@@ -14,38 +15,6 @@ use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
 use crate::problem::Problem;
 use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
 use crate::zones::ZoneView;
-
-macro_rules! messages {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $kind:literal => $variant:ident($data:ty),)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant($data),)+
-        }
-
-        impl $name {
-            /// The `type` of every message in this direction.
-            pub const KINDS: &'static [&'static str] = &[$($kind),+];
-
-            /// The message's `type`.
-            #[must_use]
-            pub fn kind(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $kind,)+ }
-            }
-
-            pub(super) fn write(&self, header: &Header, to: &mut Vec<u8>) {
-                match self { $(Self::$variant(data) => write($kind, header, data, to),)+ }
-            }
-
-            pub(super) fn from_parts(kind: &str, data: &str) -> Option<Result<Self, serde_json::Error>> {
-                match kind {
-                    $($kind => Some(serde_json::from_str::<$data>(data).map(Self::$variant)),)+
-                    _ => None,
-                }
-            }
-        }
-    };
-}
 
 messages! {
     /// From the server.
@@ -122,9 +91,10 @@ messages! {
 }
 
 /// First message of every connection.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Welcome {
     /// This connection.
+    #[schema(value_type = String, example = "ses_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub session: SessionId,
     /// Names the numbering that `seq` belongs to; a new one when the numbering starts anew.
     pub epoch: String,
@@ -139,7 +109,7 @@ pub struct Welcome {
 }
 
 /// What a socket takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// Bytes of one frame.
     pub frame_bytes: u32,
@@ -150,7 +120,7 @@ pub struct Limits {
 }
 
 /// First message of a client.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hello {
     /// The epoch of the last connection.
@@ -162,17 +132,17 @@ pub struct Hello {
 }
 
 /// Nothing but a sign of life.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeat {}
 
 /// Nothing to add.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
 /// The missed messages follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resumed {
     /// The last `seq` that the client had.
     pub from: u64,
@@ -181,7 +151,7 @@ pub struct Resumed {
 }
 
 /// The present state of what a socket follows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Snapshot {
     /// A driver's socket.
@@ -236,18 +206,20 @@ impl Ack {
 }
 
 /// An offer is no longer open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OfferEnded {
     /// The offer.
+    #[schema(value_type = String, example = "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub offer_id: OfferId,
     /// Its order.
+    #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub order_id: OrderId,
     /// `accepted`, `declined`, `lapsed`, `withdrawn`.
     pub outcome: String,
 }
 
 /// An order changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OrderChanged {
     /// What happened, oldest first.
     pub events: Vec<TimelineEntry>,
@@ -256,7 +228,7 @@ pub struct OrderChanged {
 }
 
 /// The order took a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// The step.
     pub step: TrackingStep,
@@ -269,7 +241,7 @@ pub struct Step {
 }
 
 /// A driver moved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum PositionUpdate {
     /// To merchants and operations: who it is.
@@ -279,7 +251,7 @@ pub enum PositionUpdate {
 }
 
 /// Somebody should look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
     /// `driver_silent`, `order_waiting`, `order_stranded`, `order_failed`, `webhook_stopped`.
     pub kind: String,
@@ -287,17 +259,20 @@ pub struct Alert {
     pub text: String,
     /// The order, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub order_id: Option<OrderId>,
     /// The driver, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: Option<DriverId>,
     /// The zone, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub zone_id: Option<ZoneId>,
 }
 
 /// A new access token for a connection that goes on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
     /// Of whom the connection belongs to.
@@ -305,26 +280,29 @@ pub struct NewToken {
 }
 
 /// A driver answers an offer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfferAnswer {
     /// The offer.
+    #[schema(value_type = String, example = "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub offer_id: OfferId,
 }
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRef {
     /// The task.
+    #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub task_id: TaskId,
 }
 
 /// A task is done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskDone {
     /// The task.
+    #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub task_id: TaskId,
     /// The code, where one is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,12 +313,14 @@ pub struct TaskDone {
 }
 
 /// A task cannot be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskFailed {
     /// The task.
+    #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub task_id: TaskId,
     /// Why.
+    #[schema(value_type = String, example = "customer_absent")]
     pub reason: FailReason,
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
