@@ -12,12 +12,18 @@ pub async fn load(pool: &Pool) -> Result<Option<Timestamp>, StorageError> {
 
 /// Saves a reading. An older one than the saved changes nothing.
 pub async fn save(pool: &Pool, at: Timestamp) -> Result<(), StorageError> {
-    sqlx::query!(
+    if let Some(marks) = &pool.1 {
+        marks.trying(at);
+    }
+    let saved = sqlx::query!(
         "INSERT INTO clock_checkpoint AS c (at) VALUES ($1)
         ON CONFLICT ON CONSTRAINT clock_checkpoint_pkey DO UPDATE SET at = excluded.at WHERE c.at < excluded.at",
         at,
     )
     .execute(&pool.0)
     .await?;
+    if let Some(marks) = &pool.1 {
+        marks.tried(at, saved.rows_affected() == 1);
+    }
     Ok(())
 }

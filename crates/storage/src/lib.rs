@@ -4,6 +4,7 @@
 //!   database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
+//! - [`lead`]: which server may write, one at a time.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
 //!   reads and the writes that do not go through the journal.
 //! - [`performance`]: what insight looks back on, in chunks.
@@ -22,6 +23,7 @@ pub mod embedded;
 mod error;
 pub mod idempotency;
 pub mod journal;
+pub mod lead;
 pub mod orders;
 pub mod performance;
 pub mod pool;

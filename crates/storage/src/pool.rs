@@ -3,12 +3,15 @@
 //! Every wait has an end: for a connection, for a lock, for a statement. A caller that waited in vain learns it in
 //! seconds and can say "try again later", instead of piling up behind a database that is gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
+
+use crate::lead::{self, Marks};
 
 /// How long to wait for a connection. Lower refuses work in a short peak, higher keeps callers of a dead database
 /// waiting.
@@ -19,6 +22,12 @@ const STATEMENT_TIMEOUT: &str = "15s";
 const LOCK_TIMEOUT: &str = "5s";
 /// How long a transaction may stand idle: one that does was forgotten, and holds locks.
 const IDLE_TRANSACTION_TIMEOUT: &str = "15s";
+/// After how many seconds of silence Postgres asks whether we are still there, how long it waits before it asks again,
+/// and how often: a machine that is gone holds its locks for this long. Without it, for hours.
+const KEEPALIVES: [(&str, &str); 3] =
+    [("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3")];
+/// How long Postgres waits for what it sent to be confirmed, before the connection counts as broken.
+const SENT_WITHIN: (&str, &str) = ("tcp_user_timeout", "25s");
 /// A connection that was idle for longer is tried before it is handed out, so that the first caller after a restart
 /// of Postgres does not get a dead one. Shorter than any restart; a busy pool pays nothing.
 const TRY_AFTER_IDLE: Duration = Duration::from_millis(50);
@@ -42,7 +51,7 @@ pub enum PoolError {
 
 /// Connections to one database, shared by cloning.
 #[derive(Debug, Clone)]
-pub struct Pool(pub(crate) PgPool);
+pub struct Pool(pub(crate) PgPool, pub(crate) Option<Arc<Marks>>);
 
 impl Pool {
     /// Says whether the database answers, within [`ACQUIRE_TIMEOUT`] at most.
@@ -96,6 +105,26 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Pool, PoolError>
 
 /// Connects with another patience for a free connection.
 pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Duration) -> Result<Pool, PoolError> {
+    let pool = pool_options(max_connections, patience).connect_with(options(url)?).await;
+    pool.map(|connections| Pool(connections, None)).map_err(|error| PoolError::Unreachable(error.into()))
+}
+
+/// Connects as the leader of this name: each connection may write, or is none.
+pub(crate) async fn leading(
+    options: PgConnectOptions,
+    max_connections: u32,
+    name: i32,
+    marks: Arc<Marks>,
+) -> Result<Pool, PoolError> {
+    let pool = pool_options(max_connections, ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| Box::pin(lead::join(connection, name)))
+        .connect_with(options)
+        .await;
+    pool.map(|connections| Pool(connections, Some(marks))).map_err(|error| PoolError::Unreachable(error.into()))
+}
+
+/// How every connection to the database at `url` is made.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, PoolError> {
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(PoolError::InvalidUrl("it does not begin with postgres://".into()));
     }
@@ -105,6 +134,10 @@ pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Du
         ("lock_timeout", LOCK_TIMEOUT),
         ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_TIMEOUT),
     ]);
+    Ok(options.options(KEEPALIVES).options([SENT_WITHIN]))
+}
+
+fn pool_options(max_connections: u32, patience: Duration) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(patience)
@@ -117,10 +150,6 @@ pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Du
                 connection.ping().await.map(|()| true)
             })
         })
-        .connect_with(options)
-        .await
-        .map(Pool)
-        .map_err(|error| PoolError::Unreachable(error.into()))
 }
 
 /// Applies the migrations that the database does not have yet. Several processes may do so at once: they take turns.
@@ -132,13 +161,24 @@ pub async fn migrate(pool: &Pool) -> Result<(), PoolError> {
     let failed = |error: sqlx::Error| PoolError::Migration(error.into());
     // a connection of its own: the time limits of ordinary work are too short for building an index
     let mut connection = pool.0.acquire().await.map_err(failed)?.detach();
+    migrate_on(&mut connection).await?;
+    connection.close().await.map_err(failed)
+}
+
+/// Applies them over this connection, which has no time limits meanwhile.
+pub(crate) async fn migrate_on(connection: &mut PgConnection) -> Result<(), PoolError> {
+    let failed = |error: sqlx::Error| PoolError::Migration(error.into());
     connection
         .execute("SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0")
         .await
         .map_err(failed)?;
     // not `run`, whose future cannot be sent between threads when it is given a connection
-    MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|error| PoolError::Migration(error.into()))?;
-    connection.close().await.map_err(failed)
+    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| PoolError::Migration(error.into()))?;
+    connection
+        .execute("RESET statement_timeout; RESET lock_timeout; RESET idle_in_transaction_session_timeout")
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 #[cfg(test)]

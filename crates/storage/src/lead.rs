@@ -1,0 +1,236 @@
+//! The lead: which server writes to a database. One at a time, whatever happens to servers and networks.
+//!
+//! Advisory locks of Postgres, held by sessions and gone with them; three kinds, all under [`LEAD`]:
+//!
+//! - *writers*: every session that may write holds it shared, from its first moment to its last. Who takes over takes it
+//!   alone first, so every session of the one before has ended by then.
+//! - *name*: the leader's first session holds a lock of the leader's own. A new session of its pool that finds this lock
+//!   free is refused: the lead is lost, and might be somebody else's.
+//! - Who takes over leaves a *mark* in the clock's checkpoint, which only leaders write, before anybody else may write. A
+//!   leader that lost its first session takes the lead up again only where the checkpoint is one of its own.
+//!
+//! A write costs nothing for it, and no clocks are compared. See `docs/adr/0030-lead.md`.
+
+mod marks;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+pub(crate) use self::marks::Marks;
+use crate::pool::{self, Pool, PoolError};
+
+/// The class of the lead's advisory locks: "lead" in ASCII.
+const LEAD: i32 = 0x6C65_6164;
+/// The lock of all who may write.
+const WRITERS: i32 = 0;
+/// How often it is tried to take a lead that somebody else has, or to take up one's own again. A handover takes this
+/// long for nothing, at most.
+const TRY_EVERY: Duration = Duration::from_millis(50);
+/// How often the first session is asked whether it is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there is no lead to be had.
+#[derive(Debug, Error)]
+pub enum LeadError {
+    /// Another server has it, and did not leave in time.
+    #[error("another server leads this database and did not leave within {} s", .0.as_secs())]
+    Taken(Duration),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] PoolError),
+}
+
+/// The right to write to a database. Dropping it gives it up.
+pub struct Lead {
+    options: PgConnectOptions,
+    name: i32,
+    marks: Arc<Marks>,
+    lost: watch::Receiver<bool>,
+    holding: JoinHandle<()>,
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.holding.abort();
+    }
+}
+
+impl Lead {
+    /// Takes the lead of the database at `url` and brings it up to date. Waits at most `patience` for another server to
+    /// leave.
+    ///
+    /// # Errors
+    ///
+    /// [`LeadError::Taken`] where it does not leave, [`LeadError::Database`] where the database is at fault.
+    pub async fn take(url: &str, patience: Duration) -> Result<Self, LeadError> {
+        let options = pool::options(url)?;
+        let mut session = connect(&options).await.map_err(unreachable)?;
+        wait_for_writers(&mut session, patience).await?;
+        let name = name(&mut session).await.map_err(unreachable)?;
+        pool::migrate_on(&mut session).await?;
+        let marks = Arc::new(Marks::new(marks::leave(&mut session).await.map_err(unreachable)?));
+        share_writing(&mut session).await.map_err(unreachable)?;
+        let (tell, lost) = watch::channel(false);
+        let holder = Holder { options: options.clone(), name, marks: Arc::clone(&marks), tell };
+        let holding = tokio::spawn(holder.hold(session));
+        Ok(Self { options, name, marks, lost, holding })
+    }
+
+    /// A pool of connections that may write while the lead lasts.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Unreachable`] where the database does not answer.
+    pub async fn pool(&self, max_connections: u32) -> Result<Pool, PoolError> {
+        pool::leading(self.options.clone(), max_connections, self.name, Arc::clone(&self.marks)).await
+    }
+
+    /// Waits until the lead is lost for good: another server has had it. What is in memory is no longer true then.
+    pub async fn lost(&self) {
+        let mut lost = self.lost.clone();
+        if lost.wait_for(|lost| *lost).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn unreachable(error: sqlx::Error) -> PoolError {
+    PoolError::Unreachable(error.into())
+}
+
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    within(PgConnection::connect_with(options)).await
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(ANSWER_WITHIN, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Takes the lock of all who may write, alone.
+async fn wait_for_writers(session: &mut PgConnection, patience: Duration) -> Result<(), LeadError> {
+    let began = Instant::now();
+    // Tried, not waited for: who waits for a lock makes others wait behind it, who only want to share it.
+    while !try_alone(session, WRITERS).await.map_err(unreachable)? {
+        if began.elapsed() >= patience {
+            return Err(LeadError::Taken(patience));
+        }
+        if began.elapsed() < TRY_EVERY {
+            tracing::info!(?patience, "another server leads this database: waiting for it to leave");
+        }
+        tokio::time::sleep(TRY_EVERY).await;
+    }
+    if began.elapsed() >= TRY_EVERY {
+        tracing::info!(waited = ?began.elapsed(), "the other server has left");
+    }
+    Ok(())
+}
+
+async fn try_alone(session: &mut PgConnection, lock: i32) -> Result<bool, sqlx::Error> {
+    let taken = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1, $2) AS "taken!""#, LEAD, lock);
+    within(taken.fetch_one(session)).await
+}
+
+async fn try_shared(session: &mut PgConnection, lock: i32) -> Result<bool, sqlx::Error> {
+    let taken = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock_shared($1, $2) AS "taken!""#, LEAD, lock);
+    within(taken.fetch_one(session)).await
+}
+
+/// A name that nobody else has, and its lock.
+async fn name(session: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    loop {
+        // Its last bytes are by chance.
+        let name = Uuid::now_v7().as_bytes().last_chunk().map_or(WRITERS, |bytes| i32::from_be_bytes(*bytes));
+        if name != WRITERS && try_alone(session, name).await? {
+            return Ok(name);
+        }
+    }
+}
+
+/// From now on other sessions may write too.
+async fn share_writing(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+    try_shared(session, WRITERS).await?;
+    let given = sqlx::query_scalar!(r#"SELECT pg_advisory_unlock($1, $2) AS "given!""#, LEAD, WRITERS);
+    within(given.fetch_one(session)).await.map(drop)
+}
+
+/// What a session of the pool does first: it joins those who may write, and then sees whether its leader still leads.
+pub(crate) async fn join(session: &mut PgConnection, name: i32) -> Result<(), sqlx::Error> {
+    if try_shared(session, WRITERS).await? && !try_shared(session, name).await? {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol("this server does not lead the database now".to_owned()))
+}
+
+/// Holds the lead by its first session, and takes it up again where that breaks.
+struct Holder {
+    options: PgConnectOptions,
+    name: i32,
+    marks: Arc<Marks>,
+    tell: watch::Sender<bool>,
+}
+
+/// What became of a try to take the lead up again.
+enum Again {
+    Held(PgConnection),
+    NotYet,
+    Lost,
+}
+
+impl Holder {
+    async fn hold(self, mut session: PgConnection) {
+        loop {
+            while within(session.ping()).await.is_ok() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            tracing::warn!(
+                "the session that holds the lead of the database broke: no new connection until it is held again"
+            );
+            drop(session);
+            session = match self.hold_again().await {
+                Some(session) => session,
+                None => {
+                    tracing::error!("another server has led the database meanwhile: this one must not go on");
+                    let _ = self.tell.send(true);
+                    return;
+                }
+            };
+            tracing::info!("the lead of the database is held again");
+        }
+    }
+
+    async fn hold_again(&self) -> Option<PgConnection> {
+        loop {
+            match self.try_again().await {
+                Ok(Again::Held(session)) => return Some(session),
+                Ok(Again::Lost) => return None,
+                Ok(Again::NotYet) => {}
+                Err(error) => tracing::debug!(%error, "the lead could not be taken up again"),
+            }
+            tokio::time::sleep(TRY_EVERY).await;
+        }
+    }
+
+    async fn try_again(&self) -> Result<Again, sqlx::Error> {
+        let mut session = connect(&self.options).await?;
+        // Held from here on, so nobody takes over after the mark was read.
+        if !try_shared(&mut session, WRITERS).await? {
+            return Ok(Again::NotYet);
+        }
+        if !self.marks.knows(marks::read(&mut session).await?) {
+            return Ok(Again::Lost);
+        }
+        Ok(if try_alone(&mut session, self.name).await? { Again::Held(session) } else { Again::NotYet })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Two servers and one database.
+
+use super::*;
+use crate::clock;
+use crate::testing::TestDatabase;
+
+const SOON: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends sessions that hold locks of the lead: all of them, or the first session of a leader, who holds his name alone.
+async fn end_sessions(beside: &Pool, only_first: bool) {
+    let query = "SELECT pg_terminate_backend(pid, 5000) FROM
+        (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND classid::int8 = $1 AND objsubid = 2
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (NOT $2 OR mode = 'ExclusiveLock')) AS holders";
+    sqlx::query(query).bind(i64::from(LEAD)).bind(only_first).execute(&beside.0).await.unwrap();
+}
+
+async fn writes(pool: &Pool) -> Result<(), crate::StorageError> {
+    clock::save(pool, chrono::Utc::now()).await
+}
+
+async fn until_it_writes(pool: &Pool) {
+    let written = tokio::time::timeout(PATIENCE, async {
+        while writes(pool).await.is_err() {
+            tokio::time::sleep(TRY_EVERY).await;
+        }
+    });
+    written.await.expect("writes again");
+}
+
+#[tokio::test]
+async fn the_second_waits_for_the_first_to_leave() {
+    let database = TestDatabase::new().await;
+    let first = Lead::take(&database.url, SOON).await.unwrap();
+    let pool = first.pool(4).await.unwrap();
+    writes(&pool).await.unwrap();
+    let refused = Lead::take(&database.url, SOON).await.err().expect("one at a time");
+    assert!(matches!(refused, LeadError::Taken(SOON)), "{refused}");
+
+    let url = database.url.clone();
+    let second = tokio::spawn(async move { Lead::take(&url, PATIENCE).await });
+    tokio::time::sleep(SOON).await;
+    assert!(!second.is_finished());
+    // The first session alone is not enough: what still may write keeps others out.
+    drop(first);
+    tokio::time::sleep(SOON).await;
+    assert!(!second.is_finished());
+    pool.close().await;
+    let second = second.await.unwrap().unwrap();
+    writes(&second.pool(2).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn work_beside_a_server_needs_no_lead_and_hinders_none() {
+    let database = TestDatabase::new().await;
+    let beside = pool::connect(&database.url, 2).await.unwrap();
+    writes(&beside).await.unwrap();
+    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    writes(&beside).await.unwrap();
+    writes(&lead.pool(1).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_leader_whose_sessions_broke_goes_on_where_nobody_has_led_since() {
+    let database = TestDatabase::new().await;
+    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    let pool = lead.pool(4).await.unwrap();
+    for only_first in [true, false, true] {
+        writes(&pool).await.unwrap();
+        end_sessions(&database.pool, only_first).await;
+        until_it_writes(&pool).await;
+        // A session that was there before may have written: wait for the first one too.
+        let taken = Lead::take(&database.url, SOON).await.err().expect("still led");
+        assert!(matches!(taken, LeadError::Taken(_)), "{taken}");
+    }
+    let lost = tokio::time::timeout(2 * LOOK_EVERY, lead.lost()).await;
+    assert!(lost.is_err(), "the lead was not lost");
+}
+
+#[tokio::test]
+async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_it() {
+    let database = TestDatabase::new().await;
+    let first = Lead::take(&database.url, SOON).await.unwrap();
+    let pool = first.pool(4).await.unwrap();
+    writes(&pool).await.unwrap();
+    // The steps of taking over, one by one: the sessions of the first break, and another is quicker than it.
+    let mut another = connect(&pool::options(&database.url).unwrap()).await.unwrap();
+    let began = Instant::now();
+    while !try_alone(&mut another, WRITERS).await.unwrap() {
+        assert!(began.elapsed() < PATIENCE, "the first keeps all others out");
+        end_sessions(&database.pool, false).await;
+    }
+    assert!(writes(&pool).await.is_err(), "the first writes beside another");
+    let mark = marks::leave(&mut another).await.unwrap();
+    share_writing(&mut another).await.unwrap();
+    tokio::time::timeout(PATIENCE, first.lost()).await.expect("the first learns it");
+    assert!(writes(&pool).await.is_err(), "the first writes after another");
+    assert_eq!(clock::load(&database.pool).await.unwrap(), Some(mark));
+}
