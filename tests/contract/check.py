@@ -1,6 +1,7 @@
 """Holds the running server against its OpenAPI document.
 
-First the document itself: openapi-spec-validator finds it valid. Then a server is started on a database of its own, and
+First the documents themselves: openapi-spec-validator finds the one of the API valid, the parser of AsyncAPI the one of
+the sockets, and there every example is what its schema says. Then a server is started on a database of its own, and
 schemathesis asks it what the document allows and what it forbids, as everybody who may ask: no answer is a 5xx, and
 each is one that the document names, with its status, media type, headers and schema. Operations are asked with made-up
 ids, and those of orders, drivers and zones that exist.
@@ -22,6 +23,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from jsonschema import Draft7Validator
 from openapi_spec_validator import validate
 
 CHECKS = [
@@ -48,6 +50,7 @@ AREA = [[[13.30, 52.45], [13.50, 52.45], [13.50, 52.60], [13.30, 52.60], [13.30,
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="the posthaste program")
+    parser.add_argument("--sockets", type=Path, help="the program that checks documents of AsyncAPI [default: not checked]")
     parser.add_argument("--seconds", type=int, default=15, help="for each kind of caller [default: 15]")
     parser.add_argument("--examples", type=int, default=15, help="random requests for each operation [default: 15]")
     parser.add_argument("--seed", type=int, default=1, help="of what is random [default: 1]")
@@ -162,9 +165,30 @@ def ask_everything(caller, token, left_out, server, directory, settings, options
     return subprocess.run(command, cwd=directory, timeout=options.seconds * 4 + 120).returncode == 0
 
 
+def check_sockets(options):
+    """The document of the sockets is AsyncAPI, and its examples are what it says itself."""
+    text = subprocess.run([options.program, "asyncapi"], check=True, capture_output=True).stdout
+    if options.sockets is not None and options.sockets.exists():
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            file.write(text)
+            file.flush()
+            subprocess.run(["node", options.sockets, file.name], check=True)
+    document = json.loads(text)
+    checked = 0
+    for name, message in document["components"]["messages"].items():
+        # References lead into the document, so the document is around the schema.
+        schema = {"allOf": [message["payload"]], "components": document["components"]}
+        for example in message["examples"]:
+            for error in Draft7Validator(schema).iter_errors(example["payload"]):
+                sys.exit(f"an example of {name} is not what its schema says: {error.message}")
+            checked += 1
+    print(f"{checked} examples of the sockets are what their schemas say", flush=True)
+
+
 def main():
     options = arguments()
     options.program = options.program.resolve()
+    check_sockets(options)
     text = subprocess.run([options.program, "openapi"], check=True, capture_output=True).stdout
     document = json.loads(text)
     validate(document)

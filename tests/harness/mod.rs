@@ -5,10 +5,12 @@
 pub mod receiver;
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use command_fds::{CommandFdExt, FdMapping};
 use posthaste_client::{Client, ClientError, Event, Idempotency, Token};
 use posthaste_clock::Clock;
 use posthaste_domain::driver::Vehicle;
@@ -39,6 +41,8 @@ pub struct Server {
     clock_speed: f64,
     port: u16,
     mode: &'static str,
+    /// The socket that it was given, which is open whether it runs or not.
+    socket: Option<TcpListener>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -58,17 +62,22 @@ impl Drop for Server {
 impl Server {
     /// Starts the program on a free port and waits until it serves.
     pub fn start(database_url: &str, clock_speed: f64) -> Self {
-        Self::start_on(database_url, clock_speed, 0, "development", &[])
+        Self::start_on(database_url, clock_speed, 0, "development", None, &[])
+    }
+
+    /// Starts it as a service manager does that holds the socket itself.
+    pub fn start_given(database_url: &str, socket: TcpListener) -> Self {
+        Self::start_on(database_url, 1.0, 0, "development", Some(socket), &[])
     }
 
     /// The same, with something more in its environment.
     pub fn start_with(database_url: &str, clock_speed: f64, more: &[(&str, &str)]) -> Self {
-        Self::start_on(database_url, clock_speed, 0, "development", more)
+        Self::start_on(database_url, clock_speed, 0, "development", None, more)
     }
 
     /// Starts it at the world's own pace, in a mode.
     pub fn start_in(database_url: &str, mode: &'static str) -> Self {
-        Self::start_on(database_url, 1.0, 0, mode, &[])
+        Self::start_on(database_url, 1.0, 0, mode, None, &[])
     }
 
     /// What other commands of the program need to work on the same data.
@@ -76,8 +85,20 @@ impl Server {
         environment(&self.database_url, self.mode)
     }
 
-    fn start_on(database_url: &str, clock_speed: f64, port: u16, mode: &'static str, more: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+    fn start_on(
+        database_url: &str,
+        clock_speed: f64,
+        port: u16,
+        mode: &'static str,
+        socket: Option<TcpListener>,
+        more: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+        if let Some(socket) = &socket {
+            let given = FdMapping { parent_fd: socket.try_clone().expect("a copy").into(), child_fd: 3 };
+            command.fd_mappings(vec![given]).expect("one of each").env("LISTEN_FDS", "1");
+        }
+        let mut child = command
             .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
             .envs(environment(database_url, mode))
@@ -117,8 +138,27 @@ impl Server {
             clock_speed,
             port,
             mode,
+            socket,
             log,
         }
+    }
+
+    /// How often it has said so in its log.
+    pub fn times_logged(&self, message: &str) -> usize {
+        let lines = self.log.lock().expect("the log");
+        let entries = lines.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        entries.filter(|entry| entry["message"] == message).count()
+    }
+
+    /// Sends a signal, as in `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill").success());
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
     }
 
     /// Ends the program as a power cut would.
@@ -129,15 +169,15 @@ impl Server {
 
     /// Starts it again on the same address and data.
     pub fn start_again(&mut self) {
-        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, self.mode, &[]);
+        let socket = self.socket.take();
+        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, self.mode, socket, &[]);
         let old = std::mem::replace(self, again);
         self.log.lock().expect("the log").splice(0..0, old.log.lock().expect("the log").drain(..));
     }
 
     /// Asks the program to stop, as a service manager does, and waits for its end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        self.signal("TERM");
         self.child.wait().expect("its end")
     }
 

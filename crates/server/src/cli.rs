@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Print the OpenAPI document.
     #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
     Openapi,
+    /// Print the AsyncAPI document: the sockets.
+    #[command(after_help = "Example:\n  posthaste asyncapi > asyncapi.json")]
+    Asyncapi,
 }
 
 /// Runs the server.

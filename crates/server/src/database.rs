@@ -1,42 +1,69 @@
 //! The database: the one that the configuration names, or a private one in the data directory.
 
+use std::time::Duration;
+
 use posthaste_storage::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use posthaste_storage::lead::Lead;
 use posthaste_storage::pool::{self, Pool};
 
 use crate::Fatal;
 use crate::configuration::Configuration;
 
+/// How long another server may take to leave the database. A stop takes 40 seconds at most, and Postgres notices within
+/// 25 that a machine is gone.
+const LEAVE_WITHIN: Duration = Duration::from_secs(60);
+
 /// Connections, and the private server behind them, if it is one.
 pub(crate) struct Database {
     pub(crate) pool: Pool,
+    lead: Option<Lead>,
     embedded: Option<EmbeddedPostgres>,
 }
 
 impl Database {
-    /// Starts or reaches the database and brings it up to date.
+    /// Starts or reaches the database, for work that may be done beside a server, and brings it up to date.
     pub(crate) async fn open(configuration: &Configuration) -> Result<Self, Fatal> {
-        let embedded = match &configuration.database_url {
-            Some(_) => None,
-            None => Some(private(configuration).await?),
-        };
-        let url = match (&configuration.database_url, &embedded) {
-            (Some(url), _) => url.as_str(),
-            (None, Some(server)) => server.url(),
-            (None, None) => return Err("no database".into()),
-        };
-        let pool = pool::connect(url, configuration.database_connections).await?;
+        let (embedded, url) = reach(configuration).await?;
+        let pool = pool::connect(&url, configuration.database_connections).await?;
         pool::migrate(&pool).await?;
-        Ok(Self { pool, embedded })
+        Ok(Self { pool, lead: None, embedded })
     }
 
-    /// Gives connections back and stops the private server.
+    /// The same for a server: one at a time.
+    pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
+        let (embedded, url) = reach(configuration).await?;
+        let lead = Lead::take(&url, LEAVE_WITHIN).await?;
+        let pool = lead.pool(configuration.database_connections).await?;
+        Ok(Self { pool, lead: Some(lead), embedded })
+    }
+
+    /// Waits until another server leads the database.
+    pub(crate) async fn lost(&self) {
+        match &self.lead {
+            Some(lead) => lead.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Gives connections back, and with the last of them the lead; stops the private server.
     pub(crate) async fn close(self) -> Result<(), Fatal> {
         self.pool.close().await;
+        drop(self.lead);
         if let Some(server) = self.embedded {
             server.stop().await?;
         }
         Ok(())
     }
+}
+
+/// The private server, where there is one, and the address.
+async fn reach(configuration: &Configuration) -> Result<(Option<EmbeddedPostgres>, String), Fatal> {
+    if let Some(url) = &configuration.database_url {
+        return Ok((None, url.clone()));
+    }
+    let server = private(configuration).await?;
+    let url = server.url().to_owned();
+    Ok((Some(server), url))
 }
 
 async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {

@@ -8,7 +8,7 @@ use crate::cli::DemoArgs;
 use crate::configuration::Mode;
 use crate::replay::tokens;
 use crate::run::{Server, told_to_stop};
-use crate::{Fatal, telemetry};
+use crate::{Fatal, listening, telemetry};
 
 /// Product seconds in a real second, where nothing else is asked for: an order takes a minute or two to watch.
 const CLOCK_SPEED: f64 = 10.0;
@@ -23,7 +23,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
     let log = configuration.data_dir.join("demo.log");
     telemetry::to_file(&configuration, &log)?;
     eprintln!("starting; the log is in {}", log.display());
-    let server = Server::start(&configuration).await?;
+    let server = Server::start(&configuration, listening::bind(&configuration).await?).await?;
     let url = format!("http://{}", server.address);
     eprintln!("serving on {url}  ·  API: {url}/docs  ·  clock: {} times real time  ·  Ctrl-C stops", server.speed());
     let centre = Place::new(CENTRE.0, CENTRE.1)?;

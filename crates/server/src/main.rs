@@ -10,6 +10,8 @@ mod configuration;
 mod database;
 mod demo;
 mod insight;
+mod listening;
+mod manager;
 mod metrics;
 mod replay;
 mod run;
@@ -19,21 +21,48 @@ mod telemetry;
 mod token;
 mod token_key;
 
+use std::net::TcpListener;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::listening::Given;
+
+/// How long tasks that nobody waits for may take to end.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// What can go wrong so badly that the program ends. Each text says what to do where something can be done.
 type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let mut given = Given::take();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let outcome = runtime.block_on(run(&mut given));
+    // Nothing of this run is left when the next one begins.
+    runtime.shutdown_timeout(LAST_TASKS);
+    match outcome {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(listener)) => failed(&*given.start_again(listener)),
+        Err(error) => failed(&*error),
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("posthaste: {}", telemetry::chain(error));
+    ExitCode::FAILURE
+}
+
+/// Runs the command. Gives the listening socket where the program is to start again.
+async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
     // One provider of cryptography for every connection that the program makes.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = match Cli::parse().command {
-        Command::Serve(args) => serve::serve(args).await,
+    match Cli::parse().command {
+        Command::Serve(args) => return serve::serve(args, given).await,
         Command::Demo(args) => demo::demo(args).await,
         Command::Replay(args) => replay::replay(args).await,
         Command::Simulate(args) => simulate::simulate(&args),
@@ -42,18 +71,13 @@ async fn main() -> ExitCode {
         Command::Token(args) => token::token(&args),
         Command::Admin(args) => accounts::admin(args).await,
         Command::Keys(args) => accounts::keys(args).await,
-        Command::Openapi => openapi(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("posthaste: {}", telemetry::chain(&*error));
-            ExitCode::FAILURE
-        }
+        Command::Openapi => print(&posthaste_api::openapi::document()),
+        Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
     }
+    .map(|()| None)
 }
 
-fn openapi() -> Result<(), Fatal> {
-    println!("{}", serde_json::to_string_pretty(&posthaste_api::openapi::document())?);
+fn print(document: &impl serde::Serialize) -> Result<(), Fatal> {
+    println!("{}", serde_json::to_string_pretty(document)?);
     Ok(())
 }

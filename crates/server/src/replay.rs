@@ -12,7 +12,7 @@ use posthaste_sim::replay::{self, ReplayOptions};
 use crate::cli::ReplayArgs;
 use crate::configuration::{Configuration, Mode};
 use crate::run::{Server, told_to_stop};
-use crate::{Fatal, telemetry, token_key};
+use crate::{Fatal, listening, telemetry, token_key};
 
 /// The clock of a server that the replay starts for itself: a day of fifteen hours in seven and a half minutes.
 const CLOCK_SPEED: f64 = 120.0;
@@ -34,7 +34,7 @@ pub(crate) async fn replay(args: ReplayArgs) -> Result<(), Fatal> {
         None => {
             let scratch = Scratch::new(&args, &mut configuration)?;
             telemetry::to_file(&configuration, &configuration.data_dir.join("replay.log"))?;
-            let server = Server::start(&configuration).await?;
+            let server = Server::start(&configuration, listening::bind(&configuration).await?).await?;
             let url = format!("http://{}", server.address);
             let keys = server.keys.clone();
             let outcome = tokio::select! {

@@ -45,14 +45,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts everything. The address is taken first, so that a second server on it fails before it touches data.
-    pub(crate) async fn start(configuration: &Configuration) -> Result<Self, Fatal> {
-        let listener = TcpListener::bind(configuration.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", configuration.listen))?;
+    /// Starts everything. The address was taken first, so that a second server on it fails before it touches data. Who
+    /// connects before everything has started waits.
+    pub(crate) async fn start(configuration: &Configuration, listener: std::net::TcpListener) -> Result<Self, Fatal> {
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let keys = token_key::keys(configuration)?;
-        let database = Database::open(configuration).await?;
+        let database = Database::lead(configuration).await?;
         let newest = posthaste_storage::clock::load(&database.pool).await?;
         let clock = Clock::at_speed(configuration.clock_speed, newest)?;
         let settings = Settings {
@@ -94,6 +93,11 @@ impl Server {
         let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
         Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep })
+    }
+
+    /// Waits until another server leads the database.
+    pub(crate) async fn lost_the_lead(&self) {
+        self.database.lost().await;
     }
 
     /// Product seconds in a real second.

@@ -1,0 +1,75 @@
+//! The listening socket, which may outlive the program: taken from who started it (systemd's protocol, `LISTEN_FDS`), or
+//! bound; and handed on to the program that takes this one's place.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use listenfd::ListenFd;
+
+use crate::Fatal;
+use crate::configuration::Configuration;
+
+/// A new socket, where the configuration says.
+pub(crate) async fn bind(configuration: &Configuration) -> Result<TcpListener, Fatal> {
+    let bound = tokio::net::TcpListener::bind(configuration.listen).await;
+    let bound = bound.map_err(|error| format!("cannot listen on {}: {error}", configuration.listen))?;
+    Ok(bound.into_std()?)
+}
+
+/// What the program was given when it was started.
+pub(crate) struct Given {
+    sockets: ListenFd,
+    program: std::io::Result<PathBuf>,
+}
+
+impl Given {
+    /// Reads the environment, and forgets what it says of sockets: to be called before there is a second thread.
+    pub(crate) fn take() -> Self {
+        // Where the program is now: what lies there later is its newer version.
+        Self { sockets: ListenFd::from_env(), program: std::env::current_exe() }
+    }
+
+    /// The socket to listen on: the one that was handed over, or a new one where the configuration says.
+    pub(crate) async fn listener(&mut self, configuration: &Configuration) -> Result<TcpListener, Fatal> {
+        if self.sockets.len() > 1 {
+            return Err(format!("{} sockets were handed over: one is wanted", self.sockets.len()).into());
+        }
+        if let Some(listener) = self.sockets.take_tcp_listener(0)? {
+            listener.set_nonblocking(true)?;
+            tracing::info!(address = %listener.local_addr()?, "the socket was handed over");
+            return Ok(listener);
+        }
+        bind(configuration).await
+    }
+
+    /// Puts the program as it is now in this one's place, under the same process id, and hands the socket over: who
+    /// connects meanwhile waits in its queue. Returns only where that fails.
+    #[cfg(unix)]
+    pub(crate) fn start_again(self, listener: TcpListener) -> Fatal {
+        use std::os::unix::process::CommandExt;
+
+        use command_fds::{CommandFdExt, FdMapping};
+
+        /// The first file descriptor that is handed over, by the protocol.
+        const FIRST: i32 = 3;
+
+        let program = match self.program {
+            Ok(program) => program,
+            Err(error) => return format!("the program does not know where it is: {error}").into(),
+        };
+        let mut command = std::process::Command::new(&program);
+        command
+            .args(std::env::args_os().skip(1))
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_PID", std::process::id().to_string());
+        if let Err(error) = command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: FIRST }]) {
+            return error.into();
+        }
+        format!("cannot start {} again: {}", program.display(), command.exec()).into()
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn start_again(self, _: TcpListener) -> Fatal {
+        "a program cannot take another's place here".into()
+    }
+}

@@ -1,0 +1,223 @@
+//! The real program restarted under load on a socket that stays open: nobody is refused, nothing is lost or doubled. And
+//! two of them on one database.
+
+mod harness;
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use harness::*;
+use posthaste_client::{Client, Event, ListOrders};
+use posthaste_domain::ids::OrderId;
+use posthaste_domain::order::Status;
+use posthaste_domain::party::Party;
+use posthaste_protocol::socket::ServerMessage;
+use posthaste_protocol::zones::RulesView;
+use posthaste_storage::testing::TestDatabase;
+
+/// How often the program is restarted in each way.
+const RESTARTS: usize = 2;
+/// Load before, between and after restarts.
+const PAUSE: Duration = Duration::from_millis(700);
+
+/// What was acknowledged: by reference, which order, and how long it took.
+#[derive(Default)]
+struct Placed {
+    orders: Mutex<HashMap<String, OrderId>>,
+    longest: Mutex<Duration>,
+}
+
+impl Placed {
+    fn note(&self, reference: String, order: OrderId, took: Duration) {
+        self.orders.lock().expect("a lock").insert(reference, order);
+        let mut longest = self.longest.lock().expect("a lock");
+        *longest = took.max(*longest);
+    }
+}
+
+/// Places orders one after the other, each over a connection of its own and once: any failure is one too many.
+async fn place_over_new_connections(
+    name: String,
+    url: String,
+    token: String,
+    placed: Arc<Placed>,
+    stop: Arc<AtomicBool>,
+) {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build().expect("a client");
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let reference = format!("{name}-{n}");
+        let began = Instant::now();
+        let sent = client
+            .post(format!("{url}/v1/orders"))
+            .bearer_auth(&token)
+            .header("idempotency-key", &reference)
+            .header("connection", "close")
+            .json(&fast_order(&reference))
+            .send();
+        let answer = sent.await.unwrap_or_else(|error| panic!("{reference} was not answered: {error:?}"));
+        let status = answer.status();
+        let body: serde_json::Value = answer.json().await.expect("an answer in whole");
+        assert_eq!(status.as_u16(), 201, "{reference}: {body}");
+        placed.note(reference, body["id"].as_str().expect("an id").parse().expect("an id"), began.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Places orders over connections that are kept: one may end just as it is used, then the same is sent again.
+async fn place_over_kept_connections(name: String, shop: Client, placed: Arc<Placed>, stop: Arc<AtomicBool>) {
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let reference = format!("{name}-{n}");
+        let began = Instant::now();
+        let order = place_surely(&shop, &fast_order(&reference), &reference).await;
+        placed.note(reference, order.id, began.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_under_load_on_its_socket_it_refuses_loses_and_doubles_nothing() {
+    posthaste_client::install_crypto();
+    let database = TestDatabase::new().await;
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let mut server = Server::start_given(&database.url, socket);
+    let admin = server.admin();
+    zone(&admin, RulesView::default()).await;
+
+    // Somebody follows an order from before the restarts to their end.
+    let (_, owner) = merchant();
+    let followed =
+        server.client(owner).create_order(&fast_order("followed"), Default::default()).await.expect("placed");
+    let link = server.client(owner).tracking_link(followed.id).await.expect("a link");
+    let mut tracker = server.admin().with_token("").tracking_socket(&link.token);
+    until_connected(&mut tracker).await;
+
+    let (placed, stop) = (Arc::new(Placed::default()), Arc::new(AtomicBool::new(false)));
+    let mut tasks = Vec::new();
+    let mut shops = Vec::new();
+    for n in 0..3 {
+        let (_, party) = merchant();
+        let (url, told, stopped) = (server.url.clone(), Arc::clone(&placed), Arc::clone(&stop));
+        let new = place_over_new_connections(format!("new-{n}"), url, token(party), told, stopped);
+        tasks.push(tokio::spawn(new));
+        let shop = server.client(party);
+        let kept = place_over_kept_connections(format!("kept-{n}"), shop, Arc::clone(&placed), Arc::clone(&stop));
+        tasks.push(tokio::spawn(kept));
+        shops.push(server.client(party));
+    }
+    for n in 1..=RESTARTS {
+        tokio::time::sleep(PAUSE).await;
+        // As a service manager restarts it: stopped, then started with the socket that was open all the while.
+        assert!(server.terminate().success(), "stopped as it should");
+        server.start_again();
+        tokio::time::sleep(PAUSE).await;
+        // By itself: the same process, the socket handed on.
+        let serving = server.times_logged("serving");
+        server.signal("HUP");
+        until("it serves again", async || (server.times_logged("serving") > serving).then_some(())).await;
+        assert!(!server.has_ended(), "restart {n}");
+    }
+    tokio::time::sleep(PAUSE).await;
+    stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        task.await.expect("nobody was refused");
+    }
+
+    let told = placed.orders.lock().expect("a lock").clone();
+    let mut stored = HashMap::new();
+    for shop in &shops {
+        for order in shop.all_orders(ListOrders::default()).await.expect("its orders") {
+            let reference = order.reference.clone().expect("a reference");
+            assert!(stored.insert(reference.clone(), order.id).is_none(), "{reference} was placed twice");
+        }
+    }
+    assert_eq!(stored, told, "what is stored is what was acknowledged");
+    assert!(told.len() > 100, "there was load: {}", told.len());
+    let longest = *placed.longest.lock().expect("a lock");
+    eprintln!("{} orders over {} restarts, the longest wait {longest:?}", told.len(), 2 * RESTARTS);
+    assert!(longest < Duration::from_secs(30), "{longest:?}");
+
+    server.client(owner).cancel_order(followed.id, "enough").await.expect("canceled");
+    until_canceled_in_one_stream(&mut tracker).await;
+    assert!(tracker.stats().reconnects >= 2 * RESTARTS as u64, "{:?}", tracker.stats());
+}
+
+async fn until_connected(tracker: &mut posthaste_client::TrackingSocket) {
+    let snapshot = tokio::time::timeout(PATIENCE, async {
+        while let Some(event) = tracker.next().await {
+            if let Event::Snapshot(_) = event {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(snapshot.await.expect("in time"), "the tracker is connected");
+}
+
+/// From the first snapshot on the stream went on, over every restart: no second snapshot, no gap.
+async fn until_canceled_in_one_stream(tracker: &mut posthaste_client::TrackingSocket) {
+    let canceled = tokio::time::timeout(PATIENCE, async {
+        let mut newest = None;
+        loop {
+            match tracker.next().await.expect("an event") {
+                Event::Snapshot(snapshot) => panic!("it did not resume: {snapshot:?}"),
+                Event::Message { seq, message: ServerMessage::Step(step), .. } => {
+                    assert!(newest.is_none_or(|newest| seq == newest + 1), "{seq} after {newest:?}");
+                    newest = Some(seq);
+                    if step.step.status == Status::Canceled {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+    });
+    canceled.await.expect("the order's end is seen");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_waits_until_the_first_has_left_the_database() {
+    let database = TestDatabase::new().await;
+    let mut first = Server::start(&database.url, 1.0);
+    let (_, party) = merchant();
+    zone(&first.admin(), RulesView::default()).await;
+    let before = first.client(party).create_order(&fast_order("before"), Default::default()).await.expect("placed");
+    let url = database.url.clone();
+    let second = tokio::task::spawn_blocking(move || Server::start(&url, 1.0));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!second.is_finished(), "one at a time");
+    let between = first.client(party).create_order(&fast_order("between"), Default::default()).await.expect("placed");
+    first.kill_9();
+    let second = second.await.expect("it serves");
+    assert_eq!(second.times_logged("another server leads this database: waiting for it to leave"), 1);
+    for order in [before, between] {
+        assert_eq!(second.client(party).order(order.id).await.expect("it is there").id, order.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_told_to_start_again_with_a_wrong_configuration_goes_on() {
+    let database = TestDatabase::new().await;
+    let file = std::env::temp_dir().join(format!("posthaste-{}.toml", id::<OrderId>()));
+    std::fs::write(&file, "checkpoint_seconds = 2\n").expect("a configuration");
+    let mut server = Server::start_with(&database.url, 1.0, &[("POSTHASTE_CONFIG", file.to_str().expect("a path"))]);
+    std::fs::write(&file, "checkpoint_secods = 2\n").expect("a wrong configuration");
+    server.signal("HUP");
+    let said = "not started again: the configuration is wrong";
+    until("it says so", async || (server.times_logged(said) == 1).then_some(())).await;
+    assert!(!server.has_ended());
+    assert!(server.client(Party::Admin(id())).is_ready().await, "it goes on");
+    std::fs::write(&file, "checkpoint_seconds = 4\n").expect("a configuration");
+    let serving = server.times_logged("serving");
+    server.signal("HUP");
+    until("it serves again", async || (server.times_logged("serving") > serving).then_some(())).await;
+    let _ = std::fs::remove_file(&file);
+}
