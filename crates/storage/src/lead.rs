@@ -117,18 +117,18 @@ async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result
 
 /// Takes the lock of all who may write, alone.
 async fn wait_for_writers(session: &mut PgConnection, patience: Duration) -> Result<(), LeadError> {
-    let began = Instant::now();
+    let (began, mut waits) = (Instant::now(), false);
     // Tried, not waited for: who waits for a lock makes others wait behind it, who only want to share it.
     while !try_alone(session, WRITERS).await.map_err(unreachable)? {
         if began.elapsed() >= patience {
             return Err(LeadError::Taken(patience));
         }
-        if began.elapsed() < TRY_EVERY {
+        if !std::mem::replace(&mut waits, true) {
             tracing::info!(?patience, "another server leads this database: waiting for it to leave");
         }
         tokio::time::sleep(TRY_EVERY).await;
     }
-    if began.elapsed() >= TRY_EVERY {
+    if waits {
         tracing::info!(waited = ?began.elapsed(), "the other server has left");
     }
     Ok(())
