@@ -19,8 +19,9 @@ use crate::{
     info(
         title = "posthaste",
         description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes; times are RFC \
-                       3339, money is minor units with a currency, coordinates are `lat` and `lng` in degrees. The \
-                       sockets have a document of their own: `/asyncapi.json`, and `/docs/sockets` to look at."
+                       3339 and in requests of the years 2000 to 2200, money is minor units with a currency, \
+                       coordinates are `lat` and `lng` in degrees. The sockets have a document of their own: \
+                       `/asyncapi.json`, and `/docs/sockets` to look at."
     ),
     tags(
         (name = "orders", description = "What a customer receives at one door."),
