@@ -177,6 +177,9 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/v1/sessions", Access::Public),
     rule("POST", "/v1/sessions/refresh", Access::Public),
     rule("POST", "/v1/sessions/end", Access::Public),
+    rule("POST", "/v1/sessions/google", Access::Public),
+    rule("GET", "/v1/sessions/google/callback", Access::Public),
+    rule("POST", "/v1/sessions/google/confirm", Access::Public),
     rule("GET", "/v1/account", ACCOUNT),
     rule("POST", "/v1/account/password", ACCOUNT),
     rule("POST", "/v1/account/email", ACCOUNT),
@@ -194,6 +197,9 @@ pub const RULES: &[Rule] = &[
     rule("DELETE", "/v1/account/second-factor", ACCOUNT),
     rule("POST", "/v1/account/second-factor/confirm", ACCOUNT),
     rule("POST", "/v1/account/recovery-codes", ACCOUNT),
+    rule("POST", "/v1/account/google", ACCOUNT),
+    rule("POST", "/v1/account/google/confirm", ACCOUNT),
+    rule("DELETE", "/v1/account/google", ACCOUNT),
     rule("POST", "/v1/account/keys", MERCHANT_ACCOUNT),
     rule("GET", "/v1/account/keys", MERCHANT_ACCOUNT),
     rule("DELETE", "/v1/account/keys/{id}", MERCHANT_ACCOUNT),
@@ -278,7 +284,8 @@ impl Rule {
     /// Whether the route takes or gives the cookie of a session, so that it matters whose page asks.
     #[must_use]
     pub fn takes_cookie(&self) -> bool {
-        self.path.starts_with("/v1/sessions")
+        // Browsers come back there from Google's pages; a cookie of its own says whose they are.
+        self.path.starts_with("/v1/sessions") && self.path != "/v1/sessions/google/callback"
     }
 
     /// Whether the route is a socket, where the token may stand in the query: browsers cannot send headers there.

@@ -203,7 +203,9 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
         ("PUT" | "DELETE", "{id}") => &[Code::Conflict],
         ("POST", "shifts") => &[Code::Conflict],
         ("POST", "cancel") => &[Code::OrderEnded, Code::GoodsOnBoard],
-        ("POST", "confirm" | "reject" | "unlock-code") => &[Code::Conflict, Code::OrderEnded],
+        ("POST", "confirm" | "reject" | "unlock-code") if path.starts_with("/v1/orders/") => {
+            &[Code::Conflict, Code::OrderEnded]
+        }
         ("POST", "assign") => &[Code::Conflict, Code::OrderEnded, Code::DriverBusy, Code::GoodsOnBoard],
         ("POST", "unassign") => &[Code::Conflict, Code::OrderEnded, Code::GoodsOnBoard],
         ("PUT", "priority") => &[Code::OrderEnded],
@@ -241,7 +243,7 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
             &[Code::NotFound, Code::WrongCode, Code::Conflict]
         }
         ("POST", "/v1/account/step-up") => {
-            &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::RateLimited]
+            &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::Conflict, Code::RateLimited]
         }
         ("PUT", _) if path.starts_with("/v1/account/profile/") => &[Code::Conflict],
         ("POST", "/v1/account/phone") => &[Code::StepUpRequired, Code::RateLimited],
@@ -252,6 +254,19 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
             &[Code::StepUpRequired, Code::Conflict]
         }
         ("DELETE", "/v1/account/second-factor") => &[Code::StepUpRequired],
+        ("POST", "/v1/sessions/google") => &[Code::NotFound],
+        ("GET", "/v1/sessions/google/callback") => &[Code::SignInFailed, Code::NotFound],
+        ("POST", "/v1/sessions/google/confirm") => &[
+            Code::SignInFailed,
+            Code::SecondFactorRequired,
+            Code::WrongCode,
+            Code::Banned,
+            Code::NotFound,
+            Code::LinkRequired,
+        ],
+        ("POST", "/v1/account/google") => &[Code::StepUpRequired, Code::NotFound],
+        ("POST", "/v1/account/google/confirm") => &[Code::SignInFailed, Code::Banned, Code::NotFound, Code::Conflict],
+        ("DELETE", "/v1/account/google") => &[Code::StepUpRequired, Code::Conflict],
         ("POST", "/v1/accounts/{id}/activate" | "/v1/accounts/{id}/ban") => &[Code::StepUpRequired, Code::Conflict],
         ("POST", "/v1/accounts/{id}/unban") => &[Code::StepUpRequired],
         _ => &[],

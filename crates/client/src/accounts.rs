@@ -5,6 +5,7 @@ use posthaste_protocol::accounts::{
     AccountView, Activate, All, ApiKeyCreated, ApiKeyView, AuditEntryView, Ban, ChangePassword, CodeSent, CreateApiKey,
     LogIn, LoginView, Refresh, Register, Secret, StepUp, SteppedUp, Tokens, Verify,
 };
+use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, ConfirmGoogleLink, GoogleBegun, LinkGoogle};
 use posthaste_protocol::page::Page;
 use reqwest::Method;
 use serde::Serialize;
@@ -87,6 +88,33 @@ impl Client {
     /// Changes one's password.
     pub async fn change_password(&self, change: &ChangePassword) -> Result<(), ClientError> {
         let _: serde_json::Value = self.once_only(&["v1", "account", "password"], change).await?;
+        Ok(())
+    }
+
+    /// Begins to sign in with Google. Say that an app ends it: this client keeps no cookies.
+    pub async fn begin_google(&self, begin: &BeginGoogle) -> Result<GoogleBegun, ClientError> {
+        self.once_only(&["v1", "sessions", "google"], begin).await
+    }
+
+    /// Signs in with Google, once the browser came back.
+    pub async fn confirm_google(&self, confirm: &ConfirmGoogle) -> Result<Tokens, ClientError> {
+        self.once_only(&["v1", "sessions", "google", "confirm"], confirm).await
+    }
+
+    /// Begins to link one's Google account.
+    pub async fn link_google(&self, link: &LinkGoogle) -> Result<GoogleBegun, ClientError> {
+        self.once_only(&["v1", "account", "google"], link).await
+    }
+
+    /// Links it, once the browser came back.
+    pub async fn confirm_google_link(&self, confirm: &ConfirmGoogleLink) -> Result<AccountView, ClientError> {
+        self.once_only(&["v1", "account", "google", "confirm"], confirm).await
+    }
+
+    /// Takes the link away.
+    pub async fn unlink_google(&self) -> Result<(), ClientError> {
+        let url = self.url(&["v1", "account", "google"]);
+        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
         Ok(())
     }
 

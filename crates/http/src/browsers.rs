@@ -53,6 +53,14 @@ pub struct Origin(HeaderValue);
 #[error("{0:?} is no origin: scheme, host and, if it is not the usual one, port; as in https://shop.example.org")]
 pub struct NoOrigin(String);
 
+impl Origin {
+    /// As browsers write it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
 impl std::str::FromStr for Origin {
     type Err = NoOrigin;
     fn from_str(text: &str) -> Result<Self, NoOrigin> {

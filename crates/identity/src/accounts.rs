@@ -15,6 +15,8 @@ use posthaste_protocol::accounts::AccountView;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::google::Linked;
+
 /// The longest name.
 pub(crate) const LONGEST_NAME: usize = 100;
 
@@ -39,6 +41,9 @@ pub(crate) struct Account {
     pub(crate) totp_secret: Option<Vec<u8>>,
     pub(crate) totp_confirmed_at: Option<Timestamp>,
     pub(crate) totp_step: i64,
+    /// Whether its owner set the password. Where not, `password` is the hash of a secret that nobody knows.
+    pub(crate) has_password: bool,
+    pub(crate) google: Option<Linked>,
 }
 
 impl Account {
@@ -78,6 +83,8 @@ impl Account {
             banned_at: self.banned_at,
             ban_reason: self.ban_reason.clone(),
             second_factor: self.has_second_factor(),
+            has_password: self.has_password,
+            google: self.google.as_ref().map(Linked::view),
             profile: self.profile.clone(),
         }
     }

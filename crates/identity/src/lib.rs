@@ -6,6 +6,7 @@
 //! - `access_token` and [`signing_keys`]: what shows a login, and what signs it. `password`: argon2id, few at once.
 //!   `throttle`: how often something may be tried.
 //! - `second_factor`: authenticators and recovery codes. `api_keys`: what merchants' programs call with.
+//! - `google`: signing in with Google, and linking. `cookies`: secrets that browsers keep.
 //! - `audit`: who did what, written with what it tells of.
 //! - `refused`: everything that is refused, and its problem. `letters`: what people are written.
 //!
@@ -17,6 +18,8 @@ pub mod accounts;
 mod api_keys;
 mod audit;
 mod challenges;
+mod cookies;
+mod google;
 mod letters;
 mod logins;
 mod password;
@@ -49,6 +52,7 @@ use tokio::task::JoinHandle;
 
 pub use accounts::manage::{Dispatch, Later, NewDriver};
 pub use audit::{Entry, Origin};
+pub use google::settings::{GOOGLE, GoogleSettings, WrongSetting};
 pub use random::password as random_password;
 pub use refused::Refused;
 pub use revocations::{Revocations, Watch};
@@ -56,6 +60,7 @@ pub use routes::routes;
 pub use settings::{Hashing, Settings};
 
 use crate::api_keys::Cache;
+use crate::google::provider::Provider;
 use crate::password::Hasher;
 use crate::signing_keys::SigningKeys;
 use crate::throttle::Throttle;
@@ -82,6 +87,7 @@ struct Inner {
     hasher: Hasher,
     throttle: Throttle,
     api_keys: Cache,
+    google: Option<Provider>,
     dispatch: OnceLock<Arc<dyn Dispatch>>,
 }
 
@@ -120,6 +126,8 @@ impl Identity {
     pub async fn open(parts: Parts) -> Result<Self, Refused> {
         let Parts { pool, clock, seal, keys, notifications, settings } = parts;
         let hashing = settings.hashing;
+        let google = settings.google.clone().map(Provider::new).transpose();
+        let google = google.map_err(|error| Refused::Internal(format!("an HTTP client: {error}")))?;
         // The hash that unknown accounts are checked against is made here.
         let hasher = tokio::task::spawn_blocking(move || Hasher::new(hashing)).await;
         let hasher = hasher.map_err(|error| Refused::Internal(error.to_string()))??;
@@ -135,6 +143,7 @@ impl Identity {
             hasher,
             throttle: Throttle::default(),
             api_keys: Cache::default(),
+            google,
             dispatch: OnceLock::new(),
         }));
         identity.refresh_keys().await?;
@@ -179,6 +188,7 @@ impl Identity {
                 self.0.revocations.tidy(now);
                 challenges::store::forget(self.pool(), now - Span::days(1)).await?;
                 logins::store::forget(self.pool(), now).await?;
+                google::store::forget(self.pool(), now).await?;
                 Ok(())
             }
         }

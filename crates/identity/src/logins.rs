@@ -29,6 +29,16 @@ pub(crate) struct Opened {
     pub(crate) refresh_expires_at: Timestamp,
 }
 
+/// A login that is about to be committed.
+pub(crate) struct Begun {
+    pub(crate) account: Account,
+    login: LoginId,
+    proved_at: Timestamp,
+    second_factor: bool,
+    refresh: Secret,
+    refresh_expires_at: Timestamp,
+}
+
 impl Identity {
     /// Signs in.
     pub(crate) async fn log_in(
@@ -71,33 +81,40 @@ impl Identity {
     }
 
     async fn open_login(&self, id: AccountId, second_factor: bool, origin: &Origin) -> Result<Opened, Refused> {
-        let (now, login): (_, LoginId) = (self.now(), self.clock().id());
         let mut transaction = self.pool().connections().begin().await?;
+        let begun = self.begin_login(&mut transaction, id, second_factor, "password", origin).await?;
+        transaction.commit().await?;
+        self.opened(begun)
+    }
+
+    /// Begins a login of somebody who has shown who he is, `with` what.
+    pub(crate) async fn begin_login(
+        &self,
+        connection: &mut PgConnection,
+        id: AccountId,
+        second_factor: bool,
+        with: &'static str,
+        origin: &Origin,
+    ) -> Result<Begun, Refused> {
+        let (now, login): (_, LoginId) = (self.now(), self.clock().id());
         // Read again under a lock: a ban that came meanwhile wins.
-        let account = accounts::store::lock(&mut transaction, id).await?.ok_or(Refused::WrongCredentials)?;
+        let account = accounts::store::lock(connection, id).await?.ok_or(Refused::WrongCredentials)?;
         if let Some(reason) = account.ban_reason {
             return Err(Refused::Banned { reason });
         }
         let ends_at = now + self.settings().login_longest;
         let expires_at = (now + self.settings().login_idle).min(ends_at);
         let new = store::NewLogin { id: login, account: id, now, expires_at, ends_at, second_factor, origin };
-        store::add(&mut transaction, &new).await?;
-        let refresh = self.hand_out(&mut transaction, login, now).await?;
-        let entry = Entry::new("login.opened", id).on(login).with(json!({"second_factor": second_factor}));
-        self.audit(&mut transaction, origin, entry).await?;
-        transaction.commit().await?;
-        self.opened(account, login, now, second_factor, refresh, expires_at)
+        store::add(connection, &new).await?;
+        let refresh = self.hand_out(connection, login, now).await?;
+        let details = json!({"second_factor": second_factor, "with": with});
+        self.audit(connection, origin, Entry::new("login.opened", id).on(login).with(details)).await?;
+        Ok(Begun { account, login, proved_at: now, second_factor, refresh, refresh_expires_at: expires_at })
     }
 
-    fn opened(
-        &self,
-        account: Account,
-        login: LoginId,
-        proved_at: Timestamp,
-        second_factor: bool,
-        refresh: Secret,
-        refresh_expires_at: Timestamp,
-    ) -> Result<Opened, Refused> {
+    /// What a login is worked with. After the commit.
+    pub(crate) fn opened(&self, begun: Begun) -> Result<Opened, Refused> {
+        let Begun { account, login, proved_at, second_factor, refresh, refresh_expires_at } = begun;
         let may_work = self.may_work(&account, second_factor);
         let proof = LoginProof { account: account.id, login, proved_at, second_factor, may_work };
         let (access, access_expires_at) =
@@ -147,7 +164,8 @@ impl Identity {
         store::touch(&mut transaction, held.login, now, expires_at, origin).await?;
         let refresh = self.hand_out(&mut transaction, held.login, now).await?;
         transaction.commit().await?;
-        self.opened(account, held.login, held.proved_at, held.second_factor, refresh, expires_at)
+        let (login, proved_at, second_factor) = (held.login, held.proved_at, held.second_factor);
+        self.opened(Begun { account, login, proved_at, second_factor, refresh, refresh_expires_at: expires_at })
     }
 
     async fn end_reused(
@@ -258,6 +276,11 @@ impl Identity {
         password: &Secret,
         origin: &Origin,
     ) -> Result<(), Refused> {
+        if !account.has_password {
+            return Err(Refused::Conflict(
+                "the account has no password: set one (POST /v1/password/forgot), or sign in with Google again",
+            ));
+        }
         let (now, email) = (self.now(), account.key());
         if let Some(seconds) = self.throttle().login(&email, origin.address, true, now) {
             return Err(Refused::Throttled { seconds });

@@ -32,6 +32,15 @@ pub enum Refused {
         /// Tries that remain, where they are counted.
         left: Option<u8>,
     },
+    /// Signing in with Google did not come through.
+    #[error("{0}")]
+    SignInFailed(&'static str),
+    /// An account has the email address that Google vouches for.
+    #[error("the account has to be linked first")]
+    LinkRequired,
+    /// Google is down, slow, or not understood.
+    #[error("Google is not available")]
+    GoogleUnavailable,
     /// The login is over, or never was.
     #[error("the login is over")]
     LoginEnded,
@@ -109,6 +118,14 @@ fn problem(refused: Refused) -> Problem {
             let mut problem = Problem::new(Code::WrongCode);
             problem.attempts_left = left;
             problem
+        }
+        Refused::SignInFailed(why) => Problem::new(Code::SignInFailed).detail(why),
+        Refused::LinkRequired => Problem::new(Code::LinkRequired).detail(
+            "there is an account with your email address: sign in to it with the password, then POST /v1/account/google",
+        ),
+        Refused::GoogleUnavailable => {
+            Problem::unavailable("Google does not answer as it should: try again, or sign in with the password")
+                .retry_after(5)
         }
         Refused::LoginEnded => Problem::new(Code::LoginEnded).detail("sign in again"),
         Refused::Banned { reason } => Problem::new(Code::Banned).detail(reason),

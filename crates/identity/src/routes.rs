@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::refused::Refused;
 use crate::signing_keys::KeySet;
-use crate::{Identity, accounts, api_keys, audit, logins, second_factor};
+use crate::{Identity, accounts, api_keys, audit, google, logins, second_factor};
 
 /// Messages that `/dev/mail` shows.
 const SHOWN: usize = 50;
@@ -86,6 +86,11 @@ where
         .routes(routes!(logins::routes::list_sessions, logins::routes::end_others))
         .routes(routes!(logins::routes::end_one))
         .routes(routes!(logins::routes::step_up))
+        .routes(routes!(google::routes::begin_google))
+        .routes(routes!(google::routes::returned_from_google))
+        .routes(routes!(google::routes::confirm_google))
+        .routes(routes!(google::routes::begin_link, google::routes::unlink_google))
+        .routes(routes!(google::routes::confirm_link))
         .routes(routes!(second_factor::routes::offer, second_factor::routes::remove))
         .routes(routes!(second_factor::routes::confirm))
         .routes(routes!(second_factor::routes::recovery_codes))

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use posthaste_domain::Span;
 
+use crate::google::settings::GoogleSettings;
+
 /// How identity runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -32,6 +34,8 @@ pub struct Settings {
     pub admins_need_second_factor: bool,
     /// How passwords are hashed.
     pub hashing: Hashing,
+    /// Signing in with Google; none where it is not offered.
+    pub google: Option<GoogleSettings>,
 }
 
 /// How passwords are hashed (argon2id).
@@ -62,6 +66,7 @@ impl Default for Settings {
             publish_before: Span::minutes(2),
             admins_need_second_factor: false,
             hashing: Hashing::default(),
+            google: None,
         }
     }
 }

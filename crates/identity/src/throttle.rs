@@ -40,6 +40,9 @@ const RANGE_DIGITS: usize = 3;
 /// Wrong second factors of one account. 5 tries and then 12 an hour: guessing one takes years.
 const FACTOR: Rate = Rate { burst: 5.0, per_minute: 0.2 };
 
+/// Sign-ins with Google that begin from one address: an office behind one address has many people.
+const GOOGLE: Rate = Rate { burst: 30.0, per_minute: 10.0 };
+
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     left: f64,
@@ -112,6 +115,7 @@ struct All {
     numbers: Buckets<String>,
     number_ranges: Buckets<String>,
     factors: Buckets<String>,
+    google: Buckets<IpAddr>,
 }
 
 /// All that is counted. In memory: a restart begins anew.
@@ -129,6 +133,7 @@ impl Default for Throttle {
             numbers: Buckets::new(NUMBER),
             number_ranges: Buckets::new(NUMBER_RANGE),
             factors: Buckets::new(FACTOR),
+            google: Buckets::new(GOOGLE),
         }))
     }
 }
@@ -193,6 +198,16 @@ impl Throttle {
             return Err(seconds);
         }
         all.factors.take(&account.to_owned(), now);
+        Ok(())
+    }
+
+    /// Takes one sign-in with Google from `address`; or the seconds to wait.
+    pub(crate) fn google(&self, address: IpAddr, now: Timestamp) -> Result<(), u32> {
+        let (mut all, network) = (self.0.lock(), network(address));
+        if let Some(seconds) = all.google.wait(&network, now) {
+            return Err(seconds);
+        }
+        all.google.take(&network, now);
         Ok(())
     }
 

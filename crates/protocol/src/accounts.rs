@@ -8,6 +8,8 @@ use posthaste_domain::party::Party;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::google::GoogleView;
+
 /// Text that is proof of something: a password, a code, a token. Debug output never shows it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -242,6 +244,11 @@ pub struct All<T> {
     pub items: Vec<T>,
 }
 
+/// Servers before this field had no accounts without one.
+fn yes() -> bool {
+    true
+}
+
 /// An account.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AccountView {
@@ -278,6 +285,13 @@ pub struct AccountView {
     pub ban_reason: Option<String>,
     /// Whether the second factor is on.
     pub second_factor: bool,
+    /// Whether it has a password. Where not, its holder signs in with Google alone, or sets one by way of
+    /// `/v1/password/forgot`.
+    #[serde(default = "yes")]
+    pub has_password: bool,
+    /// The Google account that its holder signs in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub google: Option<GoogleView>,
     /// What its role has beside that.
     #[schema(value_type = Object)]
     pub profile: serde_json::Value,

@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod clock;
 pub mod drivers;
+pub mod google;
 pub mod insight;
 pub mod instant;
 pub mod orders;

@@ -21,6 +21,8 @@ pub enum Code {
     SecondFactorRequired,
     /// 401: the login is over; sign in again.
     LoginEnded,
+    /// 401: signing in with Google did not come through; begin again.
+    SignInFailed,
     /// 403: the token's role may not do this.
     Forbidden,
     /// 403: the account was not activated yet, or has no second factor where one is required.
@@ -43,6 +45,8 @@ pub enum Code {
     OfferGone,
     /// 409: the driver's time is taken.
     DriverBusy,
+    /// 409: there is an account with the email address already: sign in to it, then link the Google account.
+    LinkRequired,
     /// 409: goods are on board.
     GoodsOnBoard,
     /// 409: a request with the same idempotency key is still running.
@@ -81,12 +85,14 @@ impl Code {
             | Self::TokenExpired
             | Self::WrongCredentials
             | Self::SecondFactorRequired
-            | Self::LoginEnded => 401,
+            | Self::LoginEnded
+            | Self::SignInFailed => 401,
             Self::Forbidden | Self::NotActivated | Self::Banned | Self::StepUpRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
             Self::Conflict
+            | Self::LinkRequired
             | Self::OrderEnded
             | Self::OfferGone
             | Self::DriverBusy
@@ -115,6 +121,7 @@ impl Code {
             Self::WrongCredentials => "Email and password do not belong together",
             Self::SecondFactorRequired => "The second factor is required",
             Self::LoginEnded => "The login is over",
+            Self::SignInFailed => "Signing in with Google did not come through",
             Self::Forbidden => "Not allowed for this role",
             Self::NotActivated => "The account may not work yet",
             Self::Banned => "The account is shut out",
@@ -123,6 +130,7 @@ impl Code {
             Self::MethodNotAllowed => "Method not allowed",
             Self::Timeout => "The request took too long",
             Self::Conflict => "Not possible in the present state",
+            Self::LinkRequired => "The account has to be linked first",
             Self::OrderEnded => "The order is over",
             Self::OfferGone => "The offer is no longer open",
             Self::DriverBusy => "The driver's time is taken",

@@ -48,6 +48,7 @@ pub(crate) async fn identity(
         access_token: Span::minutes(i64::from(configuration.access_token_minutes)),
         signing_key: Span::days(i64::from(configuration.signing_key_days)),
         admins_need_second_factor: configuration.admin_second_factor,
+        google: configuration.google.clone(),
         hashing: Hashing { memory_kib: configuration.password_memory_kib, ..defaults.hashing },
         ..defaults
     };

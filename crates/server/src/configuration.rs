@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::Args;
 use posthaste_http::address::Network;
 use posthaste_http::browsers::Origin;
+use posthaste_identity::GoogleSettings;
 use posthaste_notifications::TwilioSettings;
 use serde::Deserialize;
 
@@ -115,6 +116,18 @@ pub(crate) struct Overrides {
     /// The number that texts come from, as in +4930123456.
     #[arg(long, env = "POSTHASTE_TWILIO_FROM")]
     pub(crate) twilio_from: Option<String>,
+    /// Where browsers reach this server, as in `https://api.example.org`. Needed for signing in with Google.
+    #[arg(long, env = "POSTHASTE_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+    /// The client id of this server at Google. Without it nobody signs in with Google.
+    #[arg(long, env = "POSTHASTE_GOOGLE_CLIENT_ID")]
+    pub(crate) google_client_id: Option<String>,
+    /// Its secret.
+    #[arg(long, env = "POSTHASTE_GOOGLE_CLIENT_SECRET", hide_env_values = true)]
+    pub(crate) google_client_secret: Option<String>,
+    /// The OpenID provider. Another is for development. [default: `https://accounts.google.com`]
+    #[arg(long, env = "POSTHASTE_GOOGLE_ISSUER")]
+    pub(crate) google_issuer: Option<String>,
     /// Admins work only with a second factor. [default: false]
     #[arg(long, env = "POSTHASTE_ADMIN_SECOND_FACTOR", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) admin_second_factor: Option<bool>,
@@ -193,6 +206,7 @@ pub(crate) struct Configuration {
     pub(crate) smtp_url: Option<String>,
     pub(crate) mail_from: Option<String>,
     pub(crate) twilio: Option<TwilioSettings>,
+    pub(crate) google: Option<GoogleSettings>,
     pub(crate) admin_second_factor: bool,
     pub(crate) access_token_minutes: u32,
     pub(crate) signing_key_days: u32,
@@ -242,8 +256,12 @@ impl Overrides {
             None => Self::default(),
         };
         let twilio = twilio(&self, &file)?;
+        let mode = self.mode.or(file.mode).unwrap_or(mode);
+        let cors_origins = each("cors_origins", self.cors_origins.clone().or(file.cors_origins.clone()))?;
+        let google = google(&self, &file, &cors_origins, mode)?;
         let configuration = Configuration {
             twilio,
+            google,
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| default_data_dir().join(subdirectory)),
             database_url: self.database_url.or(file.database_url).filter(|url| !url.is_empty()),
@@ -263,14 +281,14 @@ impl Overrides {
             requests_per_minute: self.requests_per_minute.or(file.requests_per_minute),
             address_requests_per_minute: self.address_requests_per_minute.or(file.address_requests_per_minute),
             trusted_proxies: each("trusted_proxies", self.trusted_proxies.or(file.trusted_proxies))?,
-            cors_origins: each("cors_origins", self.cors_origins.or(file.cors_origins))?,
+            cors_origins,
             hsts_seconds: self.hsts_seconds.or(file.hsts_seconds).unwrap_or(0),
             webhook_private_addresses: self
                 .webhook_private_addresses
                 .or(file.webhook_private_addresses)
                 .unwrap_or(false),
             webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
-            mode: self.mode.or(file.mode).unwrap_or(mode),
+            mode,
             smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),
             mail_from: self.mail_from.or(file.mail_from),
             admin_second_factor: self.admin_second_factor.or(file.admin_second_factor).unwrap_or(false),
@@ -298,6 +316,31 @@ fn twilio(given: &Overrides, file: &Overrides) -> Result<Option<TwilioSettings>,
     let token = pick("twilio_token", |o| &o.twilio_token)?;
     let from = pick("twilio_from", |o| &o.twilio_from)?;
     Ok(Some(TwilioSettings { url, account, token, from }))
+}
+
+/// How people sign in with Google, where a client is named. Pages of `cors_origins` may be gone back to.
+fn google(
+    given: &Overrides,
+    file: &Overrides,
+    cors_origins: &[Origin],
+    mode: Mode,
+) -> Result<Option<GoogleSettings>, ConfigurationError> {
+    let pick = |of: fn(&Overrides) -> &Option<String>| {
+        of(given).as_ref().or(of(file).as_ref()).filter(|value| !value.is_empty())
+    };
+    let needed = |name, value: Option<&String>| {
+        let problem = "is needed with google_client_id".to_owned();
+        value.cloned().ok_or(ConfigurationError::Value { name, problem })
+    };
+    let Some(id) = pick(|o| &o.google_client_id) else { return Ok(None) };
+    let secret = needed("google_client_secret", pick(|o| &o.google_client_secret))?;
+    let public_url = needed("public_url", pick(|o| &o.public_url))?;
+    let issuer = pick(|o| &o.google_issuer).map_or(posthaste_identity::GOOGLE, String::as_str);
+    let origins: Vec<String> = cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
+    let plain_http = mode == Mode::Development;
+    GoogleSettings::new(id, secret.into(), issuer, &public_url, &origins, plain_http)
+        .map(Some)
+        .map_err(|wrong| ConfigurationError::Value { name: wrong.name, problem: wrong.problem })
 }
 
 impl Configuration {
@@ -396,6 +439,34 @@ mod tests {
         for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
             let refused = flags(proxy, origin).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
             assert!(refused.starts_with(name), "{refused}");
+        }
+    }
+
+    #[test]
+    fn signing_in_with_google_needs_all_of_its_settings_and_tls() {
+        let some = |text: &str| Some(text.to_owned());
+        let flags = |secret: Option<String>, url: Option<String>, issuer: Option<String>| Overrides {
+            google_client_id: some("posthaste"),
+            google_client_secret: secret,
+            public_url: url,
+            google_issuer: issuer,
+            ..Overrides::default()
+        };
+        let (secret, url) = (some("s3cret"), some("https://api.example.org"));
+        let sound = flags(secret.clone(), url.clone(), None).resolve("", 1.0, Mode::Production).unwrap();
+        assert!(sound.google.is_some());
+        let local = some("http://127.0.0.1:4000");
+        let development = flags(secret.clone(), local.clone(), local.clone()).resolve("", 1.0, Mode::Development);
+        assert!(development.unwrap().google.is_some());
+        assert!(Overrides::default().resolve("", 1.0, Mode::Production).unwrap().google.is_none());
+        for (flags, name) in [
+            (flags(None, url.clone(), None), "google_client_secret"),
+            (flags(secret.clone(), None, None), "public_url"),
+            (flags(secret.clone(), local.clone(), None), "public_url"),
+            (flags(secret.clone(), url.clone(), local), "google_issuer"),
+        ] {
+            let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string();
+            assert!(refused.starts_with(name) && !refused.contains("s3cret"), "{refused}");
         }
     }
 

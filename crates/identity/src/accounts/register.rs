@@ -104,7 +104,7 @@ impl Identity {
         Ok(account.view())
     }
 
-    fn new_account(&self, id: AccountId, registration: Registration) -> Account {
+    pub(crate) fn new_account(&self, id: AccountId, registration: Registration) -> Account {
         let Registration { role, email, name, phone, by_phone, password } = registration;
         let now = self.now();
         let subject = posthaste_domain::ids::Id::uuid(self.clock().id::<AccountId>());
@@ -125,6 +125,8 @@ impl Identity {
             totp_secret: None,
             totp_confirmed_at: None,
             totp_step: 0,
+            has_password: true,
+            google: None,
         }
     }
 
@@ -201,7 +203,8 @@ impl Identity {
         Ok(sent)
     }
 
-    /// Replaces a forgotten password once the code came back. Every login ends: whoever else was signed in is out.
+    /// Replaces a forgotten password once the code came back. Every login ends: whoever else was signed in is out, and a
+    /// Google account that he may have linked with it. Who has a password for the first time keeps his.
     pub(crate) async fn reset_password(&self, asked: &ResetPassword, origin: &Origin) -> Result<(), Refused> {
         // Before a try is used up.
         if let Some(problem) = password::wrong(&asked.password, "") {
@@ -219,8 +222,14 @@ impl Identity {
         store::set_password(&mut transaction, id, &hash).await?;
         let ended = crate::logins::store::revoke(&mut transaction, id, None, None, "password_recovered", now).await?;
         self.audit(&mut transaction, origin, Entry::new("password.recovered", id).on(id)).await?;
-        let what = "Your password was replaced with a code that was sent to you. All sessions were ended.";
-        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
+        let mut what =
+            "Your password was replaced with a code that was sent to you. All sessions were ended.".to_owned();
+        if account.has_password && account.google.is_some() {
+            crate::google::store::unlink(&mut transaction, id).await?;
+            self.audit(&mut transaction, origin, Entry::new("google.unlinked", id).on(id)).await?;
+            what.push_str(" Your account can no longer be signed in to with Google, until you link it again.");
+        }
+        self.notifications().put(&mut transaction, &letters::notice(&account, &what, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);

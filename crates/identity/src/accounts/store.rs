@@ -12,6 +12,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::{Account, email_key, party, subject};
+use crate::google::Linked;
 
 struct Row {
     id: Uuid,
@@ -31,6 +32,11 @@ struct Row {
     totp_secret: Option<Vec<u8>>,
     totp_confirmed_at: Option<Timestamp>,
     totp_step: i64,
+    has_password: bool,
+    google_issuer: Option<String>,
+    google_subject: Option<String>,
+    google_email: Option<String>,
+    google_linked_at: Option<Timestamp>,
 }
 
 impl TryFrom<Row> for Account {
@@ -39,6 +45,12 @@ impl TryFrom<Row> for Account {
         let id = AccountId::from_uuid(row.id);
         let role = Role::ALL.into_iter().find(|role| role.name() == row.role);
         let role = role.ok_or_else(|| StorageError::corrupt(format!("account {id}"), "an unknown role"))?;
+        let google = match (row.google_issuer, row.google_subject, row.google_email, row.google_linked_at) {
+            (Some(issuer), Some(subject), Some(email), Some(linked_at)) => {
+                Some(Linked { issuer, subject, email, linked_at })
+            }
+            _ => None,
+        };
         Ok(Self {
             id,
             party: party(role, row.subject),
@@ -56,6 +68,8 @@ impl TryFrom<Row> for Account {
             totp_secret: row.totp_secret,
             totp_confirmed_at: row.totp_confirmed_at,
             totp_step: row.totp_step,
+            has_password: row.has_password,
+            google,
         })
     }
 }
@@ -65,7 +79,8 @@ pub(crate) async fn get(executor: impl PgExecutor<'_>, id: AccountId) -> Result<
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE id = $1"#,
         id.uuid(),
     )
@@ -79,7 +94,8 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: AccountId) -> Result
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE id = $1 FOR UPDATE"#,
         id.uuid(),
     )
@@ -93,7 +109,8 @@ pub(crate) async fn by_key(pool: &Pool, email: &str) -> Result<Option<Account>, 
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE email_key = $1"#,
         email_key(email),
     )
@@ -108,7 +125,8 @@ pub(crate) async fn by_sign_in(pool: &Pool, typed: &str) -> Result<Option<Accoun
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE email_key = $1 OR email_claim = $1 ORDER BY (email_key = $1) DESC, id LIMIT 1"#,
         email_key(typed),
     )
@@ -122,7 +140,8 @@ pub(crate) async fn of_party(connection: &mut PgConnection, of: Party) -> Result
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE role = $1 AND subject = $2"#,
         Role::of(of).map(Role::name).unwrap_or_default(),
         subject(of),
@@ -137,7 +156,8 @@ pub(crate) async fn list(pool: &Pool, before: (Timestamp, Uuid), limit: i64) -> 
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
         before.1,
@@ -157,7 +177,8 @@ pub(crate) async fn list_waiting(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
-            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step
+            ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
+            has_password, google_issuer, google_subject, google_email, google_linked_at
         FROM accounts WHERE activated_at IS NULL AND banned_at IS NULL AND (created_at, id) < ($1, $2)
         ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
@@ -178,12 +199,15 @@ pub(crate) async fn banned(pool: &Pool) -> Result<Vec<Party>, StorageError> {
     Ok(rows.iter().filter_map(|row| Some(party(named(&row.role)?, row.subject))).collect())
 }
 
-/// Adds an account. False where another has the email address or is the same party.
+/// Adds an account. False where another has the email address or the Google account, or is the same party.
 pub(crate) async fn add(connection: &mut PgConnection, account: &Account) -> Result<bool, StorageError> {
+    let google = account.google.as_ref();
     let done = sqlx::query!(
         "INSERT INTO accounts (id, role, subject, created_at, email, email_key, name, phone, password, activated_at,
-            profile, email_claim, phone_verified_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+            profile, email_claim, phone_verified_at, has_password, google_issuer, google_subject, google_email,
+            google_linked_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        ON CONFLICT DO NOTHING",
         account.id.uuid(),
         account.role().name(),
         subject(account.party),
@@ -197,6 +221,11 @@ pub(crate) async fn add(connection: &mut PgConnection, account: &Account) -> Res
         account.profile,
         account.email_claim,
         account.phone_verified_at as Option<Timestamp>,
+        account.has_password,
+        google.map(|linked| linked.issuer.as_str()),
+        google.map(|linked| linked.subject.as_str()),
+        google.map(|linked| linked.email.as_str()),
+        google.map(|linked| linked.linked_at),
     )
     .execute(connection)
     .await?;
@@ -209,7 +238,9 @@ pub(crate) async fn set_password(
     id: AccountId,
     password: &str,
 ) -> Result<(), StorageError> {
-    sqlx::query!("UPDATE accounts SET password = $2 WHERE id = $1", id.uuid(), password).execute(connection).await?;
+    sqlx::query!("UPDATE accounts SET password = $2, has_password = true WHERE id = $1", id.uuid(), password)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use posthaste_domain::Span;
 use posthaste_domain::ids::LoginId;
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
@@ -16,28 +15,17 @@ use utoipa::IntoParams;
 use super::Opened;
 use crate::Identity;
 use crate::audit::Origin;
+use crate::cookies::{Cookie, SameSite};
 use crate::refused::Refused;
 use crate::routes::own;
 
 /// The cookie. Browsers send it only to the routes that need it, only over TLS (or to the machine itself), and never
 /// with a request that another site made.
-const COOKIE: &str = "__Secure-posthaste_refresh";
-
-fn cookie(headers: &HeaderMap) -> Option<Secret> {
-    let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, token)| *name == COOKIE && !token.is_empty()).map(|(_, token)| token.into())
-}
-
-fn set_cookie(token: &str, lives: Span) -> HeaderValue {
-    let seconds = lives.num_seconds().max(0);
-    let text = format!("{COOKIE}={token}; Path=/v1/sessions; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict");
-    // Tokens are base 64: this is always a sound header.
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
+pub(crate) const COOKIE: Cookie =
+    Cookie { name: "__Secure-posthaste_refresh", path: "/v1/sessions", same_site: SameSite::Strict };
 
 /// Answers that hold tokens are kept by nobody on the way.
-fn answer(identity: &Identity, status: StatusCode, opened: Opened, refresh_in: RefreshIn) -> Response {
+pub(crate) fn answer(identity: &Identity, status: StatusCode, opened: Opened, refresh_in: RefreshIn) -> Response {
     let in_body = refresh_in == RefreshIn::Body;
     let tokens = Tokens {
         access_token: opened.access,
@@ -52,7 +40,7 @@ fn answer(identity: &Identity, status: StatusCode, opened: Opened, refresh_in: R
     let mut response = (status, [(header::CACHE_CONTROL, "no-store")], Json(tokens)).into_response();
     if !in_body {
         let lives = opened.refresh_expires_at - identity.now();
-        response.headers_mut().insert(header::SET_COOKIE, set_cookie(opened.refresh.expose(), lives));
+        response.headers_mut().insert(header::SET_COOKIE, COOKIE.set(opened.refresh.expose(), lives));
     }
     response
 }
@@ -71,7 +59,7 @@ pub(crate) async fn open(
     origin: Origin,
     Body { value: asked, .. }: Body<LogIn>,
 ) -> Answer<Response> {
-    let opened = identity.log_in(&asked, cookie(&headers).as_ref(), &origin).await?;
+    let opened = identity.log_in(&asked, COOKIE.read(&headers).as_ref(), &origin).await?;
     Ok(answer(&identity, StatusCode::CREATED, opened, asked.refresh_in))
 }
 
@@ -96,7 +84,7 @@ pub(crate) async fn refresh(
             let over = matches!(refused, Refused::LoginEnded | Refused::Banned { .. });
             let mut response = posthaste_http::problem::Failure::from(refused).into_response();
             if over && refresh_in == RefreshIn::Cookie {
-                response.headers_mut().insert(header::SET_COOKIE, set_cookie("", Span::zero()));
+                response.headers_mut().insert(header::SET_COOKIE, COOKIE.clear());
             }
             Ok(response)
         }
@@ -104,7 +92,7 @@ pub(crate) async fn refresh(
 }
 
 fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Refused> {
-    match (asked.refresh_token, cookie(headers)) {
+    match (asked.refresh_token, COOKIE.read(headers)) {
         (Some(token), _) => Ok((token, RefreshIn::Body)),
         (None, Some(token)) => Ok((token, RefreshIn::Cookie)),
         (None, None) => Err(Refused::LoginEnded),
@@ -128,7 +116,7 @@ pub(crate) async fn end(
         identity.log_out(&token, &origin).await?;
     }
     // Only a cookie that came is taken away: who was sent here without his own keeps it.
-    let taken_away = cookie(&headers).map(|_| [(header::SET_COOKIE, set_cookie("", Span::zero()))]);
+    let taken_away = COOKIE.read(&headers).map(|_| [(header::SET_COOKIE, COOKIE.clear())]);
     Ok(match taken_away {
         Some(header) => (StatusCode::NO_CONTENT, header).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
@@ -204,24 +192,4 @@ pub(crate) async fn step_up(
 ) -> Answer<Response> {
     let stepped = identity.step_up(&own(&caller)?, &asked, &origin).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(stepped)).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cookie_is_found_among_others_and_kept_from_scripts_and_other_sites() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, "a=b; __Secure-posthaste_refresh=phr_x; c=d".parse().unwrap());
-        assert_eq!(cookie(&headers).unwrap().expose(), "phr_x");
-        headers.clear();
-        headers.append(header::COOKIE, "posthaste_refresh=phr_x; __Secure-posthaste_refresh=".parse().unwrap());
-        assert_eq!(cookie(&headers), None);
-        let set = set_cookie("phr_x", Span::days(1));
-        let text = set.to_str().unwrap();
-        for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/v1/sessions", "Max-Age=86400"] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
 }
