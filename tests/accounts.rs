@@ -1,6 +1,8 @@
 //! Signing in to the real program, in production and in development.
 
 mod harness;
+#[path = "provider/provider.rs"]
+mod provider;
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,10 +12,13 @@ use posthaste_client::{Client, Event, Idempotency, Token};
 use posthaste_domain::Span;
 use posthaste_domain::party::Party;
 use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify, VerifyBy};
+use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, EndedBy};
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{ServerMessage, close};
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::TestDatabase;
+use provider::{Browser, PUBLIC, Provider};
+use reqwest::{Url, header};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -138,4 +143,45 @@ async fn a_socket_outlives_its_tokens_where_its_source_has_new_ones() {
     });
     assert_eq!(heard.await, Some(true), "it was connected all the time");
     assert_eq!(lives.stats().connects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_signs_in_with_google_over_a_kill_of_the_server() {
+    let Some(google) = Provider::start() else { return };
+    let database = TestDatabase::new().await;
+    let settings = [
+        ("POSTHASTE_PUBLIC_URL", PUBLIC),
+        ("POSTHASTE_GOOGLE_CLIENT_ID", "posthaste"),
+        ("POSTHASTE_GOOGLE_CLIENT_SECRET", "a secret of tests"),
+        ("POSTHASTE_GOOGLE_ISSUER", &google.issuer),
+    ];
+    let mut server = Server::start_with(&database.url, 1.0, &settings);
+    let return_to = format!("{PUBLIC}/app");
+    let begin = BeginGoogle { return_to, register_as: Some(RegisterAs::Customer), ended_by: EndedBy::App };
+    let begun = nobody(&server).begin_google(&begin).await.expect("begun");
+    let back = Browser::new().sign_in(begun.authorization_url.expose(), "ada@example.org").await;
+
+    server.kill_9();
+    server.start_again();
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a browser");
+    let page = browser.get(format!("{}{back}", server.url)).send().await.expect("an answer");
+    let page = Url::parse(page.headers()[header::LOCATION].to_str().expect("text")).expect("a page");
+    let code = page.query_pairs().find(|(name, _)| name == "google_code").expect("a code").1.into_owned();
+    let confirm = ConfirmGoogle {
+        state: begun.state.clone(),
+        secret: begun.secret,
+        google_code: Some(Secret(code.clone())),
+        code: None,
+        refresh_in: RefreshIn::Body,
+    };
+    let tokens = nobody(&server).confirm_google(&confirm).await.expect("signed in");
+    let again = nobody(&server).confirm_google(&confirm).await.unwrap_err();
+    assert_eq!(again.code(), Some(Code::SignInFailed), "once");
+    let ada = nobody(&server).with_token(tokens.access_token.expose());
+    let account = ada.account().await.expect("an account");
+    assert_eq!((account.has_password, account.google.map(|google| google.email)), (false, Some(account.email)));
+    assert_eq!(ada.unlink_google().await.unwrap_err().code(), Some(Code::Conflict), "the only way in");
+    for secret in [&code, begun.state.expose(), tokens.access_token.expose(), "a secret of tests"] {
+        assert!(server.log().iter().all(|line| !line.contains(secret)), "the log holds no secret");
+    }
 }

@@ -43,6 +43,7 @@ pub struct Server {
     mode: &'static str,
     /// The socket that it was given, which is open whether it runs or not.
     socket: Option<TcpListener>,
+    more: Vec<(String, String)>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -139,6 +140,7 @@ impl Server {
             port,
             mode,
             socket,
+            more: more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             log,
         }
     }
@@ -170,7 +172,8 @@ impl Server {
     /// Starts it again on the same address and data.
     pub fn start_again(&mut self) {
         let socket = self.socket.take();
-        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, self.mode, socket, &[]);
+        let more: Vec<_> = self.more.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let again = Self::start_on(&self.database_url, self.clock_speed, self.port, self.mode, socket, &more);
         let old = std::mem::replace(self, again);
         self.log.lock().expect("the log").splice(0..0, old.log.lock().expect("the log").drain(..));
     }

@@ -1,6 +1,7 @@
 //! People who register, sign in and out, prove who they are, and are shut out: over REST, on a real database.
 
 mod faults;
+mod google;
 mod keys;
 mod origins;
 pub(crate) mod people;

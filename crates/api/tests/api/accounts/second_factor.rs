@@ -12,7 +12,7 @@ use super::people::{self, Login, PASSWORD};
 use crate::stage::Stage;
 
 /// An authenticator, made from the secret as it is typed.
-struct Authenticator(Vec<u8>);
+pub(crate) struct Authenticator(Vec<u8>);
 
 impl Authenticator {
     fn new(secret: &str) -> Self {
@@ -29,7 +29,7 @@ impl Authenticator {
     }
 
     /// The code of now, or of so many steps from now.
-    fn code(&self, later: i64) -> String {
+    pub(crate) fn code(&self, later: i64) -> String {
         let step = chrono::Utc::now().timestamp() / 30 + later;
         let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).unwrap();
         mac.update(&step.to_be_bytes());
@@ -41,7 +41,7 @@ impl Authenticator {
 }
 
 /// Turns it on with the code of the step before, so that the present one is left.
-async fn turn_on(stage: &Stage, login: &Login) -> (Authenticator, Vec<String>) {
+pub(crate) async fn turn_on(stage: &Stage, login: &Login) -> (Authenticator, Vec<String>) {
     let offer = stage.call(Method::POST, "/v1/account/second-factor", Some(&login.access()), None).await;
     assert_eq!(offer.status, StatusCode::OK, "{offer:?}");
     assert!(offer.body["qr_svg"].as_str().unwrap().contains("<svg"));
