@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use harness::*;
-use posthaste_client::{Client, Event, ListOrders};
+use posthaste_client::{Client, Event, Idempotency, ListOrders};
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::Status;
 use posthaste_domain::party::Party;
@@ -208,7 +208,19 @@ async fn a_server_told_to_start_again_with_a_wrong_configuration_goes_on() {
     let database = TestDatabase::new().await;
     let file = std::env::temp_dir().join(format!("posthaste-{}.toml", id::<OrderId>()));
     std::fs::write(&file, "checkpoint_seconds = 2\n").expect("a configuration");
-    let mut server = Server::start_with(&database.url, 1.0, &[("POSTHASTE_CONFIG", file.to_str().expect("a path"))]);
+    // In the service manager's place: what it is told.
+    let manager = std::env::temp_dir().join(format!("posthaste-{}.notify", id::<OrderId>()));
+    let told = std::os::unix::net::UnixDatagram::bind(&manager).expect("a socket");
+    told.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    let hears = |state: &str| {
+        let mut text = [0; 64];
+        let length = told.recv(&mut text).expect("it is told");
+        assert_eq!(std::str::from_utf8(&text[..length]), Ok(state));
+    };
+    let more =
+        [("POSTHASTE_CONFIG", file.to_str().expect("a path")), ("NOTIFY_SOCKET", manager.to_str().expect("a path"))];
+    let mut server = Server::start_with(&database.url, 1.0, &more);
+    hears("READY=1");
     std::fs::write(&file, "checkpoint_secods = 2\n").expect("a wrong configuration");
     server.signal("HUP");
     let said = "not started again: the configuration is wrong";
@@ -219,5 +231,67 @@ async fn a_server_told_to_start_again_with_a_wrong_configuration_goes_on() {
     let serving = server.times_logged("serving");
     server.signal("HUP");
     until("it serves again", async || (server.times_logged("serving") > serving).then_some(())).await;
-    let _ = std::fs::remove_file(&file);
+    hears("RELOADING=1");
+    hears("READY=1");
+    assert!(server.terminate().success());
+    hears("STOPPING=1");
+    for left in [file, manager] {
+        let _ = std::fs::remove_file(left);
+    }
+}
+
+/// Sessions that hold a lock of the lead.
+const HOLDERS: &str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledged_is_there() {
+    let database = TestDatabase::new().await;
+    let mut first = Server::start(&database.url, 1.0);
+    let (_, party) = merchant();
+    zone(&first.admin(), RulesView::default()).await;
+    let acknowledged = Arc::new(Placed::default());
+    let shop = first.client(party);
+    let told = Arc::clone(&acknowledged);
+    let placing = tokio::spawn(async move {
+        for n in 0.. {
+            let reference = format!("order-{n}");
+            if let Ok(order) = shop.create_order(&fast_order(&reference), Idempotency::Off).await {
+                told.note(reference, order.id, Duration::ZERO);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let url = database.url.clone();
+    let second = tokio::task::spawn_blocking(move || Server::start(&url, 1.0));
+    let beside = database.pool.connections();
+    let waits = format!(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({HOLDERS})
+            AND query LIKE 'SELECT pg_try_advisory_lock(%'"
+    );
+    let waiting: i32 = until("the second waits", async || {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(waits.as_str())).fetch_optional(beside).await.expect("asked")
+    })
+    .await;
+    // The network between the first and its database breaks, and the second is quicker.
+    let cut = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM ({HOLDERS}) AS holders
+        WHERE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND pid = $1)"
+    );
+    while !first.has_ended() {
+        if !second.is_finished() {
+            let ended = sqlx::query(sqlx::AssertSqlSafe(cut.as_str())).bind(waiting).execute(beside).await;
+            ended.expect("asked");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    placing.abort();
+    assert!(first.log().iter().any(|line| line.contains("another server has taken the database over")), "it says why");
+    let second = second.await.expect("the second serves");
+    let orders = acknowledged.orders.lock().expect("a lock").clone();
+    assert!(!orders.is_empty(), "there was load");
+    let shop = second.client(party);
+    for (reference, order) in orders {
+        assert_eq!(shop.order(order).await.expect("it is there").reference, Some(reference));
+    }
 }

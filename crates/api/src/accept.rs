@@ -29,6 +29,9 @@ use tower::Service;
 
 /// How long to wait when a connection cannot be taken for want of means, such as open files.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long somebody who had connected just before the server was told to stop has to begin his request. Lower turns away
+/// who is far; higher keeps a stop waiting for connections that were opened in advance.
+const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How often it is said that no more connections are taken.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -117,12 +120,17 @@ async fn carry(
         .serve_connection(TokioIo::new(Connection { stream, activity: Arc::clone(&activity) }), service)
         .with_upgrades();
     let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(Instant::now() + limits.head_within)));
-    let mut leaving = false;
+    // Told to stop; and no longer taking requests. What nothing was asked of yet is asked once: closed as it is, its
+    // client would find a server that hangs up on him.
+    let (mut told, mut leaving) = (false, false);
     loop {
         let event = {
             let carried = poll_fn(|context| {
                 if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                     return Poll::Ready(Event::Ended(ended));
+                }
+                if told && !leaving && !activity.is(Phase::New) {
+                    return Poll::Ready(Event::Stop);
                 }
                 if let Some(due) = activity.due(&limits).filter(|due| *due < timer.deadline()) {
                     timer.as_mut().reset(due);
@@ -131,7 +139,7 @@ async fn carry(
             });
             tokio::select! {
                 event = carried => event,
-                _ = stopping.changed(), if !leaving => Event::Stop,
+                _ = stopping.changed(), if !told => Event::Stop,
             }
         };
         match (event, activity.due(&limits)) {
@@ -141,8 +149,13 @@ async fn carry(
                 }
                 return;
             }
+            (Event::Stop, _) if !told && !leaving && activity.is(Phase::New) => {
+                told = true;
+                timer.as_mut().reset(Instant::now() + FIRST_BYTE);
+            }
+            (Event::Time, _) if told && activity.is(Phase::New) => return,
             (Event::Stop, _) => {
-                leaving = true;
+                (told, leaving) = (true, true);
                 connection.as_mut().graceful_shutdown();
             }
             (Event::Time, None) => timer.as_mut().reset(Instant::now() + limits.head_within),
@@ -177,6 +190,8 @@ enum Phase {
     Head,
     /// A request is being answered.
     Busy,
+    /// Connected, and nothing was sent yet.
+    New,
 }
 
 /// What a connection is doing, and since when: the phase in the lowest bits, above it milliseconds since it began.
@@ -188,7 +203,7 @@ struct Activity {
 impl Activity {
     /// A client that has just come owes the head of a request.
     fn new() -> Self {
-        Self { began: Instant::now(), now: AtomicU64::new(Phase::Head as u64) }
+        Self { began: Instant::now(), now: AtomicU64::new(Phase::New as u64) }
     }
 
     fn set(&self, phase: Phase) {
@@ -201,7 +216,7 @@ impl Activity {
     }
 
     fn reads_head(&self) -> bool {
-        self.is(Phase::Head)
+        self.is(Phase::Head) || self.is(Phase::New)
     }
 
     /// When it is too late for what it does. Requests have a time limit of their own.
@@ -210,7 +225,7 @@ impl Activity {
         let since = self.began + Duration::from_millis(now >> 2);
         match now & 3 {
             phase if phase == Phase::Idle as u64 => Some(since + limits.idle),
-            phase if phase == Phase::Head as u64 => Some(since + limits.head_within),
+            phase if phase == Phase::Head as u64 || phase == Phase::New as u64 => Some(since + limits.head_within),
             _ => None,
         }
     }
@@ -249,7 +264,7 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before && self.activity.is(Phase::Idle) {
+        if buffer.filled().len() > before && (self.activity.is(Phase::Idle) || self.activity.is(Phase::New)) {
             self.activity.set(Phase::Head);
         }
         read
