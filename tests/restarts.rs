@@ -20,8 +20,8 @@ use posthaste_storage::testing::TestDatabase;
 
 /// How often the program is restarted in each way.
 const RESTARTS: usize = 2;
-/// Load before, between and after restarts.
-const PAUSE: Duration = Duration::from_millis(700);
+/// Orders that are placed before, between and after restarts, at least.
+const LOAD: usize = 12;
 
 /// What was acknowledged: by reference, which order, and how long it took.
 #[derive(Default)]
@@ -31,6 +31,16 @@ struct Placed {
 }
 
 impl Placed {
+    fn count(&self) -> usize {
+        self.orders.lock().expect("a lock").len()
+    }
+
+    /// Waits until some more were placed.
+    async fn grows(&self) {
+        let wanted = self.count() + LOAD;
+        until("orders are placed", async || (self.count() >= wanted).then_some(())).await;
+    }
+
     fn note(&self, reference: String, order: OrderId, took: Duration) {
         self.orders.lock().expect("a lock").insert(reference, order);
         let mut longest = self.longest.lock().expect("a lock");
@@ -114,18 +124,18 @@ async fn restarted_under_load_on_its_socket_it_refuses_loses_and_doubles_nothing
         shops.push(server.client(party));
     }
     for n in 1..=RESTARTS {
-        tokio::time::sleep(PAUSE).await;
+        placed.grows().await;
         // As a service manager restarts it: stopped, then started with the socket that was open all the while.
         assert!(server.terminate().success(), "stopped as it should");
         server.start_again();
-        tokio::time::sleep(PAUSE).await;
+        placed.grows().await;
         // By itself: the same process, the socket handed on.
         let serving = server.times_logged("serving");
         server.signal("HUP");
         until("it serves again", async || (server.times_logged("serving") > serving).then_some(())).await;
         assert!(!server.has_ended(), "restart {n}");
     }
-    tokio::time::sleep(PAUSE).await;
+    placed.grows().await;
     stop.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await.expect("nobody was refused");
@@ -140,7 +150,7 @@ async fn restarted_under_load_on_its_socket_it_refuses_loses_and_doubles_nothing
         }
     }
     assert_eq!(stored, told, "what is stored is what was acknowledged");
-    assert!(told.len() > 100, "there was load: {}", told.len());
+    assert!(told.len() > 2 * RESTARTS * LOAD, "there was load: {}", told.len());
     let longest = *placed.longest.lock().expect("a lock");
     eprintln!("{} orders over {} restarts, the longest wait {longest:?}", told.len(), 2 * RESTARTS);
     assert!(longest < Duration::from_secs(30), "{longest:?}");
@@ -262,6 +272,7 @@ async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledg
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
+    acknowledged.grows().await;
     let url = database.url.clone();
     let second = tokio::task::spawn_blocking(move || Server::start(&url, 1.0));
     let beside = database.pool.connections();
