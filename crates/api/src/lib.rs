@@ -3,7 +3,7 @@
 //! - [`router`] makes the routes from an [`AppState`]; [`serve`] runs them until told to stop.
 //! - [`access`] is the one table of who may do what; a route that is not in it refuses everybody.
 //! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
-//! - `accept` takes connections, `quotas` counts who asks how often.
+//! - `accept` takes connections, `edge` is what stands before all routes, `quotas` counts who asks how often.
 //! - [`asyncapi`] is the document of the sockets.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - The routes of webhooks are `posthaste_webhooks`' own.
@@ -19,6 +19,7 @@ pub mod asyncapi;
 pub mod banned;
 mod clock;
 mod drivers;
+mod edge;
 mod health;
 mod insight;
 pub mod openapi;

@@ -1,20 +1,18 @@
 //! Who has asked how often: accounts and keys by whom their token names, everybody else by address.
 //!
-//! The table of access knows who asks, so it counts; the layer around it tells how the caller stands, on every answer.
+//! The table of access knows who asks, so it counts; what stands around it tells how the caller stands, on every
+//! answer.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::problem::Answer;
 use posthaste_http::quota::{Limiter, Quotas, Standing};
-
-use crate::AppState;
 
 /// Accounts remembered at most. About 60 MB, were all of them to ask within a minute.
 const MOST_CALLERS: usize = 1_000_000;
@@ -66,30 +64,42 @@ fn is_free(request: &Request) -> bool {
     request.uri().path().starts_with("/health/")
 }
 
-/// Tells on every answer how its caller stands. What no route has counted (no such path, the page of the API) counts
-/// for the address.
-pub(crate) async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    if is_free(&request) {
-        return next.run(request).await;
-    }
-    let (meter, address) = (Meter::default(), ClientAddress::of(&request).network());
-    request.extensions_mut().insert(meter.clone());
-    let mut response = next.run(request).await;
-    let addresses = &app.counts().addresses;
-    let standing = match meter.0.get() {
-        Some(standing) => *standing,
-        // The server's own trouble is not held against anybody.
-        None if response.status().is_server_error() => addresses.look(address, Instant::now()),
-        None => {
-            let standing = addresses.take(address, Instant::now());
-            if let Some(Err(refused)) = standing.map(|standing| standing.admit()) {
-                response = refused.into_response();
-            }
-            standing
+/// A request whose caller will have been counted when it is answered.
+pub(crate) struct Metered {
+    meter: Meter,
+    address: IpAddr,
+}
+
+impl Metered {
+    /// Prepares a request to be counted; none where it is not.
+    pub(crate) fn begin(request: &mut Request) -> Option<Self> {
+        if is_free(request) {
+            return None;
         }
-    };
-    if let Some(standing) = standing {
-        standing.tell(response.headers_mut());
+        let metered = Self { meter: Meter::default(), address: ClientAddress::of(request).network() };
+        request.extensions_mut().insert(metered.meter.clone());
+        Some(metered)
     }
-    response
+
+    /// Tells on the answer how its caller stands. What no route has counted (no such path, the page of the API) counts
+    /// for the address.
+    pub(crate) fn tell(self, counts: &Counts, mut response: Response) -> Response {
+        let addresses = &counts.addresses;
+        let standing = match self.meter.0.get() {
+            Some(standing) => *standing,
+            // The server's own trouble is not held against anybody.
+            None if response.status().is_server_error() => addresses.look(self.address, Instant::now()),
+            None => {
+                let standing = addresses.take(self.address, Instant::now());
+                if let Some(Err(refused)) = standing.map(|standing| standing.admit()) {
+                    response = refused.into_response();
+                }
+                standing
+            }
+        };
+        if let Some(standing) = standing {
+            standing.tell(response.headers_mut());
+        }
+        response
+    }
 }

@@ -1,21 +1,17 @@
 //! The router with everything that stands before the routes, and how it is served and stopped.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
-use posthaste_http::{address, browsers, limits, metrics, problem, request_id};
+use axum::middleware::from_fn_with_state;
+use posthaste_http::{browsers, problem};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tower::util::option_layer;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::openapi::routes;
-use crate::{AppState, accept, access, banned, quotas};
+use crate::edge::{self, Edge};
+use crate::{AppState, accept, access, banned};
 
 /// How long requests may go on after the server was told to stop.
 const LAST_REQUESTS: Duration = Duration::from_secs(15);
@@ -25,28 +21,23 @@ const LAST_SOCKETS: Duration = Duration::from_secs(5);
 /// The routes of the API, with the checks and limits that stand before them: the last one named is the first that a
 /// request meets.
 pub fn router(app: AppState) -> Router {
-    let limits = app.limits().clone();
-    let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
-    let proxies: Arc<[address::Network]> = limits.proxies.into();
+    let edge = Edge::new(app.clone());
     let (routes, document) = routes().split_for_parts();
-    routes
+    let routes = routes
         .route_layer(from_fn_with_state(app.clone(), access::enforce))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(problem::not_found)
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(from_fn_with_state(limits.request_timeout, limits::time_out))
-        .layer(from_fn_with_state(running, limits::shed))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn_with_state(app.clone(), quotas::layer))
-        .layer(from_fn_with_state(proxies, address::layer))
-        .layer(option_layer(limits.browsers.cors()))
-        .layer(from_fn(request_id::layer))
-        .layer(from_fn(metrics::layer))
-        .layer(from_fn_with_state(limits.browsers, browsers::layer))
-        // Outside of what puts the request's id into a problem: that writes the body anew.
-        .layer(browsers::compression())
-        .with_state(app)
+        .method_not_allowed_fallback(problem::method_not_allowed);
+    // Each layer is a few allocations for every request, and one more for each that stands around it.
+    let routes = match app.limits().browsers.cors() {
+        None => routes.layer(from_fn_with_state(edge, edge::whole)),
+        Some(cors) => routes
+            .layer(from_fn_with_state(edge.clone(), edge::inner))
+            .layer(cors)
+            .layer(from_fn_with_state(edge, edge::outer)),
+    };
+    // Outside of what puts the request's id into a problem: that writes the body anew.
+    routes.layer(browsers::compression()).with_state(app)
 }
 
 /// Serves the API until `shutdown`, then in this order: takes no new connection, finishes the requests that run,

@@ -3,20 +3,17 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::Response;
 
 /// The client's address, as far as it can be known. 0.0.0.0 where it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// The address that [`layer`] has noted.
+    /// The address that [`note`] has noted.
     #[must_use]
     pub fn of(request: &Request) -> Self {
         request.extensions().get::<Self>().copied().unwrap_or(Self(Ipv4Addr::UNSPECIFIED.into()))
@@ -79,13 +76,12 @@ impl Network {
 
 /// Notes the client's address: that of the connection, or, where the connection is one of `proxies`, whom they saw.
 /// What anybody else writes into `x-forwarded-for` is worth nothing.
-pub async fn layer(State(proxies): State<Arc<[Network]>>, mut request: Request, next: Next) -> Response {
+pub fn note(request: &mut Request, proxies: &[Network]) {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     if let Some(peer) = peer {
-        let address = seen(peer, request.headers(), &proxies);
+        let address = seen(peer, request.headers(), proxies);
         request.extensions_mut().insert(ClientAddress(address));
     }
-    next.run(request).await
 }
 
 /// Each proxy adds at the end whom it saw. Read from there, for as long as it was one of ours who wrote.

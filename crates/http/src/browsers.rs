@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use posthaste_protocol::problem::{Code, Problem};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -79,29 +77,22 @@ impl std::str::FromStr for Origin {
     }
 }
 
-/// Adds the headers of every answer.
-pub async fn layer(State(browsers): State<Browsers>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_docs = path == "/docs" || path.starts_with("/docs/");
-    let is_private = path.starts_with("/v1/") || request.headers().contains_key(header::AUTHORIZATION);
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let mut say = |name: HeaderName, value: HeaderValue| {
-        headers.entry(name).or_insert(value);
-    };
-    say(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    say(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    say(header::CONTENT_SECURITY_POLICY, if is_docs { CSP_OF_DOCS } else { CSP });
-    if is_private {
-        say(header::CACHE_CONTROL, NO_STORE);
+/// What kind of answer a request asks for: browsers are told accordingly.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind {
+    is_docs: bool,
+    is_private: bool,
+}
+
+impl Kind {
+    /// The kind that a request asks for.
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        let is_docs = path == "/docs" || path.starts_with("/docs/");
+        let is_private = path.starts_with("/v1/") || request.headers().contains_key(header::AUTHORIZATION);
+        Self { is_docs, is_private }
     }
-    if browsers.hsts_seconds > 0 {
-        let text = format!("max-age={}", browsers.hsts_seconds);
-        if let Ok(value) = HeaderValue::try_from(text) {
-            say(header::STRICT_TRANSPORT_SECURITY, value);
-        }
-    }
-    response
 }
 
 impl Browsers {
@@ -127,6 +118,25 @@ impl Browsers {
             return Ok(());
         }
         Err(Problem::new(Code::Forbidden).detail("pages of another origin may not use sessions here").into())
+    }
+
+    /// Adds the headers of every answer.
+    pub fn tell(&self, kind: Kind, headers: &mut HeaderMap) {
+        let mut say = |name: HeaderName, value: HeaderValue| {
+            headers.entry(name).or_insert(value);
+        };
+        say(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        say(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        say(header::CONTENT_SECURITY_POLICY, if kind.is_docs { CSP_OF_DOCS } else { CSP });
+        if kind.is_private {
+            say(header::CACHE_CONTROL, NO_STORE);
+        }
+        if self.hsts_seconds > 0 {
+            let text = format!("max-age={}", self.hsts_seconds);
+            if let Ok(value) = HeaderValue::try_from(text) {
+                say(header::STRICT_TRANSPORT_SECURITY, value);
+            }
+        }
     }
 
     /// Answers pages of the configured origins, and only those; none where no origin is configured.

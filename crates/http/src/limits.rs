@@ -1,17 +1,16 @@
 //! What is refused so that the rest is served. Every refusal is a problem that says so.
 
-use std::sync::Arc;
+use std::future::Future;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use posthaste_protocol::problem::{Code, Problem};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::address::Network;
 use crate::browsers::Browsers;
-use crate::problem::Failure;
+use crate::problem::{Answer, Failure};
 use crate::quota::Quotas;
 
 /// Limits of the whole edge.
@@ -111,24 +110,22 @@ impl Default for SocketLimits {
     }
 }
 
-/// Ends a request that takes longer than the state says.
-pub async fn time_out(State(limit): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
+/// The answer, or that it takes longer than `limit`.
+pub async fn within(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(limit, answer).await {
         Ok(response) => response,
         Err(_) => Failure::from(Problem::new(Code::Timeout).retry_after(1)).into_response(),
     }
 }
 
-/// Refuses a request at once when as many as the state allows are running. Not those that ask for the server's
-/// health: a server that is full is not ill, and should not be restarted for it.
-pub async fn shed(State(running): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+/// Room for a request while it runs; a refusal at once when as many as there may be are running. Those that ask for the
+/// server's health need none: a server that is full is not ill, and should not be restarted for it.
+pub fn room<'r>(running: &'r Semaphore, request: &Request) -> Answer<Option<SemaphorePermit<'r>>> {
     if request.uri().path().starts_with("/health/") {
-        return next.run(request).await;
+        return Ok(None);
     }
-    match running.try_acquire() {
-        Ok(_running) => next.run(request).await,
-        Err(_) => Failure::from(Problem::unavailable("too many requests at once")).into_response(),
-    }
+    let taken = running.try_acquire().map_err(|_| Problem::unavailable("too many requests at once"))?;
+    Ok(Some(taken))
 }
 
 /// A bucket of messages that fills at a steady rate and holds two seconds' worth.

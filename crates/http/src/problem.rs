@@ -1,6 +1,10 @@
 //! Every failure leaves as an RFC 9457 problem, whatever layer it comes from.
 
 use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -93,10 +97,17 @@ pub async fn method_not_allowed() -> Failure {
     Code::MethodNotAllowed.into()
 }
 
-/// A handler panicked: the log gets the text, the caller only an id to report.
-#[expect(clippy::needless_pass_by_value, reason = "the panic layer hands the payload over by value")]
-#[must_use]
-pub fn panicked(payload: Box<dyn Any + Send + 'static>) -> Response {
+/// The answer of a handler that may panic: then the log gets the text, the caller only an id to report.
+pub async fn caught(answer: impl Future<Output = Response>) -> Response {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        polled.unwrap_or_else(|payload| Poll::Ready(panicked(&*payload)))
+    })
+    .await
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Response {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)

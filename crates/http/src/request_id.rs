@@ -1,6 +1,7 @@
 //! One id from the request to the log, the events and back to the caller; and the trace that the request is a step of.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -9,10 +10,9 @@ use std::time::Instant;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use axum::middleware::Next;
 use axum::response::Response;
 use posthaste_protocol::trace::{TraceId, TraceParent};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::problem::with_request_id;
 
@@ -64,34 +64,53 @@ fn step(request: &Request) -> TraceParent {
     TraceParent { step: rand::random(), ..before }
 }
 
-/// Gives the request its id and its trace, opens the span that every log line of it stands in, and returns both in
-/// the response's headers, the id in its problem too. The span names the route, never the query: it may hold a token.
-pub async fn layer(mut request: Request, next: Next) -> Response {
-    let (id, step) = (RequestId::of(&request), step(&request));
-    let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned()).unwrap_or_default();
-    let method = request.method();
-    // Of the highest level: whatever is logged, it is logged with the ids.
-    let span = tracing::error_span!("request", request_id = %id.0, trace_id = %step.trace, %method, route);
-    request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(step);
-    answer(request, next, id, step).instrument(span).await
+/// A request with its id and its trace, and the span that every log line of it stands in.
+#[derive(Debug)]
+pub struct Identified {
+    id: RequestId,
+    step: TraceParent,
+    span: Span,
+    began: Instant,
 }
 
-async fn answer(request: Request, next: Next, id: RequestId, step: TraceParent) -> Response {
-    let began = Instant::now();
-    let mut response = with_request_id(next.run(request).await, &id.0);
+impl Identified {
+    /// Gives the request its id and its trace. The span names the route, never the query: it may hold a token.
+    pub fn begin(request: &mut Request) -> Self {
+        let (id, step) = (RequestId::of(request), step(request));
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let method = request.method().as_str();
+        // Of the highest level: whatever is logged, it is logged with the ids.
+        let span = tracing::error_span!("request", request_id = &*id.0, trace_id = %step.trace, method, route);
+        request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(step);
+        Self { id, step, span, began: Instant::now() }
+    }
+
+    /// Waits for the answer inside the span, and adds both ids to its headers, the request's to its problem too.
+    pub async fn answered(self, answer: impl Future<Output = Response>) -> Response {
+        let Self { id, step, span, began } = self;
+        let answered = async {
+            let mut response = with_request_id(answer.await, &id.0);
+            log(&response, began);
+            let ids = [(X_REQUEST_ID, HeaderValue::from_str(&id.0)), (TRACEPARENT, step.to_string().try_into())];
+            for (name, value) in ids {
+                if let Ok(value) = value {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            response
+        };
+        answered.instrument(span).await
+    }
+}
+
+fn log(response: &Response, began: Instant) {
     let (status, latency_ms) = (response.status().as_u16(), began.elapsed().as_secs_f64() * 1e3);
     if status >= 500 {
         tracing::warn!(status, latency_ms, "answered");
     } else {
         tracing::debug!(status, latency_ms, "answered");
     }
-    for (name, value) in [(X_REQUEST_ID, HeaderValue::from_str(&id.0)), (TRACEPARENT, step.to_string().try_into())] {
-        if let Ok(value) = value {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }
 
 #[cfg(test)]

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use posthaste_http::{limits, problem, request_id};
+use posthaste_http::request_id::Identified;
+use posthaste_http::{limits, problem};
 use posthaste_protocol::problem::{Code, Problem};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
 
 fn edge(room: usize) -> Router {
     async fn panics() -> &'static str {
@@ -26,10 +28,18 @@ fn edge(room: usize) -> Router {
         .route("/panics", get(panics))
         .route("/sleeps", get(sleeps))
         .fallback(problem::not_found)
-        .layer(from_fn_with_state(Duration::from_millis(20), limits::time_out))
-        .layer(from_fn_with_state(Arc::new(Semaphore::new(room)), limits::shed))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn(request_id::layer))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(room)), around))
+}
+
+async fn around(State(running): State<Arc<Semaphore>>, mut request: Request<Body>, next: Next) -> Response {
+    let identified = Identified::begin(&mut request);
+    let answer = async {
+        match limits::room(&running, &request) {
+            Ok(_room) => problem::caught(limits::within(Duration::from_millis(20), next.run(request))).await,
+            Err(refused) => refused.into_response(),
+        }
+    };
+    identified.answered(answer).await
 }
 
 async fn ask(router: Router, path: &str) -> (StatusCode, Option<String>, Problem) {
