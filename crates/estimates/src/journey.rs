@@ -15,6 +15,10 @@ use crate::quantiles::PARTS;
 
 /// Parts that are shuffled differently; further ones begin again.
 const SHUFFLES: usize = 24;
+/// Where the median stands among the ends, in order.
+const MEDIAN: usize = PARTS / 2 - 1;
+/// Where the ninth decile does.
+const NINTH_DECILE: usize = (PARTS * 9).div_ceil(10) - 1;
 /// What is left of a stop that has taken longer than anybody expected, in seconds.
 const OVERDUE_SECONDS: i64 = 60;
 
@@ -79,46 +83,60 @@ impl Journey {
     /// When it ends, asked at `now`. What should be over by now and is not takes a little longer.
     #[must_use]
     pub fn estimate(&self, now: Timestamp) -> Estimate {
+        // Walked in nanoseconds from now, as arithmetic with instants costs ten times as much.
+        let since = |at: Timestamp| (at - now).num_nanoseconds().unwrap_or(if at < now { i64::MIN } else { i64::MAX });
         let mut draw = Draw { part: 0 };
-        let mut at = [self.start; PARTS];
+        let mut at = [since(self.start); PARTS];
         if let Some(reach) = &self.reach {
             let reach = draw.next(reach);
-            at.iter_mut().enumerate().for_each(|(n, at)| *at += Span::seconds(reach(n)));
-            only_to_come(&mut at, now);
+            at.iter_mut().enumerate().for_each(|(n, at)| *at = at.saturating_add(seconds(reach(n))));
+            only_to_come(&mut at);
         }
         // One pace for all ways: it is the same evening on all of them.
         let pace = draw.next(&self.pace);
         for (n, stop) in self.stops.iter().enumerate() {
             let excess = draw.next(&stop.excess);
-            let late = stop.ready.as_ref().map(|(ready, late)| (*ready, draw.next(late)));
+            let late = stop.ready.as_ref().map(|(ready, late)| (since(*ready), draw.next(late)));
+            let opens = stop.opens.map_or(i64::MIN, since);
+            let (way, service) = (i64::from(stop.way_seconds), i64::from(stop.service_seconds));
             for (walk, at) in at.iter_mut().enumerate() {
-                let mut begins = *at + Span::milliseconds(i64::from(stop.way_seconds) * pace(walk));
+                let mut begins = at.saturating_add((way * pace(walk)).saturating_mul(1_000_000));
                 if let Some((ready, late)) = &late {
-                    begins = begins.max(*ready + Span::seconds(late(walk)));
+                    begins = begins.max(ready.saturating_add(seconds(late(walk))));
                 }
-                begins = stop.opens.map_or(begins, |opens| begins.max(opens));
-                *at = begins + Span::seconds((i64::from(stop.service_seconds) + excess(walk)).max(0));
+                *at = begins.max(opens).saturating_add(seconds((service + excess(walk)).max(0)));
             }
             if n == 0 {
-                only_to_come(&mut at, now);
+                only_to_come(&mut at);
             }
         }
-        at.sort_unstable();
-        Estimate { p50: at[PARTS / 2 - 1].max(now), p90: at[(PARTS * 9).div_ceil(10) - 1].max(now) }
+        let (sooner, p90, _) = at.select_nth_unstable(NINTH_DECILE);
+        let (_, p50, _) = sooner.select_nth_unstable(MEDIAN);
+        let then = |nanoseconds: i64| now.checked_add_signed(Span::nanoseconds(nanoseconds.max(0))).unwrap_or(now);
+        Estimate { p50: then(*p50), p90: then(*p90) }
     }
+}
+
+/// Nanoseconds of a number of seconds, which is an `i32` or the sum of two.
+fn seconds(seconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000)
 }
 
 /// What has not happened yet does so later than now: walks on which it would have are none, and those that are left take
 /// their places.
-fn only_to_come(at: &mut [Timestamp; PARTS], now: Timestamp) {
-    let left: Vec<Timestamp> = at.iter().copied().filter(|at| *at > now).collect();
-    if left.len() == PARTS {
+fn only_to_come(at: &mut [i64; PARTS]) {
+    let (mut left, mut some) = ([0; PARTS], 0);
+    for at in at.iter().filter(|at| **at > 0) {
+        left[some] = *at;
+        some += 1;
+    }
+    if some == PARTS {
         return;
     }
     for (n, at) in at.iter_mut().enumerate() {
-        *at = match left.len() {
-            0 => now + Span::seconds(OVERDUE_SECONDS),
-            some if *at <= now => left[n % some],
+        *at = match some {
+            0 => seconds(OVERDUE_SECONDS),
+            _ if *at <= 0 => left[n % some],
             _ => *at,
         };
     }
@@ -199,7 +217,70 @@ mod tests {
         }
     }
 
+    /// The same with instants, as plainly as can be.
+    fn by_the_book(journey: &Journey, now: Timestamp) -> Estimate {
+        let to_come = |at: &mut Vec<Timestamp>| {
+            let left: Vec<Timestamp> = at.iter().copied().filter(|at| *at > now).collect();
+            for (n, at) in at.iter_mut().enumerate().filter(|(_, at)| **at <= now) {
+                *at = if left.is_empty() { now + Span::seconds(OVERDUE_SECONDS) } else { left[n % left.len()] };
+            }
+        };
+        let mut draw = Draw { part: 0 };
+        let mut at = vec![journey.start; PARTS];
+        if let Some(reach) = &journey.reach {
+            let reach = draw.next(reach);
+            at.iter_mut().enumerate().for_each(|(n, at)| *at += Span::seconds(reach(n)));
+            to_come(&mut at);
+        }
+        let pace = draw.next(&journey.pace);
+        for (n, stop) in journey.stops.iter().enumerate() {
+            let excess = draw.next(&stop.excess);
+            let late = stop.ready.as_ref().map(|(ready, late)| (*ready, draw.next(late)));
+            for (walk, at) in at.iter_mut().enumerate() {
+                let arrives = *at + Span::milliseconds(i64::from(stop.way_seconds) * pace(walk));
+                let ready = late.as_ref().map(|(ready, late)| *ready + Span::seconds(late(walk)));
+                let begins = [Some(arrives), ready, stop.opens].into_iter().flatten().max().unwrap();
+                *at = begins + Span::seconds((i64::from(stop.service_seconds) + excess(walk)).max(0));
+            }
+            if n == 0 {
+                to_come(&mut at);
+            }
+        }
+        at.sort();
+        Estimate { p50: at[31].max(now), p90: at[57].max(now) }
+    }
+
+    #[test]
+    fn what_lies_beyond_all_time_does_not_break_it() {
+        let far = Stop { opens: Some(Timestamp::MAX_UTC), ..stop(u32::MAX, u32::MAX) };
+        let way = Journey { pace: Quantiles::certain(i32::MAX), ..journey(vec![far]) };
+        assert!(way.estimate(now()).p50 > in_seconds(0));
+        let ages_ago = Journey { start: Timestamp::MIN_UTC, ..journey(vec![stop(1, 1)]) };
+        assert_eq!(ages_ago.estimate(now()).p50, in_seconds(OVERDUE_SECONDS));
+    }
+
     proptest! {
+        #[test]
+        fn it_says_what_arithmetic_with_instants_says(
+            ways in prop::collection::vec(
+                (0..3000u32, 0..900u32, prop::option::of(-3_000_000_000..3_000_000_000i64), prop::option::of(-3000..9000i64)), 0..8),
+            start in -5_000_000_000..5_000_000_000i64, free: bool
+        ) {
+            let stops = ways.iter().map(|(way, service, ready, opens)| Stop {
+                ready: ready.map(|ready| (now() + Span::microseconds(ready), prior_of(Quantity::Lateness))),
+                opens: opens.map(in_seconds),
+                excess: prior_of(Quantity::PickupExcess),
+                ..stop(*way, *service)
+            });
+            let way = Journey {
+                start: now() + Span::microseconds(start) + Span::nanoseconds(start % 1000),
+                reach: free.then(|| prior_of(Quantity::Reach)),
+                pace: prior_of(Quantity::Pace),
+                stops: stops.collect(),
+            };
+            prop_assert_eq!(way.estimate(now()), by_the_book(&way, now()));
+        }
+
         #[test]
         fn the_range_is_in_order_and_not_past(
             ways in prop::collection::vec((0..3000u32, 0..900u32, -3000..3000i64), 1..12), start in -5000..5000i64, free: bool
