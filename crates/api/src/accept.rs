@@ -27,6 +27,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
+mod instead;
+
+use instead::Instead;
+
 /// How long to wait when a connection cannot be taken for want of means, such as open files.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long somebody who had connected just before the server was told to stop has to begin his request. Lower turns away
@@ -117,7 +121,7 @@ async fn carry(
         // Ours tells a slow head from a connection that rests.
         .header_read_timeout(None)
         .max_header_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(Connection { stream, activity: Arc::clone(&activity) }), service)
+        .serve_connection(TokioIo::new(Connection { stream, activity: Arc::clone(&activity), instead: None }), service)
         .with_upgrades();
     let (mut connection, mut timer) = (pin!(connection), pin!(sleep_until(Instant::now() + limits.head_within)));
     // Told to stop; and no longer taking requests. What nothing was asked of yet is asked once: closed as it is, its
@@ -251,12 +255,27 @@ impl Drop for Busy {
 pub(crate) struct Connection {
     stream: TcpStream,
     activity: Arc<Activity>,
+    /// What goes out in place of an answer that says nothing.
+    instead: Option<Instead>,
 }
 
 impl Connection {
     /// The stream, for whoever speaks something else over it.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+
+    /// Writes what goes out in place of these bytes; none where they go out as they are. Only what is said while a head
+    /// is read, and no request is under way, is looked at.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<usize>>> {
+        if self.instead.is_none() && self.activity.reads_head() {
+            self.instead = Instead::of(bytes);
+        }
+        let written = self.instead.as_mut()?.poll_write(Pin::new(&mut self.stream), cx);
+        if written.is_ready() {
+            self.instead = None;
+        }
+        Some(written)
     }
 }
 
@@ -273,6 +292,9 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(written) = self.poll_instead(cx, bytes) {
+            return written;
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -289,6 +311,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(written) = parts.first().and_then(|first| self.poll_instead(cx, first)) {
+            return written;
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
     }
 

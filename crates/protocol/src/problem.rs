@@ -69,6 +69,8 @@ pub enum Code {
     CodeLocked,
     /// 429: too many requests, messages or connections.
     RateLimited,
+    /// 431: the head of the request is too large, or has too many fields.
+    HeadTooLarge,
     /// 500: a fault of the server. The request id finds it in the log.
     Internal,
     /// 503: temporarily not possible; `Retry-After` says when to try again.
@@ -106,6 +108,7 @@ impl Code {
             | Self::IdempotencyMismatch
             | Self::OutsideServiceArea => 422,
             Self::CodeLocked | Self::RateLimited => 429,
+            Self::HeadTooLarge => 431,
             Self::Internal => 500,
             Self::Unavailable => 503,
         }
@@ -145,6 +148,7 @@ impl Code {
             Self::OutsideServiceArea => "Outside the service area",
             Self::CodeLocked => "Too many wrong codes",
             Self::RateLimited => "Too many requests",
+            Self::HeadTooLarge => "The head of the request is too large",
             Self::Internal => "Internal error",
             Self::Unavailable => "Temporarily unavailable",
         }

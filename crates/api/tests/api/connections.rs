@@ -49,6 +49,19 @@ async fn answer(stream: &mut TcpStream) -> String {
     timeout(PATIENCE, reading).await.expect("an answer in time")
 }
 
+/// What the HTTP library refuses by itself is a problem like every other.
+fn assert_problem(answer: &str, code: &str) {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer:?}"));
+    assert_eq!(problem["code"], code, "{answer}");
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", problem["status"])), "{answer}");
+    for line in ["content-type: application/problem+json".to_owned(), format!("content-length: {}", body.len())] {
+        assert!(head.lines().any(|told| told == line), "{line}: {answer}");
+    }
+    let id = problem["request_id"].as_str().unwrap();
+    assert!(head.lines().any(|told| told == format!("x-request-id: {id}")), "{answer}");
+}
+
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +94,10 @@ async fn a_head_with_too_much_in_it_is_refused() {
         let mut stream = connect(&server, &format!("GET /health/live HTTP/1.1\r\n{headers}\r\n")).await;
         let answer = rest(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer:?}");
+        assert_problem(&answer, "head_too_large");
     }
+    let mut stream = connect(&server, "GET /health/live HTTP/1.1\r\nno colon here\r\n\r\n").await;
+    assert_problem(&rest(&mut stream).await, "malformed");
     let fine: String = (0..90).map(|n| format!("x-{n}: 1\r\n")).collect();
     let mut stream = connect(&server, &format!("GET /health/live HTTP/1.1\r\nhost: x\r\n{fine}\r\n")).await;
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
