@@ -10,6 +10,7 @@ use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{PositionUpdate, ServerMessage, Snapshot};
+use posthaste_protocol::trace::TraceParent;
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::TestDatabase;
 
@@ -215,50 +216,93 @@ async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collecto
     let mut server = Server::start_with(&database.url, 10.0, &environment);
     let admin = server.admin();
     let zone = zone(&admin, RulesView::default()).await;
-    driver(&admin, zone).await;
+    let dana = driver(&admin, zone).await;
     let (_, shop) = merchant();
     let shop = server.client(shop);
     for n in 0..3 {
         shop.create_order(&fast_order(&format!("M-{n}")), Idempotency::Key(format!("M-{n}"))).await.expect("placed");
     }
     let address = server.logged("metrics", "address").expect("where metrics are");
-    let read = async || {
-        let mut stream = tokio::net::TcpStream::connect(&address).await.expect("connected");
-        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n").await.expect("asked");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("told");
-        text
-    };
+    let read = async || get(&address, "/metrics", "").await;
     let figure_in = |text: &str, name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}: {text}"));
         line.trim().parse::<f64>().expect("a figure")
     };
-    // The zone hears of orders by message.
-    let text = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let text = read().await;
-            assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
-            if figure_in(&text, "posthaste_orders_waiting ") > 2.5 {
-                return text;
+    let until = async |holds: &dyn Fn(&str) -> bool| {
+        let reading = async {
+            loop {
+                let text = read().await;
+                assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+                if holds(&text) {
+                    return text;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    let text = text.await.expect("three orders wait");
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("figures that come true")
+    };
+    // The zone hears of orders by message.
+    let text = until(&|text| figure_in(text, "posthaste_orders_waiting ") > 2.5).await;
     let figure = |name: &str| figure_in(&text, name);
     let placed = r#"posthaste_http_requests_total{route="/v1/orders",method="POST",status="201"} "#;
     assert!((figure(placed) - 3.0).abs() < 1e-9);
     assert!((figure(r#"posthaste_orders{status="confirmed"} "#) - 3.0).abs() < 1e-9);
+    let seconds = r#"posthaste_http_request_seconds_count{route="/v1/orders",method="POST"} "#;
+    assert!((figure(seconds) - 3.0).abs() < 1e-9);
     assert!(figure("posthaste_commit_seconds_count ") >= 3.0);
-    assert!(figure(r#"posthaste_mailbox_depth{actor="journal"} "#) >= 0.0);
+    assert!(figure("posthaste_commit_entries_sum ") >= 3.0);
+    for actor in ["journal", "hub", "zone", "dispatcher"] {
+        assert!(figure(&format!("posthaste_mailbox_depth{{actor=\"{actor}\"}} ")) >= 0.0);
+    }
+    assert!((figure("posthaste_sockets ") - 0.0).abs() < 1e-9);
     assert!(!text.contains("M-0"), "no figure names what somebody sent");
+    let mut phone = server.client(Party::Driver(dana)).driver_socket();
+    phone.commands().shift(on_shift(52.1, 13.09)).await.expect("on shift");
+    phone.wait_for(PATIENCE, |event| work_of(event).offers.into_iter().next()).await.expect("an offer");
+    let text = until(&|text| text.contains("posthaste_dispatch_seconds_count ")).await;
+    assert!(figure_in(&text, "posthaste_dispatch_seconds_count ") >= 1.0);
+    assert!((figure_in(&text, "posthaste_sockets ") - 1.0).abs() < 1e-9);
+    drop(phone);
+    // Two callers who trace, of whom one records.
+    let followed = asked_in_trace(&server, "01").await;
+    assert!(followed.ends_with("-01"), "{followed}");
+    let ignored = asked_in_trace(&server, "00").await;
+    assert!(ignored.ends_with("-00"), "{ignored}");
     assert!(server.terminate().success());
     let mut spans = Vec::new();
     while let Ok((path, body)) = posted.try_recv() {
         assert!(path.starts_with("POST /v1/traces "), "{path}");
         spans.extend(body);
     }
+    // Ids go over the wire as they are: 16 bytes of the trace, 8 of a step.
+    let holds = |bytes: &[u8]| spans.windows(bytes.len()).any(|part| part == bytes);
+    let step: TraceParent = followed.parse().expect("what was answered");
+    assert!(holds(&TRACED.to_be_bytes()), "the caller's trace");
+    assert!(holds(&0x00f0_67aa_0ba9_0201_u64.to_be_bytes()), "the caller's step, as the one before");
+    assert!(holds(&step.step.get().to_be_bytes()), "the step that the answer named");
+    assert!(!holds(&(TRACED - 1).to_be_bytes()), "a trace that its caller does not record");
     let spans = String::from_utf8_lossy(&spans).into_owned();
     assert!(spans.contains("/v1/orders") && spans.contains("request_id") && spans.contains("posthaste"));
+}
+
+/// The trace of whoever records, as `asked_in_trace` sends it.
+const TRACED: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4701;
+
+/// Asks as a step of a trace with these flags; the step that the answer says it was.
+async fn asked_in_trace(server: &Server, flags: &str) -> String {
+    let sent = format!("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e47{flags}-00f067aa0ba902{flags}-{flags}\r\n");
+    let answer = get(server.url.trim_start_matches("http://"), "/version", &sent).await;
+    let told = answer.lines().find_map(|line| line.strip_prefix("traceparent: "));
+    told.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// What is answered, head and body.
+async fn get(address: &str, path: &str, headers: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.expect("asked");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("told");
+    text
 }

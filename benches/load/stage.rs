@@ -13,7 +13,7 @@ use posthaste_live::orders::PlaceOrder;
 use posthaste_live::zones::CreatedZone;
 use posthaste_live::{Cause, Settings, System};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
-use posthaste_storage::journal::Entry;
+use posthaste_storage::journal::{Correlation, Entry};
 use posthaste_storage::pool::Pool;
 use serde_json::json;
 use uuid::Uuid;
@@ -137,7 +137,7 @@ pub(crate) fn entry(order: &Order) -> Entry {
     let event = Event::Placed { order: Arc::clone(&order) };
     let recorded = Recorded { seq: 1, at: order.placed_at, by: Party::Merchant(order.merchant), event };
     let status = order.status();
-    Entry::order(0, order, [(recorded, status)]).correlation(REQUEST)
+    Entry::order(0, order, [(recorded, status)]).correlation(Some(Correlation { request: REQUEST.into(), trace: None }))
 }
 
 /// Cancels every live order, many at once.

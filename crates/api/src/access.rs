@@ -26,7 +26,7 @@ use posthaste_identity::{Entry, Origin};
 use posthaste_live::Cause;
 use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
-use posthaste_protocol::trace::{TraceId, TraceParent};
+use posthaste_protocol::trace::TraceParent;
 
 pub use self::messages::MessageRule;
 pub(crate) use self::messages::Rights;
@@ -372,7 +372,7 @@ pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     pub(crate) scope: Scope,
     request: Arc<str>,
-    trace: Option<TraceId>,
+    step: Option<TraceParent>,
 }
 
 impl FromRequestParts<AppState> for Admitted {
@@ -381,15 +381,15 @@ impl FromRequestParts<AppState> for Admitted {
         let caller = Caller::from_request_parts(parts, app).await?;
         let scope = parts.extensions.get::<Scope>().copied().ok_or_else(|| forbidden(caller.role))?;
         let Ok(RequestId(request)) = RequestId::from_request_parts(parts, app).await;
-        let trace = parts.extensions.get::<TraceParent>().map(|step| step.trace);
-        Ok(Self { caller, scope, request, trace })
+        let step = parts.extensions.get::<TraceParent>().copied();
+        Ok(Self { caller, scope, request, step })
     }
 }
 
 impl Admitted {
     /// Who asks, under which request.
     pub(crate) fn cause(&self) -> Cause {
-        Cause { trace: self.trace, ..Cause::new(self.caller.party, Arc::clone(&self.request)) }
+        Cause { step: self.step, ..Cause::new(self.caller.party, Arc::clone(&self.request)) }
     }
 
     /// What an idempotency key of the caller's stands for: a request that creates something under `path`.

@@ -9,8 +9,8 @@ use posthaste_http::{browsers, problem};
 use tokio::net::TcpListener;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::openapi::routes;
 use crate::edge::{self, Edge};
+use crate::openapi::routes;
 use crate::{AppState, accept, access, banned};
 
 /// How long requests may go on after the server was told to stop.

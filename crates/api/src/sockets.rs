@@ -71,7 +71,8 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
     let session = Session::new(app, stream, seat, Some(&admitted.caller));
-    Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence)))
+    let after = handshake.after;
+    Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence, after)))
 }
 
 /// The merchant's socket

@@ -52,7 +52,7 @@ const HEADERS: &[(&str, Type, &str, &str)] = &[
     (
         "traceparent",
         Type::String,
-        "W3C Trace Context: the trace of the request, the caller's where it sent one.",
+        "W3C Trace Context: the trace of the request, the caller's where it sent one, and the step of it that this was; the last digit says whether it is recorded.",
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
     ),
     (

@@ -8,10 +8,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::HeaderMap;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use axum::response::Response;
-use posthaste_protocol::trace::{TraceId, TraceParent};
+use posthaste_protocol::trace::TraceParent;
 use tracing::{Instrument, Span};
 
 use crate::problem::with_request_id;
@@ -55,13 +56,11 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// The caller's trace where it sent a sound one, otherwise a new one; this request is a new step of it.
-fn step(request: &Request) -> TraceParent {
-    let mut given = request.headers().get_all(TRACEPARENT).iter();
-    let sent = given.next().filter(|_| given.next().is_none()).and_then(|value| value.to_str().ok()?.parse().ok());
-    let before =
-        sent.unwrap_or_else(|| TraceParent { trace: TraceId(rand::random()), step: rand::random(), sampled: false });
-    TraceParent { step: rand::random(), ..before }
+/// The step of a trace that the caller says this follows; none where it sent none, or no sound one.
+#[must_use]
+pub fn sent_step(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    given.next().filter(|_| given.next().is_none()).and_then(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// A request with its id and its trace, and the span that every log line of it stands in.
@@ -76,11 +75,13 @@ pub struct Identified {
 impl Identified {
     /// Gives the request its id and its trace. The span names the route, never the query: it may hold a token.
     pub fn begin(request: &mut Request) -> Self {
-        let (id, step) = (RequestId::of(request), step(request));
+        let id = RequestId::of(request);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let method = request.method().as_str();
-        // Of the highest level: whatever is logged, it is logged with the ids.
-        let span = tracing::error_span!("request", request_id = &*id.0, trace_id = %step.trace, method, route);
+        let (span, step) = posthaste_trace::begin(sent_step(request.headers()), |trace| {
+            // Of the highest level: whatever is logged, it is logged with the ids.
+            tracing::error_span!("request", request_id = &*id.0, trace_id = trace.map(display), method, route)
+        });
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(step);
         Self { id, step, span, began: Instant::now() }
@@ -142,12 +143,12 @@ mod tests {
             for value in values {
                 request.headers_mut().append(TRACEPARENT, value.parse().unwrap());
             }
-            step(&request)
+            Identified::begin(&mut request).step
         };
         let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let continued = traced(&[sent]);
         let before: TraceParent = sent.parse().unwrap();
-        assert_eq!((continued.trace, continued.sampled), (before.trace, true));
+        assert_eq!((continued.trace, continued.sampled), (before.trace, false), "nobody records it here");
         assert_ne!(continued.step, before.step);
         for unsound in [&[][..], &["00-0-0-00"], &[sent, sent]] {
             assert_ne!(traced(unsound).trace, before.trace, "{unsound:?}");

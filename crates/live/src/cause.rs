@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use posthaste_domain::party::Party;
-use posthaste_protocol::trace::TraceId;
+use posthaste_protocol::trace::{TraceId, TraceParent};
+use posthaste_storage::journal::Correlation;
 use tracing::Span;
 
 /// The author of a command and the request that brought it.
@@ -13,21 +14,21 @@ pub struct Cause {
     pub by: Party,
     /// The request's id (`x-request-id`, or a socket's session and command id).
     pub correlation: Option<Arc<str>>,
-    /// The trace that the request is a step of.
-    pub trace: Option<TraceId>,
+    /// The step of a trace that the request is.
+    pub step: Option<TraceParent>,
 }
 
 impl Cause {
     /// The program itself: a deadline, a pass of the dispatcher.
     #[must_use]
     pub fn system() -> Self {
-        Self { by: Party::System, correlation: None, trace: None }
+        Self { by: Party::System, correlation: None, step: None }
     }
 
     /// Somebody, under a request.
     #[must_use]
     pub fn new(by: Party, correlation: impl Into<Arc<str>>) -> Self {
-        Self { by, correlation: Some(correlation.into()), trace: None }
+        Self { by, correlation: Some(correlation.into()), step: None }
     }
 
     /// The span in which an actor does what was asked: every line that it logs names the request. What the program does
@@ -36,11 +37,19 @@ impl Cause {
     pub(crate) fn span(&self) -> Span {
         let Some(request_id) = self.correlation.as_deref() else { return Span::none() };
         // Of the highest level: whatever is logged, it is logged with the ids.
-        let span = tracing::error_span!("caused", request_id, trace_id = tracing::field::Empty);
-        if let Some(trace) = self.trace {
-            span.record("trace_id", tracing::field::display(trace));
+        let make = |trace: Option<TraceId>| {
+            tracing::error_span!("caused", request_id, trace_id = trace.map(tracing::field::display))
+        };
+        match self.step {
+            Some(step) => posthaste_trace::begin(Some(step), make).0,
+            None => make(None),
         }
-        span
+    }
+
+    /// The ids as they stand with an entry of the journal.
+    pub(crate) fn ids(&self) -> Option<Correlation> {
+        let request = self.correlation.clone()?;
+        Some(Correlation { request, trace: self.step.map(|step| step.trace.0) })
     }
 
     /// An error, with the request under which it came up: whoever logs it does not know that any more.

@@ -205,10 +205,7 @@ impl Drivers {
             version: 1,
         };
         let event = DriverRecorded { seq: 1, at: now, by: cause.by, event: DriverEvent::Registered };
-        let mut entry = Entry::driver(0, driver.clone(), vec![event]);
-        if let Some(correlation) = &cause.correlation {
-            entry = entry.correlation(&**correlation);
-        }
+        let mut entry = Entry::driver(0, driver.clone(), vec![event]).correlation(cause.ids());
         if let Some(key) = &idempotency {
             let view = DriverView::of(&driver, false, 0, None);
             entry = entry.idempotency(key.record(201, serde_json::to_string(&view).unwrap_or_default(), now));

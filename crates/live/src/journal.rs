@@ -5,18 +5,23 @@
 //! so two entries of one stream are never in flight together. The journal holds nothing that is acknowledged: when it
 //! fails, callers hear that the outcome is unknown and reload.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use posthaste_protocol::trace::TraceId;
 use posthaste_storage::journal::{self, AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::keeper::Seat;
 
 /// Entries in one transaction at most. More gain nothing and hold locks longer.
 const MOST_IN_BATCH: usize = 1024;
+/// A commit that takes longer is worth a line.
+const SLOW: Duration = Duration::from_millis(500);
 /// Batches under way at once: one is prepared while another waits for the disk.
 const MOST_IN_FLIGHT: usize = 2;
 
@@ -111,21 +116,40 @@ impl JournalActor {
         let replies = std::mem::replace(&mut state.replies, rest);
         state.in_flight += 1;
         let (pool, myself) = (self.pool.clone(), myself.clone());
-        tokio::spawn(async move {
+        let span = span_of(&entries);
+        let batch = async move {
             // Dropped on any way out, a panic in the batch included: the place is always given back.
             let _done = Done(myself);
             let started = std::time::Instant::now();
             let outcomes = journal::write(&pool, &entries).await;
             let took = started.elapsed();
             crate::metrics::committed(entries.len(), took);
-            if took > Duration::from_millis(500) {
+            if took > SLOW {
                 tracing::warn!(entries = entries.len(), ?took, "slow commit");
+            } else {
+                tracing::debug!(entries = entries.len(), ?took, "committed");
             }
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 let _ = reply.send(outcome);
             }
-        });
+        };
+        tokio::spawn(batch.instrument(span));
     }
+}
+
+/// What is logged while entries are committed, by the database's driver too, names the requests and traces that caused
+/// them.
+fn span_of(entries: &[Entry]) -> Span {
+    let (mut request_ids, mut trace_ids) = (String::new(), String::new());
+    for ids in entries.iter().filter_map(|entry| entry.correlation.as_ref()) {
+        // Writing into memory cannot fail.
+        let _ = write!(request_ids, "{} ", ids.request);
+        if let Some(trace) = ids.trace {
+            let _ = write!(trace_ids, "{} ", TraceId(trace));
+        }
+    }
+    let (request_ids, trace_ids) = (request_ids.trim_end(), trace_ids.trim_end());
+    posthaste_trace::apart(|| tracing::error_span!("commit", request_ids, trace_ids))
 }
 
 struct Done(ActorRef<JournalMsg>);

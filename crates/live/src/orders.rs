@@ -158,10 +158,7 @@ impl Orders {
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
-        let mut entry = Entry::order(0, Arc::clone(&order), Arc::clone(&events));
-        if let Some(correlation) = &cause.correlation {
-            entry = entry.correlation(&**correlation);
-        }
+        let mut entry = Entry::order(0, Arc::clone(&order), Arc::clone(&events)).correlation(cause.ids());
         if let Some(key) = &idempotency {
             let body = serde_json::to_string(&OrderView::of(&order, key.audience)).unwrap_or_default();
             entry = entry.idempotency(key.record(201, body, now));

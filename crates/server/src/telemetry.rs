@@ -49,7 +49,11 @@ where
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let traces = configuration.otlp_endpoint.as_deref().map(traces).transpose()?;
+    let is_sent = traces.is_some();
     tracing_subscriber::registry().with(traces).with(lines).with(filter).try_init()?;
+    if is_sent {
+        posthaste_trace::export();
+    }
     Ok(())
 }
 

@@ -14,5 +14,5 @@ mod entry;
 mod write;
 
 pub(crate) use batch::speed_name;
-pub use entry::{AppendError, Cause, Change, CommitmentChange, DriverChange, Entry, OrderChange, Stream};
+pub use entry::{AppendError, Cause, Change, CommitmentChange, Correlation, DriverChange, Entry, OrderChange, Stream};
 pub use write::write;

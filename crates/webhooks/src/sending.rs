@@ -16,6 +16,7 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::WebhookEndpointId;
 use posthaste_storage::StorageError;
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument;
 
 use crate::messages::body;
 use crate::schedule::{self, Outcome};
@@ -142,7 +143,9 @@ async fn pass(
     let until = now + webhooks.product(CLAIM);
     for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
         *under_way.entry(claimed.message.endpoint_id).or_default() += 1;
-        sends.spawn(send(webhooks.clone(), poster.clone(), claimed));
+        // Of the highest level: whatever is logged, it is logged with the id of what caused it.
+        let span = tracing::error_span!("webhook", message = %claimed.message.id, request_id = claimed.request);
+        sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span));
     }
     Ok(more)
 }

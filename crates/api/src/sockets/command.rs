@@ -15,6 +15,7 @@ use posthaste_live::{Cause, Refused};
 use posthaste_protocol::orders::CompleteTask;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{Ack, ClientMessage, TaskDone};
+use posthaste_protocol::trace::TraceParent;
 use tracing::Instrument;
 
 use crate::AppState;
@@ -108,13 +109,15 @@ pub(super) struct Work {
     app: AppState,
     driver: DriverId,
     session: SessionId,
+    /// The step of a trace that his commands follow; without one, each begins a trace.
+    after: Option<TraceParent>,
     waiting: VecDeque<(Option<String>, Job)>,
     running: Option<Running>,
 }
 
 impl Work {
-    pub(super) fn new(app: AppState, driver: DriverId, session: SessionId) -> Self {
-        Self { app, driver, session, waiting: VecDeque::new(), running: None }
+    pub(super) fn new(app: AppState, driver: DriverId, session: SessionId, after: Option<TraceParent>) -> Self {
+        Self { app, driver, session, after, waiting: VecDeque::new(), running: None }
     }
 
     /// Takes a command on, or says that too many wait.
@@ -133,8 +136,10 @@ impl Work {
 
     fn begin(&self, id: Option<String>, job: Job) -> Running {
         let correlation = format!("{}/{}", self.session, id.as_deref().unwrap_or("-"));
-        let span = tracing::error_span!("command", request_id = %correlation);
-        let cause = Cause::new(Party::Driver(self.driver), correlation);
+        let (span, step) = posthaste_trace::begin(self.after, |trace| {
+            tracing::error_span!("command", request_id = correlation, trace_id = trace.map(tracing::field::display))
+        });
+        let cause = Cause { step: Some(step), ..Cause::new(Party::Driver(self.driver), correlation) };
         let doing = job.perform(self.app.clone(), self.driver, id.clone(), cause);
         Box::pin(async move {
             let answer = doing.instrument(span).await.map_err(|refused| Box::new(problem(refused)));

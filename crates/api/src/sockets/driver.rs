@@ -14,6 +14,7 @@ use posthaste_live::streams::Frame;
 use posthaste_protocol::drivers::PositionReport;
 use posthaste_protocol::problem::Problem;
 use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage};
+use posthaste_protocol::trace::TraceParent;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::command::{Job, Outcome, Work};
@@ -28,21 +29,21 @@ use crate::drivers::positions::fix;
 const LAST_COMMANDS: Duration = Duration::from_secs(3);
 
 impl Session {
-    /// Runs a driver's socket, to its end.
-    pub(super) async fn drive(mut self, upgraded: Upgraded, presence: Arc<Presence>) {
+    /// Runs a driver's socket, to its end. What he commands follows `after`, where his device said so.
+    pub(super) async fn drive(mut self, upgraded: Upgraded, presence: Arc<Presence>, after: Option<TraceParent>) {
         let longest = self.app.limits().socket.frame_bytes as usize;
         let mut line = self.line(upgraded, longest);
         let end = match self.greet(&mut line).await {
-            Ok(()) => self.serve(&mut line, &presence).await,
+            Ok(()) => self.serve(&mut line, &presence, after).await,
             Err(end) => end,
         };
         tracing::debug!(session = %self.id, driver = %presence.driver(), ?end, "a driver's socket ended");
         line.end(end).await;
     }
 
-    async fn serve(&mut self, line: &mut Line, presence: &Presence) -> End {
+    async fn serve(&mut self, line: &mut Line, presence: &Presence, after: Option<TraceParent>) -> End {
         presence.heartbeat();
-        let mut work = Work::new(self.app.clone(), presence.driver(), self.id);
+        let mut work = Work::new(self.app.clone(), presence.driver(), self.id, after);
         let mut frames: Vec<Frame> = Vec::new();
         let mut timer = std::pin::pin!(sleep_until(self.next_check()));
         loop {

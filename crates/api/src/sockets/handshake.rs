@@ -13,7 +13,9 @@ use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use posthaste_http::problem::Failure;
+use posthaste_http::request_id::sent_step;
 use posthaste_protocol::problem::{Code, Problem};
+use posthaste_protocol::trace::TraceParent;
 use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 
@@ -23,6 +25,8 @@ use crate::accept::Connection;
 pub(crate) struct Handshake {
     accept: HeaderValue,
     connection: OnUpgrade,
+    /// The step of a trace that the caller says all of it follows.
+    pub(super) after: Option<TraceParent>,
 }
 
 /// A connection after the handshake, and what was read from it already.
@@ -43,7 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Handshake {
         let key = parts.headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks).ok_or_else(refusal)?;
         let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| refusal())?;
         let connection = parts.extensions.remove::<OnUpgrade>().ok_or_else(refusal)?;
-        Ok(Self { accept, connection })
+        Ok(Self { accept, connection, after: sent_step(&parts.headers) })
     }
 }
 

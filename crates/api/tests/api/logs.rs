@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::sockets::Server;
 use crate::stage::Stage;
 
 /// What was logged.
@@ -42,6 +43,31 @@ impl Log {
     }
 }
 
+/// Writes JSON lines of these levels into the log, until the guard is dropped. The subscriber is that of the thread: tests
+/// run on one, actors and the journal included.
+fn listen(levels: &str) -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(EnvFilter::new(levels))
+        .with_writer(log.clone())
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+/// The lines about commits that hold what this request caused.
+fn commits_of(log: &Log, request_id: &str) -> Vec<Value> {
+    let names = |line: &Value, field: &str, id: &str| {
+        let spans = line["spans"].as_array().into_iter().flatten();
+        spans.filter_map(|span| span[field].as_str()).any(|ids| ids.split(' ').any(|named| named == id))
+    };
+    let mut lines = log.lines("committed");
+    lines.retain(|line| names(line, "request_ids", request_id));
+    assert!(lines.iter().all(|line| names(line, "trace_ids", TRACE)), "{lines:?}");
+    lines
+}
+
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// A request with an id and a trace of its own.
@@ -65,17 +91,9 @@ fn assert_of(line: &Value, id: &str) {
     assert!(named, "{line}");
 }
 
-// One thread: the subscriber is that of the thread, actors and the journal included.
 #[tokio::test(flavor = "current_thread")]
 async fn what_a_request_causes_in_an_actor_is_logged_with_its_ids() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_env_filter(EnvFilter::new("info"))
-        .with_writer(log.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = listen("info,posthaste_live::journal=debug");
     let stage = Stage::new().await;
     let driver = stage.driver("Grace").await;
     let order = stage.order().await;
@@ -88,6 +106,7 @@ async fn what_a_request_causes_in_an_actor_is_logged_with_its_ids() {
     let lines = log.lines("order");
     let assigned = lines.iter().find(|line| line["event"] == "assigned").unwrap_or_else(|| panic!("{lines:?}"));
     assert_of(assigned, "r-assign");
+    assert_eq!(commits_of(&log, "r-assign").len(), 1);
     let shift = serde_json::json!({"state": "on_break"});
     assert_eq!(
         ask(&stage, Method::PUT, &format!("/v1/drivers/{driver}/shift"), "r-shift", shift).await,
@@ -102,4 +121,60 @@ async fn what_a_request_causes_in_an_actor_is_logged_with_its_ids() {
     let failed = log.lines("not stored: the database is away");
     assert_of(failed.last().unwrap_or_else(|| panic!("nothing was logged")), "r-cancel");
     assert!(failed.iter().all(|line| line["order"] == order["id"]), "{failed:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_a_command_of_a_socket_causes_is_logged_with_its_ids() {
+    let (log, _guard) = listen("info,posthaste_live::journal=debug");
+    let server = Server::limited(posthaste_http::limits::Limits::default()).await;
+    let (session, mut socket) = server.driver_in_trace("Grace", &format!("00-{TRACE}-00f067aa0ba902b7-01")).await;
+    socket.say("shift", Some("c-1"), serde_json::json!({"state": "on_break"})).await;
+    let answer = socket.until("ack").await;
+    assert_eq!((&answer["id"], &answer["data"]["changed"]), (&"c-1".into(), &true.into()), "{answer}");
+    let id = format!("{session}/c-1");
+    let lines = log.lines("driver");
+    let changed = lines.iter().find(|line| line["shift"] == "on_break").unwrap_or_else(|| panic!("{lines:?}"));
+    assert_of(changed, &id);
+    assert_eq!(commits_of(&log, &id).len(), 1);
+
+    // A device that says nothing of a trace: each command begins one.
+    let (_, mut socket) = server.driver("Ada").await;
+    let mut traces = Vec::new();
+    for (command, state) in [("c-1", "on_break"), ("c-2", "available")] {
+        socket.say("shift", Some(command), serde_json::json!({"state": state})).await;
+        socket.until("ack").await;
+        let line = log.lines("driver").pop().unwrap();
+        let spans = line["spans"].as_array().unwrap();
+        traces.extend(spans.iter().filter_map(|span| span["trace_id"].as_str().map(str::to_owned)));
+    }
+    traces.dedup();
+    assert_eq!(traces.len(), 2, "{traces:?}");
+    assert!(traces.iter().all(|trace| trace.len() == 32 && trace != TRACE), "{traces:?}");
+}
+
+/// A statement that takes long is told by the database's driver, in the lines of whoever waits for it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_slow_statement_is_logged_with_the_ids_of_what_waits_for_it() {
+    let (log, _guard) = listen("info");
+    let stage = Stage::new().await;
+    let order = stage.order().await;
+    let path = format!("/v1/orders/{}/cancel", order["id"].as_str().unwrap());
+    // Nobody may write orders for longer than a statement may take without being told.
+    let mut locked = stage.database.pool.connections().begin().await.unwrap();
+    sqlx::query("LOCK TABLE orders IN EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
+    let cancel = serde_json::json!({"reason": "no longer wanted"});
+    let unlock = async {
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        locked.rollback().await.unwrap();
+    };
+    let (status, ()) = tokio::join!(ask(&stage, Method::POST, &path, "r-slow", cancel), unlock);
+    assert_eq!(status, StatusCode::OK);
+    for message in ["slow commit", "slow statement: execution time exceeded alert threshold"] {
+        let lines = log.lines(message);
+        let named = |line: &Value| {
+            let spans = line["spans"].as_array().into_iter().flatten();
+            spans.into_iter().any(|span| span["request_ids"] == "r-slow" && span["trace_ids"] == TRACE)
+        };
+        assert!(lines.iter().any(named), "{message}: {lines:?}");
+    }
 }

@@ -56,11 +56,34 @@ impl Server {
     }
 
     async fn try_connect(&self, path: &str, token: Option<&str>) -> Result<Socket, Error> {
+        self.try_connect_with(path, token, &[]).await
+    }
+
+    async fn try_connect_with(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, Error> {
         let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
         if let Some(token) = token {
             request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         }
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
         connect_async(request).await.map(|(stream, _)| Socket { stream, path: path.to_owned() })
+    }
+
+    /// A driver whose device says which trace it is a part of; with the id of the session.
+    pub(crate) async fn driver_in_trace(&self, name: &str, traceparent: &str) -> (String, Socket) {
+        let token = driver_token(&self.stage.driver(name).await);
+        let headers = [("traceparent", traceparent)];
+        let mut socket = self.try_connect_with("/v1/ws/driver", Some(&token), &headers).await.unwrap();
+        let welcome = socket.next().await;
+        socket.say("hello", None, json!({})).await;
+        socket.until("snapshot").await;
+        (welcome["data"]["session"].as_str().unwrap().to_owned(), socket)
     }
 
     /// Connects, is welcomed and says hello; gives the socket and the first frame after that.

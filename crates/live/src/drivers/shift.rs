@@ -108,10 +108,7 @@ impl DriverActor {
         change(&mut driver);
         driver.version += 1;
         let recorded = DriverRecorded { seq: driver.version, at: now, by: cause.by, event };
-        let mut entry = Entry::driver(state.driver.version, driver.clone(), vec![recorded]);
-        if let Some(correlation) = &cause.correlation {
-            entry = entry.correlation(&**correlation);
-        }
+        let entry = Entry::driver(state.driver.version, driver.clone(), vec![recorded]).correlation(cause.ids());
         self.doors.journal.append(entry).await?;
         tracing::info!(
             driver = %self.id, event = event.name(), shift = driver.shift.name(), by = %cause.by,

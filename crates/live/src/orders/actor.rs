@@ -214,15 +214,13 @@ impl OrderActor {
             recorded.push((Recorded { seq: order.version, at: now, by: cause.by, event }, order.status()));
         }
         let (order, recorded): (_, Arc<[_]>) = (Arc::new(order), recorded.into());
-        let mut entry = Entry::order(before.version, Arc::clone(&order), Arc::clone(&recorded));
+        let mut entry =
+            Entry::order(before.version, Arc::clone(&order), Arc::clone(&recorded)).correlation(cause.ids());
         if let Some(change) = commitment_change(&before, &order) {
             entry = entry.commitment(change);
         }
         if let Some(decision) = decision {
             entry = entry.decision(*decision);
-        }
-        if let Some(correlation) = &cause.correlation {
-            entry = entry.correlation(&**correlation);
         }
         self.doors.journal.append(entry).await.map_err(|error| self.failed(error))?;
         state.order = Arc::clone(&order);

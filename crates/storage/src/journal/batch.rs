@@ -192,11 +192,11 @@ impl<'e> Batch<'e> {
             let entry = &entries[n];
             match &entry.change {
                 Some(Change::Order(change)) => {
-                    batch.order(n, change, entry.correlation.as_deref()).map_err(|error| (n, error))?;
+                    batch.order(n, change, entry.request()).map_err(|error| (n, error))?;
                     takes.extend(change.take().map(|(driver, window, lane)| (driver, n, window, lane, change)));
                 }
                 Some(Change::Driver(change)) => {
-                    batch.driver(n, change, entry.correlation.as_deref()).map_err(|error| (n, error))?;
+                    batch.driver(n, change, entry.request()).map_err(|error| (n, error))?;
                 }
                 None => {}
             }

@@ -1,6 +1,7 @@
 //! What is handed to the journal, and what may come back.
 
 use std::error::Error;
+use std::num::NonZeroU128;
 use std::sync::Arc;
 
 use posthaste_domain::calendar::Lane;
@@ -32,7 +33,16 @@ pub struct Entry {
     /// The answer to keep for the request that caused it.
     pub idempotency: Option<IdempotencyRecord>,
     /// The request or message that caused it, as in the logs.
-    pub correlation: Option<String>,
+    pub correlation: Option<Correlation>,
+}
+
+/// The ids of what caused something, as in the logs.
+#[derive(Debug, Clone)]
+pub struct Correlation {
+    /// The request, or the socket's session and command.
+    pub request: Arc<str>,
+    /// The trace that it was a step of. Not stored.
+    pub trace: Option<NonZeroU128>,
 }
 
 /// One step of one stream.
@@ -130,11 +140,17 @@ impl Entry {
         self
     }
 
-    /// Adds the request or message that caused it.
+    /// Adds the request or message that caused it, if one did.
     #[must_use]
-    pub fn correlation(mut self, id: impl Into<String>) -> Self {
-        self.correlation = Some(id.into());
+    pub fn correlation(mut self, ids: Option<Correlation>) -> Self {
+        self.correlation = ids;
         self
+    }
+
+    /// The request or message that caused it.
+    #[must_use]
+    pub fn request(&self) -> Option<&str> {
+        self.correlation.as_ref().map(|ids| &*ids.request)
     }
 
     /// Whose history it continues, if it continues one.

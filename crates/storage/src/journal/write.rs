@@ -82,8 +82,7 @@ async fn attempt(pool: &Pool, entries: &[Entry], group: &[usize]) -> Result<(), 
         let Err(error) = execute(&mut connection, &batch).await else { return Ok(()) };
         if Nature::of(&error) == Nature::LostRace && races < RACES {
             races += 1;
-            let requests: Vec<_> = group.iter().filter_map(|n| entries[*n].correlation.as_deref()).take(8).collect();
-            tracing::warn!(%error, races, ?requests, "a batch of the journal lost a race and is sent again");
+            tracing::warn!(%error, races, "a batch of the journal lost a race and is sent again");
             continue;
         }
         return Err(failure(error, &batch, entries));

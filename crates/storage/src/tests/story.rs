@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::drivers::{DriverEvent, DriverRecorded};
 use crate::idempotency::IdempotencyRecord;
-use crate::journal::{AppendError, CommitmentChange, Entry, write};
+use crate::journal::{AppendError, CommitmentChange, Correlation, Entry, write};
 use crate::pool::Pool;
 
 /// Midnight of the tests, plus `minutes`.
@@ -94,7 +94,7 @@ pub(crate) fn placing(order: &Order) -> Entry {
     let event = Event::Placed { order: Arc::clone(&order) };
     let recorded = Recorded { seq: 1, at: order.placed_at, by: Party::Merchant(order.merchant), event };
     let status = order.status();
-    Entry::order(0, order, [(recorded, status)]).correlation("req_1")
+    Entry::order(0, order, [(recorded, status)]).correlation(Some(Correlation { request: "req_1".into(), trace: None }))
 }
 
 /// Does the commands, one after another, and gives the entry of all that happened.

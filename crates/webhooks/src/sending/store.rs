@@ -22,6 +22,8 @@ pub(crate) struct Claimed {
     pub(crate) previous: Option<(Vec<u8>, Timestamp)>,
     pub(crate) claims: i32,
     pub(crate) tries: u32,
+    /// The request that caused the event, as in the logs.
+    pub(crate) request: Option<String>,
 }
 
 /// What is due, of each endpoint at most `of_each`, the longest due first.
@@ -59,7 +61,8 @@ pub(crate) async fn claim(pool: &Pool, chosen: &[Due], until: Timestamp) -> Resu
         WHERE m.id = free.id AND e.id = m.endpoint_id AND e.state = 'active' AND e.muted_at IS NULL
         RETURNING m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.due_at, m.attempts,
             m.settled_at, m.last_problem, m.claims, m.tries, e.merchant_id, e.url, e.secret, e.previous_secret,
-            e.previous_until"#,
+            e.previous_until, (SELECT v.correlation_id FROM order_events v
+                WHERE v.order_id = m.order_id AND v.seq = m.sequence) AS request"#,
         &ids,
         &claims,
         until,
@@ -88,6 +91,7 @@ pub(crate) async fn claim(pool: &Pool, chosen: &[Due], until: Timestamp) -> Resu
             previous: row.previous_secret.zip(row.previous_until),
             claims: row.claims,
             tries: row.tries.unsigned_abs(),
+            request: row.request,
         })
     });
     claimed.collect()
