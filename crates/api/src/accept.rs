@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -25,7 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
-use tower::Service;
+
+use crate::worlds::Worlds;
 
 mod instead;
 
@@ -42,7 +42,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 /// Takes connections until `shutdown`, then lets the requests that run end, for at most `patience`. True when all did.
 pub(crate) async fn accept(
     listener: TcpListener,
-    router: Router,
+    worlds: Worlds,
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
     patience: Duration,
@@ -51,7 +51,7 @@ pub(crate) async fn accept(
     let places = Arc::new(Semaphore::new(most));
     let (stop, stopping) = watch::channel(());
     tokio::select! {
-        () = take(&listener, &places, &router, limits, &stopping) => {}
+        () = take(&listener, &places, &worlds, limits, &stopping) => {}
         () = shutdown => {}
     }
     drop((listener, stopping));
@@ -63,7 +63,7 @@ pub(crate) async fn accept(
 async fn take(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-    router: &Router,
+    worlds: &Worlds,
     limits: ConnectionLimits,
     stopping: &watch::Receiver<()>,
 ) {
@@ -87,7 +87,7 @@ async fn take(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        tokio::spawn(carry(stream, peer, router.clone(), limits, stopping.clone(), place));
+        tokio::spawn(carry(stream, peer, worlds.clone(), limits, stopping.clone(), place));
     }
 }
 
@@ -100,7 +100,7 @@ fn is_of_the_client(error: &io::Error) -> bool {
 async fn carry(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    worlds: Worlds,
     limits: ConnectionLimits,
     mut stopping: watch::Receiver<()>,
     _place: OwnedSemaphorePermit,
@@ -111,7 +111,7 @@ async fn carry(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let busy = Busy::begin(&answering);
-        let answer = router.clone().call(request);
+        let answer = worlds.answer(request);
         async move {
             let _busy = busy;
             answer.await

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use posthaste_domain::ids::DriverId;
@@ -31,6 +31,7 @@ use posthaste_protocol::trace::TraceParent;
 pub use self::messages::MessageRule;
 pub(crate) use self::messages::Rights;
 use crate::AppState;
+use crate::worlds::Closed;
 
 /// How far a role's right reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +211,7 @@ pub const RULES: &[Rule] = &[
     rule("POST", "/v1/accounts/{id}/unban", ADMIN),
     rule("GET", "/v1/audit", ADMIN),
     rule("GET", "/v1/ws/driver", Access::Roles(&[(Role::Driver, Own)])),
-    rule("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)])),
+    keyed("GET", "/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Part)]), KeyScope::OrdersRead),
     rule("GET", "/v1/ws/operations", ADMIN),
     rule("GET", "/v1/ws/track/{token}", Access::Link),
 ];
@@ -318,10 +319,15 @@ pub(crate) async fn enforce(
         tracing::error!(path, "no rule says who may use this route: nobody may");
         return Err(Code::Forbidden.into());
     };
+    if let Some(Closed(problem)) = request.extensions_mut().remove() {
+        return Err(problem.into());
+    }
     if let Access::Roles(_) | Access::Account(_) = rule.access {
         let query = request.uri().query().filter(|_| rule.is_socket());
+        let in_header = request.headers().contains_key(header::AUTHORIZATION);
         let admitted = match bearer(request.headers(), query) {
-            Ok(token) => app.identity().admit(token).await,
+            Ok(token) if !in_header && token.starts_with("ph_") => Err(key_in_address()),
+            Ok(token) => app.identity().admit(token).await.and_then(|caller| of_world(&app, caller)),
             Err(missing) => Err(missing),
         };
         let caller = match admitted {
@@ -350,6 +356,21 @@ pub(crate) async fn enforce(
         }
     }
     Ok(next.run(request).await)
+}
+
+/// Keys do not end by themselves, and addresses are logged by whom they pass.
+fn key_in_address() -> Failure {
+    Problem::new(Code::Unauthenticated).detail("a key belongs into the header `authorization`").into()
+}
+
+/// A caller of the world that is asked. Requests are sorted by their tokens before they come here; that alone is not
+/// trusted.
+fn of_world(app: &AppState, caller: Caller) -> Answer<Caller> {
+    if caller.world() == app.world() {
+        return Ok(caller);
+    }
+    let detail = format!("it is of the {} world, which is not to be had here", caller.world().name());
+    Err(Problem::new(Code::Unauthenticated).detail(detail).into())
 }
 
 /// What somebody is about to do, for the audit log. Written before it is done: what cannot be noted is not done.

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 
 use crate::AppState;
 use crate::refusals::problem;
+use crate::worlds::{SharedTestDoor, Worlds};
 
 /// How often it runs without a signal.
 const EVERY: Duration = Duration::from_secs(10);
@@ -32,11 +33,12 @@ pub(crate) struct Dispatching {
     system: System,
     /// Somebody was shut out or let in: the pass looks at all who are out.
     changed: Arc<Notify>,
+    test: SharedTestDoor,
 }
 
 impl Dispatching {
-    pub(crate) fn new(system: System, changed: Arc<Notify>) -> Self {
-        Self { system, changed }
+    pub(crate) fn new(system: System, changed: Arc<Notify>, test: SharedTestDoor) -> Self {
+        Self { system, changed, test }
     }
 
     async fn register(&self, new: NewDriver, cause: Cause) -> Result<(), Problem> {
@@ -78,16 +80,24 @@ impl Dispatch for Dispatching {
         Box::pin(self.find(driver))
     }
 
+    fn test_world(&self) -> Later<'_, Result<(), Problem>> {
+        Box::pin(self.test.ensure())
+    }
+
     fn bans_changed(&self) {
         self.changed.notify_one();
     }
 }
 
 /// Runs until it is dropped.
-pub(crate) async fn run(app: AppState) {
+pub(crate) async fn run(worlds: Worlds) {
     loop {
-        pass(&app).await;
-        let _ = tokio::time::timeout(EVERY, app.bans_changed().notified()).await;
+        pass(worlds.live()).await;
+        // No driver there has an account, but merchants are the same.
+        if let Some(test) = worlds.test() {
+            pass(&test).await;
+        }
+        let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;
     }
 }
 

@@ -26,8 +26,8 @@ pub(crate) struct Edge {
 
 impl Edge {
     pub(crate) fn new(app: AppState) -> Self {
-        let most = app.limits().concurrent_requests.min(Semaphore::MAX_PERMITS);
-        Self { app, running: Arc::new(Semaphore::new(most)) }
+        let running = app.running();
+        Self { app, running }
     }
 
     async fn name<A: Future<Output = Response>>(

@@ -3,6 +3,7 @@
 //! - [`router`] makes the routes from an [`AppState`]; [`serve`] runs them until told to stop.
 //! - [`access`] is the one table of who may do what; a route that is not in it refuses everybody.
 //! - A file per noun: `orders`, `assignments`, `drivers`, `zones`, `tracking`, `clock`, `health`.
+//! - [`worlds`] sends each request to the live or the test world, by what it comes with.
 //! - `accept` takes connections, `edge` is what stands before all routes, `quotas` counts who asks how often.
 //! - [`asyncapi`] is the document of the sockets.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
@@ -33,7 +34,9 @@ mod state;
 pub mod stopped;
 mod texts;
 mod tracking;
+pub mod worlds;
 mod zones;
 
 pub use serve::{router, serve};
 pub use state::{AppState, Build};
+pub use worlds::Worlds;

@@ -25,6 +25,7 @@ pub(crate) fn problem(refused: Refused) -> Problem {
             let problem = "lies in no zone".to_owned();
             Problem::new(Code::OutsideServiceArea).errors(vec![FieldError { field, problem }])
         }
+        Refused::TooManyOrders(whose) => Problem::new(Code::Conflict).detail(whose),
         Refused::Shift(refused) => shift(refused),
         Refused::DriverBusy(overlap) => Problem::new(Code::DriverBusy).detail(overlap.to_string()),
         Refused::DriverUnsuited(why) => {

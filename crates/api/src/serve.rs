@@ -11,6 +11,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::edge::{self, Edge};
 use crate::openapi::routes;
+use crate::worlds::Worlds;
 use crate::{AppState, accept, access, banned};
 
 /// How long requests may go on after the server was told to stop.
@@ -41,16 +42,23 @@ pub fn router(app: AppState) -> Router {
 }
 
 /// Serves the API until `shutdown`, then in this order: takes no new connection, finishes the requests that run,
-/// stops the live system (sockets are told that the server goes away, commits are finished), and waits for the
-/// sockets' good-byes.
-pub async fn serve(listener: TcpListener, app: AppState, shutdown: impl Future<Output = ()> + Send + 'static) {
-    let taking_back = tokio::spawn(banned::run(app.clone()));
+/// stops the live system (sockets are told that the server goes away, commits are finished), then the test world, and
+/// waits for the sockets' good-byes.
+pub async fn serve(
+    listener: TcpListener,
+    worlds: impl Into<Worlds>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let worlds = worlds.into();
+    let app = worlds.live().clone();
+    let beside = [tokio::spawn(banned::run(worlds.clone())), tokio::spawn(worlds.clone().resume())];
     let connections = app.limits().connections;
-    if !accept::accept(listener, router(app.clone()), connections, shutdown, LAST_REQUESTS).await {
+    if !accept::accept(listener, worlds.clone(), connections, shutdown, LAST_REQUESTS).await {
         tracing::warn!("some requests did not end in time");
     }
-    taking_back.abort();
+    beside.iter().for_each(tokio::task::JoinHandle::abort);
     app.system().stop().await;
+    worlds.stop().await;
     if !app.sockets_closed(LAST_SOCKETS).await {
         tracing::warn!(open = app.open_sockets(), "some sockets did not say good-bye in time");
     }

@@ -9,12 +9,15 @@ use posthaste_http::idempotency::InFlight;
 use posthaste_http::limits::Limits;
 use posthaste_identity::Identity;
 use posthaste_live::System;
+use posthaste_protocol::accounts::KeyWorld;
 use posthaste_storage::pool::Pool;
+use posthaste_testworld::TestWorld;
 use posthaste_webhooks::Webhooks;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::banned::Dispatching;
 use crate::quotas::Counts;
+use crate::worlds::SharedTestDoor;
 
 /// Which program this is, for `/version`.
 #[derive(Debug, Clone)]
@@ -30,17 +33,26 @@ pub struct Build {
 pub struct AppState(Arc<Inner>);
 
 struct Inner {
+    world: KeyWorld,
     system: System,
     pool: Pool,
     keys: Keys,
     webhooks: Webhooks,
     identity: Identity,
+    in_flight: InFlight,
+    shared: Arc<Shared>,
+}
+
+/// What protects the process: for all of its worlds together.
+struct Shared {
     limits: Limits,
     build: Build,
-    in_flight: InFlight,
     seats: Arc<Semaphore>,
+    running: Arc<Semaphore>,
     counts: Counts,
     bans_changed: Arc<Notify>,
+    /// The way to the test world; none where there is none.
+    test: SharedTestDoor,
 }
 
 impl AppState {
@@ -56,28 +68,41 @@ impl AppState {
         limits: Limits,
         build: Build,
     ) -> Self {
-        let bans_changed = Arc::new(Notify::new());
-        identity.connect(Arc::new(Dispatching::new(system.clone(), Arc::clone(&bans_changed))));
+        let (test, bans_changed) = (SharedTestDoor::default(), Arc::new(Notify::new()));
+        let dispatching = Dispatching::new(system.clone(), Arc::clone(&bans_changed), test.clone());
+        identity.connect(Arc::new(dispatching));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
-        let (in_flight, counts) = (InFlight::default(), Counts::new(limits.quotas));
+        let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
+        let counts = Counts::new(limits.quotas);
+        let shared = Arc::new(Shared { limits, build, seats, running, counts, bans_changed, test });
+        let (world, in_flight) = (KeyWorld::Live, InFlight::default());
+        Self(Arc::new(Inner { world, system, pool, keys, webhooks, identity, in_flight, shared }))
+    }
+
+    /// The same of the test world: other orders, drivers and links behind the same accounts and limits.
+    pub(crate) fn of_test_world(&self, test: &TestWorld) -> Self {
+        let live = &*self.0;
         Self(Arc::new(Inner {
-            system,
-            pool,
-            keys,
-            webhooks,
-            identity,
-            limits,
-            build,
-            in_flight,
-            seats,
-            counts,
-            bans_changed,
+            world: KeyWorld::Test,
+            system: test.system().clone(),
+            pool: test.pool().clone(),
+            keys: live.keys.of_test_world(),
+            webhooks: test.webhooks().clone(),
+            identity: live.identity.clone(),
+            in_flight: InFlight::default(),
+            shared: Arc::clone(&live.shared),
         }))
     }
 
     /// Rings when somebody was shut out or let in again.
     pub(crate) fn bans_changed(&self) -> &Notify {
-        &self.0.bans_changed
+        &self.0.shared.bans_changed
+    }
+
+    /// Whose orders are behind it.
+    #[must_use]
+    pub fn world(&self) -> KeyWorld {
+        self.0.world
     }
 
     /// The live system.
@@ -107,12 +132,12 @@ impl AppState {
     /// The limits of the edge.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.0.shared.limits
     }
 
     /// Which program this is.
     pub(crate) fn build(&self) -> &Build {
-        &self.0.build
+        &self.0.shared.build
     }
 
     /// Idempotency keys being worked on.
@@ -122,25 +147,35 @@ impl AppState {
 
     /// Who has asked how often.
     pub(crate) fn counts(&self) -> &Counts {
-        &self.0.counts
+        &self.0.shared.counts
+    }
+
+    /// Places of requests that are being answered.
+    pub(crate) fn running(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.shared.running)
+    }
+
+    /// Where the way to the test world is left.
+    pub(crate) fn test_door(&self) -> &SharedTestDoor {
+        &self.0.shared.test
     }
 
     /// A socket's seat; none when as many are open as the limits allow.
     pub(crate) fn seat(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.seats).try_acquire_owned().ok()
+        Arc::clone(&self.0.shared.seats).try_acquire_owned().ok()
     }
 
     /// How many sockets are open.
     #[must_use]
     pub fn open_sockets(&self) -> usize {
-        seats(&self.0.limits) - self.0.seats.available_permits()
+        seats(&self.0.shared.limits) - self.0.shared.seats.available_permits()
     }
 
     /// Waits until every socket has said good-bye, at most `limit`. True when all have. No socket opens afterwards.
     pub async fn sockets_closed(&self, limit: Duration) -> bool {
-        let all = u32::try_from(seats(&self.0.limits)).unwrap_or(u32::MAX);
-        let everyone = tokio::time::timeout(limit, self.0.seats.acquire_many(all)).await;
-        self.0.seats.close();
+        let all = u32::try_from(seats(&self.0.shared.limits)).unwrap_or(u32::MAX);
+        let everyone = tokio::time::timeout(limit, self.0.shared.seats.acquire_many(all)).await;
+        self.0.shared.seats.close();
         matches!(everyone, Ok(Ok(_)))
     }
 }

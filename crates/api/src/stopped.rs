@@ -41,11 +41,7 @@ fn letter(endpoint: &EndpointView) -> (String, String) {
 
 impl Owners for Telling {
     fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        let how = how(&endpoint);
-        let why = endpoint.state_reason.unwrap_or_default();
-        let text = format!("webhook endpoint {} ({}) is {how}: {why}", endpoint.id, endpoint.url);
-        let streams = self.system.streams();
-        Box::pin(std::future::ready(streams.alert_merchant(endpoint.merchant_id, "webhook_stopped", text)))
+        Box::pin(std::future::ready(alert(&self.system, endpoint)))
     }
 
     fn write_to<'a>(
@@ -66,4 +62,31 @@ impl Owners for Telling {
     fn written(&self) {
         self.identity.wake();
     }
+}
+
+/// Tells merchants over their sockets alone: what stops in the test world is worth no letter.
+pub struct OverSockets(pub System);
+
+impl Owners for OverSockets {
+    fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(std::future::ready(alert(&self.0, endpoint)))
+    }
+
+    fn write_to<'a>(
+        &'a self,
+        _: &'a mut Connection,
+        _: EndpointView,
+    ) -> Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn written(&self) {}
+}
+
+/// Whether it is as sure as it can be that the merchant's sockets hear of it.
+fn alert(system: &System, endpoint: EndpointView) -> bool {
+    let how = how(&endpoint);
+    let why = endpoint.state_reason.unwrap_or_default();
+    let text = format!("webhook endpoint {} ({}) is {how}: {why}", endpoint.id, endpoint.url);
+    system.streams().alert_merchant(endpoint.merchant_id, "webhook_stopped", text)
 }

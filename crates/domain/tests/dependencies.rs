@@ -51,6 +51,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "posthaste-testworld",
+        &[
+            "posthaste-domain",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-live",
+            "posthaste-webhooks",
+        ],
+    ),
+    (
         "posthaste-api",
         &[
             "posthaste-domain",
@@ -66,6 +77,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-http",
             "posthaste-webhooks",
             "posthaste-identity",
+            "posthaste-testworld",
         ],
     ),
     ("posthaste-client", &["posthaste-domain", "posthaste-protocol"]),
@@ -97,6 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-http",
             "posthaste-webhooks",
             "posthaste-identity",
+            "posthaste-testworld",
             "posthaste-api",
             "posthaste-client",
             "posthaste-sim",

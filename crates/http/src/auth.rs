@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use posthaste_domain::ids::{AccountId, ApiKeyId, CustomerId, DriverId, LoginId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::accounts::KeyWorld;
 use posthaste_protocol::orders::Audience;
 use posthaste_protocol::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ use crate::problem::{Answer, Failure};
 pub const ISSUER: &str = "posthaste";
 /// The shortest secret that is taken. A shorter one can be guessed offline from a single token.
 pub const SHORTEST_SECRET: usize = 32;
+/// How the secrets of tracking links begin in the test world.
+pub const TEST_LINK: &str = "trk_test_";
 /// How far clocks may be apart: an expired token is taken for this long.
 pub const LEEWAY_SECONDS: i64 = 30;
 
@@ -169,6 +172,8 @@ pub enum Credential {
         key: ApiKeyId,
         /// What it may be used for.
         scopes: KeyScopes,
+        /// Which orders it is for.
+        world: KeyWorld,
     },
 }
 
@@ -190,6 +195,12 @@ impl Caller {
     #[must_use]
     pub fn login(&self) -> Option<LoginProof> {
         if let Credential::Login(proof) = self.credential { Some(proof) } else { None }
+    }
+
+    /// Whose orders the caller may come near: whoever has no key of the test world is of the live one.
+    #[must_use]
+    pub fn world(&self) -> KeyWorld {
+        if let Credential::Key { world, .. } = self.credential { world } else { KeyWorld::Live }
     }
 
     /// Whom the audit log names: the account where there is one.
@@ -268,7 +279,27 @@ pub struct Keys {
     signing: EncodingKey,
     checking: DecodingKey,
     validation: Validation,
-    pub(crate) links: Hmac<Sha256>,
+    pub(crate) links: Links,
+    /// What [`Self::of_test_world`] signs links with.
+    test_links: Links,
+}
+
+/// What signs the tracking links of a world, and how they begin.
+#[derive(Clone)]
+pub(crate) struct Links {
+    pub(crate) prefix: &'static str,
+    pub(crate) key: Hmac<Sha256>,
+}
+
+impl Links {
+    /// Links are signed with a key of their own, so that no kind of signature says anything about another.
+    fn derived(secret: &[u8], of: &[u8], prefix: &'static str) -> Result<Self, WeakKey> {
+        let weak = WeakKey { length: secret.len() };
+        let mut derived = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| weak)?;
+        derived.update(of);
+        let key = Hmac::new_from_slice(&derived.finalize().into_bytes()).map_err(|_| weak)?;
+        Ok(Self { prefix, key })
+    }
 }
 
 impl fmt::Debug for Keys {
@@ -284,10 +315,8 @@ impl Keys {
         if secret.len() < SHORTEST_SECRET {
             return Err(weak);
         }
-        // Links are signed with a key of their own, so that neither kind of signature says anything about the other.
-        let mut derived = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| weak)?;
-        derived.update(b"posthaste tracking links, version 1");
-        let links = Hmac::new_from_slice(&derived.finalize().into_bytes()).map_err(|_| weak)?;
+        let links = Links::derived(secret, b"posthaste tracking links, version 1", "trk_")?;
+        let test_links = Links::derived(secret, b"posthaste tracking links of the test world, version 1", TEST_LINK)?;
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
@@ -298,7 +327,14 @@ impl Keys {
             checking: DecodingKey::from_secret(secret),
             validation,
             links,
+            test_links,
         })
+    }
+
+    /// The same keys with the links of the test world: neither world reads the other's.
+    #[must_use]
+    pub fn of_test_world(&self) -> Self {
+        Self { links: self.test_links.clone(), ..self.clone() }
     }
 
     /// A token for `party`, valid from `now` (the machine's own time) for `valid_for`.

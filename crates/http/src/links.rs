@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::auth::Keys;
 
-const PREFIX: &str = "trk_";
 /// Bytes of the signature that are kept: 128 bits cannot be guessed, and the link stays short.
 const SIGNATURE_BYTES: usize = 16;
 
@@ -17,23 +16,23 @@ impl Keys {
     /// The secret of the order's tracking link.
     #[must_use]
     pub fn tracking_token(&self, order: OrderId) -> String {
-        let mut signature = self.links.clone();
+        let mut signature = self.links.key.clone();
         signature.update(order.uuid().as_bytes());
         let mut bytes = [0u8; 16 + SIGNATURE_BYTES];
         bytes[..16].copy_from_slice(order.uuid().as_bytes());
         bytes[16..].copy_from_slice(&signature.finalize().into_bytes()[..SIGNATURE_BYTES]);
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        format!("{}{}", self.links.prefix, URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// The order of a tracking link, if it is one of ours. Takes the same time wherever the first difference is.
     #[must_use]
     pub fn tracked_order(&self, token: &str) -> Option<OrderId> {
-        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX)?).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(self.links.prefix)?).ok()?;
         if bytes.len() != 16 + SIGNATURE_BYTES {
             return None;
         }
         let (order, signature) = bytes.split_at(16);
-        let mut expected = self.links.clone();
+        let mut expected = self.links.key.clone();
         expected.update(order);
         expected.verify_truncated_left(signature).ok()?;
         Some(OrderId::from_uuid(Uuid::from_slice(order).ok()?))
@@ -51,7 +50,7 @@ mod tests {
         let token = keys.tracking_token(order);
         assert_eq!(keys.tracked_order(&token), Some(order));
         assert_eq!(Keys::new(&[8; 32]).unwrap().tracked_order(&token), None);
-        for at in PREFIX.len()..token.len() {
+        for at in keys.links.prefix.len()..token.len() {
             let mut forged: Vec<u8> = token.bytes().collect();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(keys.tracked_order(std::str::from_utf8(&forged).unwrap()), None);
@@ -59,5 +58,19 @@ mod tests {
         for short in ["", "trk_", "trk_AAAA", &token[..token.len() - 2]] {
             assert_eq!(keys.tracked_order(short), None);
         }
+    }
+
+    #[test]
+    fn a_link_of_one_world_opens_nothing_in_the_other() {
+        let live = Keys::new(&[7; 32]).unwrap();
+        let test = live.of_test_world();
+        let order = OrderId::from_uuid(Uuid::from_u128(99));
+        let token = test.tracking_token(order);
+        assert!(token.starts_with("trk_test_"));
+        assert_eq!((test.tracked_order(&token), live.tracked_order(&token)), (Some(order), None));
+        assert_eq!(test.tracked_order(&live.tracking_token(order)), None);
+        // Nor with its mark taken off or put on.
+        assert_eq!(live.tracked_order(&token.replacen("trk_test_", "trk_", 1)), None);
+        assert_eq!(test.tracked_order(&live.tracking_token(order).replacen("trk_", "trk_test_", 1)), None);
     }
 }

@@ -78,6 +78,7 @@ impl Identity {
                 account: found.account,
                 key: found.id,
                 scopes: found.scopes.iter().filter_map(|name| KeyScope::named(name)).collect::<KeyScopes>(),
+                world: found.world,
             },
         };
         let is_noted = found.last_used_at.is_some_and(|at| now - at < Span::seconds(NOTED_EVERY_SECONDS));
@@ -101,16 +102,18 @@ impl Identity {
         if !errors.is_empty() {
             return Err(Refused::Invalid(errors));
         }
-        if asked.world == KeyWorld::Test {
-            return Err(Refused::Conflict("there is no test world on this server yet: only live keys are made"));
-        }
         self.fresh(proof).await?;
+        if asked.world == KeyWorld::Test {
+            self.test_world().await?;
+        }
         let (id, now): (ApiKeyId, _) = (self.clock().id(), self.now());
-        let secret = format!("ph_live_{}", random::text(32));
+        let prefix = asked.world.key_prefix();
+        let secret = format!("{prefix}{}", random::text(32));
         let key = ApiKeyView {
             id,
             name: asked.name.trim().to_owned(),
-            hint: format!("ph_live_…{}", &secret[secret.len() - 4..]),
+            hint: format!("{prefix}…{}", &secret[secret.len() - 4..]),
+            world: asked.world,
             scopes: asked.scopes.clone(),
             created_at: now,
             last_used_at: None,
@@ -126,7 +129,8 @@ impl Identity {
             return self.made_before(once, full).await;
         }
         store::add(&mut transaction, proof.account, &key, &random::digest(&secret)).await?;
-        let entry = Entry::new("api_key.created", proof.account).on(id).with(json!({"scopes": key.scopes}));
+        let entry =
+            Entry::new("api_key.created", proof.account).on(id).with(json!({"scopes": key.scopes, "world": key.world}));
         self.audit(&mut transaction, origin, entry).await?;
         let made = ApiKeyCreated { secret: secret.into(), key };
         if let Some(once) = once {
@@ -155,6 +159,23 @@ impl Identity {
         }
     }
 
+    /// Whether anybody has a key of the test world.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn has_test_keys(&self) -> Result<bool, Refused> {
+        Ok(store::any_of_test_world(self.pool()).await?)
+    }
+
+    /// Makes sure that there is a test world.
+    async fn test_world(&self) -> Result<(), Refused> {
+        match self.0.dispatch.get() {
+            Some(dispatch) => dispatch.test_world().await.map_err(|problem| Refused::Elsewhere(Box::new(problem))),
+            None => Err(Refused::Conflict("there is no test world on this server: only live keys are made")),
+        }
+    }
+
     /// The account's keys, newest first.
     pub(crate) async fn keys(&self, account: AccountId) -> Result<Vec<ApiKeyView>, Refused> {
         Ok(store::list(self.pool().connections(), account).await?)
@@ -172,6 +193,7 @@ impl Identity {
         }
         transaction.commit().await?;
         self.0.api_keys.forget_all();
+        self.0.revocations.end_key(id);
         Ok(())
     }
 }

@@ -224,6 +224,9 @@ impl Identity {
                 self.0.revocations.add(login, now + self.longest_token());
             }
         }
+        for key in api_keys::store::ended_since(self.pool(), since).await? {
+            self.0.revocations.end_key(key);
+        }
         Ok(())
     }
 
@@ -277,7 +280,11 @@ impl Identity {
     /// The end of what the caller came with, for a socket to wait for.
     #[must_use]
     pub fn watch(&self, caller: &Caller) -> Watch {
-        caller.login().map_or_else(Watch::never, |proof| self.0.revocations.watch(proof.login))
+        match caller.credential {
+            Credential::Development => Watch::never(),
+            Credential::Login(proof) => self.0.revocations.watch(proof.login),
+            Credential::Key { key, .. } => self.0.revocations.watch_key(key),
+        }
     }
 
     /// The parties that are shut out.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::LoginId;
+use posthaste_domain::ids::{ApiKeyId, LoginId};
 use tokio::sync::watch;
 
 /// How often what other processes ended is looked for. A ban is to reach sockets within a second.
@@ -24,6 +24,8 @@ struct Inner {
     /// Until when it has to be remembered.
     ended: DashMap<LoginId, Timestamp>,
     watched: DashMap<LoginId, watch::Sender<bool>>,
+    /// Keys are looked up with every request: only those who stay have to hear of their end.
+    watched_keys: DashMap<ApiKeyId, watch::Sender<bool>>,
 }
 
 /// Somebody who waits for a login's end: a socket.
@@ -76,10 +78,25 @@ impl Revocations {
         Watch(Some(receiver))
     }
 
+    /// Says that a key is not good any more, to those who wait for its end. To be said again for a while: somebody may
+    /// begin to wait just after he was let in.
+    pub(crate) fn end_key(&self, key: ApiKeyId) {
+        if let Some((_, watched)) = self.0.watched_keys.remove(&key) {
+            watched.send_replace(true);
+        }
+    }
+
+    /// Waits for the end of a key.
+    #[must_use]
+    pub fn watch_key(&self, key: ApiKeyId) -> Watch {
+        Watch(Some(self.0.watched_keys.entry(key).or_insert_with(|| watch::channel(false).0).subscribe()))
+    }
+
     /// Forgets what does not matter any more.
     pub(crate) fn tidy(&self, now: Timestamp) {
         self.0.ended.retain(|_, until| *until > now);
         self.0.watched.retain(|_, watched| watched.receiver_count() > 0);
+        self.0.watched_keys.retain(|_, watched| watched.receiver_count() > 0);
     }
 }
 
@@ -106,5 +123,21 @@ mod tests {
         assert!(!list.has(login(1)));
         list.add(login(2), now);
         other.revoked().await;
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_good_again_is_waited_for_anew() {
+        let list = Revocations::default();
+        let (key, other) =
+            (ApiKeyId::from_uuid(uuid::Uuid::from_u128(1)), ApiKeyId::from_uuid(uuid::Uuid::from_u128(2)));
+        let (mut one, mut two, mut bystander) = (list.watch_key(key), list.watch_key(key), list.watch_key(other));
+        list.end_key(key);
+        one.revoked().await;
+        two.revoked().await;
+        let mut again = list.watch_key(key);
+        assert!(tokio::time::timeout(Duration::from_millis(20), again.revoked()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(20), bystander.revoked()).await.is_err());
+        list.end_key(key);
+        again.revoked().await;
     }
 }

@@ -28,7 +28,7 @@ pub mod zones;
 
 pub use cause::Cause;
 pub use refused::Refused;
-pub use system::{Settings, StartError, System};
+pub use system::{Settings, StartError, System, Trial};
 
 #[cfg(test)]
 mod tests;

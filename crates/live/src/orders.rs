@@ -141,6 +141,12 @@ impl Orders {
             Some(place) => doors.zones.at(place),
             None => None,
         };
+        // Held until the order is stored: no two requests find the same last place.
+        let _turn = match self.room(order.merchant, &doors).await {
+            Ok(turn) => turn,
+            Err(full @ Refused::TooManyOrders(_)) => return self.replay_or(full, idempotency).await,
+            Err(refused) => return Err(refused),
+        };
         let id: OrderId = doors.clock.id();
         let zone_id = zone.unwrap_or_else(|| doors.clock.id());
         let new = self.fill_in(order, id, zone_id, &doors);
@@ -177,9 +183,35 @@ impl Orders {
         Ok(Placed::New(order))
     }
 
+    /// Whether one more order may come: always, but where they are only tried out.
+    async fn room<'d>(
+        &self,
+        merchant: MerchantId,
+        doors: &'d crate::system::Doors,
+    ) -> Result<Option<tokio::sync::MutexGuard<'d, ()>>, Refused> {
+        let Some(trial) = doors.settings.trial else { return Ok(None) };
+        let turn = doors.trial_turn.lock().await;
+        let live = posthaste_storage::orders::count_live(&self.pool, merchant).await?;
+        let full = |whose: &str, most: u32| {
+            let text =
+                format!("{whose} {most} orders under way in the test world: wait for some to end, or cancel some");
+            Err(Refused::TooManyOrders(text))
+        };
+        if live.merchants >= u64::from(trial.most_orders_of_merchant) {
+            return full("you have", trial.most_orders_of_merchant);
+        }
+        if live.all >= u64::from(trial.most_orders) {
+            return full("all merchants together have", trial.most_orders);
+        }
+        Ok(Some(turn))
+    }
+
     fn fill_in(&self, order: PlaceOrder, id: OrderId, zone: ZoneId, doors: &crate::system::Doors) -> NewOrder {
         let stops = order.pickups.iter().map(|p| p.stop.place).chain([order.delivery.place]);
         let travel_seconds = doors.zones.way_seconds(zone, stops);
+        let mut rules = doors.zones.rules(zone);
+        let gives_up_after = doors.settings.trial.and_then(|trial| (trial.gives_up_after)(order.reference.as_deref()));
+        rules.give_up_seconds = gives_up_after.unwrap_or(rules.give_up_seconds);
         NewOrder {
             id,
             merchant: order.merchant,
@@ -193,7 +225,7 @@ impl Orders {
             delivery: order.delivery,
             codes: order.codes,
             zone,
-            rules: doors.zones.rules(zone),
+            rules,
             travel_seconds,
         }
     }

@@ -18,6 +18,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// Days for which recorded decisions are kept.
 const DECISION_DAYS: i64 = 30;
 
+/// Orders that were only tried out, forgotten in one statement. More would run into the statement's time limit.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 /// Days for which planned shifts are kept after their end.
 const ROSTER_DAYS: i64 = 30;
 
@@ -64,7 +66,14 @@ async fn upkeep(doors: &Doors) {
         posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
         posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
         posthaste_storage::roster::forget_before(&doors.pool, now - Span::days(ROSTER_DAYS)).await?;
-        posthaste_storage::idempotency::forget(&doors.pool, now).await
+        posthaste_storage::idempotency::forget(&doors.pool, now).await?;
+        if let Some(trial) = doors.settings.trial {
+            let before = now - Span::days(i64::from(trial.kept_days));
+            while posthaste_storage::orders::forget_settled(&doors.pool, before, FORGOTTEN_AT_ONCE).await?
+                >= u64::from(FORGOTTEN_AT_ONCE)
+            {}
+        }
+        Ok::<_, posthaste_storage::StorageError>(())
     };
     if let Err(error) = outcome.await {
         tracing::warn!(error = &error as &dyn std::error::Error, "upkeep failed; the next one tries again");

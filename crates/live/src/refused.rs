@@ -29,6 +29,9 @@ pub enum Refused {
         /// The field with the place.
         field: String,
     },
+    /// As many orders are under way as may be where they are only tried out; the text says whose.
+    #[error("{0}")]
+    TooManyOrders(String),
     /// The shift cannot change so.
     #[error(transparent)]
     Shift(#[from] ShiftRefused),

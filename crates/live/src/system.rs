@@ -32,11 +32,27 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// Days for which tracks are kept.
     pub track_retention_days: u32,
+    /// Where orders are only tried out: how that is kept small. None where they are real.
+    pub trial: Option<Trial>,
+}
+
+/// How a system of orders that are only tried out is kept small. What happens there is not measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// Live orders of one merchant at most.
+    pub most_orders_of_merchant: u32,
+    /// Live orders at most.
+    pub most_orders: u32,
+    /// By an order's reference: after how many seconds without a driver it is given up, where that is not for the zone to
+    /// say. For fast orders.
+    pub gives_up_after: fn(Option<&str>) -> Option<u32>,
+    /// Days for which orders that are over are kept: longer than webhooks may tell of them.
+    pub kept_days: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30 }
+        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, trial: None }
     }
 }
 
@@ -67,6 +83,8 @@ pub(crate) struct Doors {
     pub(crate) learned: SharedLearned,
     pub(crate) keeper: ActorRef<KeeperMsg>,
     pub(crate) settings: Settings,
+    /// Whose turn it is to place an order where their number is limited.
+    pub(crate) trial_turn: tokio::sync::Mutex<()>,
 }
 
 /// The doors, for those who are made before them; gone when the system has stopped.
@@ -80,6 +98,11 @@ impl Late {
 }
 
 impl Doors {
+    /// Whether what becomes of orders is measured: what is only tried out says nothing of how well real ones go.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.settings.trial.is_none()
+    }
+
     pub(crate) async fn keep(&self, message: impl FnOnce(Reply<()>) -> KeeperMsg) -> Result<(), Refused> {
         match self.keeper.call(message, Some(Duration::from_secs(10))).await {
             Ok(CallResult::Success(answer)) => answer,
@@ -157,6 +180,7 @@ impl System {
             streams,
             keeper,
             settings,
+            trial_turn: tokio::sync::Mutex::default(),
         });
         let _ = late.0.set(Arc::downgrade(&doors));
         doors.keep(|reply| KeeperMsg::Start(Post::Journal, reply)).await?;

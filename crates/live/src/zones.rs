@@ -3,6 +3,7 @@
 mod actor;
 mod cell;
 mod dispatcher;
+mod mirror;
 mod reasons;
 mod routed;
 mod shadow;
@@ -191,14 +192,21 @@ impl Zones {
     pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
         let doors = self.0.doors.get()?;
         let _one = self.0.changing.lock().await;
-        let before = self.get(id)?;
+        self.get(id)?;
         if !posthaste_storage::zones::delete(&self.0.pool, id, doors.clock.now()).await? {
             return Err(Refused::NotFound("zone"));
         }
         tracing::info!(zone = %id, by = %cause.by, "zone removed");
+        self.take_out(id)
+    }
+
+    /// No new orders for a zone; what it has is finished.
+    fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
-        cell.config.store(Arc::new(ZoneConfig::new((*before).clone(), true)));
+        let view = (*cell.config.load().view).clone();
+        // In this order: a zone that is listed no more takes no order any more.
         self.0.map.store(Arc::new(self.0.map.load().without_zone(id)));
+        cell.config.store(Arc::new(ZoneConfig::new(view, true)));
         Ok(())
     }
 

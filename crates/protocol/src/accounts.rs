@@ -409,8 +409,28 @@ pub enum KeyWorld {
     /// Real orders.
     #[default]
     Live,
-    /// A world of its own for trying things out.
+    /// A world of its own for trying things out: the same zones, simulated drivers, nobody else's orders.
     Test,
+}
+
+impl KeyWorld {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+
+    /// How the secrets of its keys begin.
+    #[must_use]
+    pub fn key_prefix(self) -> &'static str {
+        match self {
+            Self::Live => "ph_live_",
+            Self::Test => "ph_test_",
+        }
+    }
 }
 
 /// Makes a key.
@@ -422,7 +442,7 @@ pub struct CreateApiKey {
     /// What it may be used for: `orders:read`, `orders:write`, `insight:read`, `zones:read`,
     /// `webhooks:read`, `webhooks:write`.
     pub scopes: Vec<String>,
-    /// `live` or `test`.
+    /// `live`, or `test` for orders of the test world, which simulated drivers carry.
     #[serde(default)]
     pub world: KeyWorld,
 }
@@ -437,6 +457,9 @@ pub struct ApiKeyView {
     pub name: String,
     /// Its beginning and end, to tell it from others.
     pub hint: String,
+    /// Whether it is for live orders or for those of the test world.
+    #[serde(default)]
+    pub world: KeyWorld,
     /// What it may be used for.
     pub scopes: Vec<String>,
     /// When it was made.

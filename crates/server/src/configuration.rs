@@ -94,6 +94,10 @@ pub(crate) struct Overrides {
     /// Let webhooks go over http beside https. [default: false]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_plain_http: Option<bool>,
+    /// Let merchants make keys of the test world, where simulated drivers carry orders. Uses a schema `posthaste_test` and
+    /// four more connections, from the first such key on. [default: true]
+    #[arg(long, env = "POSTHASTE_TEST_WORLD", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) test_world: Option<bool>,
     /// `production`, or `development`: there, tokens of `posthaste token` are taken, and emails and texts are written
     /// to the data directory and shown at /dev/mail. [default: production; demo and replay: development]
     #[arg(long, env = "POSTHASTE_MODE")]
@@ -202,6 +206,7 @@ pub(crate) struct Configuration {
     pub(crate) hsts_seconds: u32,
     pub(crate) webhook_private_addresses: bool,
     pub(crate) webhook_plain_http: bool,
+    pub(crate) test_world: bool,
     pub(crate) mode: Mode,
     pub(crate) smtp_url: Option<String>,
     pub(crate) mail_from: Option<String>,
@@ -288,6 +293,7 @@ impl Overrides {
                 .or(file.webhook_private_addresses)
                 .unwrap_or(false),
             webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
+            test_world: self.test_world.or(file.test_world).unwrap_or(true),
             mode,
             smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),
             mail_from: self.mail_from.or(file.mail_from),

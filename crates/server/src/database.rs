@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use posthaste_storage::embedded::{EmbeddedOptions, EmbeddedPostgres};
 use posthaste_storage::lead::Lead;
-use posthaste_storage::pool::{self, Pool};
+use posthaste_storage::pool::{self, Pool, Schemas};
 
 use crate::Fatal;
 use crate::configuration::Configuration;
@@ -35,6 +35,11 @@ impl Database {
         let lead = Lead::take(&url, LEAVE_WITHIN).await?;
         let pool = lead.pool(configuration.database_connections).await?;
         Ok(Self { pool, lead: Some(lead), embedded })
+    }
+
+    /// How to connect to further schemas of it, where this is a server.
+    pub(crate) fn schemas(&self) -> Option<Schemas> {
+        self.lead.as_ref().map(Lead::schemas)
     }
 
     /// Waits until another server leads the database.
@@ -69,7 +74,7 @@ async fn reach(configuration: &Configuration) -> Result<(Option<EmbeddedPostgres
 async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
     let mut options = EmbeddedOptions::new(configuration.data_dir.join("postgres"));
     options.bin_dir.clone_from(&configuration.postgres_bin);
-    options.max_connections = configuration.database_connections + 10;
+    options.max_connections = configuration.database_connections + posthaste_testworld::CONNECTIONS + 10;
     let server = EmbeddedPostgres::start(options).await?;
     if let Some(wanted) = server.moved_from() {
         tracing::info!(wanted = %wanted.display(), used = %server.home().display(), "Postgres cannot reach the directory");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_api::stopped::Telling;
-use posthaste_api::{AppState, Build};
+use posthaste_api::{AppState, Build, Worlds};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
 use posthaste_http::browsers::Browsers;
@@ -14,6 +14,7 @@ use posthaste_http::quota::Quotas;
 use posthaste_identity::Upkeep;
 use posthaste_live::{Settings, System};
 use posthaste_notifications::worker::Worker;
+use posthaste_testworld::Plan;
 use posthaste_webhooks::{Allowed, Sender, Webhooks};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -57,24 +58,16 @@ impl Server {
         let settings = Settings {
             checkpoint_every: Duration::from_secs(u64::from(configuration.checkpoint_seconds)),
             track_retention_days: configuration.track_retention_days,
+            trial: None,
         };
         let system = System::start(database.pool.clone(), clock.clone(), settings).await?;
-        let mut limits = Limits::default();
-        limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
-        limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
-        limits.connections.most = configuration.connections.unwrap_or(limits.connections.most);
-        let Quotas { caller_per_minute, address_per_minute } = limits.quotas;
-        limits.quotas = Quotas {
-            caller_per_minute: configuration.requests_per_minute.unwrap_or(caller_per_minute),
-            address_per_minute: configuration.address_requests_per_minute.unwrap_or(address_per_minute),
-        };
-        limits.proxies = configuration.trusted_proxies.clone();
-        limits.browsers =
-            Browsers { origins: configuration.cors_origins.clone(), hsts_seconds: configuration.hsts_seconds };
+        let limits = limits(configuration);
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
         let allowed =
             Allowed { private: configuration.webhook_private_addresses, plain_http: configuration.webhook_plain_http };
         let seal = token_key::seal(configuration)?;
+        let schemas = database.schemas().filter(|_| configuration.test_world);
+        let test_world = schemas.map(|schemas| Plan { schemas, live: system.clone(), seal: seal.clone(), allowed });
         let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal, allowed);
         let outbox = accounts::notifications(configuration, &database.pool, &clock)?;
         let identity = accounts::identity(configuration, &database.pool, &clock, outbox.clone()).await?;
@@ -90,7 +83,7 @@ impl Server {
         let told = async move {
             let _ = stopped.await;
         };
-        let serving = tokio::spawn(posthaste_api::serve(listener, state, told));
+        let serving = tokio::spawn(posthaste_api::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
         Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep })
     }
@@ -124,6 +117,23 @@ impl Server {
         crate::telemetry::flush();
         Ok(())
     }
+}
+
+/// Limits of the edge, as the configuration says.
+fn limits(configuration: &Configuration) -> Limits {
+    let mut limits = Limits::default();
+    limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
+    limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
+    limits.connections.most = configuration.connections.unwrap_or(limits.connections.most);
+    let Quotas { caller_per_minute, address_per_minute } = limits.quotas;
+    limits.quotas = Quotas {
+        caller_per_minute: configuration.requests_per_minute.unwrap_or(caller_per_minute),
+        address_per_minute: configuration.address_requests_per_minute.unwrap_or(address_per_minute),
+    };
+    limits.proxies = configuration.trusted_proxies.clone();
+    limits.browsers =
+        Browsers { origins: configuration.cors_origins.clone(), hsts_seconds: configuration.hsts_seconds };
+    limits
 }
 
 /// Waits for Ctrl-C or the signal by which service managers stop programs.

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) use self::marks::Marks;
-use crate::pool::{self, Pool, PoolError};
+use crate::pool::{self, Pool, PoolError, Schemas};
 
 /// The class of the lead's advisory locks: "lead" in ASCII.
 const LEAD: i32 = 0x6C65_6164;
@@ -92,6 +92,12 @@ impl Lead {
     /// [`PoolError::Unreachable`] where the database does not answer.
     pub async fn pool(&self, max_connections: u32) -> Result<Pool, PoolError> {
         pool::leading(self.options.clone(), max_connections, self.name, Arc::clone(&self.marks)).await
+    }
+
+    /// How to connect to further schemas, by connections that may write while the lead lasts.
+    #[must_use]
+    pub fn schemas(&self) -> Schemas {
+        Schemas::leading(self.options.clone(), self.name)
     }
 
     /// Waits until the lead is lost for good: another server has had it. What is in memory is no longer true then.

@@ -15,7 +15,7 @@ pub(crate) use placed::StoredPlaced;
 pub use settled::{Before, settled};
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{DriverId, Id, OrderId, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, MerchantId, OrderId, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -221,4 +221,46 @@ pub async fn live_by_status(pool: &Pool) -> Result<Vec<(String, i64)>, StorageEr
             .fetch_all(&pool.0)
             .await?;
     Ok(rows.into_iter().map(|row| (row.status, row.count)).collect())
+}
+
+/// How many orders are live: all of them, and a merchant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveCounts {
+    /// Of everybody.
+    pub all: u64,
+    /// Of the merchant.
+    pub merchants: u64,
+}
+
+/// Counts live orders, by looking at all of them: for where there are few.
+pub async fn count_live(pool: &Pool, merchant: MerchantId) -> Result<LiveCounts, StorageError> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "all!", count(*) FILTER (WHERE merchant_id = $1) AS "merchants!"
+        FROM orders WHERE settled_at IS NULL"#,
+        merchant.uuid(),
+    )
+    .fetch_one(&pool.0)
+    .await?;
+    let count = |n| u64::try_from(n).unwrap_or_default();
+    Ok(LiveCounts { all: count(row.all), merchants: count(row.merchants) })
+}
+
+/// Removes orders that were placed and settled before an instant, with all that was written for them, at most `most`;
+/// how many. What webhooks still tell of them must be gone by then: its texts are made from their events.
+pub async fn forget_settled(pool: &Pool, before: Timestamp, most: u32) -> Result<u64, StorageError> {
+    let mut transaction = pool.0.begin().await?;
+    let gone = sqlx::query_scalar!(
+        "DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE placed_at < $1 AND settled_at < $1
+            ORDER BY placed_at, id LIMIT $2) RETURNING id",
+        before,
+        i64::from(most),
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    sqlx::query!("DELETE FROM order_events WHERE order_id = ANY($1)", &gone).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM order_sellers WHERE order_id = ANY($1)", &gone).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM commitments WHERE order_id = ANY($1)", &gone).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM decisions WHERE order_id = ANY($1)", &gone).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(u64::try_from(gone.len()).unwrap_or_default())
 }

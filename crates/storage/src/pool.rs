@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
 
 use crate::lead::{self, Marks};
@@ -44,6 +44,9 @@ pub enum PoolError {
     /// The database did not answer, or refused us.
     #[error("the database cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A schema is missing and could not be made.
+    #[error("the schema is missing and cannot be made")]
+    Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The migrations could not be applied.
     #[error("the database could not be brought up to date")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -121,6 +124,68 @@ pub(crate) async fn leading(
         .connect_with(options)
         .await;
     pool.map(|connections| Pool(connections, Some(marks))).map_err(|error| PoolError::Unreachable(error.into()))
+}
+
+/// How connections to further schemas of a database are made. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Schemas {
+    options: PgConnectOptions,
+    /// The leader as who they may write, or are none.
+    leader: Option<i32>,
+}
+
+impl Schemas {
+    /// Of the database at `url`, for work that may be done beside a server.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::InvalidUrl`].
+    pub fn of(url: &str) -> Result<Self, PoolError> {
+        Ok(Self { options: options(url)?, leader: None })
+    }
+
+    pub(crate) fn leading(options: PgConnectOptions, name: i32) -> Self {
+        Self { options, leader: Some(name) }
+    }
+
+    /// Connects to the tables of one schema, and to no others: what is missing there is an error, never another schema's.
+    /// Makes the schema where it is not there, without its tables: see [`migrate`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`]; [`PoolError::Schema`] where the schema is missing and may not be made.
+    pub async fn connect(&self, schema: &'static str, max_connections: u32) -> Result<Pool, PoolError> {
+        let options = self.options.clone().options([("search_path", schema)]);
+        let mut pool = pool_options(max_connections, ACQUIRE_TIMEOUT);
+        if let Some(name) = self.leader {
+            pool = pool.after_connect(move |connection, _| Box::pin(lead::join(connection, name)));
+        }
+        let connections = pool.connect_with(options).await.map_err(|error| PoolError::Unreachable(error.into()))?;
+        // The lead's marks are in the first schema.
+        let pool = Pool(connections, None);
+        if let Err(error) = ensure_schema(&pool, schema).await {
+            pool.close().await;
+            return Err(PoolError::Schema(error.into()));
+        }
+        Ok(pool)
+    }
+}
+
+/// Makes a schema that is not there. To ask first lets somebody else make it, where the program may not.
+async fn ensure_schema(pool: &Pool, schema: &'static str) -> Result<(), sqlx::Error> {
+    let is_there = || async {
+        let asked = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)").bind(schema);
+        asked.fetch_one(&pool.0).await
+    };
+    if is_there().await? {
+        return Ok(());
+    }
+    let made = pool.0.execute(sqlx::raw_sql(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))).await;
+    match made {
+        // Another process made it meanwhile.
+        Err(_) if is_there().await? => Ok(()),
+        made => made.map(drop),
+    }
 }
 
 /// How every connection to the database at `url` is made.

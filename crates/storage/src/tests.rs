@@ -10,6 +10,7 @@ mod performance;
 mod places;
 mod plans;
 mod roster;
+mod schemas;
 mod story;
 mod webhooks;
 mod zones;

@@ -165,3 +165,34 @@ pub async fn delete(pool: &Pool, id: ZoneId, at: Timestamp) -> Result<bool, Zone
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// Writes zones as they stand elsewhere, under the same ids and versions, and removes those in `gone` from service: all in
+/// one commit. Names may have changed hands among them.
+pub async fn mirror(pool: &Pool, zones: &[Zone], gone: &[ZoneId], at: Timestamp) -> Result<(), ZoneError> {
+    let mut transaction = pool.0.begin().await?;
+    let ids = |zones: &mut dyn Iterator<Item = ZoneId>| zones.map(|id| id.uuid()).collect::<Vec<_>>();
+    let (changed, gone) = (ids(&mut zones.iter().map(|zone| zone.id)), ids(&mut gone.iter().copied()));
+    sqlx::query!("UPDATE zones SET deleted_at = $2 WHERE id = ANY($1) AND deleted_at IS NULL", &gone, at)
+        .execute(&mut *transaction)
+        .await?;
+    // Until each has its own again: a name may be another's now.
+    sqlx::query!("UPDATE zones SET name = id::text WHERE id = ANY($1)", &changed).execute(&mut *transaction).await?;
+    for zone in zones {
+        sqlx::query!(
+            "INSERT INTO zones (id, version, created_at, name, area, rules, travel) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT ON CONSTRAINT zones_pkey DO UPDATE SET version = excluded.version, name = excluded.name,
+                area = excluded.area, rules = excluded.rules, travel = excluded.travel, deleted_at = NULL",
+            zone.id.uuid(),
+            i64::try_from(zone.version).unwrap_or(i64::MAX),
+            zone.created_at,
+            zone.name,
+            zone.area,
+            Json(zone.rules) as _,
+            zone.travel,
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}

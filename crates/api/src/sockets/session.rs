@@ -70,7 +70,7 @@ impl Session {
     pub(super) fn renew(&mut self, line: &mut Line, id: Option<&str>, new: &NewToken) {
         let renewed = self.app.identity().admit_login(new.access_token.expose()).and_then(|caller| {
             let may_work = caller.login().is_none_or(|proof| proof.may_work);
-            if Some(caller.party) == self.party && may_work {
+            if Some(caller.party) == self.party && may_work && caller.world() == self.app.world() {
                 return Ok(caller);
             }
             Err(Problem::new(Code::Forbidden).detail("the connection belongs to somebody else").into())

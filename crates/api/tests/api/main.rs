@@ -20,4 +20,5 @@ mod routed;
 mod shadow;
 mod sockets;
 mod stage;
+mod test_world;
 mod webhooks;

@@ -177,7 +177,7 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let (pool, webhooks) = (stage.database.pool.clone(), webhooks(&stage.database));
     let full = posthaste_api::AppState::new(system, pool, keys(), identity, webhooks, limits, build);
     let mut stage = stage;
-    (stage.router, stage.app) = (posthaste_api::router(full.clone()), full);
+    (stage.worlds, stage.app) = (full.clone().into(), full);
     let answer = stage.get("/v1/orders", &stage.admin).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (503, "unavailable"));
     assert_eq!(answer.header(header::RETRY_AFTER), "1");

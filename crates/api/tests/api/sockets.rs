@@ -51,11 +51,11 @@ impl Server {
                 std::future::pending::<()>().await;
             }
         };
-        let serving = tokio::spawn(posthaste_api::serve(listener, stage.app.clone(), shutdown));
+        let serving = tokio::spawn(posthaste_api::serve(listener, stage.worlds.clone(), shutdown));
         Self { stage, address, stop, serving }
     }
 
-    async fn try_connect(&self, path: &str, token: Option<&str>) -> Result<Socket, Error> {
+    pub(crate) async fn try_connect(&self, path: &str, token: Option<&str>) -> Result<Socket, Error> {
         self.try_connect_with(path, token, &[]).await
     }
 
@@ -171,7 +171,7 @@ impl Socket {
     }
 
     /// Reads until the server closes; gives the code.
-    async fn closed(&mut self) -> u16 {
+    pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             match timeout(PATIENCE, self.stream.next()).await.expect("a close in time") {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),

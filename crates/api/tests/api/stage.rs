@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use posthaste_api::{AppState, Build, router};
+use posthaste_api::{AppState, Build, Worlds};
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_domain::ids::{AdminId, CustomerId, DriverId, Id, MerchantId};
@@ -17,11 +16,12 @@ use posthaste_identity::{Hashing, Identity, Parts, Upkeep};
 use posthaste_live::{Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
+use posthaste_storage::pool::Schemas;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
+use posthaste_testworld::Plan;
 use posthaste_webhooks::{Allowed, Webhooks};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 /// An answer, with its body read as JSON (`Null` where it is none).
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Answer {
 
 pub(crate) struct Stage {
     pub(crate) app: AppState,
-    pub(crate) router: Router,
+    pub(crate) worlds: Worlds,
     pub(crate) database: TestDatabase,
     pub(crate) zone: String,
     pub(crate) admin: String,
@@ -71,7 +71,11 @@ impl Drop for Stage {
         // All tests of this process share one server: what is left open here is missing there.
         let runtime = tokio::runtime::Handle::current();
         if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
-            let close = async { tokio::time::timeout(Duration::from_secs(1), self.database.pool.close()).await };
+            let close = async {
+                self.worlds.stop().await;
+                self.database.pool.close().await;
+            };
+            let close = async { tokio::time::timeout(Duration::from_secs(2), close).await };
             let _ = tokio::task::block_in_place(|| runtime.block_on(close));
         }
     }
@@ -101,10 +105,11 @@ pub(crate) fn driver_token(id: &str) -> String {
     token(Party::Driver(id.parse::<DriverId>().unwrap()))
 }
 
+const ALLOWED: Allowed = Allowed { private: true, plain_http: true };
+
 /// Webhooks that may go to this machine, as in development. Nothing is sent until they are started.
 pub(crate) fn webhooks(database: &TestDatabase) -> Webhooks {
-    let allowed = Allowed { private: true, plain_http: true };
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), allowed)
+    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), ALLOWED)
 }
 
 pub(crate) fn zone_body(name: &str) -> Value {
@@ -122,6 +127,16 @@ pub(crate) fn order_body() -> Value {
         "delivery": {"lat": 52.5208, "lng": 13.4094},
         "customer_id": customer_id(1),
     })
+}
+
+/// A test world beside the live one.
+fn plan(app: &AppState, database: &TestDatabase) -> Plan {
+    Plan {
+        schemas: Schemas::of(&database.url).unwrap(),
+        live: app.system().clone(),
+        seal: Seal::new(b"a secret of tests"),
+        allowed: ALLOWED,
+    }
 }
 
 impl Stage {
@@ -154,8 +169,9 @@ impl Stage {
         let upkeep = (outbox.start(), identity.start());
         let webhooks = webhooks(&database);
         let app = AppState::new(system, database.pool.clone(), keys(), identity, webhooks, limits, build);
+        let worlds = Worlds::new(app.clone(), Some(plan(&app, &database)));
         let mut stage = Self {
-            router: router(app.clone()),
+            worlds,
             app,
             database,
             zone: String::new(),
@@ -170,8 +186,14 @@ impl Stage {
         stage
     }
 
+    /// Stops the test world; another may be opened on what it stored.
+    pub(crate) async fn restart_test_world(&mut self) {
+        self.worlds.stop().await;
+        self.worlds = Worlds::new(self.app.clone(), Some(plan(&self.app, &self.database)));
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.worlds.answer(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -1,7 +1,7 @@
 //! Webhooks: what a merchant sets, and what is sent, to receivers that behave and to those that do not. Sent with a fast
 //! clock of its own, so that a schedule of a day is seen in seconds.
 
-mod receiver;
+pub(crate) mod receiver;
 mod shut_out;
 
 use axum::http::{Method, StatusCode};
@@ -19,7 +19,7 @@ use crate::stage::{Answer, Stage, merchant_id, order_body, token};
 const ENDPOINTS: &str = "/v1/webhooks/endpoints";
 
 /// Sends what the stage's merchants are to be told. The clock runs at `speed`.
-fn start(stage: &Stage, speed: f64) -> Sender {
+pub(crate) fn start(stage: &Stage, speed: f64) -> Sender {
     let clock = Clock::at_speed(speed, None).unwrap();
     let allowed = Allowed { private: true, plain_http: true };
     let seal = Seal::new(b"a secret of tests");

@@ -51,6 +51,8 @@ pub trait Dispatch: Send + Sync + 'static {
     fn knows(&self, driver: DriverId) -> Later<'_, Result<bool, Problem>>;
     /// Somebody was shut out, or let in again: open work is to go back, webhooks stop or go on.
     fn bans_changed(&self);
+    /// Makes sure that there is a test world for keys to be made for, or says why there is none.
+    fn test_world(&self) -> Later<'_, Result<(), Problem>>;
 }
 
 impl Identity {

@@ -21,6 +21,11 @@ use crate::routes::own;
 ///
 /// For programs that call in the merchant's name. Its secret is shown this once. With an `Idempotency-Key`, sending the
 /// same again gives the first answer, secret included, and makes nothing.
+///
+/// A key of world `test` begins with
+/// `ph_test_` and reaches the test world alone: the same zones, simulated drivers who carry its orders fast, and nothing
+/// of what is live. There, the first word of an order's reference may ask for an end that is not happy
+/// (`test:customer_absent`), and a merchant has at most 50 orders under way.
 #[utoipa::path(post, path = "/v1/account/keys", tag = "accounts",
     params(("Idempotency-Key" = Option<String>, Header,
         description = "Names this request: 1 to 255 visible ASCII characters. Kept for a day.")),

@@ -262,7 +262,7 @@ impl OrderActor {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
         }
         if order.status().is_final() {
-            if !before.status().is_final() {
+            if !before.status().is_final() && self.doors.is_measured() {
                 crate::metrics::settled(order.status());
             }
             self.doors.learned.settled(order, &self.doors.zones.travel(order.zone));

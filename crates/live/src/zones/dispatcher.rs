@@ -192,7 +192,9 @@ impl Dispatcher {
         let Some(choice) = decision.chosen else { return };
         match self.cell.waiting.lock().get_mut(&order.id) {
             Some(waiting) => {
-                crate::metrics::dispatched(waiting.noticed.elapsed());
+                if self.doors.is_measured() {
+                    crate::metrics::dispatched(waiting.noticed.elapsed());
+                }
                 waiting.asked = Some((choice.driver, std::time::Instant::now()));
             }
             None => return,

@@ -16,7 +16,8 @@ use crate::types;
 
 /// Rows that are taken out at once. More would hold endpoints' rows for longer.
 const MOST_AT_ONCE: i64 = 500;
-/// The lock that one process holds while it distributes.
+/// The lock that one process holds while it distributes. Each schema has its own: the test world's sender does not keep
+/// the live one's waiting.
 const LOCK: i64 = 0x0070_6873_7477_6868;
 
 /// An event that merchants are to be told of.
@@ -38,7 +39,10 @@ pub(crate) struct Listener {
 /// Takes rows out of the outbox and makes messages of them; whether there may be more.
 pub(crate) async fn distribute(pool: &Pool, clock: &Clock) -> Result<bool, StorageError> {
     let mut transaction = pool.connections().begin().await?;
-    let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "alone!""#, LOCK);
+    let alone = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock($1::bigint + hashtext(current_schema())) AS "alone!""#,
+        LOCK
+    );
     if !alone.fetch_one(&mut *transaction).await? {
         return Ok(false);
     }

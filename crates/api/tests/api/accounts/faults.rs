@@ -166,7 +166,7 @@ async fn a_server_in_production_takes_no_tokens_of_development_and_shows_no_mail
     let webhooks = crate::stage::webhooks(&stage.database);
     let app = posthaste_api::AppState::new(system, pool, crate::stage::keys(), identity, webhooks, limits, build);
     let mut stage = stage;
-    stage.router = posthaste_api::router(app);
+    stage.worlds = app.into();
     let refused = stage.get("/v1/orders", &stage.admin).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "unauthenticated"));
     assert_eq!(stage.call(Method::GET, "/dev/mail", None, None).await.status, StatusCode::NOT_FOUND);

@@ -1,6 +1,7 @@
 //! Merchants' keys.
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use posthaste_api::access::{Access, RULES};
 use posthaste_domain::Span;
 use posthaste_http::auth::KeyScope;
@@ -8,6 +9,7 @@ use posthaste_http::limits::Limits;
 use serde_json::{Value, json};
 
 use super::people;
+use crate::sockets::Server;
 use crate::stage::{Stage, order_body};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,8 +32,14 @@ async fn a_key_does_what_its_scopes_say_for_its_merchant_until_it_is_revoked() {
         assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"), "{path}");
         assert!(refused.body["detail"].as_str().unwrap().contains(why), "{refused:?}");
     }
-    let socket = stage.get("/v1/ws/merchant", &key).await;
-    assert_eq!(socket.code(), "forbidden", "sockets are for those who sign in");
+    let socket = stage.get(&format!("/v1/ws/merchant?access_token={key}"), "").await;
+    assert_eq!(socket.code(), "unauthenticated");
+    let request = Request::builder().uri(format!("/v1/ws/merchant?access_token={key}")).body(Body::empty()).unwrap();
+    let socket = stage.send(request).await;
+    assert_eq!(socket.code(), "unauthenticated", "no key stands in an address: {socket:?}");
+    for path in ["/v1/ws/driver", "/v1/ws/operations"] {
+        assert_eq!(stage.get(path, &key).await.code(), "forbidden", "{path}");
+    }
 
     let make = json!({"name": "theirs", "scopes": ["orders:read"]});
     let theirs = stage.post("/v1/account/keys", &rival.access(), &make).await;
@@ -59,12 +67,13 @@ async fn a_key_does_what_its_scopes_say_for_its_merchant_until_it_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_key_is_named_and_test_keys_are_refused_honestly() {
-    let stage = Stage::new().await;
+async fn what_is_wrong_with_a_key_is_named_and_without_a_test_world_its_keys_are_refused() {
+    let mut stage = Stage::new().await;
     let (_, login) = people::merchant(&stage, "shop@example.org").await;
     let make = json!({"name": " ", "scopes": ["orders:read", "orders:read", "everything"]});
     let refused = stage.post("/v1/account/keys", &login.access(), &make).await;
     assert_eq!(refused.fields(), ["name", "scopes[1]", "scopes[2]"]);
+    stage.worlds = stage.app.clone().into();
     let make = json!({"name": "try", "scopes": ["orders:read"], "world": "test"});
     let refused = stage.post("/v1/account/keys", &login.access(), &make).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::CONFLICT, "conflict"));
@@ -201,4 +210,42 @@ async fn a_signed_in_owner_with_a_fresh_proof_makes_changes_and_removes_endpoint
     assert_ne!(rotated.body["secret"], made.body["secret"], "{rotated:?}");
     let removed = stage.call(Method::DELETE, &path, Some(&login.access()), None).await;
     assert_eq!(removed.status, StatusCode::NO_CONTENT, "{removed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_follows_its_merchants_orders_over_a_socket_until_it_is_revoked_or_the_merchant_banned() {
+    let server = Server::new().await;
+    let stage = &server.stage;
+    let (shop, login) = people::merchant(stage, "shop@example.org").await;
+    let make = async |scopes: &[&str], world: &str| {
+        let make = json!({"name": "backend", "scopes": scopes, "world": world});
+        let made = stage.post("/v1/account/keys", &login.access(), &make).await;
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        (text(&made.body["secret"]), text(&made.body["key"]["id"]))
+    };
+    let ((live, live_id), (test, _)) =
+        (make(&["orders:read", "orders:write"], "live").await, make(&["orders:read", "orders:write"], "test").await);
+    let (deaf, _) = make(&["orders:write"], "live").await;
+    assert!(server.try_connect("/v1/ws/merchant", Some(&deaf)).await.is_err(), "without orders:read");
+    let (mut on_live, _, first) = server.begin("/v1/ws/merchant", Some(&live), json!({})).await;
+    assert_eq!(first["type"], "snapshot", "{first}");
+    let (mut on_test, _, first) = server.begin("/v1/ws/merchant", Some(&test), json!({})).await;
+    assert_eq!(first["type"], "snapshot", "{first}");
+    let placed = stage.post("/v1/orders", &test, &order_body()).await.id();
+    let (message, next) = (on_test.until("order").await, stage.post("/v1/orders", &live, &order_body()).await.id());
+    assert_eq!(message["data"]["order"]["id"], placed.as_str(), "{message}");
+    let message = on_live.until("order").await;
+    assert_eq!(message["data"]["order"]["id"], next.as_str(), "nothing of the test world came before: {message}");
+    // A login of the live world does not carry on a socket of the test world.
+    on_test.say("token", Some("t"), json!({"access_token": login.access()})).await;
+    assert_eq!(on_test.answer("t").await["type"], "error");
+
+    let revoked = stage.call(Method::DELETE, &format!("/v1/account/keys/{live_id}"), Some(&login.access()), None).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+    assert_eq!(on_live.closed().await, 4002);
+    let path = format!("/v1/accounts/{}/ban", shop["id"].as_str().unwrap());
+    let began = std::time::Instant::now();
+    assert_eq!(stage.post(&path, &stage.admin, &json!({"reason": "fraud"})).await.status, StatusCode::OK);
+    assert_eq!(on_test.closed().await, 4002);
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }

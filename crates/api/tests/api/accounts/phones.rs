@@ -53,9 +53,9 @@ async fn who_registers_by_telephone_gets_a_text_and_no_email() {
     assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
     let text = message(&stage, NUMBER, &["is your posthaste code"]).await;
     assert!(text.starts_with("Text to: "), "{text}");
-    let shown = stage.router.clone();
+    let shown = stage.worlds.clone();
     let request = axum::http::Request::get("/dev/mail").body(axum::body::Body::empty()).unwrap();
-    let page = tower::ServiceExt::oneshot(shown, request).await.unwrap();
+    let page = shown.answer(request).await.unwrap();
     let page = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
     assert!(String::from_utf8_lossy(&page).contains(&code_in(&text)), "shown in development");
     let right = code_in(&text);

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a receiver does with a request.
 #[derive(Debug, Clone)]
-pub(super) enum Behaviour {
+pub(crate) enum Behaviour {
     /// Takes it.
     Take,
     /// Answers this status.
@@ -32,12 +32,12 @@ pub(super) enum Behaviour {
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(super) struct Taken {
-    pub(super) id: String,
-    pub(super) path: String,
-    pub(super) body: Value,
+pub(crate) struct Taken {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) body: Value,
     /// Whether it was answered with 204.
-    pub(super) kept: bool,
+    pub(crate) kept: bool,
 }
 
 struct Inner {
@@ -47,13 +47,13 @@ struct Inner {
     most: AtomicUsize,
 }
 
-pub(super) struct Receiver {
-    pub(super) url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     inner: Arc<Inner>,
 }
 
 impl Receiver {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
         let inner = Arc::new(Inner {
@@ -78,30 +78,30 @@ impl Receiver {
         Self { url, inner }
     }
 
-    pub(super) fn behave(&self, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.inner.behaviour.lock() = behaviour;
     }
 
-    pub(super) fn taken(&self) -> Vec<Taken> {
+    pub(crate) fn taken(&self) -> Vec<Taken> {
         self.inner.taken.lock().clone()
     }
 
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.inner.taken.lock().clear();
     }
 
-    pub(super) fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         self.taken().iter().map(|taken| taken.body["type"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The numbers of an order's events that it kept, as they came.
-    pub(super) fn of(&self, order: &str) -> Vec<u64> {
+    pub(crate) fn of(&self, order: &str) -> Vec<u64> {
         let mine = self.taken().into_iter().filter(|taken| taken.kept && taken.body["data"]["order_id"] == *order);
         mine.filter_map(|taken| taken.body["data"]["sequence"].as_u64()).collect()
     }
 
     /// Connections that were open at once.
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.inner.most.load(Ordering::SeqCst)
     }
 }

@@ -1,0 +1,268 @@
+//! Which world a request is for: what it comes with says so, before anything else looks at it.
+//!
+//! Keys that begin with `ph_test_` and tracking links that begin with `trk_test_` belong to the test world, everything
+//! else to the live one. Each world has its own router over its own [`AppState`], which refuses what is of the other once
+//! more. The test world is opened when it is first needed; nobody opens it with a key or link that is not good.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::response::Response;
+use parking_lot::RwLock;
+use posthaste_http::auth::{TEST_LINK, bearer};
+use posthaste_protocol::accounts::KeyWorld;
+use posthaste_protocol::problem::{Code, Problem};
+use posthaste_testworld::{Plan, TestWorld};
+use tokio::sync::Mutex;
+use tower::Service;
+
+use crate::AppState;
+use crate::serve::router;
+use crate::stopped::OverSockets;
+
+/// How long to wait before the test world of a server that starts is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Both worlds behind one door. Cheap to clone.
+#[derive(Clone)]
+pub struct Worlds(Arc<Inner>);
+
+struct Inner {
+    live: AppState,
+    router: Router,
+    test: Arc<TestDoor>,
+}
+
+/// The way to the test world, which opens it when somebody comes.
+pub(crate) struct TestDoor {
+    live: AppState,
+    plan: Option<Plan>,
+    opened: RwLock<Option<Arc<Opened>>>,
+    /// One opens it at a time; true once the server stops.
+    opening: Mutex<bool>,
+}
+
+struct Opened {
+    world: TestWorld,
+    app: AppState,
+    router: Router,
+}
+
+/// The way to the test world for those who are made before it.
+#[derive(Clone, Default)]
+pub(crate) struct SharedTestDoor(Arc<OnceLock<Weak<TestDoor>>>);
+
+/// Why the test world cannot be asked now: put into a request of its, for the live world's table of access to say so.
+#[derive(Clone)]
+pub(crate) struct Closed(pub(crate) Problem);
+
+/// What shows that a request is the test world's.
+#[derive(Debug, PartialEq, Eq)]
+enum Sign<'r> {
+    Key(&'r str),
+    Link(&'r str),
+}
+
+impl SharedTestDoor {
+    /// Makes sure that there is a test world, and that it is open.
+    pub(crate) async fn ensure(&self) -> Result<(), Problem> {
+        let door = self.0.get().and_then(Weak::upgrade).ok_or_else(none)?;
+        door.open().await.map(drop)
+    }
+}
+
+fn none() -> Problem {
+    Problem::new(Code::Conflict).detail("there is no test world on this server: only live keys are made")
+}
+
+impl TestDoor {
+    /// The test world. A caller who goes away does not break off its opening.
+    async fn open(self: &Arc<Self>) -> Result<Arc<Opened>, Problem> {
+        if let Some(opened) = &*self.opened.read() {
+            return Ok(Arc::clone(opened));
+        }
+        let door = Arc::clone(self);
+        let opening = tokio::spawn(async move { door.open_once().await });
+        opening.await.unwrap_or_else(|_| Err(Problem::new(Code::Internal)))
+    }
+
+    async fn open_once(&self) -> Result<Arc<Opened>, Problem> {
+        let plan = self.plan.as_ref().ok_or_else(none)?;
+        let is_over = self.opening.lock().await;
+        if *is_over {
+            return Err(Problem::unavailable("the server is stopping"));
+        }
+        if let Some(opened) = &*self.opened.read() {
+            return Ok(Arc::clone(opened));
+        }
+        let world = TestWorld::open(plan).await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the test world cannot be opened");
+            Problem::unavailable("the test world cannot be opened").retry_after(5)
+        })?;
+        world.webhooks().connect(Arc::new(OverSockets(world.system().clone())));
+        let app = self.live.of_test_world(&world);
+        let router = router(app.clone());
+        let opened = Arc::new(Opened { world, app, router });
+        *self.opened.write() = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Whether a sign is worth opening the test world for.
+    async fn is_good(&self, sign: &Sign<'_>) -> bool {
+        match sign {
+            Sign::Key(key) => {
+                self.live.identity().admit(key).await.is_ok_and(|caller| caller.world() == KeyWorld::Test)
+            }
+            Sign::Link(token) => self.live.keys().of_test_world().tracked_order(token).is_some(),
+        }
+    }
+}
+
+impl Worlds {
+    /// The live world, and the test world where `plan` says of what it is made.
+    #[must_use]
+    pub fn new(live: AppState, plan: Option<Plan>) -> Self {
+        let (opened, opening) = (RwLock::default(), Mutex::default());
+        let test = Arc::new(TestDoor { live: live.clone(), plan, opened, opening });
+        let _ = live.test_door().0.set(Arc::downgrade(&test));
+        Self(Arc::new(Inner { router: router(live.clone()), live, test }))
+    }
+
+    /// The live world.
+    #[must_use]
+    pub fn live(&self) -> &AppState {
+        &self.0.live
+    }
+
+    /// Answers a request in its world.
+    pub fn answer(&self, request: Request<Body>) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
+        let answering = if sign(&request).is_some() && self.0.test.plan.is_some() {
+            let inner = Arc::clone(&self.0);
+            Answering::Test(Box::pin(async move { inner.of_test_world(request).await }))
+        } else {
+            Answering::Live(self.0.router.clone().call(request))
+        };
+        async move {
+            match answering {
+                Answering::Live(answer) => answer.await,
+                Answering::Test(answer) => answer.await,
+            }
+        }
+    }
+
+    /// Opens the test world where somebody has a key of it, so that what was under way there goes on. Tries until it has.
+    pub async fn resume(self) {
+        if self.0.test.plan.is_none() {
+            return;
+        }
+        loop {
+            match self.0.live.identity().has_test_keys().await {
+                Ok(false) => return,
+                Ok(true) if self.0.test.open().await.is_ok() => return,
+                Ok(true) => {}
+                Err(error) => tracing::warn!(%error, "whether the test world is in use cannot be read"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The test world, where it is open.
+    pub(crate) fn test(&self) -> Option<AppState> {
+        self.0.test.opened.read().as_ref().map(|opened| opened.app.clone())
+    }
+
+    /// The routes of the test world, where it is open.
+    #[must_use]
+    pub fn test_router(&self) -> Option<Router> {
+        self.0.test.opened.read().as_ref().map(|opened| opened.router.clone())
+    }
+
+    /// Stops the test world, for good.
+    pub async fn stop(&self) {
+        *self.0.test.opening.lock().await = true;
+        let opened = self.0.test.opened.write().take();
+        if let Some(opened) = opened {
+            opened.world.stop().await;
+        }
+    }
+}
+
+impl From<AppState> for Worlds {
+    /// Without a test world.
+    fn from(live: AppState) -> Self {
+        Self::new(live, None)
+    }
+}
+
+enum Answering {
+    Live(<Router as Service<Request<Body>>>::Future),
+    /// Boxed: a connection of the live world does not carry room for it.
+    Test(Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>),
+}
+
+impl Inner {
+    async fn of_test_world(&self, mut request: Request<Body>) -> Result<Response, Infallible> {
+        let opened = self.test.opened.read().clone();
+        if let Some(opened) = opened {
+            return opened.router.clone().call(request).await;
+        }
+        // A body is not shared between threads: what is looked at meanwhile is copied.
+        let (uri, headers) = (request.uri().clone(), request.headers().clone());
+        if let Some(sign) = sign_of(&uri, &headers)
+            && self.test.is_good(&sign).await
+        {
+            match self.test.open().await {
+                Ok(opened) => return opened.router.clone().call(request).await,
+                Err(problem) => {
+                    request.extensions_mut().insert(Closed(problem));
+                }
+            }
+        }
+        self.router.clone().call(request).await
+    }
+}
+
+fn sign(request: &Request<Body>) -> Option<Sign<'_>> {
+    sign_of(request.uri(), request.headers())
+}
+
+fn sign_of<'r>(uri: &'r Uri, headers: &'r axum::http::HeaderMap) -> Option<Sign<'r>> {
+    let path = uri.path();
+    let link = path.strip_prefix("/v1/tracking/").or_else(|| path.strip_prefix("/v1/ws/track/"));
+    if let Some(token) = link {
+        return token.starts_with(TEST_LINK).then_some(Sign::Link(token));
+    }
+    let key = bearer(headers, None).ok()?;
+    key.starts_with(KeyWorld::Test.key_prefix()).then_some(Sign::Key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderMap, HeaderValue, header};
+
+    #[test]
+    fn what_a_request_comes_with_says_whose_it_is() {
+        let with = |path: &str, token: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+            let uri: Uri = path.parse().unwrap();
+            sign_of(&uri, &headers).is_some()
+        };
+        assert!(with("/v1/orders", "ph_test_abc") && with("/v1/anything/else", "ph_test_"));
+        assert!(
+            !with("/v1/orders", "ph_live_abc") && !with("/v1/orders", "abc") && !with("/v1/orders", "xph_test_abc")
+        );
+        // A link is its own proof, whatever else comes with it.
+        assert!(with("/v1/tracking/trk_test_abc", "ph_live_abc") && with("/v1/ws/track/trk_test_abc", "abc"));
+        assert!(!with("/v1/tracking/trk_abc", "ph_test_abc"));
+        let bare = |path: &str| sign_of(&path.parse().unwrap(), &HeaderMap::new()).is_some();
+        assert!(!bare("/v1/ws/merchant?access_token=ph_test_abc") && !bare("/v1/orders") && !bare("/"));
+    }
+}

@@ -1,0 +1,214 @@
+//! Test drivers at work: who comes on shift, who goes home, and one small task for each who is there.
+//!
+//! A reconciler: each look compares who is on shift with who has a task, and orders that wait with drivers who are free.
+//! After a restart it finds those who were on shift, and they go on with what they had.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use posthaste_domain::driver::{Shift, Vehicle};
+use posthaste_domain::ids::{DriverId, Id, ZoneId};
+use posthaste_domain::order::{Command, Order, Speed, Status, TaskStatus};
+use posthaste_domain::party::Party;
+use posthaste_domain::place::Place;
+use posthaste_domain::{Span, Timestamp};
+use posthaste_live::drivers::{RegisterDriver, ShiftChange, Work};
+use posthaste_live::presence::{Fix, Presence};
+use posthaste_live::{Cause, Refused, System};
+use posthaste_storage::StorageError;
+use posthaste_storage::orders::ListFilter;
+use posthaste_storage::pool::Pool;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::demand::{self, MOST_IN_ZONE};
+use crate::driver::{self, Step};
+use crate::script::Script;
+use crate::way;
+
+/// How often orders that wait are looked at, and how often a driver moves (real time).
+const BEAT: Duration = Duration::from_secs(1);
+/// Who had nothing to do for so long goes home (real time).
+const IDLE: Duration = Duration::from_secs(120);
+/// How long sellers other than an order's owner take to answer.
+const SELLERS_TAKE: Span = Span::seconds(3);
+/// Orders whose sellers are looked after in one look.
+const MOST_PENDING: u32 = 200;
+/// Steps in one beat at most.
+const MOST_STEPS: usize = 8;
+
+/// Runs the fleet until it is dropped.
+pub(crate) async fn run(system: System, pool: Pool) {
+    let mut fleet = Fleet { system, pool, tasks: HashMap::new() };
+    loop {
+        if let Err(refused) = fleet.look().await {
+            tracing::warn!(%refused, "test drivers wait; the next look tries again");
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+struct Fleet {
+    system: System,
+    pool: Pool,
+    tasks: HashMap<DriverId, JoinHandle<()>>,
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.tasks.values().for_each(JoinHandle::abort);
+    }
+}
+
+impl Fleet {
+    async fn look(&mut self) -> Result<(), Refused> {
+        self.tasks.retain(|_, task| !task.is_finished());
+        for driver in self.system.drivers().on_shift() {
+            self.put_to_work(driver.driver.id);
+        }
+        if self.system.orders().live() == 0 {
+            return Ok(());
+        }
+        self.answer_for_sellers().await?;
+        for zone in self.system.zones().list() {
+            // It may have gone since.
+            let Ok(board) = self.system.zones().board(zone.id).await else { continue };
+            let pickups: Vec<_> = board.waiting.iter().map(|waiting| waiting.pickup).collect();
+            for n in 0..demand::missing(&board) {
+                let Some(place) = pickups.get(n % pickups.len().max(1)) else { break };
+                self.call(zone.id, *place).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_to_work(&mut self, id: DriverId) {
+        let system = &self.system;
+        self.tasks.entry(id).or_insert_with(|| tokio::spawn(drive(system.clone(), id)));
+    }
+
+    /// One more driver comes on shift, at a pickup.
+    async fn call(&mut self, zone: ZoneId, place: Place) -> Result<(), Refused> {
+        let free = (1..=MOST_IN_ZONE).map(|n| (n, id_of(zone, n))).find(|(_, id)| !self.tasks.contains_key(id));
+        let Some((number, id)) = free else { return Ok(()) };
+        match self.system.drivers().get(id).await {
+            Ok(_) => {}
+            Err(Refused::NotFound(_)) => {
+                let name = format!("Test driver {number}");
+                let (vehicle, speeds) = (Vehicle::Bicycle, vec![Speed::Fast, Speed::Slow]);
+                let new = RegisterDriver { id: Some(id), name, vehicle, capacity: 1000, zones: vec![zone], speeds };
+                self.system.drivers().register(new, None, Cause::system()).await?;
+            }
+            Err(refused) => return Err(refused),
+        }
+        let change = ShiftChange { shift: Shift::Available { until: None }, place: Some(place), hand_back: None };
+        self.system.drivers().shift(id, change, Cause::system()).await?;
+        self.put_to_work(id);
+        Ok(())
+    }
+
+    /// Sellers of orders that others handed in answer by themselves: their own programs need not be there.
+    async fn answer_for_sellers(&self) -> Result<(), Refused> {
+        let now = self.system.clock().now();
+        for order in self.pending().await? {
+            if order.placed_at + SELLERS_TAKE > now {
+                continue;
+            }
+            let silent = order.tasks.iter().filter(|task| task.status == TaskStatus::AwaitingConfirmation);
+            let mut sellers: Vec<_> =
+                silent.filter_map(|task| task.seller).filter(|seller| *seller != order.merchant).collect();
+            sellers.sort_unstable();
+            sellers.dedup();
+            for seller in sellers {
+                let command = match Script::of(&order) {
+                    Script::SellerRejects => {
+                        Command::Reject { seller, reason: "as the order's reference asks".to_owned() }
+                    }
+                    _ => Command::Confirm { seller, ready_at: None },
+                };
+                let cause = Cause { by: Party::Merchant(seller), ..Cause::system() };
+                match self.system.orders().command(order.id, command, cause).await {
+                    // Whoever was quicker has answered.
+                    Ok(_) | Err(Refused::Order(_) | Refused::LostRace | Refused::NotFound(_)) => {}
+                    Err(refused) => return Err(refused),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn pending(&self) -> Result<Vec<Order>, StorageError> {
+        let filter = ListFilter { statuses: vec![Status::Pending], ..ListFilter::default() };
+        Ok(posthaste_storage::orders::list(&self.pool, &filter, None, MOST_PENDING).await?.orders)
+    }
+}
+
+/// The `number`th test driver of a zone: always the same, so that nobody has to look for him.
+fn id_of(zone: ZoneId, number: usize) -> DriverId {
+    DriverId::from_uuid(Uuid::from_u128(zone.uuid().as_u128() ^ number as u128))
+}
+
+/// A driver's shift: beat after beat, until he has had nothing to do for a while.
+async fn drive(system: System, id: DriverId) {
+    let (mut last, mut idle_since) = (system.clock().now(), Instant::now());
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let now = system.clock().now();
+        match beat(&system, id, now, now - last).await {
+            Ok(true) => idle_since = Instant::now(),
+            Ok(false) => {}
+            Err(refused) => tracing::debug!(driver = %id, %refused, "a test driver was refused"),
+        }
+        last = now;
+        if idle_since.elapsed() >= IDLE {
+            match system.drivers().shift(id, ShiftChange::from(Shift::Offline), Cause::system()).await {
+                Ok(_) => return,
+                Err(refused) => tracing::warn!(driver = %id, %refused, "a test driver cannot go home yet"),
+            }
+        }
+    }
+}
+
+/// Does what is to be done now; whether he has work.
+async fn beat(system: &System, id: DriverId, now: Timestamp, spent: Span) -> Result<bool, Refused> {
+    let presence = system.drivers().presence(id).await?;
+    presence.heartbeat();
+    for _ in 0..MOST_STEPS {
+        let work = system.drivers().work(id).await?;
+        let place = presence.newest().map(|fix| fix.place);
+        let waiting = if is_idle(&work) { pickups_waiting(system, &presence, id).await } else { Vec::new() };
+        let step = driver::next(id, system.clock().now(), place, &work, &waiting);
+        let Some(command) = step.command() else {
+            if let (Step::Ride(goal), Some(from)) = (&step, place) {
+                ride(&presence, from, *goal, now, spent);
+            }
+            return Ok(!is_idle(&work));
+        };
+        let cause = Cause { by: Party::Driver(id), ..Cause::system() };
+        system.drivers().command(id, command, None, cause).await?;
+    }
+    Ok(true)
+}
+
+fn is_idle(work: &Work) -> bool {
+    work.in_hand.is_empty() && work.offered.is_empty()
+}
+
+async fn pickups_waiting(system: &System, presence: &Arc<Presence>, id: DriverId) -> Vec<Place> {
+    debug_assert_eq!(presence.driver(), id);
+    let Ok(live) = system.drivers().get(id).await else { return Vec::new() };
+    let Some(zone) = live.driver.zones.first() else { return Vec::new() };
+    let board = system.zones().board(*zone).await;
+    board.map(|board| board.waiting.iter().map(|waiting| waiting.pickup).collect()).unwrap_or_default()
+}
+
+fn ride(presence: &Presence, from: Place, goal: Place, at: Timestamp, spent: Span) {
+    presence.report(Fix {
+        place: way::toward(from, goal, spent),
+        at,
+        heading_degrees: Some(way::heading(from, goal)),
+        speed_meters_per_second: Some(way::pace()),
+        accuracy_meters: None,
+    });
+}

@@ -1,0 +1,27 @@
+//! The zones of the test world: those of the live system, under the same ids, as they are now.
+
+use std::time::Duration;
+
+use posthaste_live::{Refused, System};
+
+/// How often they are compared, in memory: a change is there within so long.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Brings the zones to where those of `live` stand.
+pub(crate) async fn pass(live: &System, test: &System) -> Result<(), Refused> {
+    let changed = test.zones().mirror(&live.zones().list()).await?;
+    if changed > 0 {
+        tracing::info!(changed, "zones of the test world follow");
+    }
+    Ok(())
+}
+
+/// Runs until it is aborted.
+pub(crate) async fn run(live: System, test: System) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(refused) = pass(&live, &test).await {
+            tracing::warn!(%refused, "zones of the test world do not follow; the next look tries again");
+        }
+    }
+}
