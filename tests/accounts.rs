@@ -27,7 +27,13 @@ fn nobody(server: &Server) -> Client {
 }
 
 fn log_in(email: &str) -> LogIn {
-    LogIn { email: email.to_owned(), password: PASSWORD.into(), code: None, refresh_in: RefreshIn::Body }
+    LogIn {
+        email: email.to_owned(),
+        password: PASSWORD.into(),
+        code: None,
+        known_by: None,
+        refresh_in: RefreshIn::Body,
+    }
 }
 
 /// `posthaste admin create` on the server's database.

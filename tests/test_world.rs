@@ -41,7 +41,7 @@ async fn signed_in(server: &Server) -> Client {
     let account = nobody(server).verify(&verify).await.expect("an account");
     server.admin().activate(account.id, &Activate::default()).await.expect("activated");
     let (email, password) = (EMAIL.to_owned(), Secret::from(PASSWORD));
-    let log_in = LogIn { email, password, code: None, refresh_in: RefreshIn::Body };
+    let log_in = LogIn { email, password, code: None, known_by: None, refresh_in: RefreshIn::Body };
     let tokens = nobody(server).log_in(&log_in).await.expect("signed in");
     nobody(server).with_token(tokens.access_token.expose())
 }
@@ -84,7 +84,13 @@ async fn test_orders_are_carried_over_a_kill_and_live_operations_see_none() {
     let server = Server::start_with(&database.url, 1.0, &[("POSTHASTE_TEST_WORLD", "false")]);
     let refused = nobody(&server).with_token(&key).order(order.id).await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::Unauthenticated));
-    let log_in = LogIn { email: EMAIL.to_owned(), password: PASSWORD.into(), code: None, refresh_in: RefreshIn::Body };
+    let log_in = LogIn {
+        email: EMAIL.to_owned(),
+        password: PASSWORD.into(),
+        code: None,
+        known_by: None,
+        refresh_in: RefreshIn::Body,
+    };
     let tokens = nobody(&server).log_in(&log_in).await.expect("signed in");
     let shop = nobody(&server).with_token(tokens.access_token.expose());
     let refused = shop.create_api_key(&test_key()).await.unwrap_err();

@@ -327,6 +327,11 @@ pub(crate) async fn enforce(
         let in_header = request.headers().contains_key(header::AUTHORIZATION);
         let admitted = match bearer(request.headers(), query) {
             Ok(token) if !in_header && token.starts_with("ph_") => Err(key_in_address()),
+            // A key that nobody has seen costs a query; whoever has none left is refused before.
+            Ok(token) if app.identity().is_unseen_key(token) && app.counts().is_spent(&request) => {
+                app.counts().stranger(&request)?;
+                Err(Code::Unauthenticated.into())
+            }
             Ok(token) => app.identity().admit(token).await.and_then(|caller| of_world(&app, caller)),
             Err(missing) => Err(missing),
         };
@@ -337,7 +342,7 @@ pub(crate) async fn enforce(
                 return Err(refused);
             }
         };
-        app.counts().caller(&request, caller.party)?;
+        app.counts().caller(&request, &caller)?;
         let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
         rule.suits(&caller)?;
         if rule.sensitive {

@@ -1,4 +1,5 @@
-//! Who has asked how often: accounts and keys by whom their token names, everybody else by address.
+//! Who has asked how often: each account and each key for itself, all of a merchant's together, everybody else by
+//! address.
 //!
 //! The table of access knows who asks, so it counts; what stands around it tells how the caller stands, on every
 //! answer.
@@ -9,8 +10,10 @@ use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use posthaste_domain::ids::{AccountId, ApiKeyId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
+use posthaste_http::auth::{Caller, Credential};
 use posthaste_http::problem::Answer;
 use posthaste_http::quota::{Limiter, Quotas, Standing};
 
@@ -19,9 +22,33 @@ const MOST_CALLERS: usize = 1_000_000;
 /// Addresses remembered at most: strangers are to cost less.
 const MOST_ADDRESSES: usize = 200_000;
 
+/// How many times one caller's quota a merchant has, for all his keys and his account together.
+const TOGETHER: u32 = 4;
+
+/// Whose quota a request counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Asking {
+    /// Signed in: on however many devices.
+    Account(AccountId),
+    Key(ApiKeyId),
+    /// By a token of development.
+    Party(Party),
+}
+
+impl Asking {
+    fn of(caller: &Caller) -> Self {
+        match caller.credential {
+            Credential::Login(proof) => Self::Account(proof.account),
+            Credential::Key { key, .. } => Self::Key(key),
+            Credential::Development => Self::Party(caller.party),
+        }
+    }
+}
+
 /// Who has asked how often.
 pub(crate) struct Counts {
-    callers: Limiter<Party>,
+    callers: Limiter<Asking>,
+    merchants: Limiter<MerchantId>,
     addresses: Limiter<IpAddr>,
 }
 
@@ -34,13 +61,29 @@ impl Counts {
         let now = Instant::now();
         Self {
             callers: Limiter::new("caller", quotas.caller_per_minute, MOST_CALLERS, now),
+            merchants: Limiter::new("merchant", quotas.caller_per_minute.saturating_mul(TOGETHER), MOST_CALLERS, now),
             addresses: Limiter::new("address", quotas.address_per_minute, MOST_ADDRESSES, now),
         }
     }
 
     /// Counts a request of somebody whose token was accepted.
-    pub(crate) fn caller(&self, request: &Request, party: Party) -> Answer<()> {
-        admit(request, self.callers.take(party, Instant::now()))
+    pub(crate) fn caller(&self, request: &Request, caller: &Caller) -> Answer<()> {
+        let now = Instant::now();
+        let own = self.callers.take(Asking::of(caller), now);
+        let is_refused = |standing: &Standing| standing.refused_for.is_some();
+        let together = match (caller.party, caller.credential) {
+            // One token is all there is of him.
+            (_, Credential::Development) => None,
+            (Party::Merchant(id), _) if !own.as_ref().is_some_and(is_refused) => self.merchants.take(id, now),
+            _ => None,
+        };
+        admit(request, together.filter(is_refused).or(own))
+    }
+
+    /// Whether strangers from this address have nothing left: what they send is not worth a look into the database.
+    pub(crate) fn is_spent(&self, request: &Request) -> bool {
+        let standing = self.addresses.look(ClientAddress::of(request).network(), Instant::now());
+        standing.is_some_and(|standing| standing.left == 0)
     }
 
     /// Counts a request of somebody who is nobody yet.

@@ -85,10 +85,9 @@ impl Client {
         self.once_only(&["v1", "account", "step-up"], step_up).await
     }
 
-    /// Changes one's password.
-    pub async fn change_password(&self, change: &ChangePassword) -> Result<(), ClientError> {
-        let _: serde_json::Value = self.once_only(&["v1", "account", "password"], change).await?;
-        Ok(())
+    /// Changes one's password. Every session ends; the tokens are those of the one that begins.
+    pub async fn change_password(&self, change: &ChangePassword) -> Result<Tokens, ClientError> {
+        self.once_only(&["v1", "account", "password"], change).await
     }
 
     /// Begins to sign in with Google. Say that an app ends it: this client keeps no cookies.

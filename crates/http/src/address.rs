@@ -28,6 +28,15 @@ impl ClientAddress {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         }
     }
+
+    /// What one customer of a carrier may have: an IPv4 address, or a /48 of IPv6 with its 65,536 networks.
+    #[must_use]
+    pub fn site(self) -> IpAddr {
+        match self.0.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into(),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {

@@ -28,27 +28,40 @@ const MOST_KEYS: usize = 100;
 /// A key's use is noted this often, in seconds: not with every request.
 const NOTED_EVERY_SECONDS: i64 = 60;
 
-/// Keys that were read a moment ago.
+/// Keys that were good when they were last read; since when that is believed, where it still may be.
 #[derive(Debug, Default)]
-pub(crate) struct Cache(DashMap<Vec<u8>, (Instant, Caller)>);
+pub(crate) struct Cache(DashMap<Vec<u8>, (Option<Instant>, Caller)>);
+
+fn is_fresh(read_at: Option<Instant>) -> bool {
+    read_at.is_some_and(|read_at| read_at.elapsed() < BELIEVED)
+}
 
 impl Cache {
     fn get(&self, hash: &[u8]) -> Option<Caller> {
-        self.0.get(hash).filter(|entry| entry.0.elapsed() < BELIEVED).map(|entry| entry.1)
+        self.0.get(hash).filter(|entry| is_fresh(entry.0)).map(|entry| entry.1)
+    }
+
+    /// Whether the key was good when it was last read, however long ago.
+    pub(crate) fn has_seen(&self, hash: &[u8]) -> bool {
+        self.0.contains_key(hash)
     }
 
     fn put(&self, hash: Vec<u8>, caller: Caller) {
         if self.0.len() >= MOST_REMEMBERED {
-            self.0.retain(|_, entry| entry.0.elapsed() < BELIEVED);
+            self.0.retain(|_, entry| is_fresh(entry.0));
         }
         if self.0.len() < MOST_REMEMBERED {
-            self.0.insert(hash, (Instant::now(), caller));
+            self.0.insert(hash, (Some(Instant::now()), caller));
         }
+    }
+
+    fn forget(&self, hash: &[u8]) {
+        self.0.remove(hash);
     }
 
     /// Something was revoked: everything is read anew.
     pub(crate) fn forget_all(&self) {
-        self.0.clear();
+        self.0.iter_mut().for_each(|mut entry| entry.0 = None);
     }
 }
 
@@ -68,7 +81,10 @@ impl Identity {
         }
         let now = self.now();
         let found = store::by_hash(self.pool(), &hash).await?;
-        let found = found.ok_or_else(|| Refused::Elsewhere(Box::new(unknown())))?;
+        let Some(found) = found else {
+            self.0.api_keys.forget(&hash);
+            return Err(Refused::Elsewhere(Box::new(unknown())));
+        };
         let caller = Caller {
             party: party(Role::Merchant, found.subject),
             role: Role::Merchant,

@@ -1,5 +1,6 @@
 //! Who did what, on whom, when, from where: entries that are written with what they tell of and never changed.
 
+pub(crate) mod folding;
 pub(crate) mod routes;
 pub(crate) mod store;
 

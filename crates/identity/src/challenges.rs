@@ -2,17 +2,23 @@
 
 pub(crate) mod store;
 
-use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{ChallengeId, Id};
+use posthaste_domain::ids::{AccountId, ChallengeId, Id};
 use posthaste_protocol::accounts::{CodeSent, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::Identity;
+use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
 
 /// Wrong codes that a challenge takes. With six digits, a guesser has one chance in 200,000.
 pub(crate) const TRIES: u8 = 5;
+
+/// What is open for an account, by what it was sent for: all of it, what was sent to a mailbox or about one, to a phone.
+pub(crate) const OPEN: [&str; 3] = ["recover", "change_email", "verify_phone"];
+pub(crate) const OPEN_FOR_EMAIL: [&str; 2] = ["recover", "change_email"];
+pub(crate) const OPEN_FOR_PHONE: [&str; 2] = ["recover", "verify_phone"];
 
 /// What is done when the code comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +62,7 @@ impl Purpose {
 /// A challenge whose code was right.
 pub(crate) struct Passed {
     pub(crate) id: ChallengeId,
-    pub(crate) account: Option<posthaste_domain::ids::AccountId>,
+    pub(crate) account: Option<AccountId>,
     pub(crate) purpose: Purpose,
 }
 
@@ -65,14 +71,18 @@ impl Identity {
     pub(crate) async fn challenge(
         &self,
         connection: &mut PgConnection,
-        account: Option<posthaste_domain::ids::AccountId>,
+        account: Option<AccountId>,
         purpose: &Purpose,
-        now: Timestamp,
+        origin: &Origin,
     ) -> Result<(CodeSent, Secret), Refused> {
+        let now = self.now();
         let id: ChallengeId = self.clock().id();
         let (code, expires_at) = (Secret(crate::random::six_digits()), now + self.settings().code);
         let hash = self.code_hash(id, &code);
         store::add(connection, id, account, purpose, &hash, now, expires_at, TRIES).await?;
+        let entry = about("code.requested", account, purpose.name());
+        let same = format!("{} {}", purpose.name(), account.map(|id| id.to_string()).unwrap_or_default());
+        self.note_folded_with(connection, origin, &same, "code.requested", entry).await?;
         Ok((CodeSent { challenge_id: id, expires_at }, code))
     }
 
@@ -87,13 +97,29 @@ impl Identity {
         id: ChallengeId,
         purpose: &'static str,
         code: &Secret,
-        now: Timestamp,
+        origin: &Origin,
     ) -> Result<Passed, Refused> {
-        let tried = store::take_try(self.pool(), id, purpose, now).await?;
+        let tried = store::take_try(self.pool(), id, purpose, self.now()).await?;
+        let right = tried.as_ref().is_some_and(|tried| crate::same(&self.code_hash(id, code), &tried.hash));
+        if !right {
+            let account = tried.as_ref().and_then(|tried| tried.account);
+            let same = format!("{purpose} {}", account.map(|id| id.to_string()).unwrap_or_default());
+            let entry = async { Ok(about("code.failed", account, purpose)) };
+            self.note_folded(origin, "code.failed", &same, entry).await?;
+        }
         let tried = tried.ok_or(Refused::NotFound("code: it was used, has ended, or never was. Ask for a new one"))?;
-        if !crate::same(&self.code_hash(id, code), &tried.hash) {
+        if !right {
             return Err(Refused::WrongCode { left: Some(tried.left) });
         }
         Ok(Passed { id, account: tried.account, purpose: tried.purpose })
+    }
+}
+
+/// What nobody in particular did with a code, of an account where there is one.
+fn about(act: &'static str, account: Option<AccountId>, purpose: &str) -> Entry {
+    let entry = Entry::new(act, "nobody").with(json!({"purpose": purpose}));
+    match account {
+        Some(account) => entry.on(account),
+        None => entry,
     }
 }

@@ -60,6 +60,7 @@ pub use routes::routes;
 pub use settings::{Hashing, Settings};
 
 use crate::api_keys::Cache;
+use crate::audit::folding::Folding;
 use crate::google::provider::Provider;
 use crate::password::Hasher;
 use crate::signing_keys::SigningKeys;
@@ -67,6 +68,8 @@ use crate::throttle::Throttle;
 
 /// How often signing keys are read anew: shorter than a new one is published before it signs.
 const KEYS_EVERY: Duration = Duration::from_secs(15);
+/// How often what was repeated is looked at, to be written into the audit log.
+const REPEATS_EVERY: Duration = Duration::from_secs(15);
 /// How often what has ended is removed.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
@@ -86,6 +89,7 @@ struct Inner {
     revocations: Revocations,
     hasher: Hasher,
     throttle: Throttle,
+    folding: Folding,
     api_keys: Cache,
     google: Option<Provider>,
     dispatch: OnceLock<Arc<dyn Dispatch>>,
@@ -142,6 +146,7 @@ impl Identity {
             revocations: Revocations::default(),
             hasher,
             throttle: Throttle::default(),
+            folding: Folding::default(),
             api_keys: Cache::default(),
             google,
             dispatch: OnceLock::new(),
@@ -175,6 +180,7 @@ impl Identity {
         Upkeep(vec![
             every(KEYS_EVERY, self.clone(), Work::Keys),
             every(revocations::LOOK_EVERY, self.clone(), Work::Revocations),
+            every(REPEATS_EVERY, self.clone(), Work::Repeats),
             every(TIDY_EVERY, self.clone(), Work::Tidy),
         ])
     }
@@ -182,8 +188,8 @@ impl Identity {
     async fn work(&self, work: Work, last: Timestamp, now: Timestamp) -> Result<(), Refused> {
         match work {
             Work::Keys => self.refresh_keys().await,
-            // A commit may become visible later than its own instant says.
-            Work::Revocations => self.look_for_revocations(last - Span::seconds(20)).await,
+            Work::Revocations => self.look_for_revocations(last - revocations::LOOK_BACK).await,
+            Work::Repeats => self.write_repeats(now).await,
             Work::Tidy => {
                 self.0.revocations.tidy(now);
                 challenges::store::forget(self.pool(), now - Span::days(1)).await?;
@@ -245,6 +251,12 @@ impl Identity {
             return self.admit_key(token).await.map_err(Failure::from);
         }
         self.admit_login(token)
+    }
+
+    /// Whether the token is a key that was never seen to be good, and has to be looked up.
+    #[must_use]
+    pub fn is_unseen_key(&self, token: &str) -> bool {
+        token.starts_with("ph_") && !self.0.api_keys.has_seen(&random::digest(token))
     }
 
     /// The same for tokens that end by themselves: access tokens, and in development those of `posthaste token`.
@@ -386,6 +398,7 @@ impl Identity {
 enum Work {
     Keys,
     Revocations,
+    Repeats,
     Tidy,
 }
 

@@ -1,7 +1,11 @@
 //! Logins: signing in, going on with a refresh token that is good for once, and ending.
 
+mod refresh;
 pub(crate) mod routes;
 pub(crate) mod store;
+mod token;
+
+use std::future::Future;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{AccountId, LoginId};
@@ -12,12 +16,10 @@ use sqlx::PgConnection;
 
 use crate::accounts::{self, Account, email_key};
 use crate::audit::{Entry, Origin};
+use crate::password::Place;
 use crate::refused::Refused;
 use crate::second_factor::Shown;
-use crate::{Identity, access_token, letters, random};
-
-/// How often a refresh token is taken within the grace.
-pub(crate) const USES_IN_GRACE: i16 = 3;
+use crate::{Identity, access_token, random};
 
 /// A login with what it is worked with.
 pub(crate) struct Opened {
@@ -29,14 +31,24 @@ pub(crate) struct Opened {
     pub(crate) refresh_expires_at: Timestamp,
 }
 
-/// A login that is about to be committed.
+/// A login that is about to be committed, or was.
 pub(crate) struct Begun {
     pub(crate) account: Account,
-    login: LoginId,
-    proved_at: Timestamp,
-    second_factor: bool,
-    refresh: Secret,
-    refresh_expires_at: Timestamp,
+    pub(crate) login: LoginId,
+    pub(crate) proved_at: Timestamp,
+    pub(crate) second_factor: bool,
+    pub(crate) refresh: Secret,
+    pub(crate) refresh_expires_at: Timestamp,
+}
+
+/// What nobody in particular tried with an account, or without one. What was typed is not noted: people type passwords
+/// where their email belongs.
+fn about(act: &'static str, account: Option<&Account>) -> Entry {
+    let entry = Entry::new(act, "nobody");
+    match account {
+        Some(account) => entry.on(account.id),
+        None => entry,
+    }
 }
 
 impl Identity {
@@ -48,23 +60,31 @@ impl Identity {
         origin: &Origin,
     ) -> Result<Opened, Refused> {
         let place = self.hasher().place()?;
-        let (now, email) = (self.now(), email_key(&asked.email));
-        let known_device = match cookie {
-            Some(token) => store::is_known_device(self.pool(), &random::digest(token.expose()), &email).await?,
+        let email = email_key(&asked.email);
+        let known_device = match asked.known_by.as_ref().or(cookie) {
+            Some(token) => {
+                let (login, hash) = (token::login_of(self.seal(), token), random::digest(token.expose()));
+                store::is_known_device(self.pool(), login, &hash, &email).await?
+            }
             None => false,
         };
-        if let Some(seconds) = self.throttle().login(&email, origin.address, known_device, now) {
-            return Err(Refused::Throttled { seconds });
-        }
-        let account = accounts::store::by_sign_in(self.pool(), &email).await?;
-        let stored = account.as_ref().map(|account| account.password.clone());
-        let right = self.hasher().check_in(place, &asked.password, stored).await?;
-        let Some(account) = account.filter(|_| right) else {
-            self.throttle().login_failed(&email, origin.address, now);
-            // The address that was typed is not noted: people type passwords there.
-            self.note(origin, Entry::new("login.failed", "nobody")).await?;
-            return Err(Refused::WrongCredentials);
+        let look = self.look_up(place, &email, &asked.password);
+        let (right, account) = match self.throttled(&email, known_device, origin, look).await {
+            Err(Refused::Throttled { seconds }) => {
+                let entry = async {
+                    let account = accounts::store::by_sign_in(self.pool(), &email).await?;
+                    Ok(about("login.throttled", account.as_ref()))
+                };
+                self.note_folded(origin, "login.throttled", &email, entry).await?;
+                return Err(Refused::Throttled { seconds });
+            }
+            seen => seen?,
         };
+        if !right {
+            let entry = async { Ok(about("login.failed", account.as_ref())) };
+            self.note_folded(origin, "login.failed", &email, entry).await?;
+        }
+        let account = account.filter(|_| right).ok_or(Refused::WrongCredentials)?;
         if let Some(reason) = account.ban_reason {
             return Err(Refused::Banned { reason });
         }
@@ -76,15 +96,94 @@ impl Identity {
                 true
             }
         };
+        let opened = match self.open_login(&account, second_factor, origin).await? {
+            Some(opened) => opened,
+            None => self.check_again(account, &asked.password, second_factor, origin).await?,
+        };
         self.throttle().proved(&email, origin.address);
-        self.open_login(account.id, second_factor, origin).await
+        self.rehash(&opened.account, &asked.password).await;
+        Ok(opened)
     }
 
-    async fn open_login(&self, id: AccountId, second_factor: bool, origin: &Origin) -> Result<Opened, Refused> {
+    /// The account with the email address, and whether the password is its own.
+    async fn look_up(&self, place: Place, email: &str, password: &Secret) -> Result<(bool, Option<Account>), Refused> {
+        let account = accounts::store::by_sign_in(self.pool(), email).await?;
+        let stored = account.as_ref().map(|account| account.password.clone());
+        Ok((self.hasher().check_in(place, password, stored).await?, account))
+    }
+
+    /// Looks at a password when one may be tried. The try is taken before, so that many at once get no more, and given
+    /// back where it was right, or where nobody could look.
+    async fn throttled<T>(
+        &self,
+        email: &str,
+        known_device: bool,
+        origin: &Origin,
+        look: impl Future<Output = Result<(bool, T), Refused>>,
+    ) -> Result<(bool, T), Refused> {
+        let tried = self.throttle().login(email, origin.address, known_device, self.now());
+        let tried = tried.map_err(|seconds| Refused::Throttled { seconds })?;
+        let seen = look.await;
+        if !matches!(seen, Ok((false, _))) {
+            self.throttle().give_back(tried, self.now());
+        }
+        seen
+    }
+
+    /// The password was changed between the check and the login, or only its hash was made anew.
+    async fn check_again(
+        &self,
+        checked: Account,
+        password: &Secret,
+        second_factor: bool,
+        origin: &Origin,
+    ) -> Result<Opened, Refused> {
+        let stored = self.account(checked.id).await?.password;
+        if !self.hasher().check(password, Some(stored.clone())).await? {
+            return Err(Refused::WrongCredentials);
+        }
+        let account = Account { password: stored, ..checked };
+        self.open_login(&account, second_factor, origin).await?.ok_or(Refused::Busy)
+    }
+
+    /// Keeps the password as passwords are hashed now, where it was hashed with other numbers. The login does not depend
+    /// on it.
+    async fn rehash(&self, account: &Account, password: &Secret) {
+        if !self.hasher().is_outdated(&account.password) {
+            return;
+        }
+        let done = async {
+            let new = self.hasher().hash(password).await?;
+            Ok::<_, Refused>(accounts::store::rehash(self.pool(), account.id, &account.password, &new).await?)
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(account = %account.id, %error, "a password keeps its old hash");
+        }
+    }
+
+    /// Opens a login of the account as it was checked; none where it has another password by now.
+    async fn open_login(
+        &self,
+        checked: &Account,
+        second_factor: bool,
+        origin: &Origin,
+    ) -> Result<Option<Opened>, Refused> {
         let mut transaction = self.pool().connections().begin().await?;
-        let begun = self.begin_login(&mut transaction, id, second_factor, "password", origin).await?;
+        // Read again under a lock: what came meanwhile (a ban, a recovered password, a second factor) wins.
+        let account = accounts::store::lock(&mut transaction, checked.id).await?.ok_or(Refused::WrongCredentials)?;
+        if let Some(reason) = account.ban_reason {
+            return Err(Refused::Banned { reason });
+        }
+        if account.password != checked.password {
+            return Ok(None);
+        }
+        if account.has_second_factor() && account.totp_confirmed_at != checked.totp_confirmed_at {
+            return Err(Refused::SecondFactorRequired);
+        }
+        let proved_at = self.now();
+        let begun = self.begin(&mut transaction, account, proved_at, second_factor, "password", origin).await?;
         transaction.commit().await?;
-        self.opened(begun)
+        self.opened(begun).map(Some)
     }
 
     /// Begins a login of somebody who has shown who he is, `with` what.
@@ -96,20 +195,36 @@ impl Identity {
         with: &'static str,
         origin: &Origin,
     ) -> Result<Begun, Refused> {
-        let (now, login): (_, LoginId) = (self.now(), self.clock().id());
         // Read again under a lock: a ban that came meanwhile wins.
         let account = accounts::store::lock(connection, id).await?.ok_or(Refused::WrongCredentials)?;
         if let Some(reason) = account.ban_reason {
             return Err(Refused::Banned { reason });
         }
+        self.begin(connection, account, self.now(), second_factor, with, origin).await
+    }
+
+    /// Begins a login of an account that is locked, whose owner showed at `proved_at` who he is, `with` what.
+    pub(crate) async fn begin(
+        &self,
+        connection: &mut PgConnection,
+        account: Account,
+        proved_at: Timestamp,
+        second_factor: bool,
+        with: &'static str,
+        origin: &Origin,
+    ) -> Result<Begun, Refused> {
+        let (now, login): (_, LoginId) = (self.now(), self.clock().id());
+        let second_factor = second_factor && account.has_second_factor();
         let ends_at = now + self.settings().login_longest;
         let expires_at = (now + self.settings().login_idle).min(ends_at);
-        let new = store::NewLogin { id: login, account: id, now, expires_at, ends_at, second_factor, origin };
+        let id = account.id;
+        let new =
+            store::NewLogin { id: login, account: id, now, expires_at, ends_at, proved_at, second_factor, origin };
         store::add(connection, &new).await?;
-        let refresh = self.hand_out(connection, login, now).await?;
+        let refresh = self.hand_out(connection, login, false, now).await?;
         let details = json!({"second_factor": second_factor, "with": with});
         self.audit(connection, origin, Entry::new("login.opened", id).on(login).with(details)).await?;
-        Ok(Begun { account, login, proved_at: now, second_factor, refresh, refresh_expires_at: expires_at })
+        Ok(Begun { account, login, proved_at, second_factor, refresh, refresh_expires_at: expires_at })
     }
 
     /// What a login is worked with. After the commit.
@@ -131,83 +246,22 @@ impl Identity {
         }
     }
 
-    async fn hand_out(&self, connection: &mut PgConnection, login: LoginId, now: Timestamp) -> Result<Secret, Refused> {
-        let token = Secret(format!("phr_{}", random::text(32)));
-        store::add_token(connection, &random::digest(token.expose()), login, now).await?;
-        Ok(token)
-    }
-
-    /// Trades a refresh token for the next one. One that was used before ends the login: either the one who used it
-    /// first or this one has stolen it. Only within the grace the same token is taken again, as a page that was clicked
-    /// twice sends it twice.
-    pub(crate) async fn refresh(&self, token: &Secret, origin: &Origin) -> Result<Opened, Refused> {
-        let now = self.now();
-        let mut transaction = self.pool().connections().begin().await?;
-        let held = store::lock_token(&mut transaction, &random::digest(token.expose())).await?;
-        let held = held.ok_or(Refused::LoginEnded)?;
-        if held.revoked || held.expires_at <= now {
-            return Err(Refused::LoginEnded);
-        }
-        let account = accounts::store::get(&mut *transaction, held.account).await?.ok_or(Refused::LoginEnded)?;
-        if let Some(reason) = account.ban_reason {
-            return Err(Refused::Banned { reason });
-        }
-        let again = held
-            .used_at
-            .is_some_and(|used_at| now - used_at > self.settings().refresh_grace || held.uses >= USES_IN_GRACE);
-        if again {
-            self.end_reused(transaction, &account, held.login, origin).await?;
-            return Err(Refused::LoginEnded);
-        }
-        store::use_token(&mut transaction, &held, now).await?;
-        let expires_at = (now + self.settings().login_idle).min(held.ends_at);
-        store::touch(&mut transaction, held.login, now, expires_at, origin).await?;
-        let refresh = self.hand_out(&mut transaction, held.login, now).await?;
-        transaction.commit().await?;
-        let (login, proved_at, second_factor) = (held.login, held.proved_at, held.second_factor);
-        self.opened(Begun { account, login, proved_at, second_factor, refresh, refresh_expires_at: expires_at })
-    }
-
-    async fn end_reused(
+    async fn hand_out(
         &self,
-        mut transaction: sqlx::Transaction<'static, sqlx::Postgres>,
-        account: &Account,
+        connection: &mut PgConnection,
         login: LoginId,
-        origin: &Origin,
-    ) -> Result<(), Refused> {
-        let now = self.now();
-        let ended = store::revoke(&mut transaction, account.id, Some(login), None, "reused", now).await?;
-        let entry = Entry::new("login.reused", "nobody").on(login).with(json!({"account": account.id}));
-        self.audit(&mut transaction, origin, entry).await?;
-        let what = "One of your sessions was ended: its refresh token was used a second time, which happens when \
-                    somebody has stolen it. Sign in again.";
-        self.notifications().put(&mut transaction, &letters::notice(account, what, origin)).await?;
-        transaction.commit().await?;
-        self.notifications().wake();
-        self.ended(ended);
-        Ok(())
+        contested: bool,
+        now: Timestamp,
+    ) -> Result<Secret, Refused> {
+        let token = token::make(self.seal(), login);
+        store::add_token(connection, &random::digest(token.expose()), login, contested, now).await?;
+        Ok(token)
     }
 
     /// Says to everybody that logins ended. After the commit.
     pub(crate) fn ended(&self, logins: Vec<LoginId>) {
         let until = self.now() + self.longest_token();
         logins.into_iter().for_each(|login| self.0.revocations.add(login, until));
-    }
-
-    /// Signs out with the refresh token. One that is unknown or over is fine: nobody is signed in with it.
-    pub(crate) async fn log_out(&self, token: &Secret, origin: &Origin) -> Result<(), Refused> {
-        let mut transaction = self.pool().connections().begin().await?;
-        let Some(held) = store::lock_token(&mut transaction, &random::digest(token.expose())).await? else {
-            return Ok(());
-        };
-        let now = self.now();
-        let ended = store::revoke(&mut transaction, held.account, Some(held.login), None, "logged_out", now).await?;
-        if !ended.is_empty() {
-            self.audit(&mut transaction, origin, Entry::new("login.ended", held.account).on(held.login)).await?;
-        }
-        transaction.commit().await?;
-        self.ended(ended);
-        Ok(())
     }
 
     /// Ends one login of the account, or all but one.
@@ -255,7 +309,7 @@ impl Identity {
             (false, _, None) => return Err(Refused::field("password", "is required: there is no second factor")),
         };
         let now = self.now();
-        let second_factor = second_factor || proof.second_factor;
+        let second_factor = account.has_second_factor() && (second_factor || proof.second_factor);
         let mut transaction = self.pool().connections().begin().await?;
         if !store::prove(&mut transaction, proof.login, now, second_factor).await? {
             return Err(Refused::LoginEnded);
@@ -281,15 +335,13 @@ impl Identity {
                 "the account has no password: set one (POST /v1/password/forgot), or sign in with Google again",
             ));
         }
-        let (now, email) = (self.now(), account.key());
-        if let Some(seconds) = self.throttle().login(&email, origin.address, true, now) {
-            return Err(Refused::Throttled { seconds });
-        }
-        if self.hasher().check(password, Some(account.password.clone())).await? {
+        let look = async { Ok((self.hasher().check(password, Some(account.password.clone())).await?, ())) };
+        let (right, ()) = self.throttled(&account.key(), true, origin, look).await?;
+        if right {
             return Ok(());
         }
-        self.throttle().login_failed(&email, origin.address, now);
-        self.note(origin, Entry::new("proof.failed", account.id)).await?;
+        let entry = async { Ok(Entry::new("proof.failed", account.id).on(account.id)) };
+        self.note_folded(origin, "proof.failed", &account.key(), entry).await?;
         Err(Refused::WrongCredentials)
     }
 

@@ -81,7 +81,7 @@ impl Hasher {
         self.check_in(self.place()?, password, stored).await
     }
 
-    /// The same, in a place that was taken before.
+    /// The same for who has a place already, and read the hash only then: a flood does not reach the database.
     pub(crate) async fn check_in(
         &self,
         place: Place,
@@ -97,6 +97,13 @@ impl Hasher {
             Ok(inner.argon2.verify_password(password.expose().as_bytes(), &parsed).is_ok() && known)
         })
         .await?
+    }
+
+    /// Whether a hash was made with other numbers than those of now, and takes another time to check.
+    pub(crate) fn is_outdated(&self, stored: &str) -> bool {
+        // `$argon2id$v=19$m=…,t=…,p=…`
+        let numbers = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        numbers(stored) != numbers(&self.0.decoy)
     }
 
     /// How many times argon2 ran.
@@ -154,6 +161,15 @@ mod tests {
         assert!(hasher.check(&"correct horse".into(), Some(stored.clone())).await.unwrap());
         assert!(!hasher.check(&"battery staple".into(), Some(stored)).await.unwrap());
         assert!(!hasher.check(&"correct horse".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_numbers_is_told_and_still_checked() {
+        let (old, new) = (Hasher::new(CHEAP).unwrap(), Hasher::new(Hashing { passes: 2, ..CHEAP }).unwrap());
+        let stored = old.hash(&"correct horse".into()).await.unwrap();
+        assert!(new.is_outdated(&stored) && !old.is_outdated(&stored));
+        assert!(new.check(&"correct horse".into(), Some(stored)).await.unwrap());
+        assert!(!new.is_outdated(&new.hash(&"correct horse".into()).await.unwrap()));
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -8,12 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{ApiKeyId, LoginId};
+use posthaste_domain::{Span, Timestamp};
+use posthaste_http::auth::LEEWAY_SECONDS;
 use tokio::sync::watch;
 
 /// How often what other processes ended is looked for. A ban is to reach sockets within a second.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How far back is looked: another process's clock may be as far behind as tokens allow, and this one's before, and a
+/// commit becomes visible later than its own instant says.
+pub(crate) const LOOK_BACK: Span = Span::seconds(2 * LEEWAY_SECONDS + 20);
 
 /// The list. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -103,7 +108,6 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_domain::Span;
     use posthaste_domain::ids::Id;
 
     fn login(n: u128) -> LoginId {

@@ -7,7 +7,9 @@ use posthaste_notifications::Notifications;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
 
-use crate::{Hashing, Identity, Origin, Parts, Settings};
+use serde_json::json;
+
+use crate::{Entry, Hashing, Identity, Origin, Parts, Settings};
 
 async fn open(database: &TestDatabase, settings: Settings) -> Identity {
     let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
@@ -51,4 +53,27 @@ async fn keys_rotate_by_themselves_and_go_when_nothing_they_signed_can_be_valid(
     identity.refresh_keys().await.unwrap();
     let later = published(&identity);
     assert!(!later.contains(&first[0]) && later.len() <= 3, "{first:?} {later:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_repeated_within_a_minute_is_one_entry_with_a_count() {
+    let database = TestDatabase::new().await;
+    let identity = open(&database, Settings::default()).await;
+    let origin = Origin::local();
+    for _ in 0..25 {
+        let entry = async { Ok(Entry::new("login.failed", "nobody").with(json!({"kind": "guess"}))) };
+        identity.note_folded(&origin, "login.failed", "ada", entry).await.unwrap();
+    }
+    let written = async || -> Vec<serde_json::Value> {
+        let query = sqlx::query_scalar("SELECT details FROM audit_log WHERE act = 'login.failed' ORDER BY at, id");
+        query.fetch_all(database.pool.connections()).await.unwrap()
+    };
+    identity.write_repeats(identity.now()).await.unwrap();
+    assert_eq!(written().await.len(), 1, "the minute is not over");
+    for _ in 0..2 {
+        identity.write_repeats(identity.now() + Span::seconds(61)).await.unwrap();
+    }
+    let details = written().await;
+    assert_eq!(details.len(), 2, "{details:?}");
+    assert_eq!((&details[1]["more"], &details[1]["kind"]), (&json!(24), &json!("guess")), "{details:?}");
 }

@@ -1,8 +1,12 @@
 //! How often something may be tried. Pure: buckets that fill again with time, which comes in.
 //!
-//! Failed logins empty three of them: that of account and address together, that of the address, and that of the
-//! account. The last would let a stranger lock somebody out, so it does not count for a device that has a refresh token
-//! of the account; and a password that was recovered by a code empties nothing.
+//! A try is taken before anybody looks whether it is right, so that many at once get no more than one after the other;
+//! it is given back where it was right. Logins take from those of account and network together, of the network, and of
+//! the account. The last would let strangers lock somebody out, so it does not count for a device that has a refresh
+//! token of the account; and a password that was recovered by a code empties nothing.
+//!
+//! Who has one address of IPv6 has a /64 of them, and for little money a /48. What is counted for somebody's account or
+//! mailbox is counted by /48; addresses by /64, and by /48 with more room.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -23,15 +27,21 @@ pub(crate) struct Rate {
     pub(crate) per_minute: f64,
 }
 
-/// Failed logins of one account from one address.
+/// Failed logins of one account from one site.
 const PAIR: Rate = Rate { burst: 5.0, per_minute: 1.0 };
 /// Failed logins from one address: an office behind one address has many people.
 const ADDRESS: Rate = Rate { burst: 50.0, per_minute: 10.0 };
-/// Failed logins of one account from everywhere.
-const ACCOUNT: Rate = Rate { burst: 50.0, per_minute: 2.0 };
-/// Codes that are sent to one receiver, and asked for from one address.
+/// Failed logins from one site, a /48 of IPv6.
+const SITE: Rate = Rate { burst: 200.0, per_minute: 40.0 };
+/// Failed logins of one account from everywhere. Who wants to keep it empty needs five sites; more would let many
+/// machines guess faster.
+const ACCOUNT: Rate = Rate { burst: 50.0, per_minute: 5.0 };
+/// Codes of one purpose that are sent to one receiver, asked for from one site and from everywhere.
 const CODES: Rate = Rate { burst: 5.0, per_minute: 0.1 };
+const CODES_RECEIVER: Rate = Rate { burst: 30.0, per_minute: 0.5 };
+/// Codes of any purpose that are asked for from one address, and from one site.
 const CODES_ADDRESS: Rate = Rate { burst: 30.0, per_minute: 1.0 };
+const CODES_SITE: Rate = Rate { burst: 120.0, per_minute: 4.0 };
 /// Texts to one number, and to a range of a thousand numbers: whoever earns by texts to numbers of his own has many.
 const NUMBER: Rate = Rate { burst: 5.0, per_minute: 0.1 };
 const NUMBER_RANGE: Rate = Rate { burst: 20.0, per_minute: 1.0 };
@@ -83,6 +93,18 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         self.buckets.insert(key.clone(), Bucket { left: (left - 1.0).max(0.0), seen: now });
     }
 
+    /// Puts back what was taken.
+    fn give_back(&mut self, key: &K, now: Timestamp) {
+        if let Some(bucket) = self.buckets.get(key).copied() {
+            let left = self.left(bucket, now) + 1.0;
+            if left < self.rate.burst {
+                self.buckets.insert(key.clone(), Bucket { left, seen: now });
+            } else {
+                self.buckets.remove(key);
+            }
+        }
+    }
+
     fn tidy(&mut self, now: Timestamp) {
         let rate = self.rate;
         let full = |bucket: &Bucket| {
@@ -100,18 +122,25 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 }
 
-/// One address, or a network of IPv6, of which one customer has many addresses.
-fn network(address: IpAddr) -> IpAddr {
-    ClientAddress(address).network()
+/// A try that was taken, to be given back where it was right.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Try {
+    email: String,
+    from: ClientAddress,
+    known_device: bool,
 }
 
 #[derive(Debug)]
 struct All {
     pairs: Buckets<(String, IpAddr)>,
     addresses: Buckets<IpAddr>,
+    sites: Buckets<IpAddr>,
     accounts: Buckets<String>,
-    codes: Buckets<String>,
+    codes: Buckets<(&'static str, String, IpAddr)>,
+    code_receivers: Buckets<(&'static str, String)>,
     code_addresses: Buckets<IpAddr>,
+    code_sites: Buckets<IpAddr>,
     numbers: Buckets<String>,
     number_ranges: Buckets<String>,
     factors: Buckets<String>,
@@ -127,9 +156,12 @@ impl Default for Throttle {
         Self(Mutex::new(All {
             pairs: Buckets::new(PAIR),
             addresses: Buckets::new(ADDRESS),
+            sites: Buckets::new(SITE),
             accounts: Buckets::new(ACCOUNT),
             codes: Buckets::new(CODES),
+            code_receivers: Buckets::new(CODES_RECEIVER),
             code_addresses: Buckets::new(CODES_ADDRESS),
+            code_sites: Buckets::new(CODES_SITE),
             numbers: Buckets::new(NUMBER),
             number_ranges: Buckets::new(NUMBER_RANGE),
             factors: Buckets::new(FACTOR),
@@ -139,42 +171,66 @@ impl Default for Throttle {
 }
 
 impl Throttle {
-    /// Seconds that a login of `email` from `address` has to wait. A known device does not wait for the account.
-    pub(crate) fn login(&self, email: &str, address: IpAddr, known_device: bool, now: Timestamp) -> Option<u32> {
-        let all = self.0.lock();
-        let network = network(address);
-        let pair = all.pairs.wait(&(email.to_owned(), network), now);
-        let here = all.addresses.wait(&network, now);
-        let anywhere = if known_device { None } else { all.accounts.wait(&email.to_owned(), now) };
-        pair.max(here).max(anywhere)
+    /// Takes one try of `email` from `address`; or the seconds to wait. A known device does not wait for the account.
+    pub(crate) fn login(&self, email: &str, address: IpAddr, known_device: bool, now: Timestamp) -> Result<Try, u32> {
+        let mut all = self.0.lock();
+        let from = ClientAddress(address);
+        let (network, site, email) = (from.network(), from.site(), email.to_owned());
+        let pair = (email.clone(), site);
+        let here = all.addresses.wait(&network, now).max(all.sites.wait(&site, now));
+        let anywhere = if known_device { None } else { all.accounts.wait(&email, now) };
+        if let Some(seconds) = all.pairs.wait(&pair, now).max(here).max(anywhere) {
+            return Err(seconds);
+        }
+        all.pairs.take(&pair, now);
+        all.addresses.take(&network, now);
+        all.sites.take(&site, now);
+        if !known_device {
+            all.accounts.take(&email, now);
+        }
+        Ok(Try { email, from, known_device })
     }
 
-    /// Notes a failed one.
-    pub(crate) fn login_failed(&self, email: &str, address: IpAddr, now: Timestamp) {
+    /// Gives back a try that was right, or that nobody had the time to look at.
+    pub(crate) fn give_back(&self, tried: Try, now: Timestamp) {
+        let Try { email, from, known_device } = tried;
         let mut all = self.0.lock();
-        let network = network(address);
-        all.pairs.take(&(email.to_owned(), network), now);
-        all.addresses.take(&network, now);
-        all.accounts.take(&email.to_owned(), now);
+        all.addresses.give_back(&from.network(), now);
+        all.sites.give_back(&from.site(), now);
+        if !known_device {
+            all.accounts.give_back(&email, now);
+        }
+        all.pairs.give_back(&(email, from.site()), now);
     }
 
     /// Notes that somebody showed who he is: what others tried does not count against the account any more.
     pub(crate) fn proved(&self, email: &str, address: IpAddr) {
         let mut all = self.0.lock();
-        all.pairs.buckets.remove(&(email.to_owned(), network(address)));
+        all.pairs.buckets.remove(&(email.to_owned(), ClientAddress(address).site()));
         all.accounts.buckets.remove(email);
     }
 
-    /// Takes one code to be sent to `receiver`; or the seconds to wait.
-    pub(crate) fn code(&self, receiver: &str, address: IpAddr, now: Timestamp) -> Result<(), u32> {
+    /// Takes one code for `purpose` to be sent to `receiver`; or the seconds to wait. Purposes are counted apart, so that
+    /// who is asked to register again and again can still recover his password.
+    pub(crate) fn code(
+        &self,
+        purpose: &'static str,
+        receiver: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), u32> {
         let mut all = self.0.lock();
-        let network = network(address);
-        let wait = all.codes.wait(&receiver.to_owned(), now).max(all.code_addresses.wait(&network, now));
+        let (network, site) = (ClientAddress(address).network(), ClientAddress(address).site());
+        let (here, anywhere) = ((purpose, receiver.to_owned(), site), (purpose, receiver.to_owned()));
+        let asking = all.code_addresses.wait(&network, now).max(all.code_sites.wait(&site, now));
+        let wait = all.codes.wait(&here, now).max(all.code_receivers.wait(&anywhere, now)).max(asking);
         if let Some(seconds) = wait {
             return Err(seconds);
         }
-        all.codes.take(&receiver.to_owned(), now);
+        all.codes.take(&here, now);
+        all.code_receivers.take(&anywhere, now);
         all.code_addresses.take(&network, now);
+        all.code_sites.take(&site, now);
         Ok(())
     }
 
@@ -203,7 +259,7 @@ impl Throttle {
 
     /// Takes one sign-in with Google from `address`; or the seconds to wait.
     pub(crate) fn google(&self, address: IpAddr, now: Timestamp) -> Result<(), u32> {
-        let (mut all, network) = (self.0.lock(), network(address));
+        let (mut all, network) = (self.0.lock(), ClientAddress(address).network());
         if let Some(seconds) = all.google.wait(&network, now) {
             return Err(seconds);
         }
@@ -226,35 +282,81 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
+    /// The `n`th /64 of a /48.
+    fn corner(n: u128) -> IpAddr {
+        IpAddr::from(((0x2001_0db8_0001 << 16 | n) << 64 | 1).to_be_bytes())
+    }
+
+    fn fails(throttle: &Throttle, email: &str, address: IpAddr, now: Timestamp) -> bool {
+        throttle.login(email, address, false, now).is_ok()
+    }
+
+    fn wait(throttle: &Throttle, email: &str, address: IpAddr, now: Timestamp) -> Option<u32> {
+        match throttle.login(email, address, false, now) {
+            Ok(tried) => {
+                throttle.give_back(tried, now);
+                None
+            }
+            Err(seconds) => Some(seconds),
+        }
+    }
+
     #[test]
     fn a_stranger_slows_himself_down_and_not_the_owner() {
         let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..5 {
-            assert_eq!(throttle.login("ada", address(1), false, now), None);
-            throttle.login_failed("ada", address(1), now);
+        assert_eq!((0..30).filter(|_| fails(&throttle, "ada", address(1), now)).count(), 5);
+        assert_eq!(wait(&throttle, "ada", address(1), now), Some(60));
+        assert_eq!(wait(&throttle, "ada", address(2), now), None, "elsewhere the owner gets in");
+        assert_eq!(wait(&throttle, "bob", address(1), now), None);
+        assert_eq!(wait(&throttle, "ada", address(1), now + Span::seconds(61)), None);
+    }
+
+    #[test]
+    fn what_was_right_costs_nothing() {
+        let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..500 {
+            let tried = throttle.login("ada", address(1), false, now).unwrap();
+            throttle.give_back(tried, now);
         }
-        assert_eq!(throttle.login("ada", address(1), false, now), Some(60));
-        assert_eq!(throttle.login("ada", address(2), false, now), None, "elsewhere the owner gets in");
-        assert_eq!(throttle.login("bob", address(1), false, now), None);
-        assert_eq!(throttle.login("ada", address(1), false, now + Span::seconds(61)), None);
+        assert!(throttle.0.lock().pairs.buckets.is_empty(), "nothing is remembered of it");
+        assert!(fails(&throttle, "ada", address(1), now));
+        let tried = throttle.login("ada", address(1), false, now).unwrap();
+        throttle.give_back(tried, now);
+        assert_eq!((0..30).filter(|_| fails(&throttle, "ada", address(1), now)).count(), 4, "wrong ones still count");
     }
 
     #[test]
     fn an_attack_from_everywhere_is_slowed_down_but_for_known_devices() {
         let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
-        (1..=50).for_each(|n| throttle.login_failed("ada", address(n), now));
-        assert!(throttle.login("ada", address(99), false, now).is_some());
-        assert_eq!(throttle.login("ada", address(99), true, now), None);
+        (1..=50).for_each(|n| assert!(fails(&throttle, "ada", address(n), now)));
+        assert!(wait(&throttle, "ada", address(99), now).is_some());
+        let tried = throttle.login("ada", address(99), true, now).unwrap();
+        throttle.give_back(tried, now);
+        assert!(wait(&throttle, "ada", address(98), now).is_some(), "which gives nothing back to others");
         throttle.proved("ada", address(99));
-        assert_eq!(throttle.login("ada", address(98), false, now), None);
+        assert_eq!(wait(&throttle, "ada", address(98), now), None);
+    }
+
+    #[test]
+    fn who_has_a_whole_site_of_addresses_locks_nobody_out() {
+        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        for minute in 0..600 {
+            for n in 0..100 {
+                let _ = throttle.login("ada", corner(minute * 100 + n), false, start + Span::minutes(minute as i64));
+            }
+        }
+        let now = start + Span::minutes(600);
+        assert_eq!(wait(&throttle, "ada", address(1), now), None, "the owner gets in");
+        let others = (0..2000).filter(|n| fails(&throttle, &format!("somebody {n}"), corner(*n), now)).count();
+        assert!(others <= 200, "nor does he try everybody: {others}");
     }
 
     #[test]
     fn one_address_may_not_try_everybody() {
         let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
-        (0..50).for_each(|n| throttle.login_failed(&format!("somebody {n}"), address(1), now));
-        assert!(throttle.login("another", address(1), true, now).is_some());
-        let neighbours = ["2001:db8::1", "2001:db8::ffff:1"].map(|text| network(text.parse().unwrap()));
+        (0..50).for_each(|n| assert!(fails(&throttle, &format!("somebody {n}"), address(1), now)));
+        assert!(throttle.login("another", address(1), true, now).is_err());
+        let neighbours = ["2001:db8::1", "2001:db8::ffff:1"].map(|text| ClientAddress(text.parse().unwrap()).network());
         assert_eq!(neighbours[0], neighbours[1], "a network of IPv6 is one address");
     }
 
@@ -282,9 +384,30 @@ mod tests {
     #[test]
     fn codes_and_second_factors_are_few() {
         let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
-        assert_eq!((0..9).filter(|_| throttle.code("ada", address(1), now).is_ok()).count(), 5);
+        let code = |n| throttle.code("recover", "ada", address(n), now).is_ok();
+        assert_eq!((0..9).filter(|_| code(1)).count(), 5);
         assert_eq!((0..9).filter(|_| throttle.factor("acc", now).is_ok()).count(), 5);
         throttle.factor_proved("acc");
         assert!(throttle.factor("acc", now).is_ok());
+        assert_eq!((2..100).filter(|n| code(*n)).count(), 25, "from everywhere there are thirty");
+    }
+
+    #[test]
+    fn a_stranger_who_asks_for_codes_leaves_some_to_their_receiver() {
+        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        let mut asked = 0;
+        for minute in 0..600 {
+            let now = start + Span::minutes(minute);
+            asked += [address(1), corner(1), corner(2)]
+                .into_iter()
+                .filter(|from| throttle.code("recover", "ada", *from, now).is_ok())
+                .count();
+        }
+        assert!((100..=140).contains(&asked), "two sites, each five and then one in ten minutes: {asked}");
+        let now = start + Span::minutes(600);
+        assert_eq!(throttle.code("recover", "ada", address(2), now), Ok(()));
+        assert_eq!((0..9).filter(|_| throttle.code("register", "ada", address(3), now).is_ok()).count(), 5);
+        assert!(throttle.code("register", "ada", address(3), now).is_err());
+        assert_eq!(throttle.code("recover", "ada", address(3), now), Ok(()), "each purpose has its own");
     }
 }

@@ -169,6 +169,11 @@ pub struct LogIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub code: Option<Secret>,
+    /// The last refresh token that this device had of the account, also when it is used up: it shows that the device is
+    /// known, and guessers elsewhere do not hold it up. Browsers show theirs by the cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub known_by: Option<Secret>,
     /// `cookie` or `body`.
     #[serde(default)]
     pub refresh_in: RefreshIn,
@@ -307,6 +312,9 @@ pub struct ChangePassword {
     /// The new one.
     #[schema(value_type = String, format = Password)]
     pub new_password: Secret,
+    /// Where the refresh token of the session that begins goes: `cookie` or `body`.
+    #[serde(default)]
+    pub refresh_in: RefreshIn,
 }
 
 /// Changes the email address, with proof of the password; a code goes to the new address.
@@ -523,6 +531,7 @@ mod tests {
             email: "a@b.example".to_owned(),
             password: "correct horse".into(),
             code: Some("123456".into()),
+            known_by: None,
             refresh_in: RefreshIn::Body,
         };
         let shown = format!("{log_in:?}");

@@ -3,13 +3,18 @@
 mod faults;
 mod google;
 mod keys;
+mod lineages;
+mod lockout;
+mod open_codes;
 mod origins;
 pub(crate) mod people;
 mod phones;
+mod races;
 mod recovery;
 mod second_factor;
 mod sessions;
 mod shut_out;
+mod waiting;
 
 use serde_json::json;
 

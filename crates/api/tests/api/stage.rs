@@ -152,8 +152,29 @@ impl Stage {
     pub(crate) async fn with_identity(limits: Limits, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
         let database = TestDatabase::new().await;
         let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
-        let build = Build { version: "0.0.0", commit: None };
         let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
+        let mut stage = Self::on(database, system, mailbox, limits, change).await;
+        stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
+        stage
+    }
+
+    /// Another process on the same database, as far as identity is concerned. Dropped before the first.
+    pub(crate) async fn beside(&self, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
+        let database = TestDatabase { pool: self.database.pool.clone(), url: self.database.url.clone() };
+        let (system, mailbox) = (self.app.system().clone(), self.mailbox.clone());
+        let mut stage = Self::on(database, system, mailbox, Limits::default(), change).await;
+        stage.zone = self.zone.clone();
+        stage
+    }
+
+    async fn on(
+        database: TestDatabase,
+        system: System,
+        mailbox: PathBuf,
+        limits: Limits,
+        change: impl FnOnce(&mut posthaste_identity::Settings),
+    ) -> Self {
+        let build = Build { version: "0.0.0", commit: None };
         let carrier = Some(Carrier::mailbox(mailbox.clone()));
         let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
         let outbox = Notifications::new(pool.clone(), seal.clone(), clock.clone(), carrier.clone(), carrier);
@@ -170,7 +191,7 @@ impl Stage {
         let webhooks = webhooks(&database);
         let app = AppState::new(system, database.pool.clone(), keys(), identity, webhooks, limits, build);
         let worlds = Worlds::new(app.clone(), Some(plan(&app, &database)));
-        let mut stage = Self {
+        Self {
             worlds,
             app,
             database,
@@ -181,9 +202,7 @@ impl Stage {
             customer: token(Party::Customer(customer_id(1))),
             mailbox,
             _upkeep: upkeep,
-        };
-        stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
-        stage
+        }
     }
 
     /// Stops the test world; another may be opened on what it stored.

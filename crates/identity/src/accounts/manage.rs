@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Account, store, wrong_email, wrong_phone};
 use crate::audit::{Entry, Origin};
 use crate::challenges::{self, Purpose};
-use crate::logins;
+use crate::logins::{self, Opened};
 use crate::refused::Refused;
 use crate::{Identity, letters, password};
 
@@ -61,13 +61,14 @@ impl Identity {
         store::get(self.pool().connections(), id).await?.ok_or(Refused::NotFound("account"))
     }
 
-    /// Changes the password, with proof of the old one. Other logins end.
+    /// Changes the password, with proof of the old one. Every login ends, and a new one begins: whoever has tokens of
+    /// this one, whoever that is, has nothing.
     pub(crate) async fn change_password(
         &self,
         proof: &LoginProof,
         asked: &ChangePassword,
         origin: &Origin,
-    ) -> Result<(), Refused> {
+    ) -> Result<Opened, Refused> {
         let account = self.account(proof.account).await?;
         if let Some(problem) = password::wrong(&asked.new_password, &account.email) {
             return Err(Refused::field("new_password", problem));
@@ -79,19 +80,23 @@ impl Identity {
         let (now, hash) = (self.now(), self.hasher().hash(&asked.new_password).await?);
         let mut transaction = self.pool().connections().begin().await?;
         let found = store::lock(&mut transaction, account.id).await?;
-        if found.is_none_or(|found| found.password != account.password) {
-            return Err(Refused::Conflict("the password was changed meanwhile"));
-        }
+        let found = found.filter(|found| found.password == account.password);
+        let found = found.ok_or(Refused::Conflict("the password was changed meanwhile"))?;
+        challenges::store::end(&mut transaction, account.id, &challenges::OPEN, now).await?;
         store::set_password(&mut transaction, account.id, &hash).await?;
-        let but = Some(proof.login);
-        let ended = logins::store::revoke(&mut transaction, account.id, None, but, "password_changed", now).await?;
+        let ended = logins::store::revoke(&mut transaction, account.id, None, None, "password_changed", now).await?;
+        if !ended.contains(&proof.login) {
+            return Err(Refused::LoginEnded);
+        }
         self.audit(&mut transaction, origin, Entry::new("password.changed", account.id).on(account.id)).await?;
         let what = "Your password was changed. All other sessions were ended.";
         self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
+        let proved_at = if found.has_second_factor() { proof.proved_at } else { now };
+        let begun = self.begin(&mut transaction, found, proved_at, proof.second_factor, "password", origin).await?;
         transaction.commit().await?;
         self.notifications().wake();
         self.ended(ended);
-        Ok(())
+        self.opened(begun)
     }
 
     /// Begins to change the email address: a code goes to the new one.
@@ -110,11 +115,11 @@ impl Identity {
         }
         self.show_password(&account, &asked.password, origin).await?;
         let email = asked.email.trim().to_owned();
-        self.may_send(Channel::Email, &super::email_key(&email), origin)?;
+        self.may_send(Channel::Email, "change_email", &super::email_key(&email), origin)?;
         let is_known = store::by_key(self.pool(), &email).await?.is_some();
         let mut transaction = self.pool().connections().begin().await?;
         let purpose = Purpose::ChangeEmail { email: email.clone() };
-        let (sent, code) = self.challenge(&mut transaction, Some(account.id), &purpose, self.now()).await?;
+        let (sent, code) = self.challenge(&mut transaction, Some(account.id), &purpose, origin).await?;
         let letter = if is_known {
             letters::already_registered(&email, origin)
         } else {
@@ -137,10 +142,10 @@ impl Identity {
             return Err(Refused::field("phone", problem));
         }
         self.fresh(proof).await?;
-        self.may_send(Channel::Text, &asked.phone, origin)?;
+        self.may_send(Channel::Text, "verify_phone", &asked.phone, origin)?;
         let mut transaction = self.pool().connections().begin().await?;
         let purpose = Purpose::VerifyPhone { phone: asked.phone.clone() };
-        let (sent, code) = self.challenge(&mut transaction, Some(proof.account), &purpose, self.now()).await?;
+        let (sent, code) = self.challenge(&mut transaction, Some(proof.account), &purpose, origin).await?;
         let letter = letters::code_by_text(&asked.phone, &code, self.settings().code);
         self.notifications().put(&mut transaction, &letter).await?;
         transaction.commit().await?;
@@ -158,7 +163,7 @@ impl Identity {
         origin: &Origin,
     ) -> Result<AccountView, Refused> {
         let now = self.now();
-        let passed = self.pass(id, purpose, code, now).await?;
+        let passed = self.pass(id, purpose, code, origin).await?;
         if passed.account != Some(proof.account) {
             return Err(Refused::WrongCode { left: None });
         }
@@ -173,6 +178,7 @@ impl Identity {
                 if !store::set_email(&mut transaction, account.id, &email).await? {
                     return Err(Refused::Conflict("another account has this email address"));
                 }
+                challenges::store::end(&mut transaction, account.id, &challenges::OPEN_FOR_EMAIL, now).await?;
                 let but = Some(proof.login);
                 ended = logins::store::revoke(&mut transaction, account.id, None, but, "email_changed", now).await?;
                 let what = "The email address of your account was changed: this one is not its address any more.";
@@ -180,6 +186,7 @@ impl Identity {
                 self.audit(&mut transaction, origin, Entry::new("email.changed", account.id).on(account.id)).await?;
             }
             Purpose::VerifyPhone { phone } => {
+                challenges::store::end(&mut transaction, account.id, &challenges::OPEN_FOR_PHONE, now).await?;
                 if !store::set_phone(&mut transaction, account.id, &phone, now).await? {
                     return Err(Refused::Conflict("another account is registered with this number"));
                 }
@@ -220,9 +227,12 @@ impl Identity {
             self.employ(caller, &account, driver, asked.party.is_some(), origin).await?;
         }
         let mut transaction = self.pool().connections().begin().await?;
-        store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
-        if !store::activate(&mut transaction, id, party, self.now()).await? {
-            return Err(Refused::Conflict("another account is this party already"));
+        let activated = store::activate(&mut transaction, id, party, self.now()).await?;
+        if let Some(why) = activated.refusal() {
+            drop(transaction);
+            let found = self.account(id).await?;
+            let same = found.activated_at.is_some() && found.banned_at.is_none() && found.party == party;
+            return if same { Ok(found.view()) } else { Err(Refused::Conflict(why)) };
         }
         let entry = Entry::new("account.activated", caller.actor()).on(id).with(json!({"party": party}));
         self.audit(&mut transaction, origin, entry).await?;

@@ -51,7 +51,8 @@ impl Identity {
         }
         let number = asked.phone.as_deref().filter(|_| asked.verify_by == VerifyBy::Phone);
         let key = number.map_or_else(|| email_key(&asked.email), str::to_owned);
-        self.may_send(if number.is_some() { Channel::Text } else { Channel::Email }, &key, origin)?;
+        let channel = if number.is_some() { Channel::Text } else { Channel::Email };
+        self.may_send(channel, "register", &key, origin)?;
         let even = Instant::now() + EVEN;
         let password = self.hasher().hash(&asked.password).await?;
         let even = even.max(Instant::now() + EVEN / 3);
@@ -67,7 +68,7 @@ impl Identity {
         let registration = Registration { role, email: email.clone(), name, phone, by_phone, password };
         let purpose = Purpose::Register(Box::new(registration));
         let mut transaction = self.pool().connections().begin().await?;
-        let (sent, code) = self.challenge(&mut transaction, None, &purpose, self.now()).await?;
+        let (sent, code) = self.challenge(&mut transaction, None, &purpose, origin).await?;
         let letter = match (number, is_known) {
             (None, false) => letters::verify_email(&email, &code, self.settings().code),
             (None, true) => letters::already_registered(&email, origin),
@@ -84,7 +85,7 @@ impl Identity {
     /// Makes the account once the code came back.
     pub(crate) async fn verify(&self, asked: &Verify, origin: &Origin) -> Result<AccountView, Refused> {
         let now = self.now();
-        let passed = self.pass(asked.challenge_id, "register", &asked.code, now).await?;
+        let passed = self.pass(asked.challenge_id, "register", &asked.code, origin).await?;
         let Purpose::Register(registration) = passed.purpose else {
             return Err(Refused::Internal("a challenge has another purpose".to_owned()));
         };
@@ -175,13 +176,13 @@ impl Identity {
             return Err(Refused::field("email", problem));
         }
         let by_text = is_number || asked.send_by == SendBy::Text;
-        let channel = if by_text { Channel::Text } else { Channel::Email };
-        self.may_be_asked(channel, &email_key(&asked.email), origin)?;
+        let (channel, purpose) = if by_text { (Channel::Text, "recover by text") } else { (Channel::Email, "recover") };
+        self.may_be_asked(channel, purpose, &email_key(&asked.email), origin)?;
         let even = Instant::now() + EVEN;
         let account = store::by_sign_in(self.pool(), &asked.email).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let id = account.as_ref().map(|account| account.id);
-        let (sent, code) = self.challenge(&mut transaction, id, &Purpose::Recover, self.now()).await?;
+        let (sent, code) = self.challenge(&mut transaction, id, &Purpose::Recover, origin).await?;
         let good_for = self.settings().code;
         let letter: Option<Message> = account.and_then(|account| {
             if !by_text {
@@ -211,7 +212,7 @@ impl Identity {
             return Err(Refused::field("password", problem));
         }
         let now = self.now();
-        let passed = self.pass(asked.challenge_id, "recover", &asked.code, now).await?;
+        let passed = self.pass(asked.challenge_id, "recover", &asked.code, origin).await?;
         let id = passed.account.ok_or(Refused::WrongCode { left: None })?;
         let hash = self.hasher().hash(&asked.password).await?;
         let mut transaction = self.pool().connections().begin().await?;
@@ -219,6 +220,7 @@ impl Identity {
         if !challenges::store::done(&mut transaction, passed.id, now).await? {
             return Err(Refused::Conflict("the code was used already"));
         }
+        challenges::store::end(&mut transaction, id, &challenges::OPEN, now).await?;
         store::set_password(&mut transaction, id, &hash).await?;
         let ended = crate::logins::store::revoke(&mut transaction, id, None, None, "password_recovered", now).await?;
         self.audit(&mut transaction, origin, Entry::new("password.recovered", id).on(id)).await?;
@@ -239,8 +241,14 @@ impl Identity {
     }
 
     /// A code may be sent to `receiver`: there is somebody who carries it, and not too many were.
-    pub(crate) fn may_send(&self, channel: Channel, receiver: &str, origin: &Origin) -> Result<(), Refused> {
-        self.may_be_asked(channel, receiver, origin)?;
+    pub(crate) fn may_send(
+        &self,
+        channel: Channel,
+        purpose: &'static str,
+        receiver: &str,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
+        self.may_be_asked(channel, purpose, receiver, origin)?;
         if channel == Channel::Email {
             return Ok(());
         }
@@ -248,11 +256,17 @@ impl Identity {
     }
 
     /// A code may be asked for, by a name that is not where it goes.
-    fn may_be_asked(&self, channel: Channel, name: &str, origin: &Origin) -> Result<(), Refused> {
+    fn may_be_asked(
+        &self,
+        channel: Channel,
+        purpose: &'static str,
+        name: &str,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
         if !self.notifications().carries(channel) {
             return Err(Refused::NotOffered(if channel == Channel::Email { NO_EMAIL } else { NO_TEXTS }));
         }
-        let wait = self.throttle().code(name, origin.address, self.now());
+        let wait = self.throttle().code(purpose, name, origin.address, self.now());
         wait.map_err(|seconds| Refused::Throttled { seconds })
     }
 }

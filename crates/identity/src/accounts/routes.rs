@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
@@ -10,7 +11,7 @@ use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{
     AccountView, Activate, Ban, ChangeEmail, ChangePassword, CodeSent, ForgotPassword, Register, ResetPassword,
-    SetPhone, Verify,
+    SetPhone, Tokens, Verify,
 };
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use crate::Identity;
 use crate::audit::{Origin, routes::end_of_time};
+use crate::logins::routes::answer;
 use crate::refused::Refused;
 use crate::routes::{own, sensitive};
 
@@ -93,19 +95,21 @@ pub(crate) async fn read_own(State(identity): State<Identity>, caller: Caller) -
 
 /// Change one's password
 ///
-/// With proof of the old one. All other sessions end.
+/// With proof of the old one. Every session ends, this one too, with all that was signed in by its tokens; a new one
+/// begins, whose tokens are in the answer.
 #[utoipa::path(post, path = "/v1/account/password", tag = "accounts",
     request_body(content = ChangePassword, example = json!({"password": "correct horse battery",
         "new_password": "battery staple horse"})),
-    responses((status = 204, description = "The new password counts.")))]
+    responses((status = 200, body = Tokens,
+        headers(("set-cookie" = String, description = "The refresh token, unless the body was asked for.")))))]
 pub(crate) async fn change_password(
     State(identity): State<Identity>,
     caller: Caller,
     origin: Origin,
     Body { value: asked, .. }: Body<ChangePassword>,
-) -> Answer<StatusCode> {
-    identity.change_password(&own(&caller)?, &asked, &origin).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Answer<Response> {
+    let opened = identity.change_password(&own(&caller)?, &asked, &origin).await?;
+    Ok(answer(&identity, StatusCode::OK, opened, asked.refresh_in))
 }
 
 /// Change one's email address

@@ -244,6 +244,14 @@ pub(crate) async fn set_password(
     Ok(())
 }
 
+/// Keeps the same password under another hash, unless it was changed meanwhile.
+pub(crate) async fn rehash(pool: &Pool, id: AccountId, old: &str, new: &str) -> Result<(), StorageError> {
+    sqlx::query!("UPDATE accounts SET password = $3 WHERE id = $1 AND password = $2", id.uuid(), old, new)
+        .execute(pool.connections())
+        .await?;
+    Ok(())
+}
+
 /// Replaces the email address. False where another account has it.
 pub(crate) async fn set_email(connection: &mut PgConnection, id: AccountId, email: &str) -> Result<bool, StorageError> {
     let done = sqlx::query!(
@@ -296,15 +304,36 @@ pub(crate) async fn set_profile(
     Ok(())
 }
 
-/// Lets an account work, as `party`. False where another account is that party.
+/// What became of letting an account work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activated {
+    Now,
+    /// Another account is the party.
+    Taken,
+    /// Somebody else was faster, with a ban or as another party.
+    Changed,
+}
+
+impl Activated {
+    pub(crate) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Now => None,
+            Self::Taken => Some("another account is this party already"),
+            Self::Changed => Some("it was activated or shut out meanwhile: look at it again"),
+        }
+    }
+}
+
+/// Lets an account work, as `party`, if it is waiting.
 pub(crate) async fn activate(
     connection: &mut PgConnection,
     id: AccountId,
     party: Party,
     now: Timestamp,
-) -> Result<bool, StorageError> {
+) -> Result<Activated, StorageError> {
     let done = sqlx::query!(
-        "UPDATE accounts SET activated_at = coalesce(activated_at, $2), subject = $3 WHERE id = $1",
+        "UPDATE accounts SET activated_at = $2, subject = $3
+        WHERE id = $1 AND activated_at IS NULL AND banned_at IS NULL",
         id.uuid(),
         now,
         subject(party),
@@ -312,8 +341,9 @@ pub(crate) async fn activate(
     .execute(connection)
     .await;
     match done {
-        Ok(_) => Ok(true),
-        Err(error) if posthaste_storage::constraint(&error) == Some("accounts_subject_unique") => Ok(false),
+        Ok(done) if done.rows_affected() == 1 => Ok(Activated::Now),
+        Ok(_) => Ok(Activated::Changed),
+        Err(error) if posthaste_storage::constraint(&error) == Some("accounts_subject_unique") => Ok(Activated::Taken),
         Err(error) => Err(error.into()),
     }
 }

@@ -85,6 +85,25 @@ pub(crate) async fn done(connection: &mut PgConnection, id: ChallengeId, now: Ti
     Ok(done.rows_affected() == 1)
 }
 
+/// Ends the account's open challenges of these purposes: their codes are of no use any more.
+pub(crate) async fn end(
+    connection: &mut PgConnection,
+    account: AccountId,
+    purposes: &[&str],
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query!(
+        "UPDATE challenges SET done_at = $3, details = '{}'
+        WHERE account_id = $1 AND purpose = ANY($2::text[]) AND done_at IS NULL",
+        account.uuid(),
+        purposes as _,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Removes challenges that ended before an instant.
 pub(crate) async fn forget(pool: &Pool, before: Timestamp) -> Result<u64, StorageError> {
     let done = sqlx::query!("DELETE FROM challenges WHERE expires_at < $1", before).execute(pool.connections()).await?;

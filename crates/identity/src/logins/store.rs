@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::audit::Origin;
 
-/// How long used tokens and ended logins are kept.
+/// How long used tokens and ended logins are kept. A token that is forgotten still names its login.
 const TOKENS_KEPT: Span = Span::days(7);
 const LOGINS_KEPT: Span = Span::days(90);
 
@@ -21,6 +21,7 @@ pub(crate) struct NewLogin<'a> {
     pub(crate) now: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) ends_at: Timestamp,
+    pub(crate) proved_at: Timestamp,
     pub(crate) second_factor: bool,
     pub(crate) origin: &'a Origin,
 }
@@ -29,12 +30,13 @@ pub(crate) async fn add(connection: &mut PgConnection, new: &NewLogin<'_>) -> Re
     sqlx::query!(
         "INSERT INTO logins (id, account_id, created_at, last_used_at, expires_at, ends_at, proved_at, second_factor,
             device, address)
-        VALUES ($1, $2, $3, $3, $4, $5, $3, $6, $7, $8)",
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9)",
         new.id.uuid(),
         new.account.uuid(),
         new.now,
         new.expires_at,
         new.ends_at,
+        new.proved_at,
         new.second_factor,
         new.origin.device,
         new.origin.address.to_string(),
@@ -48,20 +50,24 @@ pub(crate) async fn add_token(
     connection: &mut PgConnection,
     hash: &[u8],
     login: LoginId,
+    contested: bool,
     now: Timestamp,
 ) -> Result<(), StorageError> {
-    sqlx::query!("INSERT INTO refresh_tokens (hash, login_id, issued_at) VALUES ($1, $2, $3)", hash, login.uuid(), now)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO refresh_tokens (hash, login_id, issued_at, contested) VALUES ($1, $2, $3, $4)",
+        hash,
+        login.uuid(),
+        now,
+        contested,
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-/// A refresh token with its login, held until the transaction ends.
+/// A login that nobody else goes on with or ends until the transaction does.
 pub(crate) struct Held {
-    hash: Vec<u8>,
-    pub(crate) used_at: Option<Timestamp>,
-    pub(crate) uses: i16,
-    pub(crate) login: LoginId,
+    pub(crate) id: LoginId,
     pub(crate) account: AccountId,
     pub(crate) expires_at: Timestamp,
     pub(crate) ends_at: Timestamp,
@@ -70,21 +76,22 @@ pub(crate) struct Held {
     pub(crate) revoked: bool,
 }
 
-pub(crate) async fn lock_token(connection: &mut PgConnection, hash: &[u8]) -> Result<Option<Held>, StorageError> {
+/// The login, or where it is not known which, that of the token.
+pub(crate) async fn lock_login(
+    connection: &mut PgConnection,
+    login: Option<LoginId>,
+    hash: &[u8],
+) -> Result<Option<Held>, StorageError> {
     let row = sqlx::query!(
-        "SELECT token.hash, token.used_at, token.uses, login.id, login.account_id, login.expires_at, login.ends_at,
-            login.proved_at, login.second_factor, login.revoked_at
-        FROM refresh_tokens AS token JOIN logins AS login ON login.id = token.login_id
-        WHERE token.hash = $1 FOR UPDATE OF token, login",
+        "SELECT id, account_id, expires_at, ends_at, proved_at, second_factor, revoked_at FROM logins
+        WHERE id = coalesce($1::uuid, (SELECT login_id FROM refresh_tokens WHERE hash = $2)) FOR UPDATE",
+        login.map(Id::uuid),
         hash,
     )
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Held {
-        hash: row.hash,
-        used_at: row.used_at,
-        uses: row.uses,
-        login: LoginId::from_uuid(row.id),
+        id: LoginId::from_uuid(row.id),
         account: AccountId::from_uuid(row.account_id),
         expires_at: row.expires_at,
         ends_at: row.ends_at,
@@ -94,15 +101,45 @@ pub(crate) async fn lock_token(connection: &mut PgConnection, hash: &[u8]) -> Re
     }))
 }
 
-pub(crate) async fn use_token(connection: &mut PgConnection, held: &Held, now: Timestamp) -> Result<(), StorageError> {
+/// A refresh token, read when its login is held.
+pub(crate) struct Token {
+    pub(crate) used_at: Option<Timestamp>,
+    pub(crate) uses: i16,
+    pub(crate) contested: bool,
+}
+
+pub(crate) async fn token(connection: &mut PgConnection, hash: &[u8]) -> Result<Option<Token>, StorageError> {
+    let row = sqlx::query_as!(Token, "SELECT used_at, uses, contested FROM refresh_tokens WHERE hash = $1", hash);
+    Ok(row.fetch_optional(connection).await?)
+}
+
+pub(crate) async fn use_token(connection: &mut PgConnection, hash: &[u8], now: Timestamp) -> Result<(), StorageError> {
     sqlx::query!(
         "UPDATE refresh_tokens SET used_at = coalesce(used_at, $2), uses = uses + 1 WHERE hash = $1",
-        held.hash,
+        hash,
         now,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Sets all open tokens of the login but one aside. Whether there were any.
+pub(crate) async fn set_others_aside(
+    connection: &mut PgConnection,
+    login: LoginId,
+    hash: &[u8],
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "UPDATE refresh_tokens SET used_at = $3 WHERE login_id = $1 AND hash <> $2 AND used_at IS NULL",
+        login.uuid(),
+        hash,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Notes that a login was used.
@@ -177,12 +214,20 @@ pub(crate) async fn revoked_since(pool: &Pool, since: Timestamp) -> Result<Vec<L
     Ok(ids.into_iter().map(LoginId::from_uuid).collect())
 }
 
-/// Whether a refresh token belongs to a login of the account with this email that is not over.
-pub(crate) async fn is_known_device(pool: &Pool, hash: &[u8], typed: &str) -> Result<bool, StorageError> {
+/// Whether a login (where it is not known which, that of the token) is one of the account that is signed in to with what
+/// was typed, and its owner did not end it elsewhere.
+pub(crate) async fn is_known_device(
+    pool: &Pool,
+    login: Option<LoginId>,
+    hash: &[u8],
+    typed: &str,
+) -> Result<bool, StorageError> {
     let found = sqlx::query_scalar!(
-        r#"SELECT true AS "known!" FROM refresh_tokens AS token JOIN logins AS login ON login.id = token.login_id
-            JOIN accounts AS account ON account.id = login.account_id
-        WHERE token.hash = $1 AND $2 IN (account.email_key, account.email_claim) AND login.revoked_at IS NULL"#,
+        r#"SELECT true AS "known!" FROM logins AS login JOIN accounts AS account ON account.id = login.account_id
+        WHERE login.id = coalesce($1::uuid, (SELECT login_id FROM refresh_tokens WHERE hash = $2))
+            AND $3 IN (account.email_key, account.email_claim)
+            AND (login.revoked_at IS NULL OR login.revoked_because = 'logged_out')"#,
+        login.map(Id::uuid),
         hash,
         typed,
     )

@@ -77,6 +77,10 @@ pub(crate) async fn drop(connection: &mut PgConnection, id: AccountId) -> Result
     sqlx::query!("UPDATE accounts SET totp_secret = NULL, totp_confirmed_at = NULL WHERE id = $1", id.uuid())
         .execute(&mut *connection)
         .await?;
-    sqlx::query!("DELETE FROM recovery_codes WHERE account_id = $1", id.uuid()).execute(connection).await?;
+    sqlx::query!("DELETE FROM recovery_codes WHERE account_id = $1", id.uuid()).execute(&mut *connection).await?;
+    // What was shown in a login does not count any more, not even when another one is turned on.
+    sqlx::query!("UPDATE logins SET second_factor = false WHERE account_id = $1 AND second_factor", id.uuid())
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! Merchants' keys.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Method, Request, StatusCode};
 use posthaste_api::access::{Access, RULES};
 use posthaste_domain::Span;
 use posthaste_http::auth::KeyScope;
 use posthaste_http::limits::Limits;
+use posthaste_http::quota::Quotas;
 use serde_json::{Value, json};
 
 use super::people;
@@ -248,4 +252,64 @@ async fn a_key_follows_its_merchants_orders_over_a_socket_until_it_is_revoked_or
     assert_eq!(stage.post(&path, &stage.admin, &json!({"reason": "fraud"})).await.status, StatusCode::OK);
     assert_eq!(on_test.closed().await, 4002);
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_key_has_a_quota_of_its_own_and_all_of_a_merchants_have_one_together() {
+    let quotas = Quotas { caller_per_minute: 12, address_per_minute: 0 };
+    let stage = Stage::with(Limits { quotas, ..Limits::default() }).await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let mut keys = Vec::new();
+    for n in 0..6 {
+        let make = json!({"name": format!("till {n}"), "scopes": ["orders:read"]});
+        keys.push(stage.post("/v1/account/keys", &login.access(), &make).await.body["secret"].clone());
+    }
+    let mut taken = Vec::new();
+    for key in &keys {
+        let mut fine = 0;
+        for _ in 0..15 {
+            let answer = stage.get("/v1/orders", key.as_str().unwrap()).await;
+            if answer.status != StatusCode::OK {
+                assert_eq!((answer.status, answer.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"));
+                break;
+            }
+            fine += 1;
+        }
+        taken.push(fine);
+    }
+    // Six requests made the keys, and one comes back every five seconds.
+    assert!((12..=14).contains(&taken[0]), "a key's own: {taken:?}");
+    assert!(taken[1] >= 12, "another key is not concerned: {taken:?}");
+    let all: i32 = taken.iter().sum();
+    assert!((42..=54).contains(&all) && taken[5] < 12, "48 together, six of which were the owner's: {taken:?}");
+    let refused = stage.get("/v1/orders", keys[5].as_str().unwrap()).await;
+    assert!(refused.header("ratelimit").starts_with("\"merchant\";r=0"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_none_left_makes_up_keys_without_a_look_into_the_database() {
+    let quotas = Quotas { caller_per_minute: 0, address_per_minute: 3 };
+    let stage = Stage::with(Limits { quotas, ..Limits::default() }).await;
+    let ask = async |key: &str| {
+        let request = Request::get("/v1/orders").header("authorization", format!("Bearer {key}"));
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo("192.0.2.1:1".parse::<SocketAddr>().unwrap()));
+        stage.send(request).await
+    };
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let make = json!({"name": "backend", "scopes": ["orders:read"]});
+    let key = stage.post("/v1/account/keys", &login.access(), &make).await.body["secret"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&key).await.status, StatusCode::OK);
+    for n in 0..3 {
+        assert_eq!(ask(&format!("ph_live_{n}")).await.code(), "unauthenticated");
+    }
+    // With the table gone, a look would be a fault.
+    let pool = stage.database.pool.connections();
+    sqlx::query("ALTER TABLE api_keys RENAME TO away").execute(pool).await.unwrap();
+    for n in 3..9 {
+        let refused = ask(&format!("ph_live_{n}")).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"), "{refused:?}");
+    }
+    sqlx::query("ALTER TABLE away RENAME TO api_keys").execute(pool).await.unwrap();
+    assert_eq!(ask(&key).await.status, StatusCode::OK, "who is known is known");
 }

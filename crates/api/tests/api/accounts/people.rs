@@ -1,5 +1,6 @@
 //! People at their devices.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -44,9 +45,13 @@ impl Login {
 
 /// A request of nobody, from an address.
 pub(crate) async fn from(stage: &Stage, address: [u8; 4], path: &str, body: &Value) -> Answer {
+    from_ip(stage, address.into(), path, body).await
+}
+
+pub(crate) async fn from_ip(stage: &Stage, address: IpAddr, path: &str, body: &Value) -> Answer {
     let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
     let mut request = request.body(Body::from(body.to_string())).unwrap();
-    request.extensions_mut().insert(ClientAddress(address.into()));
+    request.extensions_mut().insert(ClientAddress(address));
     stage.send(request).await
 }
 

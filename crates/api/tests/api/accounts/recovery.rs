@@ -136,8 +136,10 @@ async fn password_and_email_are_changed_with_proof_of_the_old_ones() {
     let access = login.access();
     let wrong = json!({"password": "a wrong password", "new_password": NEW});
     assert_eq!(stage.post("/v1/account/password", &access, &wrong).await.code(), "wrong_credentials");
-    let right = json!({"password": PASSWORD, "new_password": NEW});
-    assert_eq!(stage.post("/v1/account/password", &access, &right).await.status, StatusCode::NO_CONTENT);
+    let right = json!({"password": PASSWORD, "new_password": NEW, "refresh_in": "body"});
+    let changed = stage.post("/v1/account/password", &access, &right).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    let access = people::Login { body: changed.body }.access();
     assert_eq!(stage.get("/v1/account", &other.access()).await.code(), "login_ended");
 
     let wrong = json!({"password": PASSWORD, "email": "ada@example.com"});

@@ -42,6 +42,11 @@ impl Authenticator {
 
 /// Turns it on with the code of the step before, so that the present one is left.
 pub(crate) async fn turn_on(stage: &Stage, login: &Login) -> (Authenticator, Vec<String>) {
+    turn_on_at(stage, login, -1).await
+}
+
+/// With the code of so many steps from now.
+async fn turn_on_at(stage: &Stage, login: &Login, step: i64) -> (Authenticator, Vec<String>) {
     let offer = stage.call(Method::POST, "/v1/account/second-factor", Some(&login.access()), None).await;
     assert_eq!(offer.status, StatusCode::OK, "{offer:?}");
     assert!(offer.body["qr_svg"].as_str().unwrap().contains("<svg"));
@@ -50,7 +55,7 @@ pub(crate) async fn turn_on(stage: &Stage, login: &Login) -> (Authenticator, Vec
     let refused = stage.post("/v1/account/second-factor/confirm", &login.access(), &wrong).await;
     assert_eq!(refused.code(), "wrong_code");
     assert_eq!(stage.get("/v1/account", &login.access()).await.body["second_factor"], false);
-    let body = json!({"code": authenticator.code(-1)});
+    let body = json!({"code": authenticator.code(step)});
     let on = stage.post("/v1/account/second-factor/confirm", &login.access(), &body).await;
     assert_eq!(on.status, StatusCode::OK, "{on:?}");
     let codes = on.body["recovery_codes"].as_array().unwrap().iter().map(|c| c.as_str().unwrap().to_owned());
@@ -144,4 +149,25 @@ async fn admins_may_be_required_to_have_it() {
     assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
     let twice = identity.create_admin("Root@example.org", "Root", &Secret(PASSWORD.to_owned())).await;
     assert!(matches!(twice, Err(posthaste_identity::Refused::Conflict(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_who_turns_it_off_does_not_work_on_without_it() {
+    let stage = Stage::with_identity(Limits::default(), |s| s.admins_need_second_factor = true).await;
+    let identity = stage.app.identity();
+    identity.create_admin("root@example.org", "Root", &Secret(PASSWORD.to_owned())).await.unwrap();
+    let login = people::log_in(&stage, "root@example.org").await;
+    turn_on(&stage, &login).await;
+    let login = login.refresh(&stage).await;
+    assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
+    let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), None).await;
+    assert_eq!(off.status, StatusCode::NO_CONTENT);
+    let login = login.refresh(&stage).await;
+    assert_eq!(login.body["may_work"], false);
+    let refused = stage.get("/v1/accounts", &login.access()).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "not_activated"));
+    // Another one does not bring back what was shown of the first.
+    let other = people::log_in(&stage, "root@example.org").await;
+    turn_on_at(&stage, &other, 1).await;
+    assert_eq!(login.refresh(&stage).await.body["may_work"], false);
 }

@@ -316,3 +316,37 @@ async fn a_driver_or_merchant_is_linked_to_exactly_one_account() {
     let view = stage.get(&format!("/v1/drivers/{there}"), &login.access()).await;
     assert_eq!((view.status, &view.body["name"]), (StatusCode::OK, &json!("Grace")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ban_by_another_process_reaches_sockets_sessions_and_keys_here() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (shop, login) = people::merchant(&stage, "shop@example.org").await;
+    let make = json!({"name": "backend", "scopes": ["orders:read"]});
+    let key = stage.post("/v1/account/keys", &login.access(), &make).await.body["secret"].as_str().unwrap().to_owned();
+    assert_eq!(stage.get("/v1/orders", &key).await.status, StatusCode::OK);
+    let mut socket = open.socket("/v1/ws/merchant", &login.access()).await;
+    let other = stage.beside(|_| {}).await;
+    ban(&other, &shop, &other.admin).await;
+    assert_eq!(closed(&mut socket).await.0, 4002);
+    assert_eq!(stage.get("/v1/orders", &login.access()).await.code(), "login_ended");
+    let refused = tokio::time::timeout(Duration::from_secs(20), async {
+        while stage.get("/v1/orders", &key).await.code() != "unauthenticated" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    refused.await.expect("the key is refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_a_process_with_a_slow_clock_ended_is_over_here_too() {
+    let stage = Stage::new().await;
+    let open = Open::new(&stage).await;
+    let (_, login) = people::merchant(&stage, "shop@example.org").await;
+    let mut socket = open.socket("/v1/ws/merchant", &login.access()).await;
+    sqlx::query("UPDATE logins SET revoked_at = now() - interval '55 seconds', revoked_because = 'revoked'")
+        .execute(stage.database.pool.connections())
+        .await
+        .unwrap();
+    assert_eq!(closed(&mut socket).await.0, 4002);
+}
