@@ -259,7 +259,8 @@ fn operations_of(one: &Channel, operations: &mut Map<String, Value>) {
 /// AsyncAPI 3: every message that is sent over the sockets, in both directions, with schemas and examples. `/docs/sockets`
 /// shows it.
 #[utoipa::path(get, path = "/asyncapi.json", tag = "server",
-    responses((status = 200, body = serde_json::Value, content_type = "application/json")))]
+    responses((status = 200, body = serde_json::Value, content_type = "application/json",
+        example = json!({"asyncapi": "3.0.0"}))))]
 pub(crate) async fn read() -> impl IntoResponse {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())

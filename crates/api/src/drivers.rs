@@ -31,7 +31,7 @@ use crate::texts::{MOST_NAME, all_right, wrong, wrong_length};
 
 const PATH: &str = "/v1/drivers";
 /// The most zones that one driver serves.
-const MOST_ZONES: usize = 50;
+pub(crate) const MOST_ZONES: usize = 50;
 
 /// Register a driver
 ///

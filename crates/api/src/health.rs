@@ -28,6 +28,7 @@ pub(crate) struct Version {
     version: &'static str,
     /// The commit it was built from, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2d7ce5c")]
     commit: Option<&'static str>,
 }
 

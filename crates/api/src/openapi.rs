@@ -1,6 +1,13 @@
 //! The API document: generated from the routes, completed from the table of access.
 
-use posthaste_http::openapi::{answers, components, problems, requires_token, share_problems};
+mod limits;
+
+use std::sync::LazyLock;
+
+use posthaste_http::openapi::limits::FieldLimit;
+use posthaste_http::openapi::{
+    COOKIES, answers, components, examples, problems, requires_token, share_problems, takes_cookie,
+};
 use posthaste_protocol::problem::Code;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;
@@ -41,7 +48,7 @@ struct Frame;
 
 /// Every route with its documentation.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    let mut router = OpenApiRouter::with_openapi(Frame::openapi())
+    OpenApiRouter::with_openapi(Frame::openapi())
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::version))
@@ -90,15 +97,20 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(sockets::merchant))
         .routes(routes!(sockets::operations))
         .routes(routes!(sockets::track))
-        .merge(posthaste_identity::routes());
-    complete(router.get_openapi_mut());
-    router
+        .merge(posthaste_identity::routes())
 }
+
+/// The document, and limits that were said of fields that are not there.
+static DOCUMENT: LazyLock<(utoipa::openapi::OpenApi, Vec<FieldLimit>)> = LazyLock::new(|| {
+    let mut document = routes().into_openapi();
+    let homeless = complete(&mut document);
+    (document, homeless)
+});
 
 /// The document of the API.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    DOCUMENT.0.clone()
 }
 
 /// The operations of a path item with their methods.
@@ -112,8 +124,9 @@ fn operations(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Ope
     all.into_iter().filter_map(|(method, operation)| operation.as_mut().map(|o| (method, o))).collect()
 }
 
-/// Adds to every operation what follows from its shape and from who may use it.
-fn complete(document: &mut utoipa::openapi::OpenApi) {
+/// Adds to every operation what follows from its shape and from who may use it, and the limits of every field. Returns
+/// those whose field is not there.
+fn complete(document: &mut utoipa::openapi::OpenApi) -> Vec<FieldLimit> {
     components(document);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
@@ -137,6 +150,12 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
                 Access::Account(roles) => roles.iter().map(|role| role.name()).collect(),
                 Access::Public | Access::Link => Vec::new(),
             };
+            let [refresh, google] = COOKIES;
+            match path.as_str() {
+                "/v1/sessions/refresh" | "/v1/sessions/end" => takes_cookie(operation, refresh),
+                "/v1/sessions/google/callback" | "/v1/sessions/google/confirm" => takes_cookie(operation, google),
+                _ => {}
+            }
             if !matches!(access, Access::Public | Access::Link) {
                 requires_token(operation);
                 let before = operation.description.take().map_or_else(String::new, |text| format!("{text}\n\n"));
@@ -147,7 +166,10 @@ fn complete(document: &mut utoipa::openapi::OpenApi) {
             }
         }
     }
+    let homeless = posthaste_http::openapi::limits::write(document, &limits::all());
+    examples::write(document);
     share_problems(document);
+    homeless
 }
 
 /// The noun of the path and the handler's name: unique, and good names for generated clients.
@@ -158,7 +180,7 @@ fn operation_name(path: &str, handler: &str) -> String {
 
 /// The codes that an operation may answer with.
 fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> Vec<Code> {
-    let mut codes = vec![Code::Timeout, Code::Internal, Code::Unavailable];
+    let mut codes = vec![Code::Timeout, Code::HeadTooLarge, Code::Internal, Code::Unavailable];
     if !path.starts_with("/health/") {
         codes.push(Code::RateLimited);
     }
@@ -176,7 +198,7 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     if given.iter().any(|p| p.name == "Idempotency-Key") {
         codes.push(Code::Invalid);
         // What drivers do at work takes the id of a command there, which may come again however it likes.
-        if !path.starts_with("/v1/drivers/{id}/") || path.ends_with("/shifts") {
+        if operation.tags.as_deref().unwrap_or_default() != ["drivers at work"] {
             codes.extend([Code::IdempotencyRunning, Code::IdempotencyMismatch]);
         }
     }
@@ -270,5 +292,16 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
         ("POST", "/v1/accounts/{id}/activate" | "/v1/accounts/{id}/ban") => &[Code::StepUpRequired, Code::Conflict],
         ("POST", "/v1/accounts/{id}/unban") => &[Code::StepUpRequired],
         _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_one_of_a_field() {
+        let homeless: Vec<_> = DOCUMENT.1.iter().map(|(schema, field, _)| format!("{schema}.{field}")).collect();
+        assert!(homeless.is_empty(), "no such fields: {homeless:?}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::edge::{self, Edge};
-use crate::openapi::routes;
+use crate::openapi::{document, routes};
 use crate::worlds::Worlds;
 use crate::{AppState, accept, access, banned};
 
@@ -23,10 +23,10 @@ const LAST_SOCKETS: Duration = Duration::from_secs(5);
 /// request meets.
 pub fn router(app: AppState) -> Router {
     let edge = Edge::new(app.clone());
-    let (routes, document) = routes().split_for_parts();
+    let (routes, _) = routes().split_for_parts();
     let routes = routes
         .route_layer(from_fn_with_state(app.clone(), access::enforce))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document()))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer is a few allocations for every request, and one more for each that stands around it.

@@ -22,6 +22,11 @@ pub enum Vehicle {
     Van,
 }
 
+impl Vehicle {
+    /// Every vehicle.
+    pub const ALL: [Self; 5] = [Self::Foot, Self::Bicycle, Self::Motorbike, Self::Car, Self::Van];
+}
+
 /// Whether the driver takes work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

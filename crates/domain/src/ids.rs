@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-const TEXT_LENGTH: usize = 26;
+/// The digits of the wire form, in their order.
+pub const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Characters after the underscore of the wire form.
+pub const TEXT_LENGTH: usize = 26;
 
 /// Text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,7 +19,8 @@ pub use command::{Command, Rejected};
 pub use estimate::{Departure, Estimate, Estimates};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
 pub use new::{
-    CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SIZE, MOST_TEXT, NewOrder, NewPickup, NewStop,
+    CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, NewOrder,
+    NewPickup, NewStop,
 };
 pub use placed::AtFirst;
 pub use status::{Status, status};
@@ -47,6 +48,11 @@ pub enum Speed {
     Fast,
     /// In a window that the order names.
     Slow,
+}
+
+impl Speed {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Fast, Self::Slow];
 }
 
 /// The driver an order belongs to.

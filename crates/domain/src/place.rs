@@ -37,13 +37,16 @@ impl TryFrom<RawPlace> for Place {
 }
 
 impl Place {
+    /// The greatest latitude, in degrees; the least is as far below zero.
+    pub const MOST_LAT: f64 = 90.0;
+    /// The greatest longitude, in degrees; the least is as far below zero.
+    pub const MOST_LNG: f64 = 180.0;
+
     /// A place from degrees, refused when not finite or outside the globe.
     pub fn new(lat: f64, lng: f64) -> Result<Self, InvalidPlace> {
-        if (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lng) {
-            Ok(Self { lat, lng })
-        } else {
-            Err(InvalidPlace { lat, lng })
-        }
+        let on_globe =
+            (-Self::MOST_LAT..=Self::MOST_LAT).contains(&lat) && (-Self::MOST_LNG..=Self::MOST_LNG).contains(&lng);
+        if on_globe { Ok(Self { lat, lng }) } else { Err(InvalidPlace { lat, lng }) }
     }
 
     /// Latitude in degrees.

@@ -16,6 +16,9 @@ pub enum Policy {
 }
 
 impl Policy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::LeastBusy, Self::Routed];
+
     /// Its name, as it is stored and sent.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -101,26 +104,32 @@ pub struct InvalidRule {
     pub given: u32,
 }
 
+const DAY: u32 = 86_400;
+
+/// A number of the rules: its name, how it is read, and the least and the greatest value that can be run.
+pub type Bound = (&'static str, fn(&ZoneRules) -> u32, u32, u32);
+
 impl ZoneRules {
+    /// Every number with its bounds, in seconds.
+    pub const BOUNDS: [Bound; 10] = [
+        ("offer_seconds", |rules| rules.offer_seconds, 1, 3600),
+        ("cool_down_seconds", |rules| rules.cool_down_seconds, 0, DAY),
+        ("confirmation_seconds", |rules| rules.confirmation_seconds, 1, DAY),
+        ("stale_after_seconds", |rules| rules.stale_after_seconds, 5, DAY),
+        ("lost_after_seconds", |rules| rules.lost_after_seconds, 5, DAY),
+        ("give_up_seconds", |rules| rules.give_up_seconds, 60, 7 * DAY),
+        ("promise_slack_seconds", |rules| rules.promise_slack_seconds, 0, DAY),
+        ("pickup_service_seconds", |rules| rules.pickup_service_seconds, 0, 3600),
+        ("delivery_service_seconds", |rules| rules.delivery_service_seconds, 0, 3600),
+        ("offer_lead_seconds", |rules| rules.offer_lead_seconds, 0, 3600),
+    ];
+
     /// Checks every number; all that are wrong are returned.
     pub fn check(&self) -> Result<(), Vec<InvalidRule>> {
-        let day = 86_400;
-        let bounds = [
-            ("offer_seconds", self.offer_seconds, 1, 3600),
-            ("cool_down_seconds", self.cool_down_seconds, 0, day),
-            ("confirmation_seconds", self.confirmation_seconds, 1, day),
-            ("stale_after_seconds", self.stale_after_seconds, 5, day),
-            ("lost_after_seconds", self.lost_after_seconds, 5, day),
-            ("give_up_seconds", self.give_up_seconds, 60, 7 * day),
-            ("promise_slack_seconds", self.promise_slack_seconds, 0, day),
-            ("pickup_service_seconds", self.pickup_service_seconds, 0, 3600),
-            ("delivery_service_seconds", self.delivery_service_seconds, 0, 3600),
-            ("offer_lead_seconds", self.offer_lead_seconds, 0, 3600),
-        ];
-        let wrong: Vec<_> = bounds
+        let wrong: Vec<_> = Self::BOUNDS
             .into_iter()
-            .filter(|(_, given, least, most)| given < least || given > most)
-            .map(|(field, given, least, most)| InvalidRule { field, least, most, given })
+            .map(|(field, given, least, most)| InvalidRule { field, least, most, given: given(self) })
+            .filter(|rule| rule.given < rule.least || rule.given > rule.most)
             .collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

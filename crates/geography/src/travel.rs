@@ -128,6 +128,13 @@ impl Default for StraightLine {
 }
 
 impl StraightLine {
+    /// The least and the greatest detour factor.
+    pub const DETOUR_FACTOR: (f64, f64) = (1.0, 10.0);
+    /// The least and the greatest speed.
+    pub const SPEED_METERS_PER_SECOND: (f64, f64) = (0.1, 100.0);
+    /// The least and the greatest step of rounding, in seconds.
+    pub const ROUND_UP_TO_SECONDS: (f64, f64) = (1.0, 3_600.0);
+
     /// The model of the recorded days: a plane, no detour, whole minutes rounded up, speed in metres a minute.
     #[must_use]
     pub fn recorded_day(meters_per_minute: f64) -> Self {
@@ -153,14 +160,14 @@ impl StraightLine {
     pub fn check(&self) -> Result<(), Vec<InvalidTravel>> {
         let step = f64::from(self.round_up_to_seconds.unwrap_or(1));
         let bounds = [
-            ("detour_factor", self.detour_factor, 1.0, 10.0),
-            ("speed_meters_per_second", self.speed_meters_per_second, 0.1, 100.0),
-            ("round_up_to_seconds", step, 1.0, 3_600.0),
+            ("detour_factor", self.detour_factor, Self::DETOUR_FACTOR),
+            ("speed_meters_per_second", self.speed_meters_per_second, Self::SPEED_METERS_PER_SECOND),
+            ("round_up_to_seconds", step, Self::ROUND_UP_TO_SECONDS),
         ];
         let wrong: Vec<InvalidTravel> = bounds
             .into_iter()
-            .filter(|(_, given, least, most)| !(*least..=*most).contains(given))
-            .map(|(field, given, least, most)| InvalidTravel { field, least, most, given })
+            .filter(|(_, given, (least, most))| !(*least..=*most).contains(given))
+            .map(|(field, given, (least, most))| InvalidTravel { field, least, most, given })
             .collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

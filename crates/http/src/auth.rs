@@ -24,6 +24,12 @@ pub const ISSUER: &str = "posthaste";
 pub const SHORTEST_SECRET: usize = 32;
 /// How the secrets of tracking links begin in the test world.
 pub const TEST_LINK: &str = "trk_test_";
+/// The cookie of refresh tokens. Browsers send it only to the routes that need it, only over TLS (or to the machine
+/// itself), and never with a request that another site made.
+pub const REFRESH_COOKIE: &str = "__Secure-posthaste_refresh";
+/// The cookie of a browser that began to sign in with Google. `__Host-`: no other host, not even of the same domain, can
+/// set it.
+pub const GOOGLE_COOKIE: &str = "__Host-posthaste_google";
 /// How far clocks may be apart: an expired token is taken for this long.
 pub const LEEWAY_SECONDS: i64 = 30;
 

@@ -22,6 +22,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The longest key.
 pub const LONGEST: usize = 255;
+/// What keys look like, as a regular expression.
+pub const FORM: &str = "^[!-~]{1,255}$";
 
 /// The request's key, where it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::auth::Keys;
 
+/// What tracking links' secrets look like, as a regular expression.
+pub const FORM: &str = "^trk_(test_)?[A-Za-z0-9_-]{43}$";
 /// Bytes of the signature that are kept: 128 bits cannot be guessed, and the link stays short.
 const SIGNATURE_BYTES: usize = 16;
 

@@ -1,5 +1,8 @@
 //! What every operation of the API document has in common: problems and the security scheme.
 
+pub mod examples;
+pub mod limits;
+
 use std::collections::BTreeMap;
 
 use posthaste_protocol::problem::{Code, Problem};
@@ -8,13 +11,18 @@ use utoipa::ToSchema;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
+use crate::auth::{GOOGLE_COOKIE, REFRESH_COOKIE};
 use crate::problem::PROBLEM_JSON;
 
 /// Name of the security scheme in the document.
 pub const BEARER: &str = "bearer";
+/// Names of the security schemes of cookies in the document: that of refresh tokens, and that of a sign-in with Google.
+pub const COOKIES: [&str; 2] = ["refresh_cookie", "google_cookie"];
 
 /// Adds the security scheme and the schema of problems.
 pub fn components(document: &mut OpenApi) {
@@ -25,6 +33,24 @@ pub fn components(document: &mut OpenApi) {
         .description(Some("The access token of a login (`POST /v1/sessions`), or a merchant's key (`ph_live_…`) where the route takes one."))
         .build();
     parts.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
+    let [refresh, google] = COOKIES;
+    let cookies = [
+        (
+            refresh,
+            REFRESH_COOKIE,
+            "The refresh token of a login in a browser, set by `POST /v1/sessions`: only for `/v1/sessions/refresh` and \
+             `/v1/sessions/end`. Native apps send it in the body instead.",
+        ),
+        (
+            google,
+            GOOGLE_COOKIE,
+            "Says that the browser is the one that began to sign in with Google. Apps have a secret.",
+        ),
+    ];
+    for (scheme, name, description) in cookies {
+        let cookie = ApiKeyValue::with_description(name, description);
+        parts.add_security_scheme(scheme, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
     for (name, kind, description, example) in HEADERS {
         let schema = ObjectBuilder::new().schema_type(kind.clone()).build();
         let example = match kind {
@@ -133,6 +159,12 @@ fn in_words(status: &str) -> &'static str {
 /// Says that the operation needs a token.
 pub fn requires_token(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
+}
+
+/// Says that the operation takes a cookie, of this security scheme, or the same in the body.
+pub fn takes_cookie(operation: &mut Operation, scheme: &str) {
+    let without = SecurityRequirement::default();
+    operation.security = Some(vec![SecurityRequirement::new(scheme, Vec::<String>::new()), without]);
 }
 
 /// Adds an answer for each status among `codes`, with an example problem and the codes that come with it.

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub const DEFAULT_LIMIT: u32 = 20;
 /// The most items on a page.
 pub const MOST: u32 = 100;
+/// What cursors look like, as a regular expression.
+pub const FORM_OF_CURSORS: &str = "^[A-Za-z0-9_-]{32}$";
 
 /// Where a page begins: after this item, in the order of the list. Opaque to callers, who pass it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

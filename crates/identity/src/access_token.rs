@@ -17,7 +17,7 @@ use crate::refused::Refused;
 use crate::signing_keys::SigningKeys;
 
 /// Longer texts are no tokens of ours.
-const LONGEST: usize = 2048;
+pub const LONGEST: usize = 2048;
 
 #[derive(Serialize, Deserialize)]
 struct Head {

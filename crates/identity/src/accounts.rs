@@ -116,11 +116,19 @@ pub(crate) fn email_key(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// The longest parts of an email address, before and behind the `@`, in characters.
+const LONGEST_LOCAL: usize = 64;
+const LONGEST_DOMAIN: usize = 190;
+/// The longest email address, in characters.
+pub(crate) const LONGEST_EMAIL: usize = LONGEST_LOCAL + 1 + LONGEST_DOMAIN;
+/// What telephone numbers look like, as a regular expression.
+pub(crate) const FORM_OF_PHONES: &str = "^\\+[1-9][0-9]{7,14}$";
+
 /// What is wrong with an email address. Whether it exists is shown by the code that comes back.
 pub(crate) fn wrong_email(email: &str) -> Option<&'static str> {
     const WRONG: &str = "must be an email address, as in ada@example.org";
     let Some((local, domain)) = email.trim().rsplit_once('@') else { return Some(WRONG) };
-    let local_fits = (1..=64).contains(&local.len())
+    let local_fits = (1..=LONGEST_LOCAL).contains(&local.len())
         && local.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b))
         && !local.starts_with('.')
         && !local.ends_with('.')
@@ -131,7 +139,7 @@ pub(crate) fn wrong_email(email: &str) -> Option<&'static str> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let domain_fits = domain.len() <= 190 && domain.contains('.') && domain.split('.').all(label);
+    let domain_fits = domain.len() <= LONGEST_DOMAIN && domain.contains('.') && domain.split('.').all(label);
     (!local_fits || !domain_fits).then_some(WRONG)
 }
 

@@ -16,6 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest description of a device that is kept, in characters.
 const LONGEST_DEVICE: usize = 200;
+/// The longest subject that is searched for, in characters.
+pub(crate) const LONGEST_SUBJECT: usize = 500;
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]

@@ -12,6 +12,8 @@ use crate::Identity;
 use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
 
+/// What a code looks like, as a regular expression.
+pub(crate) const FORM: &str = "^[0-9]{6}$";
 /// Wrong codes that a challenge takes. With six digits, a guesser has one chance in 200,000.
 pub(crate) const TRIES: u8 = 5;
 

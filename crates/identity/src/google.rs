@@ -39,7 +39,7 @@ use crate::{Identity, letters, random};
 /// How long a sign-in may take, from the first click to its end.
 pub(crate) const GOOD_FOR: Span = Span::minutes(10);
 /// The longest code or state that is read, in bytes. Google says 256 for codes.
-const LONGEST_CODE: usize = 2048;
+pub(crate) const LONGEST_CODE: usize = 2048;
 const PURPOSE: &str = "google sign-in";
 const NOT_OFFERED: &str = "sign-in: this server offers none with Google (google_client_id is not set)";
 const OVER: &str = "it is over, was ended already, or began in another browser: begin again";
@@ -171,7 +171,8 @@ impl Identity {
         cookie: Option<&Secret>,
     ) -> Result<Url, Refused> {
         let (google, now) = (self.google()?, self.now());
-        let fits = came.state.len() <= LONGEST_CODE && came.code.is_none_or(|code| code.len() <= LONGEST_CODE);
+        let texts = [Some(came.state), came.code, came.error, came.issuer];
+        let fits = texts.into_iter().flatten().all(|text| text.len() <= LONGEST_CODE);
         let row = if fits { store::get(self.pool(), &random::digest(came.state), now).await? } else { None };
         let row = row.ok_or(Refused::SignInFailed(OVER))?;
         let mut details = opened(self, &row)?;

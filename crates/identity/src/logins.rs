@@ -3,7 +3,7 @@
 mod refresh;
 pub(crate) mod routes;
 pub(crate) mod store;
-mod token;
+pub(crate) mod token;
 
 use std::future::Future;
 

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 /// Letters and digits that are not taken for each other when they are read aloud or written down.
 const READABLE: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567890";
 
+/// What shows a second factor: an authenticator's code, or a recovery code.
+pub(crate) const FORM_OF_SECOND_FACTORS: &str = "^([0-9]{6}|[A-Za-z0-9]{5}-?[A-Za-z0-9]{5})$";
+
 /// `bytes` random bytes as text.
 pub(crate) fn text(bytes: usize) -> String {
     let mut random = vec![0; bytes];

@@ -37,17 +37,23 @@ pub struct SigningKeys(Arc<ArcSwap<Vec<SigningKey>>>);
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct PublicKey {
     /// `OKP`.
+    #[schema(example = "OKP")]
     kty: &'static str,
     /// `Ed25519`.
+    #[schema(example = "Ed25519")]
     crv: &'static str,
     /// `EdDSA`.
+    #[schema(example = "EdDSA")]
     alg: &'static str,
     /// `sig`.
+    #[schema(example = "sig")]
     #[serde(rename = "use")]
     usage: &'static str,
     /// Its name, as in tokens' headers.
+    #[schema(example = "2026-05-01-1")]
     kid: String,
     /// The key itself.
+    #[schema(example = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")]
     x: String,
 }
 

@@ -39,7 +39,13 @@ use crate::{Cause, Refused};
 /// Drivers and orders listed on a board at most.
 const MOST_LISTED: usize = 1000;
 /// Characters of a zone's name at most.
-const MOST_NAME: usize = 100;
+pub const MOST_NAME: usize = 100;
+/// What a zone's travel model may hold: the field, the least and the greatest value.
+pub const TRAVEL_BOUNDS: [(&str, (f64, f64)); 3] = [
+    ("detour_factor", StraightLine::DETOUR_FACTOR),
+    ("meters_per_second", StraightLine::SPEED_METERS_PER_SECOND),
+    ("round_up_to_seconds", StraightLine::ROUND_UP_TO_SECONDS),
+];
 
 /// What became of a new zone.
 #[derive(Debug, Clone)]

@@ -101,7 +101,7 @@ pub struct CodeSent {
 #[serde(deny_unknown_fields)]
 pub struct Verify {
     /// What the code was asked for.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "chl_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub challenge_id: ChallengeId,
     /// The six digits.
     #[schema(value_type = String)]
@@ -135,7 +135,7 @@ pub struct ForgotPassword {
 #[serde(deny_unknown_fields)]
 pub struct ResetPassword {
     /// What the code was asked for.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "chl_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub challenge_id: ChallengeId,
     /// The six digits.
     #[schema(value_type = String)]
@@ -193,7 +193,7 @@ pub struct Refresh {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tokens {
     /// Goes into `Authorization: Bearer …`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…")]
     pub access_token: Secret,
     /// Until when it is good.
     #[schema(value_type = String, format = DateTime)]
@@ -223,11 +223,13 @@ pub struct Tokens {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LoginView {
     /// The login.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "lgn_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: LoginId,
     /// What the device calls itself.
+    #[schema(example = "Firefox on Linux")]
     pub device: String,
     /// The network address that it was last used from.
+    #[schema(example = "203.0.113.7")]
     pub address: String,
     /// When it began.
     #[schema(value_type = String, format = DateTime)]
@@ -264,13 +266,16 @@ pub struct AccountView {
     #[schema(value_type = String, example = "mer_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub party: Party,
     /// The email address.
+    #[schema(example = "ada@example.org")]
     pub email: String,
     /// Whether a code sent to the address came back.
     pub email_verified: bool,
     /// How its holder is called.
+    #[schema(example = "Ada Lovelace")]
     pub name: String,
     /// The telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "+4930123456")]
     pub phone: Option<String>,
     /// Whether a code sent to the number came back.
     pub phone_verified: bool,
@@ -354,7 +359,7 @@ pub struct StepUp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SteppedUp {
     /// Goes into `Authorization: Bearer …`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "eyJ0eXAiOiJKV1QiLCJhbGciOiJFZERTQSJ9…")]
     pub access_token: Secret,
     /// Until when it is good.
     #[schema(value_type = String, format = DateTime)]
@@ -365,13 +370,13 @@ pub struct SteppedUp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SecondFactorOffer {
     /// The secret in base 32, for typing.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "JBSWY3DPEHPK3PXP")]
     pub secret: Secret,
     /// The same as an address that authenticators read.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "otpauth://totp/posthaste:ada@example.org?secret=JBSWY3DPEHPK3PXP&issuer=posthaste")]
     pub uri: Secret,
     /// The address as a QR code: an SVG image.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "<svg xmlns=\"http://www.w3.org/2000/svg\">…</svg>")]
     pub qr_svg: Secret,
 }
 
@@ -388,7 +393,7 @@ pub struct FactorCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RecoveryCodes {
     /// The codes.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["k3n8q-x7w2m"]))]
     pub recovery_codes: Vec<Secret>,
 }
 
@@ -446,6 +451,7 @@ impl KeyWorld {
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
     /// What its owner calls it, 1 to 100 characters.
+    #[schema(example = "backend")]
     pub name: String,
     /// What it may be used for: `orders:read`, `orders:write`, `insight:read`, `zones:read`,
     /// `webhooks:read`, `webhooks:write`.
@@ -462,13 +468,16 @@ pub struct ApiKeyView {
     #[schema(value_type = String, example = "key_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: ApiKeyId,
     /// What its owner calls it.
+    #[schema(example = "backend")]
     pub name: String,
     /// Its beginning and end, to tell it from others.
+    #[schema(example = "ph_live_3kXa…Q9")]
     pub hint: String,
     /// Whether it is for live orders or for those of the test world.
     #[serde(default)]
     pub world: KeyWorld,
     /// What it may be used for.
+    #[schema(example = json!(["orders:read", "orders:write"]))]
     pub scopes: Vec<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
@@ -487,7 +496,7 @@ pub struct ApiKeyView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ApiKeyCreated {
     /// Goes into `Authorization: Bearer …`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "ph_live_3kXa2mVfTn5Zp8RwYb1Cd4Ee7Gh0JkLmNoPqRsTuVQ9")]
     pub secret: Secret,
     /// What is kept of it.
     pub key: ApiKeyView,
@@ -497,7 +506,7 @@ pub struct ApiKeyCreated {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntryView {
     /// The entry.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "aud_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: AuditId,
     /// When.
     #[schema(value_type = String, format = DateTime)]
@@ -506,6 +515,7 @@ pub struct AuditEntryView {
     #[schema(example = "account.banned")]
     pub act: String,
     /// Who: an account, the holder of a development token, `system`, or `nobody`.
+    #[schema(example = "acc_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub actor: String,
     /// On whom or what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -515,6 +525,7 @@ pub struct AuditEntryView {
     pub address: Option<String>,
     /// Under which request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "req_5f3a9c0e7d1b24680000002a")]
     pub request_id: Option<String>,
     /// What else belongs to it.
     #[schema(value_type = Object)]

@@ -154,8 +154,10 @@ pub struct NextStop {
 #[serde(deny_unknown_fields)]
 pub struct PositionReport {
     /// Latitude.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// The device's own time; arrival at the server where absent, or where it lies in the future. Where it is older than
     /// tracks are kept, the position is left out.
@@ -187,8 +189,10 @@ pub struct PositionView {
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: DriverId,
     /// Latitude.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// The device's time.
     pub at: DateTime<Utc>,
@@ -207,6 +211,7 @@ pub struct DriverView {
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: DriverId,
     /// The name customers see.
+    #[schema(example = "Grace")]
     pub name: String,
     /// The vehicle.
     #[schema(value_type = String, example = "bicycle")]
@@ -214,10 +219,10 @@ pub struct DriverView {
     /// Units of size that fit at once.
     pub capacity: u32,
     /// Zones served.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["zon_01jd8v7cjxfm9sxv0q3e0b5z1c"]))]
     pub zones: Vec<ZoneId>,
     /// Speeds served.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["fast", "slow"]))]
     pub speeds: Vec<Speed>,
     /// Shift.
     pub shift: ShiftView,
@@ -317,8 +322,10 @@ pub struct PlanView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StandbyView {
     /// Latitude.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// Whose shop it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

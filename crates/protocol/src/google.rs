@@ -50,7 +50,7 @@ pub struct GoogleBegun {
     #[schema(value_type = String, example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
     pub authorization_url: Secret,
     /// Names this sign-in.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "8Zk0xJ3mQw7nYb2LrT5cVd9HsG1fKpXeA4uNzM6oQiB")]
     pub state: Secret,
     /// For an app: shows later that it was the one that began. A browser has a cookie instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,7 @@ pub struct ConfirmGoogleLink {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GoogleView {
     /// Its email address when it was linked.
+    #[schema(example = "ada@gmail.com")]
     pub email: String,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]

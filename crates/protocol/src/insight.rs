@@ -197,6 +197,7 @@ pub struct PerformanceRow {
     #[schema(value_type = String, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub zone_id: ZoneId,
     /// Its name.
+    #[schema(example = "Centre")]
     pub zone: String,
     /// The span's start. Orders placed in the span count in it, whatever happened to them later.
     pub from: DateTime<Utc>,
@@ -266,6 +267,7 @@ pub struct TimesRow {
     #[schema(value_type = String, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub zone_id: ZoneId,
     /// Its name.
+    #[schema(example = "Centre")]
     pub zone: String,
     /// One for each quantity; for a merchant those that are its own.
     pub times: Vec<LearnedTime>,

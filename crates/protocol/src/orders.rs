@@ -78,8 +78,10 @@ pub struct CreatePickup {
     #[schema(value_type = Option<String>, example = "mer_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub merchant_id: Option<MerchantId>,
     /// Latitude of the pickup.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude of the pickup.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// Whom to ask for.
     #[serde(default)]
@@ -100,8 +102,10 @@ pub struct CreatePickup {
 #[serde(deny_unknown_fields)]
 pub struct CreateDelivery {
     /// Latitude of the door.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude of the door.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// Whom to ask for.
     #[serde(default)]
@@ -197,11 +201,13 @@ pub struct TaskView {
     pub status: TaskStatus,
     /// Whose goods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "mer_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub merchant_id: Option<MerchantId>,
     /// Latitude.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// Whom to ask for.
     pub contact: ContactView,
@@ -330,13 +336,14 @@ pub struct OrderView {
     pub merchant_id: MerchantId,
     /// The customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "cus_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub customer_id: Option<CustomerId>,
     /// The zone.
     #[schema(value_type = String, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub zone_id: ZoneId,
     /// The merchant's own name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "A-1042")]
     pub reference: Option<String>,
     /// Units of capacity.
     pub size: u32,
@@ -351,7 +358,7 @@ pub struct OrderView {
     pub eta: Option<EtaView>,
     /// The driver who has it, or had it when it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: Option<DriverId>,
     /// When that driver got it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -574,6 +581,7 @@ pub struct TrackingLink {
     #[schema(example = "trk_0c9zyk…")]
     pub token: String,
     /// Path of the tracking view on this server.
+    #[schema(example = "/v1/tracking/trk_AZNjyvN2fR8…")]
     pub path: String,
 }
 
@@ -587,7 +595,7 @@ pub struct DecisionView {
     pub at: DateTime<Utc>,
     /// The driver who was chosen; absent when nobody could take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: Option<DriverId>,
     /// In one sentence.
     #[schema(example = "no driver: 12 busy, 3 cooling down")]

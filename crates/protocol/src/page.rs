@@ -10,5 +10,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Pass as `cursor` for the next page; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "AAY3xLm_wAABkhQe2Z9YcYK3UqFJ2kQx")]
     pub next_cursor: Option<String>,
 }

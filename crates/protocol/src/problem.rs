@@ -180,6 +180,7 @@ pub struct Problem {
     #[schema(example = "/problems/invalid")]
     pub kind: String,
     /// The kind in words.
+    #[schema(example = "Not found")]
     pub title: String,
     /// The HTTP status.
     pub status: u16,
@@ -187,6 +188,7 @@ pub struct Problem {
     pub code: Code,
     /// What was wrong this time, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "no such order")]
     pub detail: Option<String>,
     /// Every wrong field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -199,6 +201,7 @@ pub struct Problem {
     pub attempts_left: Option<u8>,
     /// The request's id, as in the `x-request-id` header and the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "req_5f3a9c0e7d1b24680000002a")]
     pub request_id: Option<String>,
 }
 

@@ -23,13 +23,17 @@ pub struct Address {
     #[schema(example = "home")]
     pub label: String,
     /// In words.
+    #[schema(example = "Chaussee 1, 10115 Berlin")]
     pub address: String,
     /// Latitude in degrees.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude in degrees.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// What a driver should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "second bell")]
     pub note: Option<String>,
 }
 
@@ -46,12 +50,16 @@ pub struct MerchantProfile {
 #[serde(deny_unknown_fields)]
 pub struct Store {
     /// Its name.
+    #[schema(example = "Ada's bakery")]
     pub name: String,
     /// Where it is, in words.
+    #[schema(example = "Chaussee 1, 10115 Berlin")]
     pub address: String,
     /// Latitude in degrees.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude in degrees.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// When it is open, in its own local time.
     #[serde(default)]

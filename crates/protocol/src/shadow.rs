@@ -39,6 +39,7 @@ pub struct ShadowPlanView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meant: Option<MeantView>,
     /// Why, in one sentence.
+    #[schema(example = "sooner by 2 minutes")]
     pub summary: String,
     /// Why, in full: as in a decision.
     #[schema(value_type = Object)]

@@ -17,6 +17,7 @@ pub struct TrackingStep {
     /// When.
     pub at: DateTime<Utc>,
     /// The event's name, as in the order's timeline.
+    #[schema(example = "picked_up")]
     pub event: String,
     /// The order's status after it.
     #[schema(value_type = String, example = "assigned")]
@@ -36,8 +37,10 @@ impl TrackingStep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrackingDriver {
     /// First word of the name.
+    #[schema(example = "Grace")]
     pub name: String,
     /// The vehicle.
+    #[schema(example = "bicycle")]
     pub vehicle: String,
     /// Last position and its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,8 +51,10 @@ pub struct TrackingDriver {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrackingPosition {
     /// Latitude.
+    #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[schema(example = 13.3777)]
     pub lng: f64,
     /// The device's time.
     pub at: DateTime<Utc>,

@@ -82,10 +82,13 @@ pub struct EndpointView {
     /// When it was made. Earlier events do not reach it.
     pub created_at: DateTime<Utc>,
     /// Where messages are posted.
+    #[schema(example = "https://shop.example/webhooks")]
     pub url: String,
     /// The owner's own words for it.
+    #[schema(example = "the shop")]
     pub description: String,
     /// Types of events that it wants; all where empty.
+    #[schema(example = json!(["order.delivered"]))]
     pub types: Vec<String>,
     /// Whether it is sent anything.
     pub state: EndpointState,
@@ -207,8 +210,10 @@ pub struct AttemptView {
     pub status: Option<u16>,
     /// What was wrong; absent where it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "answered 500")]
     pub problem: Option<String>,
     /// The beginning of the answer's body, where it failed.
+    #[schema(example = "")]
     pub answer: String,
 }
 
@@ -232,6 +237,7 @@ pub struct EventType {
     #[schema(example = "order.delivered")]
     pub kind: String,
     /// When it is sent.
+    #[schema(example = "The customer has it.")]
     pub description: String,
 }
 

@@ -162,6 +162,7 @@ pub struct ZoneView {
     #[schema(value_type = String, example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: ZoneId,
     /// Its name.
+    #[schema(example = "Centre")]
     pub name: String,
     /// GeoJSON.
     #[schema(value_type = Object)]
@@ -187,6 +188,7 @@ pub struct BoardDriver {
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: DriverId,
     /// `available`, `on_break` or `offline`.
+    #[schema(example = "available")]
     pub shift: String,
     /// Whether he has been silent too long.
     pub stale: bool,

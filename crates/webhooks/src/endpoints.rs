@@ -18,9 +18,9 @@ use crate::{Refused, Webhooks, types};
 /// Endpoints of one merchant. Each costs a message for every event.
 const MOST_ENDPOINTS: usize = 10;
 /// Characters of a description.
-const MOST_DESCRIPTION: usize = 200;
+pub(crate) const MOST_DESCRIPTION: usize = 200;
 /// Hours for which two secrets may be valid.
-const MOST_OVERLAP_HOURS: u32 = 168;
+pub(crate) const MOST_OVERLAP_HOURS: u32 = 168;
 /// What secrets are sealed for.
 const PURPOSE: &str = "webhook secret";
 
@@ -54,7 +54,10 @@ impl Webhooks {
         if description.chars().count() > MOST_DESCRIPTION {
             wrong("description".to_owned(), format!("longer than {MOST_DESCRIPTION} characters"));
         }
-        for (n, kind) in types.iter().enumerate() {
+        if types.len() > types::MOST {
+            wrong("types".to_owned(), format!("must name at most {}, each once", types::MOST));
+        }
+        for (n, kind) in types.iter().enumerate().take(types::MOST) {
             if !types::exists(kind) {
                 wrong(format!("types[{n}]"), "is no type of event: GET /v1/webhooks/types lists them".to_owned());
             }

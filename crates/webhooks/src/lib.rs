@@ -9,13 +9,14 @@
 //!
 //! - `endpoints`: where, what, and secrets. `messages`: what is on its way, replays. `types`: what there is to choose.
 //! - `signing`, `schedule`, `addresses`: pure rules. `refused`: everything that is refused, and its problem.
-//! - [`metrics`]: what is measured.
+//! - [`metrics`]: what is measured. `limits`: what the API document says of fields.
 //!
 //! Retries, pauses and overlaps follow the product's clock; claims and time-outs are real time, and so is
 //! `webhook-timestamp`, which receivers hold against their own clocks.
 
 mod addresses;
 mod endpoints;
+mod limits;
 mod messages;
 pub mod metrics;
 mod refused;
@@ -40,6 +41,7 @@ use posthaste_storage::sealed::Seal;
 use tokio::sync::Notify;
 
 pub use addresses::Allowed;
+pub use limits::LIMITS;
 pub use refused::Refused;
 pub use routes::routes;
 pub use schedule::RETRY_SECONDS;

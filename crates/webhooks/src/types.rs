@@ -8,6 +8,9 @@ const ORDER: &str = "order.";
 /// A message that somebody asked for, to see whether it arrives. It cannot be chosen: it goes where it is asked for.
 pub(crate) const TEST: &str = "webhook.test";
 
+/// The most types that an endpoint names: each once.
+pub(crate) const MOST: usize = Event::NAMES.len();
+
 /// The type of an order's event.
 pub(crate) fn of_order(name: &str) -> String {
     format!("{ORDER}{name}")

@@ -58,7 +58,7 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
         let access = Rule::of(&method.parse().unwrap(), &path).unwrap().access;
         let answers = operation["responses"].as_object().unwrap();
         let has = |status: &str| assert!(answers.contains_key(status), "{what} does not name {status}");
-        for status in ["408", "500", "503"] {
+        for status in ["408", "431", "500", "503"] {
             has(status);
         }
         if !path.starts_with("/health/") {
@@ -91,6 +91,25 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
             assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{what} {status}");
         }
     }
+}
+
+#[test]
+fn every_way_to_show_who_asks_is_a_scheme_of_the_document() {
+    let document = serde_json::to_value(document()).unwrap();
+    let schemes = &document["components"]["securitySchemes"];
+    let mut used = BTreeSet::new();
+    for (_, _, operation) in operations() {
+        for way in operation["security"].as_array().into_iter().flatten() {
+            used.extend(way.as_object().unwrap().keys().cloned());
+        }
+    }
+    assert_eq!(used, schemes.as_object().unwrap().keys().cloned().collect());
+    for path in ["refresh", "end"] {
+        let security = &document["paths"][format!("/v1/sessions/{path}")]["post"]["security"];
+        assert_eq!(security[0], serde_json::json!({"refresh_cookie": []}));
+    }
+    let cookie = &schemes["refresh_cookie"];
+    assert_eq!((&cookie["in"], &cookie["name"]), (&"cookie".into(), &"__Secure-posthaste_refresh".into()));
 }
 
 #[test]

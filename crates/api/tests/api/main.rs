@@ -8,6 +8,7 @@ mod document;
 mod documented;
 mod edge;
 mod extremes;
+mod fields;
 mod insight;
 mod logs;
 mod messages;

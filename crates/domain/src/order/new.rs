@@ -24,6 +24,8 @@ pub const MOST_SIZE: u32 = 1000;
 pub const MOST_DAYS_AHEAD: i64 = 60;
 /// The longest text in any field, in characters.
 pub const MOST_TEXT: usize = 500;
+/// The longest service, in seconds.
+pub const MOST_SERVICE_SECONDS: u32 = 3600;
 
 /// Which hand-overs need a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +180,7 @@ impl NewOrder {
             .chain(self.pickups.iter().enumerate().map(|(n, p)| (Path::Pickup(n), &p.stop)))
         {
             check_texts(path, &stop.contact, wrong);
-            if stop.service_seconds.is_some_and(|s| s > 3600) {
+            if stop.service_seconds.is_some_and(|s| s > MOST_SERVICE_SECONDS) {
                 wrong.push(InvalidOrder::new(format!("{path}.service_seconds"), "longer than an hour"));
             }
         }

@@ -71,6 +71,9 @@ pub struct Code(String);
 pub struct InvalidCode;
 
 impl Code {
+    /// What codes look like, as a regular expression.
+    pub const FORM: &'static str = "^[0-9]{4,8}$";
+
     /// A code from text, refused when it is not four to eight digits.
     pub fn new(text: &str) -> Result<Self, InvalidCode> {
         if (4..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -170,6 +173,20 @@ pub enum FailReason {
 }
 
 impl FailReason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::CustomerAbsent,
+        Self::CustomerRefused,
+        Self::WrongAddress,
+        Self::Damaged,
+        Self::Lost,
+        Self::StoreClosed,
+        Self::NotReady,
+        Self::VehicleBreakdown,
+        Self::Accident,
+        Self::Other,
+    ];
+
     /// Whether the trouble is the driver's and the order can go to another.
     #[must_use]
     pub fn is_the_drivers(self) -> bool {

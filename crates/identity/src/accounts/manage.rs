@@ -21,7 +21,7 @@ use crate::refused::Refused;
 use crate::{Identity, letters, password};
 
 /// The longest reason of a ban, in characters.
-const LONGEST_REASON: usize = 500;
+pub(crate) const LONGEST_REASON: usize = 500;
 
 /// A driver as his account describes him.
 #[derive(Debug, Clone)]

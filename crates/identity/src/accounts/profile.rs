@@ -16,9 +16,12 @@ use crate::Identity;
 use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
 
-/// The most entries of each list of a profile, and the longest text.
-const MOST: usize = 50;
-const LONGEST: usize = 200;
+/// The most entries of each list of a profile.
+pub(crate) const MOST: usize = 50;
+/// The longest text of a profile, in characters.
+pub(crate) const LONGEST: usize = 200;
+/// What times of a day look like, as a regular expression.
+pub(crate) const FORM_OF_TIMES: &str = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 
 /// A driver's profile, where he has given one.
 pub(crate) fn driver(profile: &Value) -> Option<DriverProfile> {

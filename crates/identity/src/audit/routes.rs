@@ -9,11 +9,13 @@ use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::AuditEntryView;
 use posthaste_protocol::page::Page;
+use posthaste_protocol::problem::FieldError;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::Identity;
+use crate::audit::LONGEST_SUBJECT;
 use crate::refused::Refused;
 
 /// Which entries.
@@ -42,6 +44,10 @@ pub(crate) async fn list(
     let mut errors = Vec::new();
     let limit = pages::limit(asked.limit.as_deref(), &mut errors);
     let cursor = pages::cursor(asked.cursor.as_deref(), &mut errors);
+    if asked.subject.as_ref().is_some_and(|subject| subject.chars().count() > LONGEST_SUBJECT) {
+        let problem = format!("longer than {LONGEST_SUBJECT} characters");
+        errors.push(FieldError { field: "subject".to_owned(), problem });
+    }
     if !errors.is_empty() {
         return Err(Refused::Invalid(errors).into());
     }

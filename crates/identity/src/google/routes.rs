@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use posthaste_http::auth::Caller;
+use posthaste_http::auth::{Caller, GOOGLE_COOKIE};
 use posthaste_http::extract::{Json as Body, Query};
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_protocol::accounts::{AccountView, Secret, Tokens};
@@ -18,8 +18,8 @@ use crate::cookies::{Cookie, SameSite};
 use crate::routes::own;
 use crate::{Identity, logins};
 
-/// Says that a browser is the one that began. `__Host-`: no other host, not even of the same domain, can set it.
-const COOKIE: Cookie = Cookie { name: "__Host-posthaste_google", path: "/", same_site: SameSite::Lax };
+/// Says that a browser is the one that began.
+const COOKIE: Cookie = Cookie { name: GOOGLE_COOKIE, path: "/", same_site: SameSite::Lax };
 
 fn begun(start: Start, ended_by: EndedBy) -> Response {
     let in_browser = ended_by == EndedBy::Browser;

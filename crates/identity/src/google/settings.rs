@@ -8,7 +8,7 @@ pub const GOOGLE: &str = "https://accounts.google.com";
 /// Where the browser comes back to, on this server.
 pub(crate) const CALLBACK: &str = "/v1/sessions/google/callback";
 /// The longest address of a page, in bytes.
-const LONGEST_PAGE: usize = 2000;
+pub(crate) const LONGEST_PAGE: usize = 2000;
 
 /// What signing in with Google needs. Made by [`GoogleSettings::new`], which checks it.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::LoginId;
-use posthaste_http::auth::Caller;
+use posthaste_http::auth::{Caller, REFRESH_COOKIE};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, LogIn, LoginView, Refresh, RefreshIn, Secret, StepUp, SteppedUp, Tokens};
@@ -21,8 +21,7 @@ use crate::routes::own;
 
 /// The cookie. Browsers send it only to the routes that need it, only over TLS (or to the machine itself), and never
 /// with a request that another site made.
-pub(crate) const COOKIE: Cookie =
-    Cookie { name: "__Secure-posthaste_refresh", path: "/v1/sessions", same_site: SameSite::Strict };
+pub(crate) const COOKIE: Cookie = Cookie { name: REFRESH_COOKIE, path: "/v1/sessions", same_site: SameSite::Strict };
 
 /// Answers that hold tokens are kept by nobody on the way.
 pub(crate) fn answer(identity: &Identity, status: StatusCode, opened: Opened, refresh_in: RefreshIn) -> Response {
@@ -68,7 +67,7 @@ pub(crate) async fn open(
 /// Trades the refresh token, from the cookie or the body, for the next one and a new access token. One that was used
 /// before ends the session, but for a few seconds in which the same may be sent twice.
 #[utoipa::path(post, path = "/v1/sessions/refresh", tag = "accounts",
-    request_body(content = Refresh, example = json!({"refresh_token": "phr_…"})),
+    request_body(content = Refresh, example = json!({"refresh_token": "phr_8Zk0xJ3mQw7nYb2LrT5cVd9HsG1fKpXeA4uNzM6oQiB"})),
     responses((status = 200, body = Tokens,
         headers(("set-cookie" = String, description = "The next refresh token, where it came in a cookie.")))))]
 pub(crate) async fn refresh(
@@ -103,7 +102,7 @@ fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Ref
 ///
 /// With the refresh token, so that it works after the access token has ended too. A token that is over is fine.
 #[utoipa::path(post, path = "/v1/sessions/end", tag = "accounts",
-    request_body(content = Refresh, example = json!({"refresh_token": "phr_…"})),
+    request_body(content = Refresh, example = json!({"refresh_token": "phr_8Zk0xJ3mQw7nYb2LrT5cVd9HsG1fKpXeA4uNzM6oQiB"})),
     responses((status = 204, description = "Nobody is signed in with it any more.",
         headers(("set-cookie" = String, description = "Takes the cookie away, where one came.")))))]
 pub(crate) async fn end(

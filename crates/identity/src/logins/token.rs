@@ -9,6 +9,8 @@ use posthaste_storage::sealed::Seal;
 use uuid::Uuid;
 
 const PREFIX: &str = "phr_";
+/// What tokens look like, as a regular expression: those of now, and those from before they named their login.
+pub(crate) const FORM: &str = "^phr_([A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{86})$";
 const PURPOSE: &str = "refresh token";
 /// Bytes of the login, of what is random, and of the proof.
 const LOGIN: usize = 16;

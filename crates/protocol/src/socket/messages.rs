@@ -193,7 +193,7 @@ pub struct Ack {
     pub at: Option<Timestamp>,
     /// Orders whose promise is likely to be broken by it: after a choice of the next stop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!([]))]
     pub late: Vec<OrderId>,
 }
 
