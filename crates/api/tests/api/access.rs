@@ -14,18 +14,18 @@ use crate::document::operations;
 use crate::stage::{Answer, Stage, admin_token, customer_id, driver_token, keys, merchant_id, order_body, token};
 
 /// What the routes are tried on.
-struct World {
-    stage: Stage,
-    driver: String,
-    other_driver: String,
+pub(crate) struct World {
+    pub(crate) stage: Stage,
+    pub(crate) driver: String,
+    pub(crate) other_driver: String,
     /// An order that the driver has.
-    assigned: Value,
+    pub(crate) assigned: Value,
     /// An access token of a login that was ended, and a key that was revoked, before either would have ended by itself.
     revoked: (String, String),
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let stage = Stage::new().await;
         let driver = stage.driver("Grace").await;
         let other_driver = stage.driver("Ada").await;
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// A token of the role: of whom the things are, or of somebody else.
-    fn token(&self, role: Role, owner: bool) -> String {
+    pub(crate) fn token(&self, role: Role, owner: bool) -> String {
         let number = if owner { 1 } else { 99 };
         match role {
             Role::Admin => admin_token(),
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// A message to such an endpoint.
-    async fn message(&self) -> String {
+    pub(crate) async fn message(&self) -> String {
         let path = format!("/v1/webhooks/endpoints/{}/test", self.endpoint().await);
         self.stage.post(&path, &self.token(Role::Merchant, true), &json!({})).await.id()
     }
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// The document's own example, about things that exist.
-    fn body(&self, path: &str, operation: &Value, role: Role) -> Option<Value> {
+    pub(crate) fn body(&self, path: &str, operation: &Value, role: Role) -> Option<Value> {
         if path.ends_with("/shift") {
             return Some(json!({"state": "available"}));
         }
@@ -238,8 +238,8 @@ async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
         };
         if scope != Scope::All && path.contains("{id}") && !of_accounts {
             let refused = send(role, Some(&world.token(role, false))).await;
+            // That it looks like what does not exist, `others` shows.
             assert_eq!(refused.status, StatusCode::NOT_FOUND, "{what} who is another: {refused:?}");
-            assert!(refused.body["detail"].as_str().unwrap().starts_with("no such"), "{what}: {refused:?}");
         }
         let admitted = send(role, Some(&world.token(role, true))).await;
         if let Access::Account(_) = rule.access {

@@ -14,6 +14,7 @@ mod logs;
 mod messages;
 mod next;
 mod operations;
+mod others;
 mod problems;
 mod replays;
 mod roster;
