@@ -1,30 +1,32 @@
 """Holds the running server against its OpenAPI document.
 
 First the documents themselves: openapi-spec-validator finds the one of the API valid, the parser of AsyncAPI the one of
-the sockets, and there every example is what its schema says. Then a server is started on a database of its own, and
-schemathesis asks it what the document allows and what it forbids, as everybody who may ask: no answer is a 5xx, and
-each is one that the document names, with its status, media type, headers and schema. Operations are asked with made-up
-ids, and those of orders, drivers and zones that exist.
+the sockets, and the examples of both are what their schemas say. Then a server is started on a database of its own, and
+schemathesis asks it what the document allows and what it forbids, as everybody who may ask: nobody, a signed-in account
+of each role, a merchant's key, the holder of a refresh cookie. No answer is a 5xx, and each is one that the document
+names, with its status, media type, headers and schema. Operations are asked with made-up ids, and those of things that
+exist.
+
+Everybody is tried on the operations that are for him, and on a few others. What would end the rest of the run (the
+password, the sessions, the account) is tried with accounts that may be lost.
 
 The seed is fixed: the same program gives the same requests, but for how far they come in the time that they have.
 """
 
 import argparse
 import json
-import os
-import secrets
-import signal
-import socket
+import re
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from openapi_spec_validator import validate
+
+from server import COOKIE, Server, Stage
 
 CHECKS = [
     "not_a_server_error",
@@ -33,136 +35,79 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-# Who asks, with whose token, whether about things that exist, and what is left out: what ends an order comes last.
-ENDING = "(cancel|reject|failed|returned|unassign|zones/.id.)$"
+# What ends an order, a zone, an account or a session, by method and path.
+ENDING = re.compile(r"/(cancel|reject|failed|returned|unassign|ban)$|^DELETE /v1/(zones|webhooks/endpoints)/")
+# What somebody may lose his own account by.
+LOSING = re.compile(r"/v1/account/(password|sessions|second-factor|recovery-codes|email|phone|google)")
+REFRESH, END = "POST /v1/sessions/refresh", "POST /v1/sessions/end"
+# Of operations that are for others, one in so many.
+FEW = 9
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, about things that exist or made-up ones, and which part of the time he has."""
+
+    name: str
+    role: str | None
+    share: int
+    real: bool = True
+    # Which operations, by method and path; those that are for the role and a few others where none is named.
+    only: re.Pattern | None = None
+    without: tuple = ()
+    # Signs in for the purpose, with an account that may be lost.
+    loses: bool = False
+    cookie: bool = False
+
+
 CALLERS = [
-    ("nobody", None, True, None),
-    ("customer", "customer", True, None),
-    ("merchant", "merchant", True, ENDING),
-    ("driver", "driver", True, ENDING),
-    ("admin", "admin", False, None),
-    ("admin about what is", "admin", True, ENDING),
-    ("admin to the end", "admin", True, None),
+    Caller("nobody", None, 12, without=(re.compile(END),)),
+    Caller("the holder of a cookie", "customer", 3, only=re.compile(REFRESH), cookie=True),
+    Caller("the holder of a cookie who signs out", "customer", 2, only=re.compile(END), cookie=True),
+    Caller("customer", "customer", 10, without=(ENDING, LOSING)),
+    Caller("merchant", "merchant", 16, without=(ENDING, LOSING)),
+    Caller("key", "key", 12, without=(ENDING,)),
+    Caller("driver", "driver", 12, without=(ENDING, LOSING)),
+    Caller("customer who loses his account", "customer", 4, only=LOSING, loses=True),
+    Caller("merchant who loses his account", "merchant", 4, only=LOSING, loses=True),
+    Caller("driver who loses his account", "driver", 4, only=LOSING, loses=True),
+    Caller("admin", "admin", 12, real=False, without=(LOSING,)),
+    Caller("admin about what is", "admin", 14, without=(ENDING, LOSING)),
+    Caller("admin to the end", "admin", 6, only=ENDING),
+    # His account is the last that is needed.
+    Caller("admin who loses his account", "admin", 3, only=LOSING),
 ]
-AREA = [[[13.30, 52.45], [13.50, 52.45], [13.50, 52.60], [13.30, 52.60], [13.30, 52.45]]]
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="the posthaste program")
     parser.add_argument("--sockets", type=Path, help="the program that checks documents of AsyncAPI [default: not checked]")
-    parser.add_argument("--seconds", type=int, default=15, help="for each kind of caller [default: 15]")
+    parser.add_argument("--seconds", type=int, default=90, help="of asking, for all callers together [default: 90]")
     parser.add_argument("--examples", type=int, default=15, help="random requests for each operation [default: 15]")
     parser.add_argument("--seed", type=int, default=1, help="of what is random [default: 1]")
-    parser.add_argument("--only", help="only this caller: " + ", ".join(name for name, *_ in CALLERS))
+    parser.add_argument("--only", help="only this caller: " + ", ".join(caller.name for caller in CALLERS))
     return parser.parse_args()
 
 
-class Server:
-    """A server with a private Postgres in a directory that goes when it does."""
-
-    def __init__(self, program, directory):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.program, self.url = program, f"http://127.0.0.1:{port}"
-        # The account that Postgres runs as has to come in.
-        os.chmod(directory, 0o755)
-        self.environment = {
-            **os.environ,
-            "POSTHASTE_DATA_DIR": str(directory / "data"),
-            "POSTHASTE_TOKEN_KEY": secrets.token_hex(32),
-            "POSTHASTE_LISTEN": f"127.0.0.1:{port}",
-            "POSTHASTE_LOG": "warn",
-            # Tokens of the command line, and passwords that are hashed fast.
-            "POSTHASTE_MODE": "development",
-            "POSTHASTE_PASSWORD_MEMORY_KIB": "64",
-            # What is tried here is the answers, as many of them as there is time for.
-            "POSTHASTE_REQUESTS_PER_MINUTE": "0",
-            "POSTHASTE_ADDRESS_REQUESTS_PER_MINUTE": "0",
-        }
-        self.environment.pop("DATABASE_URL", None)
-        self.log = directory / "server.log"
-        self.process = subprocess.Popen([program, "serve"], env=self.environment, stderr=self.log.open("w"))
-        until = time.monotonic() + 120
-        while not self.ready():
-            if self.process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                sys.exit(f"the server did not start:\n{self.log.read_text()}")
-            time.sleep(0.2)
-
-    def ready(self):
-        try:
-            return urllib.request.urlopen(f"{self.url}/health/ready", timeout=5).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def token(self, holder):
-        made = subprocess.run([self.program, "token", holder], env=self.environment, check=True, capture_output=True)
-        return made.stdout.decode().strip()
-
-    def ask(self, method, path, token, body=None):
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        return json.load(urllib.request.urlopen(request, timeout=30))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-
-
-def stage(server):
-    """A zone, a driver on shift and an order that he has; the tokens of everybody, and the ids."""
-    admin = server.token("admin")
-    zone = server.ask("POST", "/v1/zones", admin, {"name": "Centre", "area": {"type": "Polygon", "coordinates": AREA}})
-    new = {"name": "Grace", "vehicle": "bicycle", "capacity": 3, "zones": [zone["id"]]}
-    driver = server.ask("POST", "/v1/drivers", admin, new)
-    shift = {"state": "available", "place": {"lat": 52.516, "lng": 13.378}}
-    server.ask("PUT", f"/v1/drivers/{driver['id']}/shift", admin, shift)
-    merchant = server.token("merchant")
-    place = {"speed": "fast", "pickups": [{"lat": 52.5163, "lng": 13.3777}], "delivery": {"lat": 52.5208, "lng": 13.4094}}
-    place["customer_id"] = "cus_01jd8v7cjxfm9sxv0q3e0b5z1c"
-    order = server.ask("POST", "/v1/orders", merchant, place)
-    server.ask("POST", f"/v1/orders/{order['id']}/assign", admin, {"driver_id": driver["id"]})
-    link = server.ask("GET", f"/v1/orders/{order['id']}/tracking-link", merchant)
-    tokens = {"admin": admin, "merchant": merchant, "driver": server.token(driver["id"])}
-    tokens["customer"] = server.token(order["customer_id"])
-    ids = {"zones": zone["id"], "drivers": driver["id"], "orders": order["id"], "task": order["tasks"][0]["id"]}
-    return tokens, ids | {"token": link["path"].rsplit("/", 1)[-1]}
-
-
-def with_ids(document, ids):
-    """Settings that put ids of things that exist into the paths."""
-    lines = []
-    for path in document["paths"]:
-        noun = path.split("/")[2] if path.count("/") > 1 else ""
-        given = {name: ids[name] for name in ("task", "token") if f"{{{name}}}" in path}
-        if "{id}" in path and noun in ids:
-            given["id"] = ids[noun]
-        if given:
-            values = ", ".join(f'"path.{name}" = "{value}"' for name, value in given.items())
-            lines += ["[[operations]]", f'include-path = "{path}"', f"parameters = {{ {values} }}", ""]
-    return "\n".join(lines)
-
-
-def ask_everything(caller, token, left_out, server, directory, settings, options):
-    document = directory / "openapi.json"
-    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(settings), "run", str(document)]
-    command += ["--url", server.url, "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
-    command += ["--max-examples", str(options.examples), "--max-time", str(options.seconds), "--seed", str(options.seed)]
-    command += ["--generation-database", "none", "--continue-on-failure", "--warnings", "off", "--no-color"]
-    command += ["--request-timeout", "30", "--suppress-health-check", "all", "--max-failures", "50"]
-    if token is not None:
-        command += ["--header", f"authorization: Bearer {token}"]
-    if left_out is not None:
-        command += ["--exclude-path-regex", left_out]
-    print(f"\n== {caller}", flush=True)
-    # Not longer than it says, whatever happens in there.
-    return subprocess.run(command, cwd=directory, timeout=options.seconds * 4 + 120).returncode == 0
+def check_examples(document):
+    """The examples of bodies are what their schemas say."""
+    tried, wrong = 0, []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+            for what, body in bodies.items():
+                content = body.get("content", {}).get("application/json", {})
+                if "example" not in content:
+                    continue
+                schema = {**content["schema"], "components": document["components"]}
+                checker = Draft202012Validator.FORMAT_CHECKER
+                tried += 1
+                for fault in Draft202012Validator(schema, format_checker=checker).iter_errors(content["example"]):
+                    wrong.append(f"{method} {path} {what} {fault.json_path}: {fault.message}")
+    if wrong or tried < 100:
+        sys.exit("\n".join(["examples that are not what their schemas say:", *wrong, f"{tried} tried"]))
+    return tried
 
 
 def check_sockets(options):
@@ -185,6 +130,83 @@ def check_sockets(options):
     print(f"{checked} examples of the sockets are what their schemas say", flush=True)
 
 
+def is_for(operation, role):
+    if role is None:
+        return "security" not in operation or {} in operation["security"]
+    said = operation.get("description", "")
+    if role == "key":
+        return "Keys need `" in said
+    roles = re.search(r"For: ([a-z, ]+)\.", said)
+    return roles is not None and role in roles.group(1).split(", ")
+
+
+def part_of(document, caller):
+    """The document with the operations that this caller is tried on."""
+    paths, others = {}, 0
+    for path, item in document["paths"].items():
+        kept = {}
+        for method, operation in item.items():
+            name = f"{method.upper()} {path}"
+            if any(pattern.search(name) for pattern in caller.without):
+                continue
+            if caller.only is not None:
+                wanted = caller.only.search(name) is not None
+            else:
+                wanted = is_for(operation, caller.role)
+                if not wanted:
+                    others += 1
+                    wanted = others % FEW == 0
+            if wanted:
+                kept[method] = operation
+        if kept:
+            paths[path] = kept
+    return {**document, "paths": paths}
+
+
+def with_ids(paths, stage):
+    """Settings that put ids of things that exist into the paths."""
+    lines = []
+    for path in paths:
+        given = {name: value for name, value in stage.parameters.items() if f"{{{name}}}" in path}
+        if "{id}" in path:
+            found = (value for start, value in stage.ids.items() if path.startswith(start))
+            given.update({"id": value for value in found})
+        if given:
+            values = ", ".join(f'"path.{name}" = "{value}"' for name, value in given.items())
+            lines += ["[[operations]]", f'include-path = "{path}"', f"parameters = {{ {values} }}", ""]
+    return "\n".join(lines)
+
+
+def credentials(caller, stage):
+    """The header that shows who asks."""
+    if caller.role is None:
+        return None
+    if caller.cookie:
+        return f"cookie: {COOKIE}={stage.server.sign_in(caller.role)[1]}"
+    if caller.loses:
+        return f"authorization: Bearer {stage.server.sign_in('lost-' + caller.role)[0]['access_token']}"
+    return f"authorization: Bearer {stage.tokens[caller.role]}"
+
+
+def ask_everything(caller, document, stage, directory, options):
+    part, settings = part_of(document, caller), directory / "settings.toml"
+    (directory / "part.json").write_text(json.dumps(part))
+    settings.write_text(with_ids(part["paths"], stage) if caller.real else "")
+    seconds = max(3, options.seconds * caller.share // sum(caller.share for caller in CALLERS))
+    command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(settings), "run", "part.json"]
+    command += ["--url", stage.server.url, "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
+    command += ["--max-examples", str(options.examples), "--max-time", str(seconds), "--seed", str(options.seed)]
+    command += ["--generation-database", "none", "--continue-on-failure", "--warnings", "off", "--no-color"]
+    command += ["--request-timeout", "30", "--suppress-health-check", "all", "--max-failures", "50"]
+    header = credentials(caller, stage)
+    if header is not None:
+        command += ["--header", header]
+    operations = sum(len(item) for item in part["paths"].values())
+    print(f"\n== {caller.name}: {operations} operations, {seconds} s", flush=True)
+    # Not longer than it says, whatever happens in there.
+    return subprocess.run(command, cwd=directory, timeout=seconds * 4 + 120).returncode == 0
+
+
 def main():
     options = arguments()
     options.program = options.program.resolve()
@@ -192,22 +214,21 @@ def main():
     text = subprocess.run([options.program, "openapi"], check=True, capture_output=True).stdout
     document = json.loads(text)
     validate(document)
-    print(f"the document is valid OpenAPI {document['openapi']}, {len(document['paths'])} paths", flush=True)
+    examples = check_examples(document)
+    print(f"valid OpenAPI {document['openapi']}, {len(document['paths'])} paths, {examples} examples that fit", flush=True)
     with tempfile.TemporaryDirectory(prefix="posthaste-contract-") as temporary:
-        directory = Path(temporary)
-        (directory / "openapi.json").write_bytes(text)
+        directory, began, failed = Path(temporary), time.monotonic(), []
         server = Server(options.program, directory)
         try:
-            tokens, ids = stage(server)
-            (directory / "none.toml").write_text("")
-            (directory / "real.toml").write_text(with_ids(document, ids))
-            failed = []
-            for caller, holder, real, left_out in CALLERS:
-                if options.only not in (None, caller):
-                    continue
-                settings = directory / ("real.toml" if real else "none.toml")
-                if not ask_everything(caller, tokens.get(holder), left_out, server, directory, settings, options):
-                    failed.append(caller)
+            stage = Stage(server)
+            print(f"a server with accounts, after {time.monotonic() - began:.0f} s", flush=True)
+            for caller in CALLERS:
+                if options.only in (None, caller.name):
+                    if not ask_everything(caller, document, stage, directory, options):
+                        failed.append(caller.name)
+            # Had they lost their sessions on the way, most answers would have been the same 401.
+            for role, path in (("customer", "account"), ("merchant", "account"), ("driver", "account"), ("key", "orders")):
+                server.ask("GET", f"/v1/{path}", stage.tokens[role])
             if server.process.poll() is not None:
                 failed.append("the server itself: it ended")
         finally:
@@ -217,7 +238,7 @@ def main():
             print(f"\n== the server's log\n{log[-4000:]}")
     if failed:
         sys.exit(f"not as the document says: {', '.join(failed)}")
-    print("\nevery answer was one that the document names")
+    print(f"\nevery answer was one that the document names, after {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":
