@@ -28,7 +28,7 @@ use crate::{
         description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes; times are RFC \
                        3339 and in requests of the years 2000 to 2200, money is minor units with a currency, \
                        coordinates are `lat` and `lng` in degrees. The sockets have a document of their own: \
-                       `/asyncapi.json`, and `/docs/sockets` to look at."
+                       [`/asyncapi.json`](/asyncapi.json), and [`/docs/sockets`](/docs/sockets) to look at."
     ),
     tags(
         (name = "orders", description = "What a customer receives at one door."),
@@ -205,7 +205,7 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     if path.contains('{') {
         codes.extend([Code::Malformed, Code::NotFound]);
     }
-    if path == "/v1/ws/driver" {
+    if ["/v1/ws/driver", "/v1/insight/times"].contains(&path) {
         codes.push(Code::NotFound);
     }
     if operation.request_body.is_some() {

@@ -515,7 +515,7 @@ pub struct AuditEntryView {
     #[schema(example = "account.banned")]
     pub act: String,
     /// Who: an account, the holder of a development token, `system`, or `nobody`.
-    #[schema(example = "acc_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    #[schema(example = "system")]
     pub actor: String,
     /// On whom or what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
