@@ -110,7 +110,7 @@ async fn smtp(connection: TcpStream, manner: Manner, taken: &Mutex<Vec<String>>)
             _ => "250 fine\r\n",
         };
         if manner == Manner::Slow {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         connection.write_all(answer.as_bytes()).await?;
     }

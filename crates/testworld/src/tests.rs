@@ -65,7 +65,9 @@ fn order(places: &[(f64, f64)], codes: CodeRule, reference: &str, window: Option
 fn to_order(command: DriverCommand, driver: DriverId, now: Timestamp) -> Command {
     match command {
         DriverCommand::Accept(offer) => Command::Accept { offer, driver },
-        DriverCommand::Decline(offer) => Command::Decline { offer, driver, cool_until: now, silent: false },
+        DriverCommand::Decline(offer) => {
+            Command::Decline { offer, driver, cool_until: now + Span::minutes(5), silent: false }
+        }
         DriverCommand::Depart(task) => Command::Depart { driver, task },
         DriverCommand::Arrive(task) => Command::Arrive { driver, task },
         DriverCommand::Complete { task, code, proof, .. } => {

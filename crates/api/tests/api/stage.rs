@@ -150,6 +150,8 @@ impl Stage {
 
     /// With other numbers of identity than the tests' own.
     pub(crate) async fn with_identity(limits: Limits, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
+        // Why a request was answered 500 stands in the log alone.
+        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let database = TestDatabase::new().await;
         let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
         let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
