@@ -200,10 +200,11 @@ fn put_on(object: &mut Object, allowed: Limit) {
         Limit::Entries(..) => {}
     }
     // Null has to stay allowed where it was.
-    if let (SchemaType::Array(types), Some(values)) = (&object.schema_type, &mut object.enum_values) {
-        if types.contains(&Type::Null) && !values.contains(&Value::Null) {
-            values.push(Value::Null);
-        }
+    if let (SchemaType::Array(types), Some(values)) = (&object.schema_type, &mut object.enum_values)
+        && types.contains(&Type::Null)
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
     }
 }
 
