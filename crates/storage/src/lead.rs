@@ -1,6 +1,6 @@
 //! The lead: which server writes to a database. One at a time, whatever happens to servers and networks.
 //!
-//! Advisory locks of Postgres, held by sessions and gone with them; three kinds, all under [`LEAD`]:
+//! Advisory locks of Postgres, held by sessions and gone with them; three kinds, all under `LEAD`:
 //!
 //! - *writers*: every session that may write holds it shared, from its first moment to its last. Who takes over takes it
 //!   alone first, so every session of the one before has ended by then.
