@@ -232,6 +232,7 @@ fn conflicts(path: &str, method: &str) -> &'static [Code] {
         ("POST", "unassign") => &[Code::Conflict, Code::OrderEnded, Code::GoodsOnBoard],
         ("PUT", "priority") => &[Code::OrderEnded],
         ("PUT", "shift") => &[Code::Conflict],
+        ("PUT" | "DELETE", "next") => &[Code::Conflict, Code::OrderEnded],
         ("POST", "accept") => &[Code::OfferGone, Code::DriverBusy, Code::OrderEnded],
         ("POST", "decline") => &[Code::OfferGone],
         ("POST", "departed" | "arrived" | "failed") => &[Code::Conflict, Code::OrderEnded],

@@ -3,11 +3,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
+use uuid::Uuid;
 
 use super::account::Account;
 use super::error::{At, EmbeddedError};
@@ -67,7 +70,7 @@ fn prepare(options: &EmbeddedOptions, lock: HomeLock) -> Result<Turn, EmbeddedEr
     let postmaster = match Postmaster::adopt_running(&home, options)? {
         Some(postmaster) => postmaster,
         None => {
-            remove_tree(&home.cluster())?;
+            set_aside(&home)?;
             boot(&home, &account, options)?.0
         }
     };
@@ -95,6 +98,24 @@ fn refuse_a_home_of_others(home: &Home) -> Result<(), EmbeddedError> {
         return Ok(());
     }
     Err(std::io::Error::other("it belongs to another account")).at("use", &home.path)
+}
+
+/// Makes room for new data. The old is removed by a program of its own, which may outlive the test that began it: a
+/// hundred databases are tens of thousands of files, and on some disks they take a minute.
+fn set_aside(home: &Home) -> Result<(), EmbeddedError> {
+    let cluster = home.cluster();
+    let aside = home.path.join(format!("removed-{}", Uuid::now_v7().simple()));
+    match fs::rename(&cluster, &aside) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.at("set aside", &cluster)?,
+    }
+    let mut remove = Command::new("rm");
+    remove.args(["-rf", "--"]).arg(&aside).process_group(0);
+    remove.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match remove.spawn() {
+        Ok(_) => Ok(()),
+        Err(_) => remove_tree(&aside),
+    }
 }
 
 fn remove_tree(path: &Path) -> Result<(), EmbeddedError> {
