@@ -10,6 +10,7 @@ mod estimate;
 mod event;
 mod new;
 mod placed;
+mod repeated;
 mod status;
 mod task;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use new::{
     NewPickup, NewStop,
 };
 pub use placed::AtFirst;
+pub use repeated::done_before;
 pub use status::{Status, status};
 pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus};
 
@@ -39,6 +41,10 @@ pub const CODE_ATTEMPTS: u8 = 5;
 /// How long a locked task refuses codes, in seconds. Five guesses in ten minutes at four digits are one in
 /// two thousand; much longer would strand a driver at the door who was told a wrong code.
 pub const CODE_LOCK_SECONDS: i64 = 600;
+
+/// Commands with wrong codes that a task remembers, so that sending one again does not count twice: more than a driver's
+/// phone keeps to send again. More would let one who guesses make an order grow.
+const MOST_WRONG_COMMANDS: usize = 3 * CODE_ATTEMPTS as usize;
 
 /// How soon an order is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -229,6 +235,16 @@ impl Order {
     /// No events means that it has been done already: commands may be sent twice.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
         decide::decide(self, command, now)
+    }
+
+    /// The state that a history leads to; `None` for one that does not begin with its placing.
+    #[must_use]
+    pub fn replay<'r>(history: impl IntoIterator<Item = &'r Recorded>) -> Option<Self> {
+        let mut history = history.into_iter();
+        let Event::Placed { order } = &history.next()?.event else { return None };
+        let mut order = (**order).clone();
+        history.for_each(|recorded| order.apply(&recorded.event, recorded.at));
+        Some(order)
     }
 
     /// Brings the state forward by one event. `at` is when it happened.

@@ -280,7 +280,7 @@ fn check_code(
     if expected.matches(code) {
         return Ok(None);
     }
-    if command.is_some() && task.last_wrong_command.as_ref() == command {
+    if command.is_some_and(|command| task.wrong_commands.contains(command)) {
         return Ok(Some(Vec::new()));
     }
     Ok(Some(vec![Event::CodeRefused { task: task.id, command: command.cloned() }]))
@@ -325,7 +325,7 @@ fn returns(order: &Order) -> Vec<Task> {
             confirm_by: None,
             code: None,
             wrong_codes: 0,
-            last_wrong_command: None,
+            wrong_commands: Vec::new(),
             locked_until: None,
             departure: None,
             arrived_at: None,

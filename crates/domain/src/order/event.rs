@@ -14,7 +14,7 @@ use crate::{Span, Timestamp};
 
 use super::estimate::{Departure, Estimate};
 use super::task::{FailReason, Proof, Task, TaskKind, TaskStatus};
-use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, Order};
+use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, MOST_WRONG_COMMANDS, Order};
 
 /// How an assignment came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -294,6 +294,21 @@ impl Event {
             Self::Expired => "expired",
         }
     }
+
+    /// The driver that it speaks of: who is asked, has the order from now on, or has it no more.
+    #[must_use]
+    pub fn driver(&self) -> Option<DriverId> {
+        match self {
+            Self::Offered { offer } => Some(offer.driver),
+            Self::OfferDeclined { driver, .. }
+            | Self::OfferWithdrawn { driver, .. }
+            | Self::Assigned { driver, .. }
+            | Self::Unassigned { driver, .. }
+            | Self::Escalated { driver, .. }
+            | Self::EscalationEnded { driver } => Some(*driver),
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
@@ -458,7 +473,9 @@ fn end_offer(order: &mut Order) {
 fn code_refused(order: &mut Order, task: TaskId, command: Option<&String>, at: Timestamp) {
     with_task(order, task, |t| {
         t.wrong_codes += 1;
-        t.last_wrong_command = command.cloned();
+        t.wrong_commands.extend(command.cloned());
+        let too_many = t.wrong_commands.len().saturating_sub(MOST_WRONG_COMMANDS);
+        t.wrong_commands.drain(..too_many);
         if t.wrong_codes >= CODE_ATTEMPTS {
             t.wrong_codes = 0;
             t.locked_until = Some(at + Span::seconds(CODE_LOCK_SECONDS));

@@ -314,7 +314,7 @@ fn task(order: OrderId, index: usize, kind: TaskKind, stop: NewStop, window: Opt
         confirm_by: None,
         code: None,
         wrong_codes: 0,
-        last_wrong_command: None,
+        wrong_commands: Vec::new(),
         locked_until: None,
         departure: None,
         arrived_at: None,

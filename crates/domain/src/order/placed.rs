@@ -54,7 +54,7 @@ impl Order {
             confirm_by: task.confirm_by,
             code: task.code.clone(),
             wrong_codes: 0,
-            last_wrong_command: None,
+            wrong_commands: Vec::new(),
             locked_until: None,
             departure: None,
             arrived_at: None,
@@ -105,7 +105,7 @@ fn is_untouched(task: &Task, awaits: bool) -> bool {
     task.kind != TaskKind::Return
         && task.status == first_status(task, awaits)
         && task.wrong_codes == 0
-        && task.last_wrong_command.is_none()
+        && task.wrong_commands.is_empty()
         && task.locked_until.is_none()
         && task.departure.is_none()
         && task.arrived_at.is_none()
