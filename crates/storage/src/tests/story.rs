@@ -157,7 +157,7 @@ pub(crate) fn shifting(driver: &mut Driver, shift: Shift) -> Entry {
     let before = driver.version;
     driver.shift = shift;
     driver.version += 1;
-    let event = DriverEvent::ShiftChanged { shift };
+    let event = DriverEvent::ShiftChanged { shift, command: None };
     let recorded = DriverRecorded { seq: driver.version, at: at(1), by: Party::Driver(driver.id), event };
     Entry::driver(before, driver.clone(), vec![recorded])
 }
