@@ -40,6 +40,7 @@ pub(crate) fn problem(refused: Refused) -> Problem {
         Refused::ZoneNameTaken => Problem::new(Code::Conflict).detail("another zone has this name"),
         Refused::LostRace => Problem::new(Code::Conflict).detail("somebody else changed it in between: read it again"),
         Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
+        Refused::Broken(_) => Problem::new(Code::Internal),
         Refused::Unavailable(why) => Problem::unavailable(why),
     }
 }

@@ -18,7 +18,9 @@ use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
 mod commands;
+mod holding;
 mod next;
+mod repeated;
 pub(crate) mod roster;
 mod route;
 mod shift;
@@ -38,6 +40,7 @@ pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 pub(crate) use roster::Rostered;
 pub(crate) use route::LastDone;
 
+use crate::carried::{UNKNOWN, Within};
 use crate::door::{Door, Kind};
 use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
@@ -138,6 +141,7 @@ impl Kind for DriverKind {
     type Key = DriverId;
     type Msg = DriverMsg;
     type Loaded = (Arc<Driver>, Vec<Arc<Order>>);
+    type Told = ();
     const NAME: &'static str = "driver";
 
     async fn load(&self, key: DriverId) -> Result<Option<Self::Loaded>, Refused> {
@@ -151,7 +155,7 @@ impl Kind for DriverKind {
         Ok(Some((Arc::new(driver), orders.into_iter().map(Arc::new).collect())))
     }
 
-    fn spawn(&self, (driver, orders): Self::Loaded, supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
+    fn spawn(&self, (driver, orders): Self::Loaded, (): (), supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
         let presence = doors.drivers.make_presence(Arc::clone(&driver), None);
         let id = driver.id;
@@ -161,7 +165,11 @@ impl Kind for DriverKind {
     }
 
     fn announce() -> DriverMsg {
-        DriverMsg::Announce
+        DriverMsg::CatchUp
+    }
+
+    async fn settled(&self, _: DriverId, (): ()) -> Result<(), Refused> {
+        Ok(())
     }
 }
 
@@ -175,6 +183,8 @@ pub struct Drivers {
     pub(crate) streams: Streams,
     /// For how long tracks are kept.
     pub(crate) kept_for: Span,
+    /// One change of rosters at a time.
+    pub(crate) rosters: Arc<tokio::sync::Mutex<()>>,
     pub(crate) doors: Late,
 }
 
@@ -207,9 +217,21 @@ impl Drivers {
         let event = DriverRecorded { seq: 1, at: now, by: cause.by, event: DriverEvent::Registered };
         let mut entry = Entry::driver(0, driver.clone(), vec![event]).correlation(cause.ids());
         if let Some(key) = &idempotency {
-            let view = DriverView::of(&driver, false, 0, None);
-            entry = entry.idempotency(key.record(201, serde_json::to_string(&view).unwrap_or_default(), now));
+            entry = entry.idempotency(key.record_of(201, &DriverView::of(&driver, false, 0, None), now)?);
         }
+        let (drivers, driver) = (self.clone(), Arc::new(driver));
+        let carried = doors.carried.clone();
+        carried.through(async move { drivers.take_on(&doors, driver, entry, idempotency).await }).await
+    }
+
+    /// Commits a new driver, and has them there.
+    async fn take_on(
+        &self,
+        doors: &Doors,
+        driver: Arc<Driver>,
+        entry: Entry,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Registered, Refused> {
         match doors.journal.append(entry).await {
             Ok(()) => {}
             Err(AppendError::IdempotencyKeyUsed) => {
@@ -217,10 +239,15 @@ impl Drivers {
                 let (status, body) = key.first_answer(&doors.pool).await?;
                 return Ok(Registered::Replayed(status, body));
             }
+            Err(AppendError::Unknown(error)) => {
+                tracing::warn!(driver = %driver.id, %error, "unknown whether it was stored: it is looked up");
+                let look = || async { Ok(posthaste_storage::drivers::get(&doors.pool, driver.id).await?) };
+                // Who is stored is loaded when somebody asks for them.
+                doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)?;
+            }
             Err(error) => return Err(crate::refused::not_stored(&error)),
         }
-        let driver = Arc::new(driver);
-        self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()))?;
+        self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()), ())?;
         Ok(Registered::New(driver))
     }
 
@@ -280,7 +307,12 @@ impl Drivers {
             cause: cause.clone(),
             reply,
         };
-        self.door.ask(id, message).await
+        match self.door.ask(id, message).await {
+            Err(refused @ (Refused::NotFound(_) | Refused::Order(_))) => {
+                self.repeated(id, &command).await?.ok_or(refused)
+            }
+            answer => answer,
+        }
     }
 
     /// Has the driver do this stop next and everything else around it; nothing takes that back. Answered after the
@@ -323,16 +355,21 @@ impl Drivers {
         let now = doors.clock.now();
         fixes.retain(|fix| fix.is_kept(now, self.kept_for));
         fixes.sort_by_key(|fix| fix.at);
-        let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
-        posthaste_storage::tracks::append(&doors.pool, &points).await?;
-        if let Some(newest) = points.last() {
-            posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
-        }
-        match fixes.last() {
-            Some(newest) => _ = presence.report(*newest),
-            None => presence.heartbeat(),
-        }
-        Ok(!fixes.is_empty())
+        let carried = doors.carried.clone();
+        carried
+            .through(async move {
+                let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
+                posthaste_storage::tracks::append(&doors.pool, &points).await?;
+                if let Some(newest) = points.last() {
+                    posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
+                }
+                match fixes.last() {
+                    Some(newest) => _ = presence.report(*newest),
+                    None => presence.heartbeat(),
+                }
+                Ok(!fixes.is_empty())
+            })
+            .await
     }
 
     pub(crate) fn make_presence(&self, driver: Arc<Driver>, newest: Option<Position>) -> Arc<Presence> {
@@ -348,7 +385,7 @@ impl Drivers {
             let door = Arc::downgrade(&self.door);
             let waker = Box::new(move || {
                 if let Some(door) = door.upgrade() {
-                    door.tell(id, DriverMsg::Awake);
+                    let _ = door.tell(id, DriverMsg::Awake);
                 }
             });
             let summary = Summary { driver, stale: false, open_orders: 0 };

@@ -32,6 +32,11 @@ pub(crate) fn settled(status: Status) {
     counter!("posthaste_orders_settled_total", "status" => status.name()).increment(1);
 }
 
+/// Something in memory was not as it is stored.
+pub(crate) fn mended(kind: &'static str) {
+    counter!("posthaste_mended_total", "kind" => kind).increment(1);
+}
+
 /// Says what the figures are, once a recorder is there.
 pub fn describe() {
     describe_histogram!("posthaste_commit_seconds", "Real seconds that a commit of the journal took.");
@@ -39,6 +44,13 @@ pub fn describe() {
     describe_histogram!("posthaste_dispatch_seconds", "Real seconds from an order waiting to a driver being asked.");
     describe_histogram!("posthaste_plan_seconds", "Real seconds that a plan of routes took.");
     describe_counter!("posthaste_orders_settled_total", "Orders that came to an end, by their status.");
+    describe_counter!(
+        "posthaste_mended_total",
+        "Things in memory that were not as they are stored and were mended, by kind. Stays at zero unless something is wrong."
+    );
+    for kind in crate::reconcile::KINDS {
+        counter!("posthaste_mended_total", "kind" => kind).increment(0);
+    }
     describe_gauge!("posthaste_orders", "Live orders, by their status.");
     describe_gauge!("posthaste_orders_waiting", "Orders that wait for a driver.");
     describe_gauge!("posthaste_drivers", "Drivers on shift, by state.");

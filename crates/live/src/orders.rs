@@ -11,25 +11,29 @@ use posthaste_domain::order::{
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::orders::Audience;
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::IdempotencyRecord;
-use posthaste_storage::journal::{AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
+use tokio::sync::OwnedMutexGuard;
 
 mod actor;
 mod expected;
+mod placing;
+mod told;
 
 pub(crate) use actor::{OrderActor, OrderArgs, OrderMsg, OrderRef};
 pub(crate) use expected::expected;
+pub(crate) use told::Told;
+
+use placing::Placing;
 
 use expected::Carrier;
 
 use crate::door::{Door, Kind};
 use crate::drivers::DriverMsg;
 use crate::system::Late;
-use crate::zones::ZoneMsg;
 use crate::{Cause, Refused};
 
 /// A new order as it was handed in: the live system adds id, codes, zone and promise.
@@ -98,6 +102,7 @@ impl Kind for OrderKind {
     type Key = OrderId;
     type Msg = OrderMsg;
     type Loaded = Arc<Order>;
+    type Told = Told;
     const NAME: &'static str = "order";
 
     /// A settled order needs no actor.
@@ -106,15 +111,23 @@ impl Kind for OrderKind {
         Ok(order.filter(|o| !o.status().is_final()).map(Arc::new))
     }
 
-    fn spawn(&self, order: Arc<Order>, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
+    fn spawn(&self, order: Arc<Order>, told: Told, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
-        let actor = OrderActor { id: order.id, doors };
+        let actor = OrderActor { id: order.id, doors, told };
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, OrderArgs { order }, supervisor)?;
         Ok(actor)
     }
 
     fn announce() -> OrderMsg {
-        OrderMsg::Announce
+        OrderMsg::CatchUp
+    }
+
+    async fn settled(&self, key: OrderId, told: Told) -> Result<(), Refused> {
+        let doors = self.doors.get()?;
+        if let Some((order, _)) = doors.tell_missed(key, &told).await? {
+            doors.tell_standing(&order);
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +155,7 @@ impl Orders {
             None => None,
         };
         // Held until the order is stored: no two requests find the same last place.
-        let _turn = match self.room(order.merchant, &doors).await {
+        let turn = match self.room(order.merchant, &doors).await {
             Ok(turn) => turn,
             Err(full @ Refused::TooManyOrders(_)) => return self.replay_or(full, idempotency).await,
             Err(refused) => return Err(refused),
@@ -164,33 +177,18 @@ impl Orders {
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
-        let mut entry = Entry::order(0, Arc::clone(&order), Arc::clone(&events)).correlation(cause.ids());
-        if let Some(key) = &idempotency {
-            let body = serde_json::to_string(&OrderView::of(&order, key.audience)).unwrap_or_default();
-            entry = entry.idempotency(key.record(201, body, now));
-        }
-        match doors.journal.append(entry).await {
-            Ok(()) => {}
-            Err(AppendError::IdempotencyKeyUsed) => return self.replay(idempotency).await,
-            Err(error) => return Err(crate::refused::not_stored(&error)),
-        }
-        tracing::info!(order = %id, by = %cause.by, request_id = cause.correlation.as_deref(), "order placed");
-        self.door.enter(id, Arc::clone(&order))?;
-        if order.status() == Status::Confirmed {
-            doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(&order)));
-        }
-        doors.streams.order_changed(Arc::clone(&order), events);
-        Ok(Placed::New(order))
+        let placing = Placing { order, events, idempotency, cause, doors: Arc::clone(&doors), _turn: turn };
+        doors.carried.through(placing.commit()).await
     }
 
     /// Whether one more order may come: always, but where they are only tried out.
-    async fn room<'d>(
+    async fn room(
         &self,
         merchant: MerchantId,
-        doors: &'d crate::system::Doors,
-    ) -> Result<Option<tokio::sync::MutexGuard<'d, ()>>, Refused> {
+        doors: &crate::system::Doors,
+    ) -> Result<Option<OwnedMutexGuard<()>>, Refused> {
         let Some(trial) = doors.settings.trial else { return Ok(None) };
-        let turn = doors.trial_turn.lock().await;
+        let turn = Arc::clone(&doors.trial_turn).lock_owned().await;
         let live = posthaste_storage::orders::count_live(&self.pool, merchant).await?;
         let full = |whose: &str, most: u32| {
             let text =
@@ -240,8 +238,8 @@ impl Orders {
 
     async fn replay(&self, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
         let key = idempotency.ok_or(Refused::LostRace)?;
-        let (status, body) = key.first_answer(&self.pool).await?;
-        Ok(Placed::Replayed(status, body))
+        let doors = self.doors.get()?;
+        placing::replay(&doors, &key).await
     }
 
     /// The order's present state, live or settled.
@@ -363,15 +361,25 @@ impl Orders {
 }
 
 impl Idempotency {
-    pub(crate) fn record(&self, status: u16, response: String, at: Timestamp) -> IdempotencyRecord {
-        IdempotencyRecord {
+    /// The answer to keep under the key.
+    pub(crate) fn record_of(
+        &self,
+        status: u16,
+        answer: &impl serde::Serialize,
+        at: Timestamp,
+    ) -> Result<IdempotencyRecord, Refused> {
+        let response = serde_json::to_string(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written down");
+            Refused::Broken("the answer cannot be written down")
+        })?;
+        Ok(IdempotencyRecord {
             principal: self.principal.clone(),
             key: self.key.clone(),
             fingerprint: self.fingerprint.to_vec(),
             status,
             response,
             at,
-        }
+        })
     }
 
     /// The answer stored under the key, if it was given to the same request.

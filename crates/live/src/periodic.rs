@@ -32,7 +32,8 @@ impl Periodic {
             every(doors, doors.settings.checkpoint_every, |doors| async move { checkpoint::write(&doors).await });
         let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
-        Self(Mutex::new(vec![checkpoint, sweep, upkeep]))
+        let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
+        Self(Mutex::new(vec![checkpoint, sweep, upkeep, reconcile]))
     }
 
     /// Ends the tasks and writes the last checkpoint.

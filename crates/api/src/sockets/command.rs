@@ -140,6 +140,7 @@ impl Work {
             tracing::error_span!("command", request_id = correlation, trace_id = trace.map(tracing::field::display))
         });
         let cause = Cause { step: Some(step), ..Cause::new(Party::Driver(self.driver), correlation) };
+        let cause = cause.under(id.as_deref());
         let doing = job.perform(self.app.clone(), self.driver, id.clone(), cause);
         Box::pin(async move {
             let answer = doing.instrument(span).await.map_err(|refused| Box::new(problem(refused)));

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use posthaste_domain::calendar::{Calendar, Lane};
 use posthaste_domain::driver::{Driver, Shift};
@@ -67,8 +68,12 @@ pub(crate) enum DriverMsg {
     Standby(Standby),
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<&'static str>),
-    /// The order did not take what was held for it.
-    Release(OrderId),
+    /// How an order stands, because it is doubted that the driver knows.
+    Standing(Arc<Order>),
+    /// Which live orders are stored as the driver's, given or offered to them, and at which versions.
+    Compare(Vec<(OrderId, u64)>),
+    /// What is stored of the driver may be further than the record here: read it, and tell how they stand.
+    CatchUp,
     /// Tell the boards how he stands: they have lost him, or zones changed.
     Announce,
     /// Heard of again after silence.
@@ -84,6 +89,8 @@ pub(crate) enum Alarm {
     Watch(u64),
     /// The advice that holds until then is over.
     StandbyEnds(Timestamp),
+    /// Orders that have not answered for long are asked how they stand.
+    Proposed,
 }
 
 /// What a driver actor is started with.
@@ -106,7 +113,9 @@ pub(crate) struct DriverState {
     pub(super) calendar: Calendar,
     pub(super) orders: BTreeMap<OrderId, Arc<Order>>,
     /// Held for orders that have not yet said that the offer is made: their sizes, and since when.
-    pub(super) proposed: HashMap<OrderId, (u32, Timestamp)>,
+    pub(super) proposed: HashMap<OrderId, (u32, Instant)>,
+    /// Whether the alarm that asks them is set.
+    pub(super) asks: bool,
     pub(super) settled: VecDeque<Arc<Order>>,
     /// Offers declined lately, for the same reason.
     pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
@@ -135,6 +144,7 @@ impl Actor for DriverActor {
             calendar: Calendar::default(),
             orders: BTreeMap::new(),
             proposed: HashMap::new(),
+            asks: false,
             settled: VecDeque::new(),
             declined: VecDeque::new(),
             stale: false,
@@ -199,13 +209,15 @@ impl Actor for DriverActor {
                 self.on_order_changed(&myself, state, order, outcome);
                 Ok(())
             }
-            DriverMsg::Release(order) => {
-                if state.proposed.remove(&order).is_some() {
-                    state.calendar.release(order);
-                    self.publish(state);
-                }
+            DriverMsg::Standing(order) => {
+                self.on_standing(&myself, state, order);
                 Ok(())
             }
+            DriverMsg::Compare(stored) => {
+                self.on_compare(state, &stored);
+                Ok(())
+            }
+            DriverMsg::CatchUp => self.on_catch_up(state).await,
             DriverMsg::Announce => {
                 self.publish(state);
                 Ok(())
@@ -218,6 +230,10 @@ impl Actor for DriverActor {
                 self.on_standby(&myself, state, standby);
                 Ok(())
             }
+            DriverMsg::Internal(Alarm::Proposed) => {
+                self.on_proposed(state);
+                Ok(())
+            }
             DriverMsg::Internal(Alarm::StandbyEnds(until)) => {
                 self.on_standby_ends(state, until);
                 Ok(())
@@ -227,11 +243,6 @@ impl Actor for DriverActor {
                 Ok(())
             }
         }
-    }
-
-    async fn post_stop(&self, myself: DriverRef, _: &mut DriverState) -> Result<(), ActorProcessingErr> {
-        self.doors.drivers.door.forget(self.id, &myself.get_cell());
-        Ok(())
     }
 }
 
@@ -252,9 +263,10 @@ impl DriverActor {
             }
             return;
         }
-        state.proposed.insert(proposal.order, (proposal.size, now));
+        self.hold_for(state, proposal.order, proposal.size);
         let offer = Offer {
-            id: self.doors.clock.id(),
+            // The order names its offers.
+            id: Offer::id_of(proposal.order, 0),
             driver: self.id,
             made_at: now,
             deadline: now + proposal.answer_within,
@@ -262,8 +274,8 @@ impl DriverActor {
             lane,
         };
         let (command, decision) = (Command::Offer(offer), Some(Box::new(proposal.decision)));
-        if !self.tell_order(proposal.order, command, Cause::system(), decision, None) {
-            // The order is being reloaded; it tells its zone when it is back, and dispatch looks again.
+        if !self.tell_order(proposal.order, command, decision) {
+            // The order is over, or being reloaded; it tells its zone when it is back, and dispatch looks again.
             state.proposed.remove(&proposal.order);
             state.calendar.release(proposal.order);
         }
@@ -302,13 +314,13 @@ impl DriverActor {
             let _ = reply.send(Err(overlap.into()));
             return;
         }
-        state.proposed.insert(order.id, (order.size, self.doors.clock.now()));
+        self.hold_for(state, order.id, order.size);
         self.publish(state);
         let command = Command::AssignByHand { driver: self.id, commitment, lane };
-        self.tell_order(order.id, command, cause, None, Some(reply));
+        self.ask_order(order.id, command, cause, reply);
     }
 
-    fn on_order_changed(
+    pub(super) fn on_order_changed(
         &self,
         myself: &DriverRef,
         state: &mut DriverState,
@@ -377,20 +389,14 @@ impl DriverActor {
     pub(super) fn withdraw_offers(&self, state: &DriverState) {
         for offer in state.orders.values().filter_map(|o| o.offer.map(|offer| (o.id, offer.id))) {
             let why = Withdrawal::DriverUnavailable;
-            self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, Cause::system(), None, None);
+            self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, None);
         }
     }
 
-    pub(super) fn tell_order(
-        &self,
-        order: OrderId,
-        command: Command,
-        cause: Cause,
-        decision: Option<Box<NewDecision>>,
-        reply: Option<Reply<Done>>,
-    ) -> bool {
-        let command = Box::new(command);
-        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply })
+    /// Asks the order for something; nobody waits for the answer. False when nobody heard.
+    pub(super) fn tell_order(&self, order: OrderId, command: Command, decision: Option<Box<NewDecision>>) -> bool {
+        let (command, cause) = (Box::new(command), Cause::system());
+        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply: None }).is_ok()
     }
 }
 

@@ -12,8 +12,6 @@ use posthaste_storage::decisions::NewDecision;
 use serde_json::json;
 
 use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
-use crate::Cause;
-use crate::orders::OrderMsg;
 
 /// How long orders have to be rid of a driver who is gone, before they are asked again (product time): the database may
 /// have been away.
@@ -40,7 +38,6 @@ impl DriverActor {
         if generation != state.watch {
             return;
         }
-        self.drop_lost_proposals(state);
         let silent = self.doors.clock.now() - state.presence.last_seen();
         if silent >= self.stale_after(state) && state.driver.shift.is_on() && !state.stale {
             self.falls_silent(state, silent);
@@ -89,7 +86,7 @@ impl DriverActor {
         for order in self.to_hand_on(state) {
             let decision = (!order.goods_on_board()).then(|| Box::new(taken_back(state, order, reason, now)));
             let command = Command::LoseDriver { driver: self.id, reason };
-            self.tell_order(order.id, command, Cause::system(), decision, None);
+            self.tell_order(order.id, command, decision);
         }
     }
 
@@ -98,18 +95,7 @@ impl DriverActor {
         state.gone = None;
         for order in state.orders.values().filter(|o| o.escalated.is_some()) {
             let command = Command::FindDriver { driver: self.id };
-            self.tell_order(order.id, command, Cause::system(), None, None);
-        }
-    }
-
-    /// Time held for orders that never answered is given back; the order says how it stands.
-    pub(super) fn drop_lost_proposals(&self, state: &mut DriverState) {
-        let old = self.doors.clock.now() - self.stale_after(state);
-        let lost: Vec<_> = state.proposed.iter().filter(|(_, (_, at))| *at <= old).map(|(id, _)| *id).collect();
-        for order in lost {
-            state.proposed.remove(&order);
-            state.calendar.release(order);
-            self.doors.orders.door.tell(order, OrderMsg::Announce);
+            self.tell_order(order.id, command, None);
         }
     }
 

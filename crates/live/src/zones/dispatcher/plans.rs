@@ -90,7 +90,7 @@ impl Dispatcher {
         }
         state.intended = plan.intended;
         for (driver, standby) in plan.standby {
-            self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
+            let _ = self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
         }
         self.look_at_the_idle(state, now);
         let nobody = plan.unserved.into_iter();
@@ -172,7 +172,7 @@ impl Dispatcher {
         let Some(reason) = change(told.get(&driver).map_or(&[], Vec::as_slice), &stops) else { return };
         told.insert(driver, stops.clone());
         let route = Arc::new(PlannedRoute { generation, reason, made_at, stops });
-        self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
+        let _ = self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
     }
 }
 
