@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -29,6 +29,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause. Higher leaves work lying after a long outage; lower hammers a database that is down.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The reason that ractor gives for an actor that was killed.
+const KILLED: &str = "killed";
 /// How long actors that fail are gathered before they are looked for. Many fail together where a commit's outcome is
 /// unknown; shorter walks over the table for each.
 const GATHER: Duration = Duration::from_millis(20);
@@ -81,11 +83,12 @@ pub(crate) struct Door<K: Kind> {
     fallen: Mutex<HashSet<ActorId>>,
     supervisor: OnceLock<ActorCell>,
     closed: AtomicBool,
+    me: Weak<Self>,
 }
 
 impl<K: Kind> Door<K> {
     pub(crate) async fn open(kind: K) -> Result<Arc<Self>, SpawnErr> {
-        let door = Arc::new(Self {
+        let door = Arc::new_cyclic(|me| Self {
             kind,
             table: DashMap::new(),
             left: DashMap::new(),
@@ -93,6 +96,7 @@ impl<K: Kind> Door<K> {
             fallen: Mutex::default(),
             supervisor: OnceLock::new(),
             closed: AtomicBool::new(false),
+            me: me.clone(),
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor(Arc::clone(&door)), ()).await?;
         let _ = door.supervisor.set(supervisor.get_cell());
@@ -206,7 +210,19 @@ impl<K: Kind> Door<K> {
         let lost = self.table.remove_if(&key, |_, there| there.actor.get_id() == actor.get_id());
         if let Some((key, entry)) = lost {
             self.left.insert(key, (entry.told, false));
+            self.has_fallen(actor.get_id());
         }
+    }
+
+    /// An actor failed. They are looked for together: a thousand may fail at once, and each would be a walk over the
+    /// table.
+    fn has_fallen(&self, actor: ActorId) {
+        let Some(me) = self.me.upgrade().filter(|_| !self.closed.load(Ordering::Relaxed)) else { return };
+        let mut fallen = self.fallen.lock();
+        if fallen.is_empty() {
+            tokio::spawn(me.gather_fallen());
+        }
+        fallen.insert(actor);
     }
 
     /// Stops all actors and their supervisor.
@@ -219,6 +235,14 @@ impl<K: Kind> Door<K> {
         self.table.clear();
     }
 
+    /// Kills all actors, and starts none again.
+    #[cfg(test)]
+    pub(crate) fn crash(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.table.iter().for_each(|entry| entry.value().actor.kill());
+        self.table.clear();
+    }
+
     /// Looks for actors that failed, all that did lately in one walk over the table, and has each started again.
     async fn gather_fallen(self: Arc<Self>) {
         tokio::time::sleep(GATHER).await;
@@ -228,10 +252,12 @@ impl<K: Kind> Door<K> {
             .table
             .iter()
             .filter(|entry| is_fallen(entry.value()))
-            .map(|entry| (*entry.key(), entry.value().actor.get_cell()))
+            .map(|entry| (*entry.key(), entry.value().actor.get_id()))
             .collect();
         for (key, actor) in found {
-            self.lose(key, &actor);
+            if let Some((key, entry)) = self.table.remove_if(&key, |_, there| there.actor.get_id() == actor) {
+                self.left.insert(key, (entry.told, false));
+            }
         }
         // Some were found missing, and taken out, by those who asked for them.
         let left = self.left.iter_mut().filter(|left| !left.1);
@@ -295,24 +321,18 @@ impl<K: Kind> Actor for Supervisor<K> {
         event: SupervisionEvent,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        if self.0.closed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        // An actor that stops as it should hands its state back, and has taken itself out of the table before.
-        let actor = match event {
+        // An actor that stops as it should has taken itself out of the table before.
+        match event {
             SupervisionEvent::ActorFailed(actor, error) => {
                 tracing::error!(kind = K::NAME, %error, "actor failed");
-                actor
+                self.0.has_fallen(actor.get_id());
             }
-            SupervisionEvent::ActorTerminated(actor, None, _) => actor,
-            _ => return Ok(()),
-        };
-        // They are looked for together: a thousand may fail at once, and each would be a walk over the table.
-        let mut fallen = self.0.fallen.lock();
-        if fallen.is_empty() {
-            tokio::spawn(Arc::clone(&self.0).gather_fallen());
+            SupervisionEvent::ActorTerminated(actor, None, _) => self.0.has_fallen(actor.get_id()),
+            SupervisionEvent::ActorTerminated(actor, _, Some(why)) if why == KILLED => {
+                self.0.has_fallen(actor.get_id());
+            }
+            _ => {}
         }
-        fallen.insert(actor.get_id());
         Ok(())
     }
 }

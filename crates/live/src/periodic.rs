@@ -36,11 +36,15 @@ impl Periodic {
         Self(Mutex::new(vec![checkpoint, sweep, upkeep, reconcile]))
     }
 
-    /// Ends the tasks and writes the last checkpoint.
-    pub(crate) async fn stop(&self, doors: &Doors) {
+    pub(crate) fn abort(&self) {
         for task in self.0.lock().drain(..) {
             task.abort();
         }
+    }
+
+    /// Ends the tasks and writes the last checkpoint.
+    pub(crate) async fn stop(&self, doors: &Doors) {
+        self.abort();
         checkpoint::write(doors).await;
     }
 }

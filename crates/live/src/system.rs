@@ -292,6 +292,19 @@ impl System {
     }
 }
 
+#[cfg(test)]
+impl System {
+    /// Ends everything in the middle of what it does, as a crash would: nobody is told, nothing more is written.
+    pub(crate) async fn crash(&self) {
+        self.periodic.abort();
+        self.doors.orders.door.crash();
+        self.doors.drivers.door.crash();
+        self.doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);
+        self.doors.keeper.kill();
+        self.doors.pool.close().await;
+    }
+}
+
 /// Zones, then drivers on shift, then live orders: each finds what it belongs to.
 async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
     let now = doors.clock.now();

@@ -1,10 +1,13 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
+mod interleaved;
 mod kills;
 mod learned;
 mod lost;
 mod next;
 mod offers;
+mod outcomes;
+mod repeated;
 mod restarts;
 mod roster;
 mod routed;

@@ -134,6 +134,42 @@ proptest! {
         })?;
     }
 
+    /// Whatever a driver has done is answered as done for ever after, unless it can be done anew.
+    #[test]
+    fn what_a_driver_did_is_known_as_done_whatever_comes_after(new in new_order(), steps in steps()) {
+        let (first, event) = placed(new.clone());
+        let record = |seq, at, by, event: &Event| Recorded { seq, at, by, event: event.clone() };
+        let mut history = vec![record(1, first.placed_at, Party::System, &event)];
+        let mut done: Vec<Command> = Vec::new();
+        play(new, &steps, |_, command, decided, after, now| {
+            let events = decided.as_deref().unwrap_or_default();
+            let by = driver_of(command).map_or(Party::System, Party::Driver);
+            history.extend(events.iter().map(|event| record(after.version, now, by, event)));
+            let was_refused = events.iter().any(|event| matches!(event, Event::CodeRefused { .. }));
+            if driver_of(command).is_some() && !events.is_empty() && !was_refused {
+                done.push(command.clone());
+            }
+            for command in &done {
+                let known = after.decide(command, now).is_ok() || done_before(history.iter(), command).is_some();
+                prop_assert!(known, "{:?} on {:#?}", command, after);
+            }
+            Ok(())
+        })?;
+    }
+
+    /// And what nobody did is not.
+    #[test]
+    fn what_was_not_done_is_not_known_as_done(new in new_order(), steps in steps()) {
+        play(new, &steps, |before, command, decided, _, _| {
+            if decided.is_err() {
+                let Event::Placed { order } = placed(fast(1, 0)).1 else { return Ok(()) };
+                let only = Recorded { seq: 1, at: before.placed_at, by: Party::System, event: Event::Placed { order } };
+                prop_assert_eq!(done_before([only].iter(), command), None);
+            }
+            Ok(())
+        })?;
+    }
+
     /// The status follows from the tasks: take everything else away, and it is the same.
     #[test]
     fn the_status_is_a_function_of_the_tasks(new in new_order(), steps in steps()) {
