@@ -12,3 +12,5 @@ mod shadow;
 mod stage;
 mod standby;
 mod streams;
+mod tracking;
+mod views;

@@ -320,6 +320,8 @@ pub(super) fn closed_by_system(closed: Closed) -> End {
         Closed::TooSlow => End::Close(close::TOO_SLOW, "reader too slow"),
         Closed::Replaced => End::Close(close::REPLACED, "another connection took its place"),
         Closed::GoingAway => End::Close(close::GOING_AWAY, "going away"),
+        Closed::BegunAnew => End::Close(close::GOING_AWAY, "all streams begin anew"),
+        Closed::Missed => End::Close(close::GOING_AWAY, "a message was missed: resume"),
     }
 }
 
