@@ -263,6 +263,9 @@ async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collecto
     assert!(figure_in(&text, "posthaste_dispatch_seconds_count ") >= 1.0);
     assert!((figure_in(&text, "posthaste_sockets ") - 1.0).abs() < 1e-9);
     drop(phone);
+    let ended = r#"posthaste_sockets_closed_total{code="none",cause="client_left"} "#;
+    let text = until(&|text| text.contains(ended)).await;
+    assert!((figure_in(&text, ended) - 1.0).abs() < 1e-9);
     // Two callers who trace, of whom one records.
     let followed = asked_in_trace(&server, "01").await;
     assert!(followed.ends_with("-01"), "{followed}");

@@ -37,7 +37,10 @@ impl Recorder {
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
-        describe_counter!("posthaste_sockets_closed_total", "Sockets that ended, by the code that they were closed with and by cause.");
+        describe_counter!(
+            "posthaste_sockets_closed_total",
+            "Sockets that ended, by the code that they were closed with and by cause."
+        );
         Ok(Self(handle))
     }
 
