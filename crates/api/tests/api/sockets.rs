@@ -12,6 +12,7 @@ use posthaste_domain::ids::DriverId;
 use posthaste_domain::party::Party;
 use posthaste_http::limits::{Limits, SocketLimits};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -428,17 +429,27 @@ async fn what_asks_for_no_socket_is_refused_on_a_sockets_path() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_is_refused_says_which_is_taken() {
     let server = Server::new().await;
-    let url = format!("http://{}/v1/ws/merchant", server.address);
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
-    let upgrade = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
     let ask = async |more: &[(&'static str, &'static str)]| {
-        let mut request = reqwest::Client::new().get(&url).bearer_auth(&server.stage.merchant);
-        for (name, value) in upgrade.iter().chain(more) {
-            request = request.header(*name, *value);
+        let mut request = format!(
+            "GET /v1/ws/merchant HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n",
+            server.stage.merchant
+        );
+        more.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+        request.push_str("\r\n");
+        let mut stream = BufReader::new(TcpStream::connect(server.address).await.unwrap());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.is_empty()) {
+            let mut line = String::new();
+            timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
+            lines.push(line.trim_end().to_lowercase());
         }
-        let answer = timeout(PATIENCE, request.send()).await.unwrap().unwrap();
-        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), header("sec-websocket-version"), header("upgrade"))
+        let header =
+            |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+        let status: u16 = lines[0].split(' ').nth(1).unwrap().parse().unwrap();
+        (status, header("sec-websocket-version"), header("upgrade"))
     };
     let thirteen = || Some("13".to_owned());
     let version = |version| ("sec-websocket-version", version);
