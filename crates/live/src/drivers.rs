@@ -257,7 +257,10 @@ impl Drivers {
     }
 
     pub(crate) fn of(&self, presence: &Presence) -> LiveDriver {
-        let summary = presence.summary();
+        Self::shown(presence, &presence.summary())
+    }
+
+    fn shown(presence: &Presence, summary: &Summary) -> LiveDriver {
         LiveDriver {
             driver: Arc::clone(&summary.driver),
             stale: summary.stale,
@@ -323,7 +326,14 @@ impl Drivers {
 
     /// Orders in hand, orders offered to the driver, and the route planned for him.
     pub async fn work(&self, id: DriverId) -> Result<Work, Refused> {
-        self.door.ask(id, DriverMsg::Work).await
+        self.door.ask(id, DriverMsg::Work).await.map(|(work, _)| work)
+    }
+
+    /// The driver and the work, as they are at one moment.
+    pub(crate) async fn at_work(&self, id: DriverId) -> Result<(LiveDriver, Work), Refused> {
+        let presence = self.presence(id).await?;
+        let (work, summary) = self.door.ask(id, DriverMsg::Work).await?;
+        Ok((Self::shown(&presence, &summary), work))
     }
 
     /// The driver's position slot: a socket writes it directly, with no actor in between.

@@ -345,12 +345,7 @@ impl Orders {
     pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
         let doors = self.doors.get()?;
         let order = self.get(id).await?;
-        let timeline = doors.timeline(id, 0).await?;
-        let steps = timeline
-            .iter()
-            .map(|(recorded, status)| posthaste_protocol::tracking::TrackingStep::of(recorded, *status))
-            .collect();
-        Ok(crate::streams::tracking_view(&doors, &order, steps).await)
+        crate::streams::tracking_view(&doors, &order).await
     }
 
     /// How many orders have an actor.

@@ -16,7 +16,7 @@ use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::positions::Position;
 
-use crate::streams::{Scope, Streams, TopicKey};
+use crate::streams::{Streams, TopicKey};
 use crate::zones::ZoneCell;
 
 /// A track keeps a point when the driver has moved this far since the last one kept.
@@ -145,24 +145,23 @@ impl Presence {
     /// tracks are kept is a sign of life and nothing else.
     pub fn report_all(&self, fixes: &[Fix], now: Timestamp) -> bool {
         self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
-        let (newest, last_is_newer) = self.store(fixes, now);
-        if let Some(fix) = newest {
+        let (moved, last_is_newer) = self.store(fixes, now);
+        if let Some((fix, before)) = moved {
             for board in self.boards.load().iter() {
                 board.move_driver(self.driver, fix.place);
             }
-            let audience = self.audience.load();
-            if !audience.is_empty() {
-                let zone = self.summary.load().driver.zones.first().copied();
-                self.streams.moved(self.driver, &fix, &audience, Scope { zone, place: Some(fix.place) });
-            }
+            let (audience, summary) = (self.audience.load(), self.summary.load());
+            self.streams.moved(self.driver, &fix, before, &audience, &summary.driver.zones);
         }
         self.wake_up();
         last_is_newer
     }
 
-    /// The newest position, if one of these is, and whether the last of them was when it came.
-    fn store(&self, fixes: &[Fix], now: Timestamp) -> (Option<Fix>, bool) {
+    /// The newest position, if one of these is, with the place that was known before; and whether the last of them was
+    /// the newest when it came.
+    fn store(&self, fixes: &[Fix], now: Timestamp) -> (Option<(Fix, Option<Place>)>, bool) {
         let mut slot = self.slot.lock();
+        let before = slot.fix.map(|fix| fix.place);
         let (mut changed, mut last_is_newer) = (false, false);
         for fix in fixes {
             last_is_newer = fix.is_kept(now, self.kept_for) && slot.fix.is_none_or(|known| known.at < fix.at);
@@ -181,7 +180,7 @@ impl Presence {
             slot.received_at = now;
             slot.dirty = true;
         }
-        (slot.fix.filter(|_| changed), last_is_newer)
+        (slot.fix.filter(|_| changed).map(|fix| (fix, before)), last_is_newer)
     }
 
     /// The newest position.

@@ -90,7 +90,7 @@ impl Doors {
         };
         let text = format!("{what}: mended");
         let alert = Alert { kind: "state_mended".to_owned(), text, order_id, driver_id, zone_id };
-        self.streams.alert(alert, Scope { zone: zone_id, place: None });
+        self.streams.alert(alert, zone_id.map_or_else(Scope::default, Scope::of_zone));
     }
 }
 

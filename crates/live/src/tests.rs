@@ -15,3 +15,5 @@ mod shadow;
 mod stage;
 mod standby;
 mod streams;
+mod tracking;
+mod views;

@@ -124,8 +124,7 @@ impl Zones {
             let _ = driver.cast(DriverMsg::Announce);
         }
         let view = Arc::clone(&cell.config.load().view);
-        let scope = Scope { zone: Some(view.id), place: None };
-        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), scope);
+        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), Scope::of_zone(view.id));
         view
     }
 

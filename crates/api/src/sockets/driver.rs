@@ -13,16 +13,17 @@ use posthaste_live::presence::{Fix, Presence};
 use posthaste_live::streams::Frame;
 use posthaste_protocol::drivers::PositionReport;
 use posthaste_protocol::problem::Problem;
-use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage};
+use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage, close};
 use posthaste_protocol::trace::TraceParent;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::command::{Job, Outcome, Work};
+use super::end::End;
 use super::handshake::Upgraded;
 use super::inbox::Inbox;
-use super::line::{End, Heard, Line};
+use super::line::{Heard, Line};
 use super::position::Position;
-use super::session::{LOGIN_ENDED, Session, again, closed_by_system};
+use super::session::{Session, again};
 use crate::drivers::positions::fix;
 
 /// How long commands may go on when the server goes away.
@@ -37,7 +38,8 @@ impl Session {
             Ok(()) => self.serve(&mut line, &presence, after).await,
             Err(end) => end,
         };
-        tracing::debug!(session = %self.id, driver = %presence.driver(), ?end, "a driver's socket ended");
+        let span = tracing::info_span!("driver", driver = %presence.driver());
+        span.in_scope(|| end.note(self.id, self.path));
         line.end(end).await;
     }
 
@@ -57,14 +59,14 @@ impl Session {
                 },
                 brought = self.stream.next(&mut frames) => match brought {
                     Ok(()) => line.write(&mut frames).await,
-                    Err(closed) => Err(closed_by_system(closed)),
+                    Err(closed) => Err(closed.into()),
                 },
                 outcome = work.done(), if work.is_busy() => answer(line, outcome).await,
-                () = self.login.revoked() => Err(LOGIN_ENDED),
+                () = self.login.revoked() => Err(End::LoginEnded),
                 () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
             };
             if let Err(end) = step {
-                if end == closed_by_system(posthaste_live::streams::Closed::GoingAway) {
+                if end.said().is_some_and(|(code, _)| code == close::GOING_AWAY) {
                     finish(line, &mut work).await;
                 }
                 return end;

@@ -25,7 +25,7 @@ use tracing::Instrument;
 use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Standby, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
-use crate::presence::Presence;
+use crate::presence::{Presence, Summary};
 use crate::system::Doors;
 use crate::zones::DispatcherMsg;
 use crate::{Cause, Refused};
@@ -50,8 +50,8 @@ pub(crate) struct Proposal {
 
 /// Messages of a driver.
 pub(crate) enum DriverMsg {
-    /// Orders in hand and orders offered.
-    Work(Reply<Work>),
+    /// Orders in hand and orders offered, and the driver at that moment.
+    Work(Reply<(Work, Arc<Summary>)>),
     /// Change the shift; what he has may be handed back with it.
     Shift { change: ShiftChange, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
     /// He says which stop he does next, or takes that back.
@@ -175,7 +175,7 @@ impl Actor for DriverActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             DriverMsg::Work(reply) => {
-                let _ = reply.send(Ok(state.work()));
+                let _ = reply.send(Ok((state.work(), state.presence.summary())));
                 Ok(())
             }
             DriverMsg::Shift { change, cause, reply } => {

@@ -67,12 +67,12 @@ impl Doors {
         if matches!(order.status(), Status::Failed | Status::Expired) {
             let why = order.ended_because.as_deref().unwrap_or("no reason given");
             let text = format!("order {} is {}: {why}", order.id, order.status().name());
-            self.streams.alert(order_alert("order_failed", text, order), order_scope(order));
+            self.streams.alert(order_alert("order_failed", text, order), Scope::of_order(order));
         }
         let was_escalated = before.is_some_and(|before| before.escalated.is_some());
         if let Some(escalated) = order.escalated.filter(|_| !was_escalated) {
             let text = format!("order {} is aboard with a driver who is gone: {}", order.id, escalated.reason.name());
-            self.streams.alert(order_alert("order_stranded", text, order), order_scope(order));
+            self.streams.alert(order_alert("order_stranded", text, order), Scope::of_order(order));
         }
     }
 
@@ -120,10 +120,6 @@ fn order_alert(kind: &str, text: String, order: &Order) -> Alert {
         driver_id: order.assignment.map(|a| a.driver),
         zone_id: Some(order.zone),
     }
-}
-
-fn order_scope(order: &Order) -> Scope {
-    Scope { zone: Some(order.zone), place: order.tasks.first().map(|task| task.place) }
 }
 
 /// How an event ends the open offer, in the words of the socket protocol.

@@ -245,8 +245,8 @@ impl Dispatcher {
                 driver_id: None,
                 zone_id: Some(self.cell.id),
             };
-            let place = Some(entry.view.first_stop());
-            self.doors.streams.alert(alert, Scope { zone: Some(self.cell.id), place });
+            let places = vec![entry.view.first_stop()];
+            self.doors.streams.alert(alert, Scope { places, ..Scope::of_zone(self.cell.id) });
         }
         entry.recorded = Some((std::time::Instant::now(), summary.clone()));
         Some(NewDecision { order, driver: None, at: now, summary, detail })
