@@ -360,7 +360,8 @@ async fn nothing_expires_beside_the_idle(policy: Policy) {
     all.await.expect("every order comes to an end");
     let (expired, beside) = expired(&stage, &orders, &drivers, Span::seconds(75)).await;
     assert!(expired > 0, "too few orders for the drivers: nothing was shown");
-    assert_eq!(beside, Vec::<String>::new(), "of {expired} that expired");
+    let some: Vec<_> = beside.iter().take(5).collect();
+    assert!(beside.is_empty(), "{} times, of {expired} that expired: {some:#?}", beside.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
