@@ -6,6 +6,8 @@
 
 mod snapshot;
 mod standby;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
