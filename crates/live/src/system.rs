@@ -294,9 +294,11 @@ impl System {
 
 #[cfg(test)]
 impl System {
-    /// Ends everything in the middle of what it does, as a crash would: nobody is told, nothing more is written.
+    /// Ends everything in the middle of what it does, as a crash would: nobody is told, nothing more is written. It comes
+    /// right after a checkpoint, so that positions are known.
     pub(crate) async fn crash(&self) {
         self.periodic.abort();
+        crate::checkpoint::write(&self.doors).await;
         self.doors.orders.door.crash();
         self.doors.drivers.door.crash();
         self.doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);

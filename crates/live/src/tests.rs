@@ -1,6 +1,7 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
 mod interleaved;
+mod backlog;
 mod kills;
 mod learned;
 mod lost;

@@ -9,7 +9,7 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::offer::CoolDown;
 use posthaste_domain::order::Speed;
 use posthaste_geography::{StraightLine, VehicleSpeed};
-use posthaste_matching::{Board, DriverView, OrderView, Reason, Stop, check, plan};
+use posthaste_matching::{Board, DriverView, OrderView, Plan, Reason, Stop, check, plan};
 use proptest::prelude::*;
 
 proptest! {
@@ -189,4 +189,77 @@ fn what_was_held_can_be_given_back() {
     assert!(board.release(driver_id(1), order_id(1), 3));
     assert!(!board.release(driver_id(1), order_id(1), 3));
     assert_eq!(chosen(&mut board, &fast(2), 0), Some(1));
+}
+
+/// A plan of two drivers and three orders, of which the third finds nobody; and what it was made of.
+fn sound() -> (Board, Vec<OrderView>, Plan) {
+    let before = board([idle(1, 0), idle(2, 30)]);
+    let orders = vec![fast(1), fast(2), fast(3)];
+    let made = plan(&mut before.clone(), &orders, at(0), &StraightLine::default());
+    assert_eq!(refused(&before, &orders, &made), None);
+    (before, orders, made)
+}
+
+/// Why a plan is refused.
+fn refused(before: &Board, orders: &[OrderView], plan: &Plan) -> Option<String> {
+    check::plan(before, orders, plan, &StraightLine::default()).err()
+}
+
+#[test]
+fn a_plan_that_leaves_an_order_out_or_answers_out_of_turn_is_refused() {
+    let (before, orders, made) = sound();
+    let mut wrong = [made.clone(), made.clone(), made.clone(), made];
+    wrong[0].decisions.pop();
+    wrong[1].decisions[2].given = 0;
+    wrong[2].decisions[0].decision.order = order_id(9);
+    let mut orders_too = orders.clone();
+    orders_too[2].priority = 1;
+    for (plan, orders) in wrong.iter().zip([&orders, &orders, &orders, &orders_too]) {
+        let why = check::answers_each_order_once(orders, plan).expect_err("it is broken");
+        assert!(why.contains("out of turn"), "{why}");
+        assert_eq!(refused(&before, orders, plan), Some(why));
+    }
+}
+
+#[test]
+fn a_plan_that_gives_an_order_to_one_who_cannot_take_it_is_refused() {
+    let (before, orders, made) = sound();
+    let off = board([DriverView { shift: Shift::Offline, ..idle(1, 0) }, idle(2, 30)]);
+    assert!(refused(&off, &orders, &made).is_some_and(|why| why.contains("Offline")));
+    let gone = board([idle(2, 30)]);
+    assert!(refused(&gone, &orders, &made).is_some_and(|why| why.contains("is not on the board")));
+    // Nor may it say of them what is not so.
+    let mut other = made;
+    other.decisions[0].decision.chosen.as_mut().unwrap().travel_seconds += 1;
+    assert!(refused(&before, &orders, &other).is_some_and(|why| why.contains("was given as")));
+}
+
+#[test]
+fn a_plan_that_holds_time_or_room_twice_is_refused() {
+    let (before, orders, mut made) = sound();
+    let first = made.decisions[0].decision.chosen;
+    made.decisions[1].decision.chosen = first;
+    let twice = check::holds_no_time_twice(&before, &orders, &made).expect_err("the same time");
+    assert_eq!(refused(&before, &orders, &made), Some(twice));
+    let busy = board([committed(idle(1, 0), 10, 20), idle(2, 30)]);
+    assert!(check::holds_no_time_twice(&busy, &orders, &made).is_err(), "it was taken before");
+    let full = board([DriverView { capacity_left: 1, ..idle(1, 0) }, idle(2, 30)]);
+    let why = check::stays_within_capacity(&full, &orders, &made).expect_err("two orders of size 1");
+    assert!(why.contains("has 1 left and was given 2"), "{why}");
+}
+
+#[test]
+fn a_plan_that_prefers_another_or_leaves_what_somebody_can_take_is_refused() {
+    let (before, orders, made) = sound();
+    let mut farther = made.clone();
+    farther.decisions[0].decision = board([idle(2, 30)]).choose(&orders[0], at(0), &StraightLine::default());
+    farther.decisions[1].decision = board([idle(1, 0)]).choose(&orders[1], at(0), &StraightLine::default());
+    assert!(refused(&before, &orders, &farther).is_some_and(|why| why.contains("is preferred")));
+    let mut left = made.clone();
+    left.decisions[1].decision = left.decisions[2].decision.clone();
+    left.decisions[1].decision.order = orders[1].id;
+    assert!(refused(&before, &orders, &left).is_some_and(|why| why.contains("was left, though")));
+    let mut unexplained = made;
+    unexplained.decisions[2].decision.counts = vec![("offline", 2)];
+    assert!(refused(&before, &orders, &unexplained).is_some_and(|why| why.contains("was explained by")));
 }

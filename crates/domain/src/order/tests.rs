@@ -146,7 +146,9 @@ proptest! {
             let by = driver_of(command).map_or(Party::System, Party::Driver);
             history.extend(events.iter().map(|event| record(after.version, now, by, event)));
             let was_refused = events.iter().any(|event| matches!(event, Event::CodeRefused { .. }));
-            if driver_of(command).is_some() && !events.is_empty() && !was_refused {
+            // Silence is nothing that is said again.
+            let is_silence = matches!(command, Command::Decline { silent: true, .. });
+            if driver_of(command).is_some() && !events.is_empty() && !was_refused && !is_silence {
                 done.push(command.clone());
             }
             for command in &done {

@@ -94,7 +94,9 @@ impl ZoneActor {
         let since = known.as_ref().map_or(now, |w| w.since);
         let noticed = std::time::Instant::now();
         let recorded = known.and_then(|w| w.recorded);
-        waiting.insert(order.id, Waiting { view, since, noticed, asked: None, recorded });
+        let gives_up_at = order.gives_up_at;
+        let new = Waiting { view, since, noticed, asked: None, recorded, gives_up_at, refused: Vec::new() };
+        waiting.insert(order.id, new);
         drop(waiting);
         self.cell.dispatch(DispatcherMsg::Look);
     }

@@ -95,7 +95,7 @@ impl Dispatcher {
         self.look_at_the_idle(state, now);
         let nobody = plan.unserved.into_iter();
         let records: Vec<_> =
-            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
+            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, || detail, now)).collect();
         if !records.is_empty() {
             self.doors.journal.note(Entry::decisions(records));
         }

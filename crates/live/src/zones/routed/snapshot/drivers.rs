@@ -98,6 +98,7 @@ impl Builder<'_> {
             capacity: i64::from(view.capacity_left),
             load: 0,
             bound: 0,
+            at_work: true,
         };
         let mut route = Vec::new();
         let mut to_pick_up = Vec::new();
@@ -106,7 +107,7 @@ impl Builder<'_> {
             let Some(carried) = self.carried_order(order, index, first) else { continue };
             driver.capacity += carried.size;
             let aboard = order.pickups().all(|t| t.status.is_final());
-            let number = self.push(order.id, carried, false);
+            let number = self.push(order.id, carried, None);
             if aboard {
                 driver.load += i64::from(order.size);
                 route.push(Act::Dropoff(number));
@@ -118,7 +119,7 @@ impl Builder<'_> {
             let mut carried = self.order(order);
             carried.pinned = Some(index);
             driver.capacity += carried.size;
-            to_pick_up.push(self.push(order.id, carried, false));
+            to_pick_up.push(self.push(order.id, carried, None));
         }
         if let Some((order, kind)) = heading
             && let Some(number) = self.index.get(&order)
@@ -149,7 +150,7 @@ impl Builder<'_> {
         self.whereabouts.stands.remove(&view.id);
         let free_at = self.at(start);
         if let Some(driver) = self.fleet.last_mut() {
-            driver.free_at = free_at;
+            (driver.free_at, driver.at_work) = (free_at, false);
         }
     }
 }
