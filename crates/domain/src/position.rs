@@ -303,7 +303,11 @@ impl Whereabouts {
         if let Some(known) = self.believed {
             if self.is_older(&known, at, device) {
                 let can_be = can_reach(known.place, report.place, at - known.at, known.slack(report));
-                return if can_be { Taken::Kept { at: instant(at) } } else { Taken::LeftOut(Reason::Jump) };
+                return match (can_be, known.says_more_than(report, at)) {
+                    (_, true) => Taken::LeftOut(Reason::Coarse),
+                    (false, _) => Taken::LeftOut(Reason::Jump),
+                    (true, false) => Taken::Kept { at: instant(at) },
+                };
             }
             if let Some(reason) = self.doubt(&known, report, at, device) {
                 return Taken::LeftOut(reason);
@@ -370,7 +374,7 @@ impl Believed {
             return false;
         }
         #[expect(clippy::cast_precision_loss, reason = "an error of nanoseconds in centuries")]
-        let seconds = at.saturating_sub(self.at).max(0) as f64 / 1e6;
+        let seconds = at.abs_diff(self.at) as f64 / 1e6;
         f64::from(accuracy) > f64::from(self.accuracy) + seconds * USUAL_METERS_PER_SECOND
     }
 }

@@ -122,7 +122,7 @@ pub(crate) async fn undo_next(
 async fn next_is(app: &AppState, admitted: &Admitted, id: DriverId, task: Option<TaskId>) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
     let chosen = app.system().drivers().choose_next(id, task, admitted.cause()).await.map_err(refused)?;
-    Ok(Json(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late }))
+    Ok(Json(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) }))
 }
 
 async fn ask(

@@ -13,7 +13,6 @@ use ractor::ActorProcessingErr;
 
 use super::actor::{DriverActor, DriverRef, DriverState};
 use crate::door::Reply;
-use crate::presence::Fix;
 use crate::{Cause, Refused};
 
 /// What a shift is changed to.
@@ -61,13 +60,7 @@ impl DriverActor {
             return not_stored(error, &cause, reply);
         }
         if let Some(place) = place {
-            state.presence.report(Fix {
-                place,
-                at: now,
-                heading_degrees: None,
-                speed_meters_per_second: None,
-                accuracy_meters: None,
-            });
+            state.presence.said(place);
         }
         state.presence.heartbeat();
         state.stale = false;
