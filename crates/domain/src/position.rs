@@ -242,6 +242,11 @@ fn instant(micros: i64) -> Timestamp {
     Timestamp::from_timestamp_micros(micros).unwrap_or_default()
 }
 
+/// To a centimetre: numbers are not always read to the last digit.
+fn is_the_same(a: Place, b: Place) -> bool {
+    (a.lat() - b.lat()).abs().max((a.lng() - b.lng()).abs()) < 1e-7
+}
+
 /// Whether somebody can be at `to` so many microseconds after or before they were at `from`, give or take `slack` metres.
 fn can_reach(from: Place, to: Place, micros: i64, slack: f64) -> bool {
     // Degrees of latitude are longest: where even they would be near enough, the exact distance need not be known.
@@ -337,7 +342,7 @@ impl Whereabouts {
     /// Why a position that is not older is not believed.
     fn doubt(&mut self, known: &Believed, report: &Report, at: i64, device: Option<i64>) -> Option<Reason> {
         let is_same = known.origin == Origin::Newest && device.is_some() && device == self.clock.newest;
-        if is_same && known.place == report.place {
+        if is_same && is_the_same(known.place, report.place) {
             return Some(Reason::Repeated);
         }
         if known.says_more_than(report, at) {
