@@ -163,6 +163,8 @@ pub enum Taken {
     Believed {
         /// The instant that it counts as, by our clock: after everything believed before.
         at: Timestamp,
+        /// When it was measured, by our clock, as far as that is known; often the same.
+        measured: Timestamp,
         /// Whether the device's clock says another time.
         corrected: bool,
     },
@@ -320,8 +322,9 @@ impl Whereabouts {
         }
         let origin = if device.is_some() { Origin::Newest } else { Origin::Measured };
         self.clock.newest = device.or(self.clock.newest);
+        let measured = instant(at);
         let at = self.believe(Believed { place: report.place, at, accuracy: report.accuracy(), origin });
-        Taken::Believed { at, corrected: report.at.is_some() && delivery.shift != 0 }
+        Taken::Believed { at, measured, corrected: report.at.is_some() && delivery.shift != 0 }
     }
 
     fn believe(&mut self, believed: Believed) -> Timestamp {

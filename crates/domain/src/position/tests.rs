@@ -50,6 +50,10 @@ impl Whereabouts {
     }
 }
 
+fn believed(at: Timestamp, corrected: bool) -> Taken {
+    Taken::Believed { at, measured: at, corrected }
+}
+
 fn is_believed(taken: Taken) -> bool {
     matches!(taken, Taken::Believed { .. })
 }
@@ -74,7 +78,7 @@ fn the_time_of_a_position_without_a_fix_teaches_nothing() {
     assert!(is_believed(driver.alone(at(0), report(52.5, at(0)))));
     let nowhere = Report::new(place(0.0, 0.0), Some(at(50 * 365 * 86_400)), Measures::default());
     driver.alone(at(1), nowhere);
-    assert_eq!(driver.alone(at(2), report(52.501, at(2))), Taken::Believed { at: at(2), corrected: false });
+    assert_eq!(driver.alone(at(2), report(52.501, at(2))), believed(at(2), false));
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn a_slow_clock_moves_its_driver_at_once_after_a_place_that_was_said() {
         for n in 1..5 {
             let lat = 52.5 + 0.001 * n as f64;
             let taken = driver.alone(at(n), report(lat, at(n - behind)));
-            let Taken::Believed { at: counts_as, corrected } = taken else { panic!("{behind}: {taken:?}") };
+            let Taken::Believed { at: counts_as, corrected, .. } = taken else { panic!("{behind}: {taken:?}") };
             assert_eq!((counts_as > at(0), driver.lat()), (true, lat), "{behind}");
             assert_eq!(corrected, behind > 30, "{behind}");
         }
@@ -123,7 +127,7 @@ fn what_a_slow_clock_collected_in_a_tunnel_lies_in_the_past() {
     let batch: Vec<_> = (1..=5).map(|n| report(52.5 + 0.001 * n as f64, at(n * 60 - 600))).collect();
     let taken = driver.batch(at(400), &batch);
     for (n, taken) in (1..=5).zip(taken) {
-        assert_eq!(taken, Taken::Believed { at: at(n * 60), corrected: true });
+        assert_eq!(taken, believed(at(n * 60), true));
     }
     // Older ones that come later are for the track.
     let late = driver.batch(at(401), &[report(52.5, at(30 - 600)), report(52.5, at(31 - 600))]);
@@ -139,7 +143,7 @@ fn a_clock_that_is_ahead_counts_as_now() {
         for n in 1..5 {
             let lat = 52.5 + 0.001 * n as f64;
             let taken = driver.alone(at(n), report(lat, at(n + ahead)));
-            assert_eq!(taken, Taken::Believed { at: at(n), corrected: ahead > 30 }, "{ahead}");
+            assert_eq!(taken, believed(at(n), ahead > 30), "{ahead}");
         }
     }
 }
@@ -170,7 +174,7 @@ fn a_clock_that_does_not_keep_pace_counts_as_now() {
     for n in 0..500 {
         let device = Timestamp::from_timestamp_millis(1_777_777_777 + n).unwrap();
         let taken = driver.alone(at(n), report(52.5 + 0.0001 * n as f64, device));
-        let Taken::Believed { at: counts_as, corrected: true } = taken else { panic!("{n}: {taken:?}") };
+        let Taken::Believed { at: counts_as, corrected: true, .. } = taken else { panic!("{n}: {taken:?}") };
         assert!((at(n) - counts_as).num_seconds() <= 31, "{n}: {counts_as}");
     }
 }
@@ -278,7 +282,7 @@ fn what_is_older_than_tracks_are_kept_is_left_out_and_said() {
 fn instants_that_no_calendar_holds_are_no_harm() {
     for odd in [Timestamp::MIN_UTC, Timestamp::MAX_UTC] {
         let mut driver = Whereabouts::default();
-        assert_eq!(driver.alone(at(0), report(52.5, odd)), Taken::Believed { at: at(0), corrected: true });
+        assert_eq!(driver.alone(at(0), report(52.5, odd)), believed(at(0), true));
         assert!(is_believed(driver.alone(at(1), report(52.5001, at(1)))));
         driver.batch(at(2), &[report(52.5, odd), report(52.5, Timestamp::MIN_UTC), report(52.5002, at(2))]);
         assert!((driver.lat() - 52.5002).abs() < 1e-9 && driver.known().1 <= at(3));

@@ -37,25 +37,29 @@ impl Drivers {
         order.sort_by_key(|n| given[*n].map(|report| report.at.map_or((true, now), |at| (false, at))));
         let batch: Vec<Report> = order.iter().filter_map(|n| given[*n]).collect();
 
-        let point = |(report, taken): (&Report, Taken)| match taken {
-            Taken::Believed { at, .. } | Taken::Kept { at } => Some(Fix::new(report, at).position(id, now)),
+        let weighed = presence.weigh(&batch, now);
+        // A batch that is sent again has the same points.
+        let point = |(report, taken): (&Report, &Taken)| match *taken {
+            Taken::Believed { measured: at, .. } | Taken::Kept { at } => Some(Fix::new(report, at).position(id, now)),
             Taken::LeftOut(_) => None,
         };
-        let weighed = presence.weigh(&batch, now);
-        let points: Vec<Position> = batch.iter().zip(weighed.iter().copied()).filter_map(point).collect();
+        let points: Vec<Position> = batch.iter().zip(&weighed).filter_map(point).collect();
         let new = posthaste_storage::tracks::append(&doors.pool, &points).await?;
-        let is_believed = |taken: &Taken| matches!(taken, Taken::Believed { .. });
-        if let Some(n) = weighed.iter().rposition(is_believed) {
-            let newest: Vec<Position> = point((&batch[n], weighed[n])).into_iter().collect();
-            posthaste_storage::positions::checkpoint(&doors.pool, &newest).await?;
+        let newest = |(report, taken): (&Report, &Taken)| match *taken {
+            Taken::Believed { at, .. } => Some(Fix::new(report, at).position(id, now)),
+            _ => None,
+        };
+        if let Some(newest) = batch.iter().zip(&weighed).rev().find_map(newest) {
+            posthaste_storage::positions::checkpoint(&doors.pool, &[newest]).await?;
         }
 
         let (in_order, clock_behind) = presence.stored(&batch, now);
+        let is_moved = in_order.iter().any(|taken| matches!(taken, Taken::Believed { .. }));
         let mut taken = vec![Taken::LeftOut(Reason::NotAPlace); given.len()];
         order.into_iter().zip(&in_order).for_each(|(n, how)| taken[n] = *how);
         let mut tally = PositionTally::default();
         taken.iter().for_each(|taken| tally.add(*taken));
         presence.count(&tally);
-        Ok(Received { changed: new > 0 || in_order.iter().any(is_believed), taken, clock_behind })
+        Ok(Received { changed: new > 0 || is_moved, taken, clock_behind })
     }
 }
