@@ -271,7 +271,7 @@ impl Whereabouts {
 
     /// Somebody said where the driver is at `now`; the instant that it counts as. What a device measures replaces it.
     pub fn said(&mut self, place: Place, now: Timestamp) -> Timestamp {
-        self.believe(Believed { place, at: micros(now), accuracy: SAID_METERS, origin: Origin::Said })
+        instant(self.believe(Believed { place, at: micros(now), accuracy: SAID_METERS, origin: Origin::Said }))
     }
 
     /// Begins to take positions that came together at `now`: learns of the device's clock what their times say. What is
@@ -306,6 +306,8 @@ impl Whereabouts {
         if at < delivery.oldest {
             return Taken::LeftOut(Reason::TooOld);
         }
+        // Most times are right as they are, and need not be made anew.
+        let given = device.zip(report.at);
         let device = device.filter(|_| delivery.in_order);
         if let Some(known) = self.believed {
             if self.is_older(&known, at, device) {
@@ -322,16 +324,18 @@ impl Whereabouts {
         }
         let origin = if device.is_some() { Origin::Newest } else { Origin::Measured };
         self.clock.newest = device.or(self.clock.newest);
-        let measured = instant(at);
-        let at = self.believe(Believed { place: report.place, at, accuracy: report.accuracy(), origin });
+        let counts_as = self.believe(Believed { place: report.place, at, accuracy: report.accuracy(), origin });
+        let measured = given.filter(|(micros, _)| *micros == at).map_or_else(|| instant(at), |(_, given)| given);
+        let at = if counts_as == at { measured } else { instant(counts_as) };
         Taken::Believed { at, measured, corrected: report.at.is_some() && delivery.shift != 0 }
     }
 
-    fn believe(&mut self, believed: Believed) -> Timestamp {
+    /// Remembers it; the instant that it counts as.
+    fn believe(&mut self, believed: Believed) -> i64 {
         let at = self.believed.map_or(believed.at, |known| believed.at.max(known.at.saturating_add(1)));
         self.believed = Some(Believed { at, ..believed });
         self.doubted = None;
-        instant(at)
+        at
     }
 
     /// By the device's own times where both have one; else by ours, which are only so exact.
