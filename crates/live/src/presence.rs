@@ -133,7 +133,8 @@ impl Presence {
         waker: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         let now = clock.now();
-        let whereabouts = newest.map_or_else(Whereabouts::default, |fix| Whereabouts::recalled(fix.place, fix.at));
+        let whereabouts =
+            newest.map_or_else(Whereabouts::default, |fix| Whereabouts::recalled(fix.place, fix.at.min(now)));
         Self {
             driver: summary.driver.id,
             streams,
