@@ -7,6 +7,7 @@
 //! - [`order`]: the order machine. Tasks drive the order's status, never the reverse.
 //! - [`offer`]: one order offered to one driver until a deadline.
 //! - [`driver`]: profile and shift; [`calendar`]: a driver's committed time, never with an overlap.
+//! - [`position`]: how a position that a device reports is taken.
 //! - [`zone`]: the numbers that dispatch in a zone is run by.
 
 pub mod calendar;
@@ -18,6 +19,7 @@ pub mod offer;
 pub mod order;
 pub mod party;
 pub mod place;
+pub mod position;
 pub mod roster;
 pub mod window;
 pub mod zone;

@@ -20,6 +20,7 @@ mod actor;
 mod commands;
 mod holding;
 mod next;
+mod positions;
 mod repeated;
 pub(crate) mod roster;
 mod route;
@@ -29,6 +30,7 @@ mod silence;
 mod standby;
 
 pub use next::NextChosen;
+pub use positions::{MOST_POSITIONS, Received};
 pub use roster::PlannedNow;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 pub use shift::ShiftChange;
@@ -47,9 +49,6 @@ use crate::presence::{Fix, Presence, Summary};
 use crate::streams::{Streams, position_view};
 use crate::system::{Doors, Late};
 use crate::{Cause, Refused};
-
-/// Positions in one batch at most.
-pub const MOST_POSITIONS: usize = 500;
 
 /// A new driver.
 #[derive(Debug, Clone)]
@@ -181,8 +180,8 @@ pub struct Drivers {
     pub(crate) presences: Arc<DashMap<DriverId, Arc<Presence>>>,
     pub(crate) clock: Clock,
     pub(crate) streams: Streams,
-    /// For how long tracks are kept.
-    pub(crate) kept_for: Span,
+    /// For how long tracks are kept, and whether positions are in the figures.
+    pub(crate) keeps: (Span, bool),
     /// One change of rosters at a time.
     pub(crate) rosters: Arc<tokio::sync::Mutex<()>>,
     pub(crate) doors: Late,
@@ -356,32 +355,6 @@ impl Drivers {
         newest.filter(|fix| fix.at >= since).map(|fix| fix.place)
     }
 
-    /// Stores positions that a device collected; answered when they are in Postgres. The newest becomes the
-    /// present position if it is newer than what is known. Those older than tracks are kept are left out; false when that
-    /// was all.
-    pub async fn positions(&self, id: DriverId, mut fixes: Vec<Fix>) -> Result<bool, Refused> {
-        let presence = self.presence(id).await?;
-        let doors = self.doors()?;
-        let now = doors.clock.now();
-        fixes.retain(|fix| fix.is_kept(now, self.kept_for));
-        fixes.sort_by_key(|fix| fix.at);
-        let carried = doors.carried.clone();
-        carried
-            .through(async move {
-                let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
-                posthaste_storage::tracks::append(&doors.pool, &points).await?;
-                if let Some(newest) = points.last() {
-                    posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
-                }
-                match fixes.last() {
-                    Some(newest) => _ = presence.report(*newest),
-                    None => presence.heartbeat(),
-                }
-                Ok(!fixes.is_empty())
-            })
-            .await
-    }
-
     pub(crate) fn make_presence(&self, driver: Arc<Driver>, newest: Option<Position>) -> Arc<Presence> {
         let id = driver.id;
         let presence = self.presences.entry(id).or_insert_with(|| {
@@ -390,7 +363,6 @@ impl Drivers {
                 at: p.at,
                 heading_degrees: p.heading_degrees,
                 speed_meters_per_second: p.speed_meters_per_second,
-                accuracy_meters: None,
             });
             let door = Arc::downgrade(&self.door);
             let waker = Box::new(move || {
@@ -399,7 +371,7 @@ impl Drivers {
                 }
             });
             let summary = Summary { driver, stale: false, open_orders: 0 };
-            Arc::new(Presence::new(summary, fix, self.kept_for, self.clock.clone(), self.streams.clone(), waker))
+            Arc::new(Presence::new(summary, fix, self.keeps, self.clock.clone(), self.streams.clone(), waker))
         });
         Arc::clone(&presence)
     }

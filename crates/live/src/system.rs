@@ -202,7 +202,7 @@ impl System {
             rosters: Arc::default(),
             clock: clock.clone(),
             streams: streams.clone(),
-            kept_for: Span::days(i64::from(settings.track_retention_days)),
+            keeps: (Span::days(i64::from(settings.track_retention_days)), settings.trial.is_none()),
             doors: late.clone(),
         };
         let learned = SharedLearned::default();

@@ -141,7 +141,7 @@ async fn next_is(
     admitted.driver(id)?;
     let cause = admitted.cause().under(key);
     let chosen = app.system().drivers().choose_next(id, task, cause).await.map_err(refused)?;
-    Ok(Json(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late }))
+    Ok(Json(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) }))
 }
 
 async fn ask(

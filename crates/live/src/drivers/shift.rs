@@ -13,7 +13,6 @@ use ractor::ActorProcessingErr;
 
 use super::actor::{DriverActor, DriverRef, DriverState};
 use crate::door::Reply;
-use crate::presence::Fix;
 use crate::{Cause, Refused};
 
 /// Steps of a driver's history among which a repeated command is looked for: far more than a day has.
@@ -69,13 +68,7 @@ impl DriverActor {
             return Ok(());
         }
         if let Some(place) = place {
-            state.presence.report(Fix {
-                place,
-                at: now,
-                heading_degrees: None,
-                speed_meters_per_second: None,
-                accuracy_meters: None,
-            });
+            state.presence.said(place);
         }
         state.presence.heartbeat();
         state.stale = false;
