@@ -94,6 +94,23 @@ impl Stage {
     }
 }
 
+/// A zone that nobody made: nothing is told of it but what a test says.
+fn nobodys_zone(n: u128) -> ZoneId {
+    ZoneId::from_uuid(uuid::Uuid::from_u128(n))
+}
+
+/// Reads until everything has come that was on its way; gives the number of the last.
+async fn settled(stage: &Stage, desk: &mut Subscription) -> u64 {
+    stage.alert("settled", Scope::default());
+    loop {
+        for (seq, message) in next(desk).await {
+            if matches!(&message, ServerMessage::Alert(alert) if alert.text == "settled") {
+                return seq.unwrap();
+            }
+        }
+    }
+}
+
 /// The next position that comes; messages before it are skipped.
 async fn position(desk: &mut Subscription) -> PositionView {
     loop {
@@ -119,7 +136,7 @@ async fn told_of(desk: &mut Subscription, id: DriverId) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_driver_of_two_zones_is_seen_by_those_who_look_at_either_and_by_nobody_who_looks_at_another() {
     let stage = Stage::open().await;
-    let (second, third) = (stage.zone_east_of(13.4).await, stage.zone_east_of(13.8).await);
+    let (second, third) = (stage.zone_east_of(13.4).await, nobodys_zone(8));
     let driver = stage.driver_of(vec![stage.zone, second]).await;
     let (mut first_desk, ..) = stage.looks_at(View::Zone(stage.zone)).await;
     let (mut second_desk, ..) = stage.looks_at(View::Zone(second)).await;
@@ -148,6 +165,7 @@ async fn a_driver_who_leaves_a_box_is_seen_to_leave_and_not_followed_outside() {
     let view = View::Box { west: 13.05, south: 52.05, east: 13.15, north: 52.15 };
     let (mut desk, _, Snapshot::Operations { drivers, .. }) = stage.looks_at(view).await else { panic!("theirs") };
     assert_eq!(drivers.len(), 1);
+    settled(&stage, &mut desk).await;
     stage.moves(driver, 52.1, 13.16).await;
     assert_eq!(position(&mut desk).await.lng, 13.16, "the first place outside");
     stage.moves(driver, 52.1, 13.18).await;
@@ -161,7 +179,8 @@ async fn an_order_with_its_door_in_a_box_is_in_the_snapshot_of_the_box_and_so_is
     let stage = Stage::open().await;
     let view = View::Box { west: 13.105, south: 52.105, east: 13.2, north: 52.2 };
     let away = NewStop { place: place(52.01, 13.01), ..stage.fast_order().delivery };
-    let (mut desk, seq, _) = stage.looks_at(view).await;
+    let (mut desk, ..) = stage.looks_at(view).await;
+    let seq = settled(&stage, &mut desk).await;
     stage.place(crate::orders::PlaceOrder { delivery: away, ..stage.fast_order() }).await;
     let order = stage.place(stage.fast_order()).await;
     let got = next(&mut desk).await;
@@ -174,12 +193,12 @@ async fn an_order_with_its_door_in_a_box_is_in_the_snapshot_of_the_box_and_so_is
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_away_for_longer_than_messages_are_kept_gets_a_snapshot_and_others_what_they_missed() {
     let stage = Stage::open().await;
-    let view = View::Zone(stage.zone);
+    let view = View::Zone(nobodys_zone(8));
     let (desk, seq, _) = stage.looks_at(view).await;
     let hello = |last: u64| Hello { epoch: Some(desk.epoch().to_owned()), last_seq: Some(last) };
     for n in 0..1500 {
-        stage.alert(&n.to_string(), Scope::of_zone(stage.zone));
-        stage.alert("elsewhere", Scope::of_zone(ZoneId::from_uuid(uuid::Uuid::from_u128(9))));
+        stage.alert(&n.to_string(), Scope::of_zone(nobodys_zone(8)));
+        stage.alert("elsewhere", Scope::of_zone(nobodys_zone(9)));
     }
     stage.has_come_to(view, seq + 1500).await;
     let mut back = stage.system.streams().open(Subject::Operations(view)).await.unwrap();
