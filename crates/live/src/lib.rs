@@ -22,6 +22,7 @@ pub mod orders;
 mod periodic;
 pub mod presence;
 pub mod refused;
+pub mod stopping;
 pub mod streams;
 pub mod system;
 pub mod zones;

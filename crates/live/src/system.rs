@@ -22,6 +22,7 @@ use crate::keeper::{Keeper, KeeperMsg, Post};
 use crate::learned::{Learned, SharedLearned};
 use crate::orders::{OrderKind, Orders};
 use crate::periodic::Periodic;
+use crate::stopping::{Leave, Stopping};
 use crate::streams::Streams;
 use crate::zones::Zones;
 
@@ -83,6 +84,8 @@ pub(crate) struct Doors {
     pub(crate) learned: SharedLearned,
     pub(crate) keeper: ActorRef<KeeperMsg>,
     pub(crate) settings: Settings,
+    /// That the system stops.
+    pub(crate) stopping: Stopping,
     /// Whose turn it is to place an order where their number is limited.
     pub(crate) trial_turn: tokio::sync::Mutex<()>,
 }
@@ -180,6 +183,7 @@ impl System {
             streams,
             keeper,
             settings,
+            stopping: Stopping::default(),
             trial_turn: tokio::sync::Mutex::default(),
         });
         let _ = late.0.set(Arc::downgrade(&doors));
@@ -241,6 +245,7 @@ impl System {
 
     /// Ends all streams, finishes what is being committed, checkpoints positions and stops all actors.
     pub async fn stop(&self) {
+        self.doors.stopping.begin(Leave::InOrder);
         self.doors.streams.close();
         self.periodic.stop(&self.doors).await;
         self.doors.orders.door.close().await;
