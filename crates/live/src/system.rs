@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_clock::Clock;
 use posthaste_clock::alarm::Alarms;
@@ -245,13 +245,21 @@ impl System {
 
     /// Ends all streams, finishes what is being committed, checkpoints positions and stops all actors.
     pub async fn stop(&self) {
-        self.doors.stopping.begin(Leave::InOrder);
-        self.doors.streams.close();
-        self.periodic.stop(&self.doors).await;
-        self.doors.orders.door.close().await;
-        self.doors.drivers.door.close().await;
-        self.doors.keeper.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
-        self.doors.keeper.stop(None);
+        self.leave(Leave::InOrder).await;
+    }
+
+    /// The same within the budget of how it is left.
+    pub async fn leave(&self, how: Leave) {
+        let (doors, budget) = (&self.doors, how.budget());
+        let ends = Instant::now() + budget.systems;
+        doors.stopping.begin(how);
+        doors.streams.close();
+        self.periodic.stop(doors, budget.checkpoint).await;
+        let left = || ends.saturating_duration_since(Instant::now());
+        // Beside each other: neither of them needs the other to end.
+        tokio::join!(doors.orders.door.close(left()), doors.drivers.door.close(left()));
+        doors.keeper.stop_children_and_wait(None, Some(left())).await;
+        doors.keeper.stop(None);
     }
 }
 
