@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use harness::*;
 use posthaste_client::{Client, Event, Idempotency, ListOrders};
+use posthaste_domain::Span;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::Status;
 use posthaste_domain::party::Party;
@@ -254,12 +255,29 @@ async fn a_server_told_to_start_again_with_a_wrong_configuration_goes_on() {
 const HOLDERS: &str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
+/// Sockets heard first that a server which lost the lead goes away, nothing was waited for, and it said why.
+fn it_left_at_once(log: &[String]) {
+    let at = |words: &str| {
+        let line = log.iter().position(|line| line.contains(words)).unwrap_or_else(|| panic!("not logged: {words}"));
+        let entry: serde_json::Value = serde_json::from_str(&log[line]).unwrap_or_default();
+        let instant = entry["timestamp"].as_str().and_then(|at| at.parse::<posthaste_domain::Timestamp>().ok());
+        (line, instant)
+    };
+    let (lost, stopped) = (at("this one must not go on"), at("\"stopped\""));
+    let why = at("another server has taken the database over");
+    assert!(lost.0 < stopped.0 && stopped.0 < why.0, "{log:#?}");
+    assert!(log[lost.0..stopped.0].iter().any(|line| line.contains("a socket ended")), "{log:#?}");
+    let took = stopped.1.expect("an instant") - lost.1.expect("an instant");
+    eprintln!("ended {} ms after it lost the lead", took.num_milliseconds());
+    assert!(took < Span::seconds(15), "{} ms", took.num_milliseconds());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledged_is_there() {
     let database = TestDatabase::new().await;
     let mut first = Server::start(&database.url, 1.0);
     let (_, party) = merchant();
-    zone(&first.admin(), RulesView::default()).await;
+    let zone = zone(&first.admin(), RulesView::default()).await;
     let acknowledged = Arc::new(Placed::default());
     let shop = first.client(party);
     let told = Arc::clone(&acknowledged);
@@ -273,6 +291,8 @@ async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledg
         }
     });
     acknowledged.grows().await;
+    let mut phone = first.client(Party::Driver(driver(&first.admin(), zone).await)).driver_socket();
+    phone.wait_for(PATIENCE, |event| matches!(event, Event::Snapshot(_)).then_some(())).await.expect("connected");
     let url = database.url.clone();
     let second = tokio::task::spawn_blocking(move || Server::start(&url, 1.0));
     let beside = database.pool.connections();
@@ -297,7 +317,7 @@ async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledg
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     placing.abort();
-    assert!(first.log().iter().any(|line| line.contains("another server has taken the database over")), "it says why");
+    it_left_at_once(&first.log());
     let second = second.await.expect("the second serves");
     let orders = acknowledged.orders.lock().expect("a lock").clone();
     assert!(!orders.is_empty(), "there was load");

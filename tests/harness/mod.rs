@@ -2,6 +2,7 @@
 
 #![allow(clippy::allow_attributes, dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod private;
 pub mod receiver;
 
 use std::io::{BufRead, BufReader};
@@ -81,8 +82,13 @@ impl Server {
         Self::start_on(database_url, 1.0, 0, mode, None, &[])
     }
 
+    /// Starts it on a Postgres of its own in that directory.
+    pub fn start_private(data: &private::DataDir, more: &[(&str, &str)]) -> Self {
+        Self::start_on(&data.url(), 1.0, 0, "development", None, more)
+    }
+
     /// What other commands of the program need to work on the same data.
-    pub fn environment(&self) -> [(&'static str, String); 5] {
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         environment(&self.database_url, self.mode)
     }
 
@@ -102,6 +108,7 @@ impl Server {
         let mut child = command
             .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
+            .env_remove("DATABASE_URL")
             .envs(environment(database_url, mode))
             .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
             .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
@@ -205,17 +212,22 @@ impl Server {
     }
 }
 
-fn environment(database_url: &str, mode: &str) -> [(&'static str, String); 5] {
-    let database = database_url.rsplit('/').next().unwrap_or_default().split('?').next().unwrap_or_default();
-    let data_dir = std::env::temp_dir().join(format!("posthaste-{database}"));
-    [
-        ("DATABASE_URL", database_url.to_owned()),
+fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
+    let mut environment = vec![
         ("POSTHASTE_TOKEN_KEY", KEY.to_owned()),
         ("POSTHASTE_MODE", mode.to_owned()),
-        ("POSTHASTE_DATA_DIR", data_dir.display().to_string()),
         // Hashing in an unoptimised program would take long.
         ("POSTHASTE_PASSWORD_MEMORY_KIB", "64".to_owned()),
-    ]
+    ];
+    let data_dir = if let Some(place) = database_url.strip_prefix(private::SCHEME) {
+        place.to_owned()
+    } else {
+        environment.push(("DATABASE_URL", database_url.to_owned()));
+        let database = database_url.rsplit('/').next().unwrap_or_default().split('?').next().unwrap_or_default();
+        std::env::temp_dir().join(format!("posthaste-{database}")).display().to_string()
+    };
+    environment.push(("POSTHASTE_DATA_DIR", data_dir));
+    environment
 }
 
 /// A fresh id.

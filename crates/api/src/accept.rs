@@ -39,21 +39,21 @@ const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How often it is said that no more connections are taken.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// Takes connections until `shutdown`, then lets the requests that run end, for at most `patience`. True when all did.
+/// Takes connections until `shutdown`, then lets the requests that run end, for at most as long as that says. True when all
+/// did.
 pub(crate) async fn accept(
     listener: TcpListener,
     worlds: Worlds,
     limits: ConnectionLimits,
-    shutdown: impl Future<Output = ()>,
-    patience: Duration,
+    shutdown: impl Future<Output = Duration>,
 ) -> bool {
     let most = limits.most.clamp(1, Semaphore::MAX_PERMITS >> 4);
     let places = Arc::new(Semaphore::new(most));
     let (stop, stopping) = watch::channel(());
-    tokio::select! {
-        () = take(&listener, &places, &worlds, limits, &stopping) => {}
-        () = shutdown => {}
-    }
+    let patience = tokio::select! {
+        () = take(&listener, &places, &worlds, limits, &stopping) => Duration::ZERO,
+        patience = shutdown => patience,
+    };
     drop((listener, stopping));
     let _ = stop.send(());
     let all = u32::try_from(most).unwrap_or(u32::MAX);

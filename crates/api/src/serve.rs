@@ -1,11 +1,11 @@
 //! The router with everything that stands before the routes, and how it is served and stopped.
 
 use std::future::Future;
-use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use posthaste_http::{browsers, problem};
+use posthaste_live::stopping::Leave;
 use tokio::net::TcpListener;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -13,11 +13,6 @@ use crate::edge::{self, Edge};
 use crate::openapi::{document, routes};
 use crate::worlds::Worlds;
 use crate::{AppState, accept, access, banned};
-
-/// How long requests may go on after the server was told to stop.
-const LAST_REQUESTS: Duration = Duration::from_secs(15);
-/// How long sockets may take to say good-bye.
-const LAST_SOCKETS: Duration = Duration::from_secs(5);
 
 /// The routes of the API, with the checks and limits that stand before them: the last one named is the first that a
 /// request meets.
@@ -41,25 +36,38 @@ pub fn router(app: AppState) -> Router {
     routes.layer(browsers::compression()).with_state(app)
 }
 
-/// Serves the API until `shutdown`, then in this order: takes no new connection, finishes the requests that run,
-/// stops the live system (sockets are told that the server goes away, commits are finished), then the test world, and
-/// waits for the sockets' good-byes.
+/// Serves the API until `shutdown`, which says how to leave, and then, within the budget of that: takes no new connection,
+/// finishes the requests that run, stops the live system and the test world beside each other (sockets are told that the
+/// server goes away, commits are finished), and lets the sockets say good-bye. Left at once, the sockets are told first.
 pub async fn serve(
     listener: TcpListener,
     worlds: impl Into<Worlds>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = Leave> + Send + 'static,
 ) {
     let worlds = worlds.into();
     let app = worlds.live().clone();
     let beside = [tokio::spawn(banned::run(worlds.clone())), tokio::spawn(worlds.clone().resume())];
     let connections = app.limits().connections;
-    if !accept::accept(listener, worlds.clone(), connections, shutdown, LAST_REQUESTS).await {
+    let mut how = Leave::InOrder;
+    let told = async {
+        how = shutdown.await;
+        if how == Leave::AtOnce {
+            worlds.close_streams();
+        }
+        how.budget().requests
+    };
+    if !accept::accept(listener, worlds.clone(), connections, told).await {
         tracing::warn!("some requests did not end in time");
     }
     beside.iter().for_each(tokio::task::JoinHandle::abort);
-    app.system().stop().await;
-    worlds.stop().await;
-    if !app.sockets_closed(LAST_SOCKETS).await {
+    let budget = how.budget();
+    let ((), _, all_said_goodbye) = tokio::join!(
+        app.system().leave(how),
+        tokio::time::timeout(budget.systems, worlds.stop(how)),
+        // Those of the test world are among them.
+        app.sockets_closed(budget.sockets),
+    );
+    if !all_said_goodbye {
         tracing::warn!(open = app.open_sockets(), "some sockets did not say good-bye in time");
     }
 }

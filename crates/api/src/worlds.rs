@@ -16,6 +16,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use parking_lot::RwLock;
 use posthaste_http::auth::{TEST_LINK, bearer};
+use posthaste_live::stopping::Leave;
 use posthaste_protocol::accounts::KeyWorld;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_testworld::{Plan, TestWorld};
@@ -186,12 +187,23 @@ impl Worlds {
         self.0.test.opened.read().as_ref().map(|opened| opened.router.clone())
     }
 
-    /// Stops the test world, for good.
-    pub async fn stop(&self) {
-        *self.0.test.opening.lock().await = true;
+    /// Stops the test world, for good, within the budget of how it is left.
+    pub async fn stop(&self, how: Leave) {
+        // One that is being opened just now is left as it is where that takes long.
+        if let Ok(mut is_over) = tokio::time::timeout(how.budget().connections, self.0.test.opening.lock()).await {
+            *is_over = true;
+        }
         let opened = self.0.test.opened.write().take();
         if let Some(opened) = opened {
-            opened.world.stop().await;
+            opened.world.stop(how).await;
+        }
+    }
+
+    /// Tells the sockets of all worlds that the server goes away; nobody can follow anything from now on.
+    pub(crate) fn close_streams(&self) {
+        self.live().system().streams().close();
+        if let Some(test) = self.test() {
+            test.system().streams().close();
         }
     }
 }

@@ -7,11 +7,11 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::Refused;
+use crate::stopping::Stopping;
 
 /// What a caller hears where nobody can say yet.
 pub(crate) const UNKNOWN: Refused = Refused::Unavailable("it is unknown whether it was stored; send it again");
@@ -39,13 +39,17 @@ pub(crate) enum Within {
 }
 
 /// What is being carried to its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Carried {
     tasks: TaskTracker,
-    leaving: CancellationToken,
+    stopping: Stopping,
 }
 
 impl Carried {
+    pub(crate) fn new(stopping: Stopping) -> Self {
+        Self { tasks: TaskTracker::new(), stopping }
+    }
+
     /// Does the work in a task of its own. It is done whether the caller waits or not.
     pub(crate) async fn through<T: Send + 'static>(
         &self,
@@ -83,7 +87,7 @@ impl Carried {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                () = self.leaving.cancelled() => return None,
+                () = self.stopping.begun() => return None,
             }
         }
     }
@@ -104,14 +108,13 @@ impl Carried {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                () = self.leaving.cancelled() => return Err(Refused::Unavailable("the system is stopping")),
+                () = self.stopping.begun() => return Err(Refused::Unavailable("the system is stopping")),
             }
         }
     }
 
-    /// Nothing is looked up any more; what is being carried has so long to come to its end.
+    /// The system stops, so nothing is looked up any more. What is being carried has so long to come to its end.
     pub(crate) async fn end(&self, within: Duration) {
-        self.leaving.cancel();
         self.tasks.close();
         if tokio::time::timeout(within, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "work that was begun did not end in time");

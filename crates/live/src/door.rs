@@ -225,11 +225,11 @@ impl<K: Kind> Door<K> {
         fallen.insert(actor);
     }
 
-    /// Stops all actors and their supervisor.
-    pub(crate) async fn close(&self) {
+    /// Stops all actors and their supervisor; waits at most so long for what they are doing.
+    pub(crate) async fn close(&self, within: Duration) {
         self.closed.store(true, Ordering::Relaxed);
         if let Some(supervisor) = self.supervisor.get() {
-            supervisor.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
+            supervisor.stop_children_and_wait(None, Some(within)).await;
             supervisor.stop(None);
         }
         self.table.clear();

@@ -24,6 +24,7 @@ mod periodic;
 pub mod presence;
 mod reconcile;
 pub mod refused;
+pub mod stopping;
 pub mod streams;
 pub mod system;
 pub mod zones;

@@ -24,7 +24,11 @@ const FORGOTTEN_AT_ONCE: u32 = 500;
 const ROSTER_DAYS: i64 = 30;
 
 /// The tasks of periodic work.
-pub(crate) struct Periodic(Mutex<Vec<JoinHandle<()>>>);
+pub(crate) struct Periodic {
+    /// Holds positions while it writes them: let go of in the middle, it would lose them.
+    checkpoint: Mutex<Option<JoinHandle<()>>>,
+    others: [JoinHandle<()>; 3],
+}
 
 impl Periodic {
     pub(crate) fn start(doors: &Arc<Doors>) -> Self {
@@ -33,19 +37,34 @@ impl Periodic {
         let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
         let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
-        Self(Mutex::new(vec![checkpoint, sweep, upkeep, reconcile]))
+        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, reconcile] }
     }
 
+    /// Ends the tasks, in the middle of what they do.
+    #[cfg(test)]
     pub(crate) fn abort(&self) {
-        for task in self.0.lock().drain(..) {
-            task.abort();
+        self.others.iter().for_each(JoinHandle::abort);
+        if let Some(checkpoint) = self.checkpoint.lock().take() {
+            checkpoint.abort();
         }
     }
 
-    /// Ends the tasks and writes the last checkpoint.
-    pub(crate) async fn stop(&self, doors: &Doors) {
-        self.abort();
-        checkpoint::write(doors).await;
+    /// Ends the tasks; within a bound, lets the checkpoint under way end and writes the last one. Without one, nothing more
+    /// is written.
+    pub(crate) async fn stop(&self, doors: &Doors, last_checkpoint: Option<Duration>) {
+        self.others.iter().for_each(JoinHandle::abort);
+        let Some(under_way) = self.checkpoint.lock().take() else { return };
+        let ends = under_way.abort_handle();
+        let last = async {
+            let _ = under_way.await;
+            checkpoint::write(doors).await;
+        };
+        match last_checkpoint {
+            Some(bound) if tokio::time::timeout(bound, last).await.is_ok() => return,
+            Some(_) => tracing::warn!("the last checkpoint was not written in time: the newest positions are lost"),
+            None => {}
+        }
+        ends.abort();
     }
 }
 
@@ -57,7 +76,12 @@ where
     let doors = Arc::downgrade(doors);
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(pause).await;
+            // Nobody keeps the doors open who only waits.
+            let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stopping.begun() => return,
+            }
             let Some(doors) = doors.upgrade() else { return };
             work(doors).await;
         }

@@ -160,7 +160,7 @@ impl Streams {
     }
 
     /// Tells every subscriber that the server is going away; nobody can subscribe from now on.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.0.doors.store(None);
         self.end_all(Closed::GoingAway);
     }

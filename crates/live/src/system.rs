@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_clock::Clock;
 use posthaste_clock::alarm::Alarms;
@@ -26,6 +26,7 @@ use crate::keeper::{Keeper, KeeperMsg, Post};
 use crate::learned::{Learned, SharedLearned};
 use crate::orders::{OrderKind, OrderMsg, Orders, Told};
 use crate::periodic::Periodic;
+use crate::stopping::{Leave, Stopping};
 use crate::streams::Streams;
 use crate::zones::Zones;
 
@@ -98,6 +99,8 @@ pub(crate) struct Doors {
     /// Something in memory may not be as it is stored.
     pub(crate) doubted: Notify,
     pub(crate) settings: Settings,
+    /// That the system stops.
+    pub(crate) stopping: Stopping,
     /// Whose turn it is to place an order where their number is limited.
     pub(crate) trial_turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -205,7 +208,7 @@ impl System {
             keeps: (Span::days(i64::from(settings.track_retention_days)), settings.trial.is_none()),
             doors: late.clone(),
         };
-        let learned = SharedLearned::default();
+        let (learned, stopping) = (SharedLearned::default(), Stopping::default());
         let doors = Arc::new(Doors {
             alarms: Alarms::start(clock.clone()),
             clock,
@@ -217,10 +220,11 @@ impl System {
             drivers,
             streams,
             keeper,
-            carried: Carried::default(),
+            carried: Carried::new(stopping.clone()),
             loaded: AtomicBool::new(false),
             doubted: Notify::new(),
             settings,
+            stopping,
             trial_turn: Arc::default(),
         });
         let _ = late.0.set(Arc::downgrade(&doors));
@@ -282,13 +286,22 @@ impl System {
 
     /// Ends all streams, finishes what is being committed, checkpoints positions and stops all actors.
     pub async fn stop(&self) {
-        self.doors.streams.close();
-        self.doors.carried.end(CARRIED_WITHIN).await;
-        self.periodic.stop(&self.doors).await;
-        self.doors.orders.door.close().await;
-        self.doors.drivers.door.close().await;
-        self.doors.keeper.stop_children_and_wait(None, Some(Duration::from_secs(5))).await;
-        self.doors.keeper.stop(None);
+        self.leave(Leave::InOrder).await;
+    }
+
+    /// The same within the budget of how it is left.
+    pub async fn leave(&self, how: Leave) {
+        let (doors, budget) = (&self.doors, how.budget());
+        let ends = Instant::now() + budget.systems;
+        doors.stopping.begin(how);
+        doors.streams.close();
+        doors.carried.end(CARRIED_WITHIN.min(budget.systems / 4)).await;
+        self.periodic.stop(doors, budget.checkpoint).await;
+        let left = || ends.saturating_duration_since(Instant::now());
+        // Beside each other: neither of them needs the other to end.
+        tokio::join!(doors.orders.door.close(left()), doors.drivers.door.close(left()));
+        doors.keeper.stop_children_and_wait(None, Some(left())).await;
+        doors.keeper.stop(None);
     }
 }
 

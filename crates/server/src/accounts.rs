@@ -5,6 +5,7 @@ use std::io::Read;
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_identity::{Hashing, Identity, Origin, Parts, Settings, random_password};
+use posthaste_live::stopping::Leave;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_protocol::accounts::Secret;
 use posthaste_storage::pool::Pool;
@@ -72,7 +73,7 @@ async fn with_identity<T>(
         work(identity(configuration, &database.pool, &clock, outbox).await?).await
     }
     .await;
-    database.close().await?;
+    database.close(&Leave::InOrder.budget()).await?;
     worked
 }
 

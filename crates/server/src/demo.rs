@@ -2,6 +2,7 @@
 
 use posthaste_domain::Span;
 use posthaste_domain::place::Place;
+use posthaste_live::stopping::Leave;
 use posthaste_sim::city::{self, CityOptions};
 
 use crate::cli::DemoArgs;
@@ -37,9 +38,10 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
     let outcome = tokio::select! {
         outcome = city::run(options) => outcome,
         () = told_to_stop() => Ok(stats.report()),
+        () = server.lost_the_lead() => return Err(server.leave_to_another().await),
     };
     eprintln!("stopping");
-    server.stop().await?;
+    server.stop(Leave::InOrder).await?;
     println!("{}", outcome?);
     Ok(())
 }

@@ -36,6 +36,7 @@ impl Recorder {
         posthaste_live::metrics::describe();
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
+        posthaste_storage::embedded::describe_metrics();
         describe_gauge!("posthaste_sockets", "Open sockets.");
         describe_counter!(
             "posthaste_sockets_closed_total",

@@ -6,6 +6,7 @@ use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_domain::zone::Policy;
 use posthaste_http::auth::Keys;
+use posthaste_live::stopping::Leave;
 use posthaste_sim::Tokens;
 use posthaste_sim::replay::{self, ReplayOptions};
 
@@ -40,8 +41,9 @@ pub(crate) async fn replay(args: ReplayArgs) -> Result<(), Fatal> {
             let outcome = tokio::select! {
                 outcome = play(&args, policy, url, &keys) => outcome,
                 () = told_to_stop() => Err("interrupted; no trace was written".into()),
+                () = server.lost_the_lead() => return Err(server.leave_to_another().await),
             };
-            server.stop().await?;
+            server.stop(Leave::InOrder).await?;
             drop(scratch);
             outcome
         }

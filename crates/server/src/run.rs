@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_api::stopped::Telling;
 use posthaste_api::{AppState, Build, Worlds};
@@ -12,6 +12,7 @@ use posthaste_http::browsers::Browsers;
 use posthaste_http::limits::Limits;
 use posthaste_http::quota::Quotas;
 use posthaste_identity::Upkeep;
+use posthaste_live::stopping::{LONGEST_STOP, Leave};
 use posthaste_live::{Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_testworld::Plan;
@@ -26,8 +27,9 @@ use crate::database::Database;
 use crate::metrics::Recorder;
 use crate::{accounts, token_key};
 
-/// How long the whole stop may take before the database is closed all the same.
-const LONGEST_STOP: Duration = Duration::from_secs(40);
+/// How long the database may be away, once the server stops, before nothing waits for it any more. A private Postgres that
+/// died is back by then, but for one that has much to recover; longer keeps everybody waiting who waits for the next start.
+const AWAY: Duration = Duration::from_secs(2);
 
 /// A running server.
 pub(crate) struct Server {
@@ -37,7 +39,7 @@ pub(crate) struct Server {
     pub(crate) keys: Keys,
     clock: Clock,
     database: Database,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Leave>,
     serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
     sender: Sender,
@@ -79,10 +81,8 @@ impl Server {
             Some(listen) => Some(Recorder::install()?.serve(listen, state.clone()).await?),
             None => None,
         };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let told = async move {
-            let _ = stopped.await;
-        };
+        let (stop, stopped) = oneshot::channel();
+        let told = async move { stopped.await.unwrap_or(Leave::InOrder) };
         let serving = tokio::spawn(posthaste_api::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
         Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep })
@@ -93,16 +93,27 @@ impl Server {
         self.database.lost().await;
     }
 
+    /// Stops at once, as another server leads the database; says why it ends.
+    pub(crate) async fn leave_to_another(self) -> Fatal {
+        if let Err(error) = self.stop(Leave::AtOnce).await {
+            tracing::warn!(error, "not everything was closed");
+        }
+        "another server has taken the database over".into()
+    }
+
     /// Product seconds in a real second.
     pub(crate) fn speed(&self) -> f64 {
         self.clock.speed()
     }
 
-    /// Stops as it should: sockets hear that the server is going away, requests under way are answered, what was
-    /// being committed is committed, positions are checkpointed.
-    pub(crate) async fn stop(self) -> Result<(), Fatal> {
-        tracing::info!("stopping");
-        let _ = self.stop.send(());
+    /// Stops. In order: sockets hear that the server is going away, requests under way are answered, what was being
+    /// committed is committed, positions are checkpointed. At once: sockets hear it, and that is all. Each part has its time
+    /// ([`Leave::budget`]); while the database is away, none of them waits for it.
+    pub(crate) async fn stop(self, how: Leave) -> Result<(), Fatal> {
+        tracing::info!(?how, "stopping");
+        let (began, budget) = (Instant::now(), how.budget());
+        let refusing = tokio::spawn(self.database.refuse_when_away(AWAY));
+        let _ = self.stop.send(how);
         match tokio::time::timeout(LONGEST_STOP, self.serving).await {
             Ok(outcome) => outcome?,
             Err(_) => tracing::warn!("not everything ended in time"),
@@ -110,11 +121,12 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.abort();
         }
-        self.sender.stop().await;
+        self.sender.stop(budget.messages).await;
         drop(self.upkeep);
-        self.database.close().await?;
-        tracing::info!("stopped");
-        crate::telemetry::flush();
+        refusing.abort();
+        self.database.close(&budget).await?;
+        tracing::info!(took = ?began.elapsed(), "stopped");
+        crate::telemetry::flush(budget.traces).await;
         Ok(())
     }
 }

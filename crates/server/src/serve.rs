@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::net::TcpListener;
 
+use posthaste_live::stopping::Leave;
+
 use crate::cli::ServeArgs;
 use crate::configuration::{Configuration, Mode};
 use crate::listening::Given;
@@ -36,11 +38,10 @@ pub(crate) async fn serve(args: ServeArgs, given: &mut Given) -> Result<Option<T
     manager::tell(if matches!(ending, Ending::Again) { manager::RELOADING } else { manager::STOPPING });
     // Who connects while the program starts again waits; while it stops, there is nothing to wait for.
     let kept = matches!(ending, Ending::Again).then_some(kept);
-    let stopped = server.stop().await;
     if let Ending::Lost = ending {
-        return Err("another server has taken the database over".into());
+        return Err(server.leave_to_another().await);
     }
-    stopped.map(|()| kept)
+    server.stop(Leave::InOrder).await.map(|()| kept)
 }
 
 fn configured(args: &ServeArgs) -> Result<Configuration, Fatal> {

@@ -74,11 +74,11 @@ where
     Ok(layer)
 }
 
-/// Sends the traces that are left. Blocks for a moment.
-pub(crate) fn flush() {
-    if let Some(provider) = PROVIDER.get()
-        && let Err(error) = provider.shutdown()
-    {
+/// Sends the traces that are left, and waits at most so long for a collector to take them.
+pub(crate) async fn flush(within: Duration) {
+    let Some(provider) = PROVIDER.get() else { return };
+    let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(within)).await;
+    if let Ok(Err(error)) = sent {
         tracing::warn!(%error, "the last traces were not sent");
     }
 }

@@ -4,6 +4,8 @@
 //!
 //! - **One owner.** A process owns a data directory from start to stop, by a file lock that the system releases when
 //!   the process dies. A second start on the same directory is refused at once with [`EmbeddedError::InUse`].
+//! - **It goes on.** A server that dies (killed, crashed, its disk full) is started again with its data, on the same
+//!   socket, until its owner stops it; see `watcher`.
 //! - **Nothing is left behind.** Stopping or dropping [`EmbeddedPostgres`] stops the server. If the owner is killed,
 //!   the server goes on; the next start adopts it and stops it when it ends itself. A server that hangs is stopped.
 //! - **Nothing acknowledged is lost.** With `durable`, fsync and synchronous commit are on; a killed server recovers
@@ -18,6 +20,7 @@ mod cluster;
 mod error;
 mod home;
 mod package;
+mod patience;
 mod pid_file;
 mod postmaster;
 mod process;
@@ -26,6 +29,7 @@ mod settings;
 pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
+mod watcher;
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -40,9 +44,13 @@ use account::Account;
 use binaries::Search;
 pub use error::EmbeddedError;
 use home::{Home, HomeLock};
+use patience::Patience;
 use postmaster::Postmaster;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use process::is_alive;
+use tokio::sync::watch;
+use watcher::Watcher;
+pub use watcher::{Starts, describe as describe_metrics};
 
 /// How long a drop may hold up its thread. A stop takes about a tenth of a second; one that takes longer goes on
 /// without us, and a later start waits for it.
@@ -70,6 +78,8 @@ pub struct EmbeddedOptions {
     pub start_timeout: Duration,
     /// How long a stop may take before connections are cut without a checkpoint.
     pub stop_timeout: Duration,
+    /// Whether a server that dies is started again.
+    pub restart: bool,
 }
 
 impl EmbeddedOptions {
@@ -85,6 +95,7 @@ impl EmbeddedOptions {
             allow_download: true,
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(30),
+            restart: true,
         }
     }
 }
@@ -92,8 +103,11 @@ impl EmbeddedOptions {
 /// A running private Postgres, owned by this process. Dropping it stops the server.
 #[derive(Debug)]
 pub struct EmbeddedPostgres {
-    server: Server,
+    watcher: Watcher,
     url: String,
+    home: Home,
+    major: u32,
+    adopted: bool,
 }
 
 /// The blocking half: the server and the lock of its directory, given back in this order.
@@ -102,7 +116,7 @@ struct Server {
     postmaster: Postmaster,
     home: Home,
     major: u32,
-    stop_timeout: Duration,
+    options: EmbeddedOptions,
     _lock: HomeLock,
 }
 
@@ -119,16 +133,18 @@ impl EmbeddedPostgres {
             tracing::warn!(%error, "the server that was adopted could not be used");
             first = Self::attempt(&options).await;
         }
-        let Self { server, url } = first.map_err(|(error, _)| error)?;
+        let (server, url) = first.map_err(|(error, _)| error)?;
         tracing::info!(
             home = %server.home.path.display(), major = server.major, pid = server.postmaster.pid,
             adopted = server.postmaster.adopted, "embedded Postgres is ready"
         );
-        Ok(Self { server, url })
+        let (home, major, adopted) = (server.home.clone(), server.major, server.postmaster.adopted);
+        let watcher = Watcher::start(server, options.restart)?;
+        Ok(Self { watcher, url, home, major, adopted })
     }
 
     /// One attempt; an error says whether it was an adopted server that failed.
-    async fn attempt(options: &EmbeddedOptions) -> Result<Self, (EmbeddedError, bool)> {
+    async fn attempt(options: &EmbeddedOptions) -> Result<(Server, String), (EmbeddedError, bool)> {
         let owned = options.clone();
         let server = blocking(move || Server::start(&owned)).await.map_err(|error| (error, false))?;
         let maintenance_url = url(&server.postmaster.socket_dir, "postgres");
@@ -139,7 +155,7 @@ impl EmbeddedPostgres {
         match ensured {
             Ok(()) => {
                 let url = url(&server.postmaster.socket_dir, &options.database);
-                Ok(Self { server, url })
+                Ok((server, url))
             }
             Err(error) => {
                 let adopted = server.postmaster.adopted;
@@ -162,31 +178,37 @@ impl EmbeddedPostgres {
     /// Where the server's files are.
     #[must_use]
     pub fn home(&self) -> &Path {
-        &self.server.home.path
+        &self.home.path
     }
 
     /// The directory that was asked for, when the server's account could not reach it and [`Self::home`] is another.
     #[must_use]
     pub fn moved_from(&self) -> Option<&Path> {
-        self.server.home.instead_of.as_deref()
+        self.home.instead_of.as_deref()
     }
 
-    /// Whether the server was already running, left by an owner that was killed.
+    /// Whether the server was already running at the start, left by an owner that was killed.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
-        self.server.postmaster.adopted
+        self.adopted
     }
 
     /// The server's major version.
     #[must_use]
     pub fn major_version(&self) -> u32 {
-        self.server.major
+        self.major
     }
 
-    /// The process number of the server.
+    /// The process number of the server. Another after each restart.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.server.postmaster.pid
+        self.watcher.pid()
+    }
+
+    /// How often the server died and was started again, as it goes on.
+    #[must_use]
+    pub fn starts(&self) -> watch::Receiver<Starts> {
+        self.watcher.starts()
     }
 
     /// Stops the server and waits until it is gone: connections are cut, what was committed is flushed.
@@ -209,8 +231,8 @@ impl EmbeddedPostgres {
     }
 
     async fn stop_by(self, signal: Signal) -> Result<(), EmbeddedError> {
-        let mut server = self.server;
-        blocking(move || server.stop(signal)).await
+        let mut watcher = self.watcher;
+        blocking(move || watcher.end().ok_or(EmbeddedError::Interrupted)?.stop(signal)).await
     }
 }
 
@@ -224,16 +246,16 @@ impl Server {
                 "Postgres does not run as root, and its account cannot reach the data directory: it is kept elsewhere"
             );
         }
-        let lock = home.lock()?;
-        let (postmaster, major) = match Postmaster::adopt_running(&home, options)? {
+        let (lock, patience) = (home.lock()?, Patience::of(options));
+        let (postmaster, major) = match Postmaster::adopt_running(&home, options, &patience)? {
             Some(postmaster) => (postmaster, cluster::version(&home.cluster())?.unwrap_or_default()),
-            None => boot(&home, &account, options)?,
+            None => boot(&home, &account, options, &patience)?,
         };
-        Ok(Self { postmaster, home, major, stop_timeout: options.stop_timeout, _lock: lock })
+        Ok(Self { postmaster, home, major, options: options.clone(), _lock: lock })
     }
 
     fn stop(&mut self, how: Signal) -> Result<(), EmbeddedError> {
-        self.postmaster.stop(how, self.stop_timeout)?;
+        self.postmaster.stop(how, self.options.stop_timeout)?;
         self.home.leave_socket_dir(&self.postmaster.socket_dir);
         Ok(())
     }
@@ -248,14 +270,20 @@ impl Drop for Server {
 }
 
 /// Makes the cluster if there is none, and starts its server.
-fn boot(home: &Home, account: &Account, options: &EmbeddedOptions) -> Result<(Postmaster, u32), EmbeddedError> {
+fn boot(
+    home: &Home,
+    account: &Account,
+    options: &EmbeddedOptions,
+    patience: &Patience,
+) -> Result<(Postmaster, u32), EmbeddedError> {
     let written_by = cluster::version(&home.cluster())?;
     let search = Search::of_this_machine(options.bin_dir.clone(), options.allow_download);
     let binaries = search.find(&home.cluster(), written_by, account)?;
     if written_by.is_none() {
         cluster::create(home, account, &binaries, options.durable)?;
     }
-    Ok((Postmaster::start(home, account, &binaries, options)?, binaries.major))
+    let socket_dir = home.socket_dir(account)?;
+    Ok((Postmaster::start(home, account, &binaries, options, &socket_dir, patience)?, binaries.major))
 }
 
 /// Makes a database if it does not exist.

@@ -1,6 +1,7 @@
 //! What can go wrong with a read, or with a write outside the journal.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 /// A failed read or write. The text is for logs; the API shows its own words.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,10 @@ impl Nature {
     pub(crate) fn of(error: &sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Configuration(_) => Self::Unreached,
+            // Only making a connection ends so.
+            sqlx::Error::Io(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                Self::Unreached
+            }
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
                 Self::CutOff
             }

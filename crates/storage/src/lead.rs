@@ -10,8 +10,12 @@
 //!   leader that lost its first session takes the lead up again only where the checkpoint is one of its own.
 //!
 //! A write costs nothing for it, and no clocks are compared. See `docs/adr/0030-lead.md`.
+//!
+//! Without the lead there are no connections. So the pools of a leader who lost it for good refuse at once, and those of
+//! one that stops while it does not hold it ([`Lead::refuse_when_away`]): nobody waits for what cannot come.
 
 mod marks;
+mod pools;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,11 +23,12 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) use self::marks::Marks;
+pub(crate) use self::pools::Pools;
 use crate::pool::{self, Pool, PoolError, Schemas};
 
 /// The class of the lead's advisory locks: "lead" in ASCII.
@@ -54,8 +59,21 @@ pub struct Lead {
     options: PgConnectOptions,
     name: i32,
     marks: Arc<Marks>,
-    lost: watch::Receiver<bool>,
+    pools: Pools,
+    state: watch::Receiver<State>,
+    look: Arc<Notify>,
     holding: JoinHandle<()>,
+}
+
+/// How the lead stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The first session answers.
+    Held,
+    /// It has not answered since then.
+    Away(Instant),
+    /// Another has led.
+    Lost,
 }
 
 impl Drop for Lead {
@@ -79,10 +97,13 @@ impl Lead {
         pool::migrate_on(&mut session).await?;
         let marks = Arc::new(Marks::new(marks::leave(&mut session).await.map_err(unreachable)?));
         share_writing(&mut session).await.map_err(unreachable)?;
-        let (tell, lost) = watch::channel(false);
-        let holder = Holder { options: options.clone(), name, marks: Arc::clone(&marks), tell };
+        let (tell, state) = watch::channel(State::Held);
+        let (pools, look) = (Pools::default(), Arc::new(Notify::new()));
+        let (told, leaders) = (Arc::clone(&look), pools.clone());
+        let holder =
+            Holder { options: options.clone(), name, marks: Arc::clone(&marks), pools: leaders, tell, look: told };
         let holding = tokio::spawn(holder.hold(session));
-        Ok(Self { options, name, marks, lost, holding })
+        Ok(Self { options, name, marks, pools, state, look, holding })
     }
 
     /// A pool of connections that may write while the lead lasts.
@@ -91,20 +112,59 @@ impl Lead {
     ///
     /// [`PoolError::Unreachable`] where the database does not answer.
     pub async fn pool(&self, max_connections: u32) -> Result<Pool, PoolError> {
-        pool::leading(self.options.clone(), max_connections, self.name, Arc::clone(&self.marks)).await
+        let pool = pool::leading(self.options.clone(), max_connections, self.name, Arc::clone(&self.marks)).await?;
+        self.pools.add(&pool);
+        Ok(pool)
     }
 
     /// How to connect to further schemas, by connections that may write while the lead lasts.
     #[must_use]
     pub fn schemas(&self) -> Schemas {
-        Schemas::leading(self.options.clone(), self.name)
+        Schemas::leading(self.options.clone(), self.name, self.pools.clone())
     }
 
     /// Waits until the lead is lost for good: another server has had it. What is in memory is no longer true then.
     pub async fn lost(&self) {
-        let mut lost = self.lost.clone();
-        if lost.wait_for(|lost| *lost).await.is_err() {
+        let mut state = self.state.clone();
+        if state.wait_for(|state| *state == State::Lost).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Looks now whether it is still held, as there is reason to doubt it.
+    pub fn look(&self) {
+        self.look.notify_one();
+    }
+
+    /// For a stop: once the database has been away for `patience`, who waits for a connection or will is refused at once.
+    /// What has a connection goes on. Ends then, or never; dropped, it changes nothing any more.
+    pub fn refuse_when_away(&self, patience: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let (mut state, pools) = (self.state.clone(), self.pools.clone());
+        self.look();
+        async move {
+            loop {
+                let now = *state.borrow_and_update();
+                let changed = match now {
+                    State::Lost => return,
+                    State::Held => state.changed().await,
+                    State::Away(since) => {
+                        let left = patience.saturating_sub(since.elapsed());
+                        match tokio::time::timeout(left, state.changed()).await {
+                            Ok(changed) => changed,
+                            Err(_) => {
+                                tracing::warn!(
+                                    away = ?since.elapsed(),
+                                    "the database is away: the stop waits for nothing that needs it"
+                                );
+                                return pools.refuse();
+                            }
+                        }
+                    }
+                };
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+            }
         }
     }
 }
@@ -181,7 +241,9 @@ struct Holder {
     options: PgConnectOptions,
     name: i32,
     marks: Arc<Marks>,
-    tell: watch::Sender<bool>,
+    pools: Pools,
+    tell: watch::Sender<State>,
+    look: Arc<Notify>,
 }
 
 /// What became of a try to take the lead up again.
@@ -194,9 +256,12 @@ enum Again {
 impl Holder {
     async fn hold(self, mut session: PgConnection) {
         loop {
+            let mut asked = Instant::now();
             while within(session.ping()).await.is_ok() {
-                tokio::time::sleep(LOOK_EVERY).await;
+                let _ = tokio::time::timeout(LOOK_EVERY, self.look.notified()).await;
+                asked = Instant::now();
             }
+            self.tell.send_replace(State::Away(asked));
             tracing::warn!(
                 "the session that holds the lead of the database broke: no new connection until it is held again"
             );
@@ -204,11 +269,14 @@ impl Holder {
             session = match self.hold_again().await {
                 Some(session) => session,
                 None => {
+                    // First of all: whoever waits for a connection of ours waits in vain.
+                    self.pools.refuse();
                     tracing::error!("another server has led the database meanwhile: this one must not go on");
-                    let _ = self.tell.send(true);
+                    self.tell.send_replace(State::Lost);
                     return;
                 }
             };
+            self.tell.send_replace(State::Held);
             tracing::info!("the lead of the database is held again");
         }
     }

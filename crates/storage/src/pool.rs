@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
 
-use crate::lead::{self, Marks};
+use crate::lead::{self, Marks, Pools};
 
 /// How long to wait for a connection. Lower refuses work in a short peak, higher keeps callers of a dead database
 /// waiting.
@@ -31,6 +31,9 @@ const SENT_WITHIN: (&str, &str) = ("tcp_user_timeout", "25s");
 /// A connection that was idle for longer is tried before it is handed out, so that the first caller after a restart
 /// of Postgres does not get a dead one. Shorter than any restart; a busy pool pays nothing.
 const TRY_AFTER_IDLE: Duration = Duration::from_millis(50);
+
+/// No socket's directory: to connect there fails at once, and not in a way that is worth another try.
+const NOWHERE: &str = "/nonexistent/posthaste";
 
 /// The migrations that this program was built with.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -86,6 +89,21 @@ impl Pool {
     pub async fn close(&self) {
         self.0.close().await;
     }
+
+    /// From now on nobody gets a connection, and who waits for one is told so: those in line at once, those for whom one is
+    /// being made within a second. What has a connection goes on with it. There is no way back.
+    pub fn refuse(&self) {
+        // Marks it as closed. To wait until connections have come back is for `close`.
+        drop(self.0.close());
+        // Attempts go on until their time is over, with the options as they are at each: these end them.
+        self.0.set_connect_options(PgConnectOptions::new_without_pgpass().socket(NOWHERE));
+    }
+
+    /// Whether nobody gets a connection any more.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// How busy a pool is.
@@ -131,7 +149,7 @@ pub(crate) async fn leading(
 pub struct Schemas {
     options: PgConnectOptions,
     /// The leader as who they may write, or are none.
-    leader: Option<i32>,
+    leader: Option<(i32, Pools)>,
 }
 
 impl Schemas {
@@ -144,8 +162,8 @@ impl Schemas {
         Ok(Self { options: options(url)?, leader: None })
     }
 
-    pub(crate) fn leading(options: PgConnectOptions, name: i32) -> Self {
-        Self { options, leader: Some(name) }
+    pub(crate) fn leading(options: PgConnectOptions, name: i32, pools: Pools) -> Self {
+        Self { options, leader: Some((name, pools)) }
     }
 
     /// Connects to the tables of one schema, and to no others: what is missing there is an error, never another schema's.
@@ -157,12 +175,15 @@ impl Schemas {
     pub async fn connect(&self, schema: &'static str, max_connections: u32) -> Result<Pool, PoolError> {
         let options = self.options.clone().options([("search_path", schema)]);
         let mut pool = pool_options(max_connections, ACQUIRE_TIMEOUT);
-        if let Some(name) = self.leader {
+        if let Some((name, _)) = self.leader {
             pool = pool.after_connect(move |connection, _| Box::pin(lead::join(connection, name)));
         }
         let connections = pool.connect_with(options).await.map_err(|error| PoolError::Unreachable(error.into()))?;
         // The lead's marks are in the first schema.
         let pool = Pool(connections, None);
+        if let Some((_, pools)) = &self.leader {
+            pools.add(&pool);
+        }
         if let Err(error) = ensure_schema(&pool, schema).await {
             pool.close().await;
             return Err(PoolError::Schema(error.into()));

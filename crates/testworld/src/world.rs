@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use posthaste_live::stopping::Leave;
 use posthaste_live::{Refused, Settings, StartError, System, Trial};
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
@@ -132,13 +133,13 @@ impl TestWorld {
         &self.webhooks
     }
 
-    /// Stops it: nobody rides, what is being committed is committed, messages under way are sent. Stopping again does
-    /// nothing.
-    pub async fn stop(&self) {
+    /// Stops it, within the budget of how it is left: nobody rides, what is being committed is committed, messages under way
+    /// are sent. Stopping again does nothing.
+    pub async fn stop(&self, how: Leave) {
         let Some((sender, tasks)) = self.running.lock().await.take() else { return };
         tasks.iter().for_each(JoinHandle::abort);
-        self.system.stop().await;
-        sender.stop().await;
-        self.pool.close().await;
+        let budget = how.budget();
+        tokio::join!(self.system.leave(how), sender.stop(budget.messages));
+        let _ = tokio::time::timeout(budget.connections, self.pool.close()).await;
     }
 }

@@ -34,9 +34,6 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(1);
 const CLAIM: Duration = Duration::from_secs(30);
 /// How long noting is tried again while Postgres is away. Afterwards the claim ends and the message is sent again.
 const NOTING: Duration = Duration::from_secs(12);
-/// How long what is under way may take when the program stops.
-const LAST: Duration = Duration::from_secs(5);
-
 /// The running sender. It ends when this is dropped: what was being sent is sent again after its claim.
 #[derive(Debug)]
 pub struct Sender {
@@ -45,14 +42,17 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends nothing more, and waits a few seconds for what is under way.
-    pub async fn stop(mut self) {
+    /// Sends nothing more, and waits at most so long for what is under way, all of it together. What does not end by then
+    /// is sent again after its claim.
+    pub async fn stop(mut self, within: Duration) {
         let _ = self.stop.send(true);
-        for task in &mut self.tasks {
-            if tokio::time::timeout(LAST, &mut *task).await.is_err() {
-                task.abort();
+        let all = async {
+            for task in &mut self.tasks {
+                let _ = task.await;
             }
-        }
+        };
+        // What is left is ended by the drop.
+        let _ = tokio::time::timeout(within, all).await;
     }
 }
 
@@ -184,11 +184,15 @@ async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEn
 async fn note(webhooks: &Webhooks, ended: &Ended<'_>) {
     let noted = tokio::time::timeout(NOTING, async {
         while let Err(error) = store::finish(webhooks.pool(), ended).await {
+            if webhooks.pool().refuses() {
+                return false;
+            }
             tracing::warn!(error = &error as &dyn std::error::Error, "an attempt is not noted yet");
             tokio::time::sleep(AFTER_TROUBLE).await;
         }
+        true
     });
-    if noted.await.is_err() {
+    if !noted.await.unwrap_or(false) {
         tracing::error!(message = %ended.claimed.message.id, "an attempt was not noted: it is made again");
     }
 }

@@ -70,7 +70,7 @@ async fn what_the_configuration_no_longer_allows_is_not_dialled() {
         let sender = webhooks(&database, "right", allowed).start().unwrap();
         let problem = first_problem(&database, id).await;
         assert!(problem.contains(said), "{problem}");
-        sender.stop().await;
+        sender.stop(Duration::from_secs(5)).await;
     }
     let dialled = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
     assert!(dialled.is_err(), "somebody called");
@@ -85,7 +85,7 @@ async fn a_secret_that_cannot_be_opened_is_no_fault_of_the_endpoint() {
     assert_eq!(first_problem(&database, id).await, "the server could not make the message");
     let seen = endpoints::store::get(&database.pool, id, None).await.unwrap().unwrap();
     assert_eq!((seen.failures, seen.failing_since), (0, None));
-    sender.stop().await;
+    sender.stop(Duration::from_secs(5)).await;
 }
 
 #[tokio::test]

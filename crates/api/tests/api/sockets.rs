@@ -11,6 +11,7 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::party::Party;
 use posthaste_http::limits::{Limits, SocketLimits};
+use posthaste_live::stopping::Leave;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -51,6 +52,7 @@ impl Server {
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }
+            Leave::InOrder
         };
         let serving = tokio::spawn(posthaste_api::serve(listener, stage.worlds.clone(), shutdown));
         Self { stage, address, stop, serving }

@@ -13,6 +13,7 @@ use posthaste_domain::party::Party;
 use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
 use posthaste_identity::{Hashing, Identity, Parts, Upkeep};
+use posthaste_live::stopping::Leave;
 use posthaste_live::{Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
@@ -72,7 +73,7 @@ impl Drop for Stage {
         let runtime = tokio::runtime::Handle::current();
         if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
             let close = async {
-                self.worlds.stop().await;
+                self.worlds.stop(Leave::InOrder).await;
                 self.database.pool.close().await;
             };
             let close = async { tokio::time::timeout(Duration::from_secs(2), close).await };
@@ -209,7 +210,7 @@ impl Stage {
 
     /// Stops the test world; another may be opened on what it stored.
     pub(crate) async fn restart_test_world(&mut self) {
-        self.worlds.stop().await;
+        self.worlds.stop(Leave::InOrder).await;
         self.worlds = Worlds::new(self.app.clone(), Some(plan(&self.app, &self.database)));
     }
 

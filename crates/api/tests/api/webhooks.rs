@@ -203,7 +203,7 @@ async fn a_replay_from_a_point_in_time_keeps_the_order_of_each_order() {
     assert_eq!(none.body["messages"], 0);
     let reversed = act(&stage, &path, &json!({"from": "2026-05-01T12:00:00Z", "to": "2026-05-01T11:00:00Z"})).await;
     assert_eq!(reversed.fields(), ["to"]);
-    sender.stop().await;
+    sender.stop(std::time::Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +279,7 @@ async fn two_servers_send_each_message_once_and_in_order() {
         assert_eq!(receiver.of(order), [1, 2]);
     }
     for sender in senders {
-        sender.stop().await;
+        sender.stop(std::time::Duration::from_secs(5)).await;
     }
 }
 

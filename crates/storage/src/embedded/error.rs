@@ -41,6 +41,15 @@ pub enum EmbeddedError {
         /// The major versions that were found.
         found: Vec<u32>,
     },
+    /// The data of a server that ran is not there any more.
+    #[error(
+        "the data in {} is gone: nothing is started in its place; put it back, or stop and choose what to begin with",
+        data_dir.display()
+    )]
+    DataGone {
+        /// Where it was.
+        data_dir: PathBuf,
+    },
     /// Another process owns this data directory.
     #[error(
         "{} is in use by another posthaste{}: stop it first, or choose another data directory",
@@ -121,7 +130,7 @@ pub enum EmbeddedError {
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The runtime went away while the launcher worked.
+    /// It was told to stop, or the runtime went away, while the launcher worked.
     #[error("the start or stop of Postgres was interrupted")]
     Interrupted,
 }

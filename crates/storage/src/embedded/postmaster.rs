@@ -1,4 +1,4 @@
-//! One running server process: started or adopted, watched until it is ready, and stopped.
+//! One server process: started or adopted, waited for until it is ready, and stopped.
 //!
 //! Everything here blocks, and is called from threads that may. The caller holds the home's lock while it starts or
 //! adopts, so nobody else changes the cluster meanwhile.
@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use super::account::Account;
 use super::binaries::Binaries;
 use super::error::{At, EmbeddedError};
 use super::home::Home;
+use super::patience::Patience;
 use super::pid_file::{Phase, PidFile};
 use super::process::{self, Identity};
 use super::{EmbeddedOptions, settings};
@@ -31,6 +32,8 @@ const UNRESPONSIVE: Duration = Duration::from_secs(6);
 const ORPHANS_LEAVE: Duration = Duration::from_secs(3);
 /// How long an immediate stop may take: Postgres itself kills what is left after 5 s.
 const IMMEDIATE_STOP: Duration = Duration::from_secs(10);
+/// How often it is said that a start takes long.
+const SAY_EVERY: Duration = Duration::from_secs(10);
 /// A log larger than this is set aside at a start.
 const LARGEST_LOG: u64 = 8 << 20;
 /// How much of the log an error quotes.
@@ -44,6 +47,8 @@ pub(super) struct Postmaster {
     pub(super) adopted: bool,
     cluster: PathBuf,
     child: Option<Child>,
+    /// How it ended, where it was our child and has.
+    ended: Option<ExitStatus>,
 }
 
 /// What is already there when a start begins.
@@ -61,10 +66,15 @@ enum Standing {
 
 impl Postmaster {
     /// Adopts the server that already runs on this cluster. `None` when there is none and one may be started.
-    pub(super) fn adopt_running(home: &Home, options: &EmbeddedOptions) -> Result<Option<Self>, EmbeddedError> {
+    pub(super) fn adopt_running(
+        home: &Home,
+        options: &EmbeddedOptions,
+        patience: &Patience,
+    ) -> Result<Option<Self>, EmbeddedError> {
         let cluster = home.cluster();
         let began = Instant::now();
         loop {
+            patience.goes_on()?;
             match survey(&cluster)? {
                 Standing::Nothing => return Ok(None),
                 Standing::Stale => {
@@ -76,7 +86,7 @@ impl Postmaster {
                 Standing::Elsewhere if began.elapsed() > UNRESPONSIVE => {
                     return Err(EmbeddedError::ServedElsewhere { data_dir: home.path.clone() });
                 }
-                Standing::Busy(file) if is_stuck(&file, began, options) => {
+                Standing::Busy(file) if is_stuck(&file, began, options, patience) => {
                     tracing::warn!(pid = file.pid, "a server that does not answer is stopped");
                     Self::adopt(cluster.clone(), file).stop(Signal::SIGINT, UNRESPONSIVE)?;
                 }
@@ -87,22 +97,24 @@ impl Postmaster {
 
     fn adopt(cluster: PathBuf, file: PidFile) -> Self {
         let socket_dir = file.socket_dir.unwrap_or_default();
-        Self { pid: file.pid, socket_dir, adopted: true, cluster, child: None }
+        Self { pid: file.pid, socket_dir, adopted: true, cluster, child: None, ended: None }
     }
 
-    /// Starts a server, again if backends of a killed one still hold its memory.
+    /// Starts a server on this socket, again if backends of a killed one still hold its memory.
     pub(super) fn start(
         home: &Home,
         account: &Account,
         binaries: &Binaries,
         options: &EmbeddedOptions,
+        socket_dir: &Path,
+        patience: &Patience,
     ) -> Result<Self, EmbeddedError> {
-        let socket_dir = home.socket_dir(account)?;
         let began = Instant::now();
         let mut told = false;
         loop {
-            remove_sockets(&socket_dir);
-            let error = match Self::launch(home, account, binaries, options, &socket_dir) {
+            patience.goes_on()?;
+            remove_sockets(socket_dir);
+            let error = match Self::launch(home, account, binaries, options, socket_dir, patience) {
                 Err(EmbeddedError::StartFailed { log, tail }) if tail.contains("shared memory block") => {
                     EmbeddedError::StartFailed { log, tail }
                 }
@@ -128,6 +140,7 @@ impl Postmaster {
         binaries: &Binaries,
         options: &EmbeddedOptions,
         socket_dir: &Path,
+        patience: &Patience,
     ) -> Result<Self, EmbeddedError> {
         let cluster = home.cluster();
         let log = Log::open(home.log())?;
@@ -142,9 +155,15 @@ impl Postmaster {
             .spawn()
             .map_err(|source| EmbeddedError::Command { program, source })?;
         let pid = i32::try_from(child.id()).map_err(|_| EmbeddedError::Interrupted)?;
-        let mut postmaster =
-            Self { pid, socket_dir: socket_dir.to_path_buf(), adopted: false, cluster, child: Some(child) };
-        match postmaster.wait_until_ready(&log, options.start_timeout) {
+        let mut postmaster = Self {
+            pid,
+            socket_dir: socket_dir.to_path_buf(),
+            adopted: false,
+            cluster,
+            child: Some(child),
+            ended: None,
+        };
+        match postmaster.wait_until_ready(&log, patience) {
             Ok(()) => Ok(postmaster),
             Err(error) => {
                 // ended, or too slow: nothing may be left behind
@@ -154,9 +173,11 @@ impl Postmaster {
         }
     }
 
-    fn wait_until_ready(&mut self, log: &Log, patience: Duration) -> Result<(), EmbeddedError> {
+    fn wait_until_ready(&mut self, log: &Log, patience: &Patience) -> Result<(), EmbeddedError> {
         let began = Instant::now();
+        let mut said = began;
         loop {
+            patience.goes_on()?;
             if !self.is_running() {
                 return Err(EmbeddedError::StartFailed { log: log.path.clone(), tail: log.tail() });
             }
@@ -164,18 +185,33 @@ impl Postmaster {
             if file.is_some_and(|file| file.pid == self.pid && file.phase == Phase::Ready) {
                 return Ok(());
             }
-            if began.elapsed() > patience {
+            if let Some(most) = patience.start.filter(|most| began.elapsed() > *most) {
                 let (log, tail) = (log.path.clone(), log.tail());
-                return Err(EmbeddedError::StartTimeout { seconds: patience.as_secs(), log, tail });
+                return Err(EmbeddedError::StartTimeout { seconds: most.as_secs(), log, tail });
+            }
+            if said.elapsed() > SAY_EVERY {
+                said = Instant::now();
+                tracing::warn!(pid = self.pid, waited = ?began.elapsed(), "Postgres is not ready yet: it recovers");
             }
             sleep(LOOK_AGAIN);
         }
     }
 
+    /// How it ended, in words for a log, as far as that is known.
+    pub(super) fn end(&self) -> String {
+        self.ended.map_or_else(|| "unknown: it was not our child".to_owned(), |status| status.to_string())
+    }
+
     /// Whether the process still lives. Reaps it when it was our child.
-    fn is_running(&mut self) -> bool {
+    pub(super) fn is_running(&mut self) -> bool {
         match &mut self.child {
-            Some(child) => !matches!(child.try_wait(), Ok(Some(_))),
+            Some(child) => match child.try_wait() {
+                Ok(Some(status)) => {
+                    self.ended = Some(status);
+                    false
+                }
+                _ => true,
+            },
             None => match process::identify(self.pid, &self.cluster) {
                 Identity::Ours => true,
                 Identity::Unknown => self.holds_the_cluster(),
@@ -250,13 +286,13 @@ fn answers(socket: &Path) -> std::io::Result<bool> {
 }
 
 /// Whether a live server has had long enough. One that recovers after a crash says so, and gets the whole patience.
-fn is_stuck(file: &PidFile, began: Instant, options: &EmbeddedOptions) -> bool {
-    let patience = match file.phase {
-        Phase::Starting => options.start_timeout,
-        Phase::Stopping => options.stop_timeout,
-        Phase::Ready => UNRESPONSIVE,
+fn is_stuck(file: &PidFile, began: Instant, options: &EmbeddedOptions, patience: &Patience) -> bool {
+    let most = match file.phase {
+        Phase::Starting => patience.start,
+        Phase::Stopping => Some(options.stop_timeout),
+        Phase::Ready => Some(UNRESPONSIVE),
     };
-    began.elapsed() > patience
+    most.is_some_and(|most| began.elapsed() > most)
 }
 
 /// Removes what a dead server left in the socket's directory: its lock may hold another program's number, too.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::account::Account;
 use super::error::{At, EmbeddedError};
 use super::home::{Home, HomeLock};
+use super::patience::Patience;
 use super::pid_file::PidFile;
 use super::postmaster::Postmaster;
 use super::process::{self, Identity};
@@ -67,11 +68,12 @@ pub(crate) async fn adopt_or_boot(options: EmbeddedOptions) -> Result<Turn, Embe
 fn prepare(options: &EmbeddedOptions, lock: HomeLock) -> Result<Turn, EmbeddedError> {
     let account = Account::choose()?;
     let home = Home::prepare(&options.data_dir, &account)?;
-    let postmaster = match Postmaster::adopt_running(&home, options)? {
+    let patience = Patience::of(options);
+    let postmaster = match Postmaster::adopt_running(&home, options, &patience)? {
         Some(postmaster) => postmaster,
         None => {
             set_aside(&home)?;
-            boot(&home, &account, options)?.0
+            boot(&home, &account, options, &patience)?.0
         }
     };
     Ok(Turn { url: url(&postmaster.socket_dir, "postgres"), postmaster, lock })

@@ -1,5 +1,7 @@
 //! The launcher against real servers: what it starts, adopts, recovers, refuses and leaves behind.
 
+mod watched;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -296,7 +298,7 @@ async fn a_path_too_long_for_a_socket_gets_a_short_private_one() {
 
     let again = EmbeddedPostgres::start(options).await.unwrap();
     assert_eq!(again.url(), first);
-    let socket_dir = again.server.postmaster.socket_dir.clone();
+    let socket_dir = PidFile::read(&again.home().join("data")).unwrap().unwrap().socket_dir.unwrap();
     again.stop().await.unwrap();
     assert!(!socket_dir.exists(), "the short directory goes with the server");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock;
-use crate::testing::TestDatabase;
+use crate::testing::{TestDatabase, TestServer};
 
 const SOON: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -83,6 +83,7 @@ async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_i
     let database = TestDatabase::new().await;
     let first = Lead::take(&database.url, SOON).await.unwrap();
     let pool = first.pool(4).await.unwrap();
+    let beside = first.schemas().connect("beside", 1).await.unwrap();
     writes(&pool).await.unwrap();
     // The steps of taking over, one by one: the sessions of the first break, and another is quicker than it.
     let mut another = connect(&pool::options(&database.url).unwrap()).await.unwrap();
@@ -96,5 +97,45 @@ async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_i
     share_writing(&mut another).await.unwrap();
     tokio::time::timeout(PATIENCE, first.lost()).await.expect("the first learns it");
     assert!(writes(&pool).await.is_err(), "the first writes after another");
+    // Nobody waits for a connection that cannot come, whatever pool of the first it would be of.
+    for pool in [&pool, &beside] {
+        let refused = pool.0.acquire().await.err().expect("no connection");
+        assert!(matches!(refused, sqlx::Error::PoolClosed), "{refused}");
+    }
     assert_eq!(clock::load(&database.pool).await.unwrap(), Some(mark));
+}
+
+#[tokio::test]
+async fn a_stop_while_the_database_is_away_refuses_who_waits_for_a_connection() {
+    let mut server = TestServer::private().await;
+    let lead = Lead::take(server.url(), SOON).await.unwrap();
+    let pool = lead.pool(1).await.unwrap();
+    writes(&pool).await.unwrap();
+    server.stop().await;
+    // One makes a connection, the others are in line behind it.
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.0.acquire().await.map(drop) })
+        })
+        .collect();
+    tokio::time::timeout(PATIENCE, lead.refuse_when_away(Duration::ZERO)).await.expect("it is seen");
+    assert!(pool.refuses());
+    for waiter in waiting {
+        let refused = waiter.await.unwrap().expect_err("no connection");
+        assert!(!matches!(refused, sqlx::Error::PoolTimedOut), "{refused}");
+        assert!(matches!(crate::error::Nature::of(&refused), crate::error::Nature::Unreached), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_while_the_database_is_there_or_soon_back_refuses_nobody() {
+    let database = TestDatabase::new().await;
+    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    let pool = lead.pool(4).await.unwrap();
+    let refusing = tokio::spawn(lead.refuse_when_away(PATIENCE));
+    end_sessions(&database.pool, false).await;
+    until_it_writes(&pool).await;
+    assert!(!refusing.is_finished() && !pool.refuses());
+    writes(&pool).await.unwrap();
 }

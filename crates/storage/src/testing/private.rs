@@ -44,6 +44,8 @@ impl TestServer {
         let settings = [("shared_buffers", "64MB"), ("min_wal_size", "32MB"), ("max_wal_size", "256MB")];
         let options = EmbeddedOptions {
             durable,
+            // A test says itself when it runs.
+            restart: false,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             ..EmbeddedOptions::new(new_place())
         };

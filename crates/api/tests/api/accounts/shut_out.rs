@@ -29,6 +29,7 @@ impl Open {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let told = async move {
             let _ = stopped.await;
+            posthaste_live::stopping::Leave::InOrder
         };
         tokio::spawn(serve(listener, stage.app.clone(), told));
         Self { address, _stop: stop }
