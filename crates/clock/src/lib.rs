@@ -93,10 +93,11 @@ impl Clock {
         self.0.speed
     }
 
-    /// The machine's own time, for what outlives or crosses the process: tokens.
+    /// The machine's own time, for what outlives or crosses the process: tokens. In whole microseconds, as it is stored.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
-        chrono::Utc::now()
+        let now = chrono::Utc::now();
+        Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
     /// How long a span of product time takes in real time; nothing where it is negative.

@@ -173,10 +173,11 @@ impl Order {
         self.tasks.iter().filter(|t| t.kind == TaskKind::Pickup && t.status != TaskStatus::Rejected)
     }
 
-    /// Slow orders: from the start of the earliest task window to the end of the last. Fast orders: `None`.
+    /// Slow orders: from the start of the earliest task window to the end of the last, in whole microseconds (windows
+    /// stored by earlier releases may be finer). Fast orders: `None`.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
-        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with)
+        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with).map(Window::in_micros)
     }
 
     /// The driver who works the order now.

@@ -161,7 +161,7 @@ pub struct PositionReport {
     pub lng: f64,
     /// The device's own time; arrival at the server where absent, or where it lies in the future. Where it is older than
     /// tracks are kept, the position is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::instant::read_device_option", skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,
     /// Radius of uncertainty in metres.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -258,7 +258,7 @@ pub struct ProofView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
     /// The device's own time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::instant::read_device_option", skip_serializing_if = "Option::is_none")]
     pub device_at: Option<DateTime<Utc>>,
 }
 

@@ -10,7 +10,7 @@ use crate::ids::{CustomerId, MerchantId, OrderId, ZoneId};
 use crate::place::Place;
 use crate::window::Window;
 use crate::zone::ZoneRules;
-use crate::{Span, Timestamp};
+use crate::{Span, Timestamp, whole_micros};
 
 use super::event::Event;
 use super::task::{Code, Task, TaskKind, TaskStatus};
@@ -204,6 +204,7 @@ impl NewOrder {
             wrong.push(InvalidOrder::new(field(), "a fast order has no window; it is delivered as soon as possible"));
             return None;
         }
+        let (start, end) = (whole_micros(start), whole_micros(end));
         let window = match Window::new(start, end) {
             Ok(window) => window,
             Err(reversed) => {
@@ -234,7 +235,7 @@ impl NewOrder {
             let service_seconds = pickup.stop.service_seconds.unwrap_or(self.rules.pickup_service_seconds);
             let mut task = task(self.id, n, TaskKind::Pickup, pickup.stop, window);
             task.seller = Some(pickup.seller);
-            task.ready_at = pickup.ready_at;
+            task.ready_at = pickup.ready_at.map(whole_micros);
             task.service_seconds = service_seconds;
             task.code = code(self.codes.pickup);
             if pickup.needs_confirmation {

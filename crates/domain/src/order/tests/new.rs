@@ -31,6 +31,14 @@ fn every_wrong_field_is_named() {
             &["delivery.window"],
         ),
         (
+            "a window within one microsecond",
+            changed(slow(1, 0), |o| {
+                let nanos = |nanos| at(3600) + Span::nanoseconds(nanos);
+                o.delivery.window = Some((nanos(123_456_100), nanos(123_456_300)));
+            }),
+            &["delivery.window"],
+        ),
+        (
             "a window too far ahead",
             changed(slow(1, 0), |o| o.delivery.window = Some((at(3600), far))),
             &["delivery.window"],
