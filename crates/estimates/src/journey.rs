@@ -112,7 +112,10 @@ impl Journey {
         }
         let (sooner, p90, _) = at.select_nth_unstable(NINTH_DECILE);
         let (_, p50, _) = sooner.select_nth_unstable(MEDIAN);
-        let then = |nanoseconds: i64| now.checked_add_signed(Span::nanoseconds(nanoseconds.max(0))).unwrap_or(now);
+        let then = |nanoseconds: i64| {
+            // Whole microseconds, as instants are kept.
+            now.checked_add_signed(Span::microseconds(nanoseconds.max(0) / 1000)).unwrap_or(now)
+        };
         Estimate { p50: then(*p50), p90: then(*p90) }
     }
 }

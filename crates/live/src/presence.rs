@@ -70,10 +70,12 @@ fn is_worth_keeping(last: &Fix, fix: &Fix) -> bool {
 pub struct Presence {
     driver: DriverId,
     clock: Clock,
+    /// The clock of silence, and when the driver was heard of last, by it.
+    silence: Clock,
+    heard_at: AtomicI64,
     streams: Streams,
     /// For how long tracks are kept.
     kept_for: Span,
-    last_seen: AtomicI64,
     /// Set while the actor wants to hear of the next sign of life.
     wake: AtomicBool,
     waker: Box<dyn Fn() + Send + Sync>,
@@ -97,7 +99,7 @@ impl Presence {
         summary: Summary,
         newest: Option<Fix>,
         kept_for: Span,
-        clock: Clock,
+        (clock, silence): (Clock, Clock),
         streams: Streams,
         waker: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
@@ -106,13 +108,14 @@ impl Presence {
             driver: summary.driver.id,
             streams,
             kept_for,
-            last_seen: AtomicI64::new(now.timestamp_micros()),
+            heard_at: AtomicI64::new(silence.now().timestamp_micros()),
             wake: AtomicBool::new(newest.is_none()),
             waker,
             slot: Mutex::new(Slot { fix: newest, received_at: now, ..Slot::default() }),
             boards: ArcSwap::default(),
             audience: ArcSwap::default(),
             summary: ArcSwap::from_pointee(summary),
+            silence,
             clock,
         }
     }
@@ -125,8 +128,12 @@ impl Presence {
 
     /// A sign of life without a position.
     pub fn heartbeat(&self) {
-        self.last_seen.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         self.wake_up();
+    }
+
+    fn is_heard(&self) {
+        self.heard_at.store(self.silence.now().timestamp_micros(), Ordering::Relaxed);
     }
 
     fn wake_up(&self) {
@@ -144,7 +151,7 @@ impl Presence {
     /// and trackers see the newest. False when the last of them is not newer than what is known. One that is older than
     /// tracks are kept is a sign of life and nothing else.
     pub fn report_all(&self, fixes: &[Fix], now: Timestamp) -> bool {
-        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         let (newest, last_is_newer) = self.store(fixes, now);
         if let Some(fix) = newest {
             for board in self.boards.load().iter() {
@@ -190,10 +197,10 @@ impl Presence {
         self.slot.lock().fix
     }
 
-    /// When the driver was last heard of.
+    /// For how long the driver has not been heard of: real time.
     #[must_use]
-    pub fn last_seen(&self) -> Timestamp {
-        Timestamp::from_timestamp_micros(self.last_seen.load(Ordering::Relaxed)).unwrap_or_default()
+    pub fn silent_for(&self) -> Span {
+        Span::microseconds(self.silence.now().timestamp_micros() - self.heard_at.load(Ordering::Relaxed))
     }
 
     pub(crate) fn position(&self, fix: &Fix, received_at: Timestamp) -> Position {

@@ -1,5 +1,6 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
+mod feasible;
 mod kills;
 mod learned;
 mod lost;

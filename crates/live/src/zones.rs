@@ -9,10 +9,8 @@ mod routed;
 mod shadow;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
-#[cfg(test)]
-pub(crate) use cell::order_view;
-pub(crate) use cell::stop_view;
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
+pub(crate) use cell::{order_view, stop_view};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
 use std::sync::Arc;
@@ -31,7 +29,7 @@ use posthaste_storage::zones::{Zone, ZoneError};
 use crate::drivers::DriverMsg;
 use crate::keeper::{KeeperMsg, Post};
 use crate::learned::SharedLearned;
-use crate::orders::Idempotency;
+use crate::orders::{Idempotency, OrderMsg};
 use crate::streams::Scope;
 use crate::system::{Doors, Late};
 use crate::{Cause, Refused};
@@ -150,6 +148,7 @@ impl Zones {
         tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
         let cell = self.put_cell(view, &shape, false);
         self.start(cell.id, &doors).await?;
+        self.move_what_waits(&doors);
         Ok(CreatedZone::New(self.changed(&cell, &doors)))
     }
 
@@ -191,10 +190,12 @@ impl Zones {
         posthaste_storage::zones::update(&self.0.pool, before.version, &stored).await?;
         tracing::info!(zone = %id, by = %cause.by, "zone changed");
         let cell = self.put_cell(view(stored, &shape), &shape, false);
+        self.move_what_waits(&doors);
         Ok(self.changed(&cell, &doors))
     }
 
-    /// Removes a zone: no new orders. What waits there or is under way is finished by the zone's drivers.
+    /// Removes a zone: no new orders. What waits there, or comes to wait again, moves to another zone around its pickup,
+    /// where there is one. What is under way, and what no zone is around, is finished by the zone's drivers.
     pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
         let doors = self.0.doors.get()?;
         let _one = self.0.changing.lock().await;
@@ -203,10 +204,27 @@ impl Zones {
             return Err(Refused::NotFound("zone"));
         }
         tracing::info!(zone = %id, by = %cause.by, "zone removed");
-        self.take_out(id)
+        self.take_out(id)?;
+        self.move_what_waits(&doors);
+        Ok(())
     }
 
-    /// No new orders for a zone; what it has is finished.
+    /// Orders in zones that are removed say how they stand: those that wait find another zone, if there is one now.
+    fn move_what_waits(&self, doors: &Doors) {
+        if !self.0.cells.iter().any(|cell| cell.config.load().removed) {
+            return;
+        }
+        for (_, order) in doors.orders.door.all() {
+            let _ = order.cast(OrderMsg::FindZone);
+        }
+    }
+
+    /// Whether a zone is removed, or not known.
+    pub(crate) fn is_removed(&self, id: ZoneId) -> bool {
+        self.cell(id).is_none_or(|cell| cell.config.load().removed)
+    }
+
+    /// No new orders for a zone.
     fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
         let view = (*cell.config.load().view).clone();

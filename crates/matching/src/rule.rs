@@ -11,9 +11,10 @@
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::LONGEST_COMMITMENT_SECONDS;
+use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_geography::TravelModel;
+use posthaste_geography::{TravelModel, VehicleSpeed};
 
 use crate::decision::{Choice, Passed, Reason};
 use crate::views::{DriverView, OrderView};
@@ -100,7 +101,7 @@ impl Question<'_> {
         let least = self.least_window();
         self.is_near(driver)?;
         let travel_seconds = self.travel.seconds(driver.place, self.order.first_stop(), driver.vehicle);
-        let run = self.run(driver, travel_seconds);
+        let run = self.run(driver.vehicle, travel_seconds);
         let fixed = self.fixed_window();
         works_until(driver, fixed.map_or(run.picked_up, Window::end))?;
         let starts = self.now.max(run.leaves - LEAD);
@@ -216,9 +217,16 @@ impl Question<'_> {
         self.fixed_window().map_or_else(|| ready.fold(self.now, Timestamp::max), Window::end)
     }
 
+    /// From when on the order holds a driver who is there now: from when they have to leave, and a little before.
+    #[must_use]
+    pub fn starts(&self, place: Place, vehicle: VehicleSpeed) -> Timestamp {
+        let way = self.travel.seconds(place, self.order.first_stop(), vehicle);
+        self.now.max(self.run(vehicle, way).leaves - LEAD)
+    }
+
     /// When a driver who needs this long to the first stop has to leave for it, and when the last pickup would be done and
     /// when the order: travel, waiting until ready, services.
-    fn run(&self, driver: &DriverView, travel_seconds: u32) -> Run {
+    fn run(&self, vehicle: VehicleSpeed, travel_seconds: u32) -> Run {
         let order = self.order;
         let mut at = self.now + seconds(travel_seconds);
         // How long they are under way when they come to a stop, if they wait nowhere.
@@ -227,7 +235,7 @@ impl Question<'_> {
         let mut place = order.first_stop();
         for (turn, stop) in order.pickups.iter().enumerate() {
             if turn > 0 {
-                let way = seconds(self.travel.seconds(place, stop.place, driver.vehicle));
+                let way = seconds(self.travel.seconds(place, stop.place, vehicle));
                 at += way;
                 head += way;
             }
@@ -241,7 +249,7 @@ impl Question<'_> {
         }
         let picked_up = at;
         if !order.pickups.is_empty() {
-            at += seconds(self.travel.seconds(place, order.delivery.place, driver.vehicle));
+            at += seconds(self.travel.seconds(place, order.delivery.place, vehicle));
         }
         Run { leaves, picked_up, done: at + order.delivery.service }
     }

@@ -63,6 +63,8 @@ pub(crate) enum OrderMsg {
     },
     /// Tell zone and drivers how the order stands: they have lost it, or doubt it.
     Announce,
+    /// Zones have changed: if it waits in one that is removed, it goes to another.
+    FindZone,
     /// An alarm rang.
     Internal(Deadline, Timestamp),
 }
@@ -96,6 +98,10 @@ impl Actor for OrderActor {
             }
             OrderMsg::Announce => {
                 self.announce(state);
+                Ok(())
+            }
+            OrderMsg::FindZone => {
+                self.find_zone(&state.order);
                 Ok(())
             }
             OrderMsg::Internal(deadline, at) => Box::pin(self.on_deadline(&myself, state, deadline, at)).await,
@@ -256,8 +262,12 @@ impl OrderActor {
             self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), outcome));
         }
         let waits = |o: &Order| o.status() == Status::Confirmed;
+        if before.zone != order.zone {
+            self.doors.zones.tell(before.zone, ZoneMsg::Gone(order.id));
+        }
         if waits(order) {
             self.doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(order)));
+            self.find_zone(order);
         } else if waits(before) || before.version == 0 {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
         }
@@ -289,6 +299,21 @@ impl OrderActor {
             _ => ZoneMsg::Gone(order.id),
         };
         self.doors.zones.tell(order.zone, message);
+        self.find_zone(order);
+    }
+
+    /// What waits in a removed zone goes to another around its pickup, where there is one: it tells itself so. Otherwise
+    /// it stays, and the removed zone's drivers finish it.
+    fn find_zone(&self, order: &Order) {
+        if !order.status().is_waiting() || !self.doors.zones.is_removed(order.zone) {
+            return;
+        }
+        let pickup = order.pickups().next().map(|task| task.place);
+        if let Some(zone) = pickup.and_then(|place| self.doors.zones.at(place)) {
+            let command = Box::new(Command::ChangeZone { zone });
+            let message = OrderMsg::Command { command, cause: Cause::system(), decision: None, reply: None };
+            self.doors.orders.door.tell(self.id, message);
+        }
     }
 
     /// A driver who held time for something that cannot be gets it back.

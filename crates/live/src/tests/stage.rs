@@ -22,6 +22,8 @@ use crate::{Cause, Refused, Settings, System};
 
 /// Product seconds per real second on stage.
 const SPEED: f64 = 30.0;
+/// Seconds of silence per real second on stage.
+const SILENCE: f64 = 30.0;
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -44,6 +46,10 @@ fn square() -> serde_json::Value {
     json!({"type": "Polygon", "coordinates": [[[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]]]})
 }
 
+fn settings() -> Settings {
+    Settings { silence_speed: SILENCE, ..Settings::default() }
+}
+
 impl Stage {
     pub(super) async fn open() -> Self {
         // Nobody on this stage sends heartbeats; those who tell of silence set their own rules.
@@ -53,7 +59,7 @@ impl Stage {
     pub(super) async fn with_rules(rules: RulesView) -> Self {
         let database = TestDatabase::new().await;
         let clock = Clock::at_speed(SPEED, None).expect("a clock");
-        let system = System::start(database.pool.clone(), clock, Settings::default()).await.expect("a system");
+        let system = System::start(database.pool.clone(), clock, settings()).await.expect("a system");
         let zone = PutZone { name: "Centre".to_owned(), area: square(), rules, travel: TravelView::default() };
         let CreatedZone::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
             panic!("a new zone is no replay")
@@ -67,8 +73,7 @@ impl Stage {
         let not_before = self.system.clock().now();
         self.system.stop().await;
         let clock = Clock::at_speed(SPEED, Some(not_before)).expect("a clock");
-        let system =
-            System::start(self.database.pool.clone(), clock, Settings::default()).await.expect("a system again");
+        let system = System::start(self.database.pool.clone(), clock, settings()).await.expect("a system again");
         Self { system, ..self }
     }
 

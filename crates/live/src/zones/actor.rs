@@ -19,7 +19,7 @@ use crate::system::Doors;
 
 /// How often what waits is looked at again, in product seconds: pauses of drivers who declined end, shifts near
 /// their end. Lower costs passes that find nothing.
-const LOOK_AGAIN_SECONDS: i64 = 5;
+pub(super) const LOOK_AGAIN_SECONDS: i64 = 5;
 /// How long a driver may take to hold time before the order is asked how it stands (real time): the question or
 /// its answer was lost with an actor that failed.
 const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
@@ -94,8 +94,9 @@ impl ZoneActor {
         }
         let since = known.as_ref().map_or(now, |w| w.since);
         let noticed = std::time::Instant::now();
+        let alerted = known.as_ref().is_some_and(|w| w.alerted);
         let recorded = known.and_then(|w| w.recorded);
-        waiting.insert(order.id, Waiting { view, since, noticed, asked: None, recorded });
+        waiting.insert(order.id, Waiting { view, since, noticed, asked: None, recorded, alerted });
         drop(waiting);
         self.cell.dispatch(DispatcherMsg::Look);
     }

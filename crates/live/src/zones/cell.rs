@@ -62,6 +62,8 @@ pub(crate) struct Waiting {
     pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.
     pub(crate) recorded: Option<(std::time::Instant, String)>,
+    /// Whether operations were told that it waits for want of a driver.
+    pub(crate) alerted: bool,
 }
 
 /// What a driver has to do, for a zone that plans routes.

@@ -8,6 +8,7 @@ mod snapshot;
 mod standby;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
@@ -69,6 +70,10 @@ pub(super) struct Snapshot {
 pub(crate) struct Step {
     pub(super) order: OrderId,
     pub(super) driver: DriverId,
+    /// All orders on the driver's route, which were seen to fit together.
+    pub(super) route: Arc<[OrderId]>,
+    /// When they have to leave for it.
+    pub(super) leaves: Timestamp,
     pub(super) picked_up: Timestamp,
     pub(super) handed_over: Timestamp,
     pub(super) reasons: serde_json::Value,
@@ -182,12 +187,15 @@ impl Snapshot {
         }
         // The first visit that brings something new decides when he is asked.
         let Some(first_new) = route.iter().position(|a| self.waiting[a.order() as usize]) else { return };
-        let ask_at = self.problem.leave_for(d, route, first_new) - self.lead;
+        let leaves = self.problem.leave_for(d, route, first_new);
+        let ask_at = leaves - self.lead;
         if ask_at > 0 {
             let at = self.instant(ask_at);
             result.next = Some(result.next.map_or(at, |next| next.min(at)));
             return;
         }
+        let leaves = self.instant(leaves.max(0));
+        let all: Arc<[OrderId]> = route.iter().map(name).collect();
         for n in first_new..route.len() {
             let act = route[n];
             let same = n == first_new || self.problem.same_visit(route[n - 1], act);
@@ -201,6 +209,8 @@ impl Snapshot {
                 result.steps.push(Step {
                     order: name(&act),
                     driver,
+                    route: Arc::clone(&all),
+                    leaves,
                     picked_up: self.instant(moments[n]),
                     handed_over: self.instant(handed_over.unwrap_or(moments[n])),
                     reasons,
