@@ -250,7 +250,8 @@ mod tests {
             }
         }
         at.sort();
-        Estimate { p50: at[31].max(now), p90: at[57].max(now) }
+        let then = |at: Timestamp| posthaste_domain::whole_micros(at.max(now));
+        Estimate { p50: then(at[31]), p90: then(at[57]) }
     }
 
     #[test]

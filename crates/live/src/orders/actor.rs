@@ -124,6 +124,7 @@ impl OrderActor {
         decision: Option<Box<NewDecision>>,
         reply: Option<Reply<Done>>,
     ) -> Result<(), ActorProcessingErr> {
+        let moves = matches!(command, Command::ChangeZone { .. });
         let outcome = self.perform(state, &command, &cause, decision).await;
         let answer = match &outcome {
             Ok(done) => code_refusal(&command, done).map_or_else(|| Ok(done.clone()), Err),
@@ -141,6 +142,10 @@ impl OrderActor {
                     self.arm(myself, state);
                     self.leave_when_settled(myself, state);
                 }
+                Ok(())
+            }
+            Err(Failed::Away) if moves => {
+                self.find_zone_later(myself);
                 Ok(())
             }
             Err(Failed::Refused(_) | Failed::Away) => Ok(()),
@@ -265,9 +270,10 @@ impl OrderActor {
         if before.zone != order.zone {
             self.doors.zones.tell(before.zone, ZoneMsg::Gone(order.id));
         }
-        if waits(order) {
+        if order.status().is_waiting() && self.find_zone(order) {
+            // The zone that it goes to hears of it, this one does not: nobody is asked meanwhile.
+        } else if waits(order) {
             self.doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(order)));
-            self.find_zone(order);
         } else if waits(before) || before.version == 0 {
             self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
         }
@@ -294,26 +300,33 @@ impl OrderActor {
         for driver in concerned(order, order) {
             self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), None));
         }
+        let moves = self.find_zone(order);
         let message = match order.status() {
-            Status::Confirmed => ZoneMsg::Waiting(Arc::clone(order)),
+            Status::Confirmed if !moves => ZoneMsg::Waiting(Arc::clone(order)),
             _ => ZoneMsg::Gone(order.id),
         };
         self.doors.zones.tell(order.zone, message);
-        self.find_zone(order);
     }
 
     /// What waits in a removed zone goes to another around its pickup, where there is one: it tells itself so. Otherwise
-    /// it stays, and the removed zone's drivers finish it.
-    fn find_zone(&self, order: &Order) {
+    /// it stays, and the removed zone's drivers finish it. Says whether it goes.
+    fn find_zone(&self, order: &Order) -> bool {
         if !order.status().is_waiting() || !self.doors.zones.is_removed(order.zone) {
-            return;
+            return false;
         }
         let pickup = order.pickups().next().map(|task| task.place);
-        if let Some(zone) = pickup.and_then(|place| self.doors.zones.at(place)) {
-            let command = Box::new(Command::ChangeZone { zone });
-            let message = OrderMsg::Command { command, cause: Cause::system(), decision: None, reply: None };
-            self.doors.orders.door.tell(self.id, message);
-        }
+        let Some(zone) = pickup.and_then(|place| self.doors.zones.at(place)) else { return false };
+        let command = Box::new(Command::ChangeZone { zone });
+        let message = OrderMsg::Command { command, cause: Cause::system(), decision: None, reply: None };
+        self.doors.orders.door.tell(self.id, message)
+    }
+
+    /// The zone could not be changed: the database is away. It is tried again, as no zone knows that the order waits.
+    fn find_zone_later(&self, myself: &OrderRef) {
+        let myself = myself.clone();
+        self.doors.alarms.after(Span::seconds(RETRY_SECONDS), move || {
+            let _ = myself.cast(OrderMsg::Announce);
+        });
     }
 
     /// A driver who held time for something that cannot be gets it back.
