@@ -18,7 +18,7 @@ enum Step {
     Move(u32, Place),
     Remove(u32),
     Hold(u32, u32, i64, i64, u32),
-    Release(u32, u32, u32),
+    Release(u32, u32),
     Radius(Option<u32>),
     Ask(OrderView, i64),
 }
@@ -30,7 +30,7 @@ fn step(drivers: u32) -> impl Strategy<Value = Step> {
         1 => (0..drivers).prop_map(Step::Remove),
         2 => (0..drivers, 0..50u32, 0..40i64, 1..20i64, 0..3u32)
             .prop_map(|(id, order, start, length, size)| Step::Hold(id, order, start * 5, (start + length) * 5, size)),
-        1 => (0..drivers, 0..50u32, 0..3u32).prop_map(|(id, order, size)| Step::Release(id, order, size)),
+        1 => (0..drivers, 0..50u32).prop_map(|(id, order)| Step::Release(id, order)),
         1 => radius().prop_map(Step::Radius),
         6 => (order(10_000..10_100, drivers), -10..300i64).prop_map(|(order, now)| Step::Ask(order, now)),
     ]
@@ -89,7 +89,7 @@ fn run(steps: Vec<Step>, travel: &StraightLine, forward: bool) -> Result<(), Tes
                 }
                 board.hold(driver_id(id), order, window(start, end), size);
             }
-            Step::Release(id, order, size) => {
+            Step::Release(id, order) => {
                 let order = city::order_id(order);
                 let released = truth.get_mut(&driver_id(id)).is_some_and(|driver| driver.release(order));
                 prop_assert_eq!(board.release(driver_id(id), order), released);

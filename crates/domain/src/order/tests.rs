@@ -208,7 +208,8 @@ fn an_order_that_breaks_a_rule_is_found_out() {
         assert_eq!(legal::state(order), Ok(()));
     }
     assert_eq!((aboard.status(), delivered.status()), (Status::PickedUp, Status::Delivered));
-    let cases: [(&str, &Order, fn(&mut Order)); 18] = [
+    type Case<'o> = (&'static str, &'o Order, fn(&mut Order));
+    let cases: [Case<'_>; 18] = [
         ("offered without an offer", &offered, |o| o.offer = None),
         ("both offered and assigned", &offered, |o| {
             let window = Window::new(at(0), at(60)).expect("a window");
