@@ -72,6 +72,9 @@ fn rejection(rejected: &Rejected) -> Problem {
         | Rejected::AlreadyAnswered
         | Rejected::TaskNotDue(_)
         | Rejected::NotDue => Code::Conflict,
+        Rejected::ReadyTooLate { before } => {
+            return Problem::invalid("ready_at", format!("must be before {before}"));
+        }
         Rejected::UnknownTask(_) => Code::NotFound,
         Rejected::OfferGone => Code::OfferGone,
         // Another driver's order: it looks like one that is not there.

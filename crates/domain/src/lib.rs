@@ -28,3 +28,10 @@ pub mod zone;
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 /// A span of product time.
 pub type Span = chrono::TimeDelta;
+
+/// The instant without what is finer than a microsecond, as Postgres keeps it; a leap second is the first of the next
+/// minute. What comes from outside goes through here before it is checked: what is checked is what is stored.
+#[must_use]
+pub fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}

@@ -8,8 +8,10 @@ mod command;
 mod decide;
 mod estimate;
 mod event;
+mod feasible;
 mod new;
 mod placed;
+mod ready;
 mod repeated;
 mod status;
 mod task;
@@ -19,11 +21,13 @@ mod tests;
 pub use command::{Command, Rejected};
 pub use estimate::{Departure, Estimate, Estimates};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
+pub use feasible::{FARTHEST_DOOR_METERS, LONGEST_COMMITMENT_SECONDS, Leg, Ways};
 pub use new::{
     CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, NewOrder,
     NewPickup, NewStop,
 };
 pub use placed::AtFirst;
+pub use ready::Times;
 pub use repeated::done_before;
 pub use status::{Status, status};
 pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus};
@@ -122,6 +126,12 @@ pub struct Order {
     pub estimates: Estimates,
     /// Waiting longer than this for a driver ends the order.
     pub gives_up_at: Timestamp,
+    /// What it was placed with and has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_times: Option<Times>,
+    /// The zone that it was placed in, where that was removed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_zone: Option<ZoneId>,
     /// Pickups in the order given, then the delivery, then returns.
     pub tasks: Vec<Task>,
     /// The open offer.
@@ -179,10 +189,11 @@ impl Order {
         self.tasks.iter().filter(|t| t.kind == TaskKind::Pickup && t.status != TaskStatus::Rejected)
     }
 
-    /// Slow orders: from the start of the earliest task window to the end of the last. Fast orders: `None`.
+    /// Slow orders: from the start of the earliest task window to the end of the last, in whole microseconds (windows
+    /// stored by earlier releases may be finer). Fast orders: `None`.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
-        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with)
+        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with).map(Window::in_micros)
     }
 
     /// The driver who works the order now.

@@ -179,6 +179,8 @@ pub struct Drivers {
     /// Slots outlive their actors, so that a failed actor costs no position.
     pub(crate) presences: Arc<DashMap<DriverId, Arc<Presence>>>,
     pub(crate) clock: Clock,
+    /// The clock by which drivers are silent.
+    pub(crate) silence: Clock,
     pub(crate) streams: Streams,
     /// For how long tracks are kept, and whether positions are in the figures.
     pub(crate) keeps: (Span, bool),
@@ -371,7 +373,8 @@ impl Drivers {
                 }
             });
             let summary = Summary { driver, stale: false, open_orders: 0 };
-            Arc::new(Presence::new(summary, fix, self.keeps, self.clock.clone(), self.streams.clone(), waker))
+            let clocks = (self.clock.clone(), self.silence.clone());
+            Arc::new(Presence::new(summary, fix, self.keeps, clocks, self.streams.clone(), waker))
         });
         Arc::clone(&presence)
     }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId};
 use posthaste_domain::order::{
-    CodeRule, Command, Estimate, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed, Status,
-    TaskKind,
+    CodeRule, Command, Estimate, Event, LONGEST_COMMITMENT_SECONDS, Leg, NewOrder, NewPickup, NewStop, Order, Recorded,
+    ReleaseReason, Speed, Status, TaskKind,
 };
+use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
+use posthaste_geography::{TravelModel, VehicleSpeed};
+use posthaste_matching::Question;
 use posthaste_protocol::orders::Audience;
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::IdempotencyRecord;
@@ -163,7 +166,14 @@ impl Orders {
         let id: OrderId = doors.clock.id();
         let zone_id = zone.unwrap_or_else(|| doors.clock.id());
         let new = self.fill_in(order, id, zone_id, &doors);
-        let mut event = match new.place(now) {
+        let travel = doors.zones.travel(zone_id);
+        let ways = |from: Place, to: Place| Leg {
+            meters: travel.meters(from, to),
+            seconds: travel.seconds(from, to, VehicleSpeed::default()),
+        };
+        // Where no zone says how long ways are, that is what is wrong.
+        let placed = if zone.is_some() { new.place_along(&ways, now) } else { new.place(now) };
+        let mut event = match placed {
             Ok(event) => event,
             Err(wrong) => return self.replay_or(Refused::InvalidOrder(wrong), idempotency).await,
         };
@@ -173,7 +183,12 @@ impl Orders {
         }
         let Event::Placed { order } = &mut event else { return Err(Refused::Unavailable("the order was not made")) };
         let estimate = expected(order, None, now, &doors);
-        Arc::make_mut(order).estimates.placed = estimate;
+        let placed = Arc::make_mut(order);
+        placed.estimates.placed = estimate;
+        if let Some(estimate) = estimate.filter(|_| placed.speed == Speed::Fast) {
+            // Nothing is promised that is not believed.
+            placed.promised_at = placed.promised_at.max(estimate.p50);
+        }
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
@@ -310,12 +325,36 @@ impl Orders {
             return Ok(window);
         }
         let now = doors.clock.now();
-        // Known once it is asked for: where he is counts.
+        // Known once it is asked for: where they are counts.
         doors.drivers.presence(driver).await?;
         let carrier = Carrier { driver, planned: None };
-        let least = now + Span::seconds(60);
+        let starts = self.starts_by_hand(order, driver, now, doors);
+        let least = starts + Span::seconds(60);
         let done = expected(order, Some(carrier), now, doors).map_or(least, |estimate| estimate.p50.max(least));
-        Window::new(now, order.promised_at.max(done)).map_err(|_| Refused::Unavailable("no time could be found"))
+        let longest = Span::seconds(LONGEST_COMMITMENT_SECONDS.into());
+        if done - starts > longest {
+            let (needs, most) = ((done - starts).num_minutes(), longest.num_minutes());
+            let why = format!("the order would take {needs} min, at most {most} min without windows");
+            return Err(Refused::DriverUnsuited(why));
+        }
+        let ends = done.max(order.promised_at.min(starts + longest));
+        Window::new(starts, ends).map_err(|_| Refused::Unavailable("no time could be found"))
+    }
+
+    /// From when on a driver's time is held for an order that operations give them: not hours before they have to leave.
+    fn starts_by_hand(
+        &self,
+        order: &Order,
+        driver: DriverId,
+        now: Timestamp,
+        doors: &crate::system::Doors,
+    ) -> Timestamp {
+        let place = doors.drivers.newest_place(driver);
+        let view = crate::zones::order_view(order, &doors.learned, now);
+        let (Some(place), Some(view), false) = (place, view, order.goods_on_board()) else { return now };
+        let travel = doors.zones.travel(order.zone);
+        let question = Question { order: &view, now, travel: &travel, radius_meters: None };
+        question.starts(place, VehicleSpeed::default())
     }
 
     /// Operations say how urgent the order is. Answered after the commit; dispatch looks again at once.

@@ -89,12 +89,14 @@ fn is_worth_keeping(last: &Fix, fix: &Fix) -> bool {
 pub struct Presence {
     driver: DriverId,
     clock: Clock,
+    /// The clock of silence, and when the driver was heard of last, by it.
+    silence: Clock,
+    heard_at: AtomicI64,
     streams: Streams,
     /// For how long tracks are kept.
     kept_for: Span,
     /// Whether what is reported is in the figures.
     is_measured: bool,
-    last_seen: AtomicI64,
     /// Set while the actor wants to hear of the next sign of life.
     wake: AtomicBool,
     waker: Box<dyn Fn() + Send + Sync>,
@@ -135,7 +137,7 @@ impl Presence {
         summary: Summary,
         newest: Option<Fix>,
         (kept_for, is_measured): (Span, bool),
-        clock: Clock,
+        (clock, silence): (Clock, Clock),
         streams: Streams,
         waker: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
@@ -147,13 +149,14 @@ impl Presence {
             streams,
             kept_for,
             is_measured,
-            last_seen: AtomicI64::new(now.timestamp_micros()),
+            heard_at: AtomicI64::new(silence.now().timestamp_micros()),
             wake: AtomicBool::new(newest.is_none()),
             waker,
             slot: Mutex::new(Slot { whereabouts, fix: newest, received_at: now, ..Slot::default() }),
             boards: ArcSwap::default(),
             audience: ArcSwap::default(),
             summary: ArcSwap::from_pointee(summary),
+            silence,
             clock,
         }
     }
@@ -166,8 +169,12 @@ impl Presence {
 
     /// A sign of life without a position.
     pub fn heartbeat(&self) {
-        self.last_seen.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         self.wake_up();
+    }
+
+    fn is_heard(&self) {
+        self.heard_at.store(self.silence.now().timestamp_micros(), Ordering::Relaxed);
     }
 
     fn wake_up(&self) {
@@ -186,7 +193,7 @@ impl Presence {
     /// that are believed are kept for the track; dispatch and trackers see the newest. Whatever becomes of them, they are
     /// signs of life. None where there are none.
     pub fn report_all(&self, reports: &[Report], now: Timestamp) -> Option<LastTaken> {
-        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         let mut tally = PositionTally::default();
         let (moved, last) = self.store(reports, now, &mut tally);
         self.count(&tally);
@@ -194,7 +201,12 @@ impl Presence {
         last
     }
 
-    fn store(&self, reports: &[Report], now: Timestamp, tally: &mut PositionTally) -> (Option<Moved>, Option<LastTaken>) {
+    fn store(
+        &self,
+        reports: &[Report],
+        now: Timestamp,
+        tally: &mut PositionTally,
+    ) -> (Option<Moved>, Option<LastTaken>) {
         let mut slot = self.slot.lock();
         let delivery = slot.whereabouts.begin(reports, now, self.kept_for);
         let (mut newest, mut last) = (None, None);
@@ -237,7 +249,7 @@ impl Presence {
             slot.tracked = newest.or(slot.tracked);
             (slot.moved(newest, now), taken, delivery.clock_behind())
         };
-        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         self.show(moved);
         (taken, clock_behind)
     }
@@ -245,7 +257,7 @@ impl Presence {
     /// Somebody says where the driver is now.
     pub(crate) fn said(&self, place: Place) {
         let now = self.clock.now();
-        self.last_seen.store(now.timestamp_micros(), Ordering::Relaxed);
+        self.is_heard();
         let moved = {
             let mut slot = self.slot.lock();
             let at = slot.whereabouts.said(place, now);
@@ -297,10 +309,10 @@ impl Presence {
         self.slot.lock().fix
     }
 
-    /// When the driver was last heard of.
+    /// For how long the driver has not been heard of: real time.
     #[must_use]
-    pub fn last_seen(&self) -> Timestamp {
-        Timestamp::from_timestamp_micros(self.last_seen.load(Ordering::Relaxed)).unwrap_or_default()
+    pub fn silent_for(&self) -> Span {
+        Span::microseconds(self.silence.now().timestamp_micros() - self.heard_at.load(Ordering::Relaxed))
     }
 
     /// What the checkpointer has to write: the newest position if it changed, and the track since.

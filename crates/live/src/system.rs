@@ -43,6 +43,9 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// Days for which tracks are kept.
     pub track_retention_days: u32,
+    /// How many seconds of a driver's silence pass in a real one: 1, as phones are real whatever the clock's speed is. For
+    /// tests only, which have no time to be silent.
+    pub silence_speed: f64,
     /// Where orders are only tried out: how that is kept small. None where they are real.
     pub trial: Option<Trial>,
 }
@@ -63,7 +66,7 @@ pub struct Trial {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, trial: None }
+        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, silence_speed: 1.0, trial: None }
     }
 }
 
@@ -79,12 +82,17 @@ pub enum StartError {
     /// Something stored cannot be run.
     #[error("stored state cannot be run")]
     Refused(#[from] Refused),
+    /// The settings cannot be run.
+    #[error("the speed of silence cannot be run")]
+    Silence(#[from] posthaste_clock::InvalidSpeed),
 }
 
 /// Everything an actor needs to reach the others.
 pub(crate) struct Doors {
     pub(crate) clock: Clock,
     pub(crate) alarms: Alarms,
+    /// How long drivers have been silent, and alarms for that: in real time.
+    pub(crate) silence: Alarms,
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
     pub(crate) orders: Orders,
@@ -191,6 +199,7 @@ impl System {
     /// Loads what is stored and starts everything. Live orders, drivers on shift, open offers and every deadline
     /// come back as they were.
     pub async fn start(pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
+        let silence = Clock::of_silence(settings.silence_speed)?;
         let late = Late::default();
         let streams = Streams::new(clock.clone());
         let (keeper, _) = Actor::spawn(None, Keeper { doors: late.clone() }, ()).await?;
@@ -204,6 +213,7 @@ impl System {
             presences: Arc::default(),
             rosters: Arc::default(),
             clock: clock.clone(),
+            silence: silence.clone(),
             streams: streams.clone(),
             keeps: (Span::days(i64::from(settings.track_retention_days)), settings.trial.is_none()),
             doors: late.clone(),
@@ -211,6 +221,7 @@ impl System {
         let (learned, stopping) = (SharedLearned::default(), Stopping::default());
         let doors = Arc::new(Doors {
             alarms: Alarms::start(clock.clone()),
+            silence: Alarms::start(silence),
             clock,
             zones: Zones::new(late.clone(), pool.clone(), Arc::clone(&learned)),
             learned,

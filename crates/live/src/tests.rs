@@ -1,7 +1,8 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
-mod interleaved;
 mod backlog;
+mod feasible;
+mod interleaved;
 mod kills;
 mod learned;
 mod lost;

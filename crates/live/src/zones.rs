@@ -10,10 +10,8 @@ mod routed;
 mod shadow;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
-#[cfg(test)]
-pub(crate) use cell::order_view;
-pub(crate) use cell::stop_view;
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
+pub(crate) use cell::{order_view, stop_view};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
 use std::sync::Arc;
@@ -33,6 +31,7 @@ use crate::Refused;
 use crate::drivers::DriverMsg;
 use crate::keeper::{KeeperMsg, Post};
 use crate::learned::SharedLearned;
+use crate::orders::OrderMsg;
 use crate::streams::Scope;
 use crate::system::{Doors, Late};
 
@@ -128,7 +127,22 @@ impl Zones {
         view
     }
 
-    /// No new orders for a zone; what it has is finished.
+    /// Orders in zones that are removed say how they stand: those that wait find another zone, if there is one now.
+    fn move_what_waits(&self, doors: &Doors) {
+        if !self.0.cells.iter().any(|cell| cell.config.load().removed) {
+            return;
+        }
+        for (_, order) in doors.orders.door.all() {
+            let _ = order.cast(OrderMsg::FindZone);
+        }
+    }
+
+    /// Whether a zone is removed, or not known.
+    pub(crate) fn is_removed(&self, id: ZoneId) -> bool {
+        self.cell(id).is_none_or(|cell| cell.config.load().removed)
+    }
+
+    /// No new orders for a zone.
     fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
         let view = (*cell.config.load().view).clone();

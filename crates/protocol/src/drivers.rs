@@ -164,7 +164,7 @@ pub struct PositionReport {
     pub lng: f64,
     /// The device's own time; arrival at the server where absent. Positions of one device are in the order of these times;
     /// a clock that is wrong is learned, and its times are corrected.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::instant::read_device_option", skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,
     /// Radius of uncertainty in metres; unknown where it is not above zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]

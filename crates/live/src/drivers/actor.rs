@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use posthaste_domain::calendar::{Calendar, Lane};
+use posthaste_domain::calendar::{Calendar, Commitment, Lane};
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
@@ -42,8 +42,8 @@ pub(crate) struct Proposal {
     pub(crate) zone: ZoneId,
     pub(crate) size: u32,
     pub(crate) commitment: Window,
-    /// Whether it shares his time with other orders of his route.
-    pub(crate) shared: bool,
+    /// All orders of the route, where it shares the driver's time with them: they were seen to fit together.
+    pub(crate) shared: Option<Arc<[OrderId]>>,
     pub(crate) answer_within: Span,
     pub(crate) decision: NewDecision,
 }
@@ -249,13 +249,13 @@ impl Actor for DriverActor {
 impl DriverActor {
     fn on_consider(&self, state: &mut DriverState, proposal: Proposal) {
         let now = self.doors.clock.now();
-        let lane = proposal.shared.then(|| state.calendar.free_lane());
+        let lane = proposal.shared.is_some().then(|| state.calendar.free_lane());
         let able = state.driver.shift.takes_work()
             && !state.stale
-            && state.capacity_left() >= proposal.size
+            && state.room_for(&proposal, now) >= proposal.size
             && !state.orders.contains_key(&proposal.order)
             && proposal.commitment.end() > now
-            && state.calendar.take(proposal.order, proposal.commitment, lane, true).is_ok();
+            && state.calendar.take(held(proposal.order, proposal.size, proposal.commitment, lane)).is_ok();
         if !able {
             self.publish(state);
             if let Some(cell) = self.doors.zones.cell(proposal.zone) {
@@ -304,14 +304,22 @@ impl DriverActor {
             let _ = reply.send(Err(Refused::DriverUnsuited("he is lost: not heard of for too long".to_owned())));
             return;
         }
-        if state.capacity_left() < order.size {
-            let left = state.capacity_left();
-            let why = format!("the order takes {} units, {left} are left", order.size);
+        if order.size > state.driver.capacity {
+            let why = format!("the order takes {} units, {} fit", order.size, state.driver.capacity);
             let _ = reply.send(Err(Refused::DriverUnsuited(why)));
             return;
         }
-        if let Err(overlap) = state.calendar.take(order.id, commitment, lane, true) {
+        let before = state.calendar.of(order.id);
+        if let Err(overlap) = state.calendar.take(held(order.id, order.size, commitment, lane)) {
             let _ = reply.send(Err(overlap.into()));
+            return;
+        }
+        let left = state.calendar.room(commitment, state.driver.capacity, self.doors.clock.now(), &[order.id]);
+        if left < order.size {
+            state.calendar.release(order.id);
+            let _ = before.map(|before| state.calendar.take(before));
+            let why = format!("the order takes {} units, {left} are left then", order.size);
+            let _ = reply.send(Err(Refused::DriverUnsuited(why)));
             return;
         }
         self.hold_for(state, order.id, order.size);
@@ -366,10 +374,12 @@ impl DriverActor {
         state.proposed.remove(&order.id);
         let held = match (order.offer, order.assignment) {
             (Some(offer), _) if offer.driver == self.id => {
-                state.calendar.take(order.id, offer.commitment, offer.lane, true)
+                state.calendar.take(held(order.id, order.size, offer.commitment, offer.lane))
             }
             (_, Some(a)) if a.driver == self.id && !order.status().is_final() => {
-                state.calendar.take(order.id, a.commitment, a.lane, false)
+                let aboard = order.goods_on_board();
+                let taken = held(order.id, order.size, a.commitment, a.lane);
+                state.calendar.take(Commitment { tentative: false, aboard, ..taken })
             }
             _ => {
                 state.calendar.release(order.id);
@@ -400,10 +410,19 @@ impl DriverActor {
     }
 }
 
+/// Time that an order is to have, as long as it does not have it.
+fn held(order: OrderId, size: u32, window: Window, lane: Lane) -> Commitment {
+    Commitment { order, window, tentative: true, lane, size, aboard: false }
+}
+
 impl DriverState {
-    pub(super) fn capacity_left(&self) -> u32 {
-        let held: u32 = self.orders.values().map(|o| o.size).chain(self.proposed.values().map(|(size, _)| *size)).sum();
-        self.driver.capacity.saturating_sub(held)
+    /// Units that fit beside what else is aboard at the fullest moment of the proposed time. Of a planned route only what
+    /// the plan did not know counts: it has seen that the others fit, stop by stop, which is finer than their time.
+    fn room_for(&self, proposal: &Proposal, now: Timestamp) -> u32 {
+        let known = proposal.shared.as_deref().unwrap_or_default();
+        let strange = |c: &Commitment| !known.contains(&c.order) && c.window.overlaps(proposal.commitment);
+        let known = if self.calendar.commitments().iter().any(strange) { &[] } else { known };
+        self.calendar.room(proposal.commitment, self.driver.capacity, now, known)
     }
 
     pub(super) fn work(&self) -> Work {

@@ -78,7 +78,7 @@ impl DriverActor {
                 vehicle: VehicleSpeed::default(),
                 fast: state.driver.speeds.contains(&Speed::Fast),
                 slow: state.driver.speeds.contains(&Speed::Slow),
-                capacity_left: state.capacity_left(),
+                capacity: state.driver.capacity,
                 open_orders,
                 commitments: state.calendar.commitments().to_vec(),
             });

@@ -70,6 +70,8 @@ pub(crate) enum OrderMsg {
     AnnounceTo(DriverId),
     /// What is stored may be further than the state here, or than what the others were told: read it, and tell the rest.
     CatchUp,
+    /// Zones have changed: if it waits in one that is removed, it goes to another.
+    FindZone,
     /// An alarm rang.
     Internal(Deadline, Timestamp),
 }
@@ -111,6 +113,10 @@ impl Actor for OrderActor {
                 Ok(())
             }
             OrderMsg::CatchUp => Box::pin(self.on_catch_up(&myself, state)).await,
+            OrderMsg::FindZone => {
+                self.doors.find_zone(&state.order);
+                Ok(())
+            }
             OrderMsg::Internal(deadline, at) => Box::pin(self.on_deadline(&myself, state, deadline, at)).await,
         }
     }
@@ -129,6 +135,7 @@ impl OrderActor {
         if let Command::Offer(offer) = &mut command {
             offer.id = Offer::id_of(self.id, state.order.version + 1);
         }
+        let moves = matches!(command, Command::ChangeZone { .. });
         let outcome = self.perform(state, &command, &cause, decision).await;
         let answer = match &outcome {
             Ok(done) => code_refusal(&command, done).map_or_else(|| Ok(done.clone()), Err),
@@ -146,6 +153,10 @@ impl OrderActor {
                     self.arm(state);
                     self.leave_when_settled(myself, state);
                 }
+                Ok(())
+            }
+            Err(Failed::Away | Failed::Unknown) if moves => {
+                self.find_zone_later(myself);
                 Ok(())
             }
             Err(Failed::Overlap) => {
@@ -332,6 +343,14 @@ impl OrderActor {
                 Attempt::Failed(Failed::Refused(crate::refused::not_stored(error)))
             }
         }
+    }
+
+    /// The zone could not be changed: the database is away. It is tried again, as no zone knows that the order waits.
+    fn find_zone_later(&self, myself: &OrderRef) {
+        let myself = myself.clone();
+        self.doors.alarms.after(Span::seconds(RETRY_SECONDS), move || {
+            let _ = myself.cast(OrderMsg::Announce);
+        });
     }
 
     /// A driver who held time for something that cannot be gets it back.

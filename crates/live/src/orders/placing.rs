@@ -9,7 +9,7 @@ use posthaste_storage::journal::{AppendError, Entry};
 use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Idempotency, Placed, Told};
+use super::{Idempotency, OrderMsg, Placed, Told};
 use crate::carried::{UNKNOWN, Within};
 use crate::system::Doors;
 use crate::{Cause, Refused};
@@ -57,6 +57,10 @@ impl Placing {
         // Whoever else brought it in has told of it.
         if is_new {
             doors.tell_step(None, &order, events);
+        }
+        if doors.zones.is_removed(order.zone) {
+            // Removed since it was looked up: what waits in it has been moved before this order was there.
+            let _ = doors.orders.door.tell(order.id, OrderMsg::FindZone);
         }
         Ok(Placed::New(order))
     }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use posthaste_domain::ids::{DriverId, OrderId};
-use posthaste_domain::order::{Event, Order, Recorded, Status};
+use posthaste_domain::order::{Command, Event, Order, Recorded, Status};
 use posthaste_protocol::socket::Alert;
 
-use crate::Refused;
+use super::OrderMsg;
 use crate::drivers::DriverMsg;
 use crate::streams::Scope;
 use crate::system::Doors;
 use crate::zones::ZoneMsg;
+use crate::{Cause, Refused};
 
 /// The newest event of an order that everybody concerned has been told of. Outlives the order's actor.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +48,9 @@ impl Doors {
         if let Some(before) = before.filter(|before| before.zone != order.zone) {
             self.zones.tell(before.zone, ZoneMsg::Gone(order.id));
         }
-        if waits(order) {
+        if order.status().is_waiting() && self.find_zone(order) {
+            // The zone that it goes to hears of it, this one does not: nobody is asked meanwhile.
+        } else if waits(order) {
             self.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(order)));
         } else if before.is_some_and(waits) {
             self.zones.tell(order.zone, ZoneMsg::Gone(order.id));
@@ -81,11 +84,25 @@ impl Doors {
         for driver in concerned(None, order) {
             let _ = self.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), None));
         }
+        let moves = self.find_zone(order);
         let message = match order.status() {
-            Status::Confirmed => ZoneMsg::Waiting(Arc::clone(order)),
+            Status::Confirmed if !moves => ZoneMsg::Waiting(Arc::clone(order)),
             _ => ZoneMsg::Gone(order.id),
         };
         self.zones.tell(order.zone, message);
+    }
+
+    /// What waits in a removed zone goes to another around its pickup, where there is one: it tells itself so. Otherwise
+    /// it stays, and the removed zone's drivers finish it. Says whether it goes.
+    pub(super) fn find_zone(&self, order: &Order) -> bool {
+        if !order.status().is_waiting() || !self.zones.is_removed(order.zone) {
+            return false;
+        }
+        let pickup = order.pickups().next().map(|task| task.place);
+        let Some(zone) = pickup.and_then(|place| self.zones.at(place)) else { return false };
+        let command = Box::new(Command::ChangeZone { zone });
+        let message = OrderMsg::Command { command, cause: Cause::system(), decision: None, reply: None };
+        self.orders.door.tell(order.id, message).is_ok()
     }
 
     /// Reads what is stored of an order, and tells everybody concerned what they have not been told. `None` when there

@@ -18,7 +18,12 @@ use crate::drivers::DriverCommand;
 use crate::{Cause, Refused};
 
 /// What somebody does next.
-async fn act(stage: &Stage, drivers: &[DriverId], orders: &Mutex<Vec<OrderId>>, rng: &mut StdRng) -> Result<(), Refused> {
+async fn act(
+    stage: &Stage,
+    drivers: &[DriverId],
+    orders: &Mutex<Vec<OrderId>>,
+    rng: &mut StdRng,
+) -> Result<(), Refused> {
     let any_order = |rng: &mut StdRng| {
         let orders = orders.lock();
         (!orders.is_empty()).then(|| orders[rng.random_range(0..orders.len())])
@@ -127,7 +132,7 @@ async fn what_is_held(stage: &Stage, drivers: &[DriverId]) -> Option<String> {
     let cell = stage.system.doors.zones.cell(stage.zone).expect("a zone");
     let board = cell.board.lock();
     for line in board.drivers() {
-        let is_free = line.open_orders == 0 && line.commitments.is_empty() && line.capacity_left == 10;
+        let is_free = line.open_orders == 0 && line.commitments.is_empty();
         if !is_free {
             return Some(format!("the board's line is {line:?}"));
         }

@@ -256,7 +256,8 @@ async fn drivers_and_their_shifts_are_what_is_stored_whatever_became_of_the_answ
             loop {
                 let mut frames = Vec::new();
                 own.next(&mut frames).await.expect("it stays open");
-                let is_shift = |frame| matches!(read(frame).1, ServerMessage::Shift(shift) if Shift::from(shift).is_on());
+                let is_shift =
+                    |frame| matches!(read(frame).1, ServerMessage::Shift(shift) if Shift::from(shift).is_on());
                 if frames.iter().any(is_shift) {
                     return;
                 }
@@ -311,7 +312,8 @@ async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
         loop {
             let mut frames = Vec::new();
             operations.next(&mut frames).await.expect("it stays open");
-            let is_mended = |frame| matches!(read(frame).1, ServerMessage::Alert(alert) if alert.kind == "state_mended");
+            let is_mended =
+                |frame| matches!(read(frame).1, ServerMessage::Alert(alert) if alert.kind == "state_mended");
             if frames.iter().any(is_mended) {
                 return;
             }

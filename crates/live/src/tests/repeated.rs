@@ -27,9 +27,7 @@ impl Sent {
         let cause = Cause::new(Party::Driver(driver), format!("request/{id}")).under(Some(id));
         let drivers = stage.system.drivers();
         match self.clone() {
-            Self::Command(command) => {
-                Ok(drivers.command(driver, command, Some(id.to_owned()), cause).await?.changed)
-            }
+            Self::Command(command) => Ok(drivers.command(driver, command, Some(id.to_owned()), cause).await?.changed),
             Self::Shift(change) => Ok(drivers.shift(driver, change, cause).await?.1),
             Self::Next(task) => Ok(drivers.choose_next(driver, task, cause).await?.changed),
         }
@@ -46,7 +44,10 @@ impl Phone {
     async fn send(&mut self, stage: &Stage, name: &str, what: Sent) {
         let id = format!("{}-{}", name, self.sent.len());
         assert!(what.to(stage, self.driver, &id).await.unwrap_or_else(|e| panic!("{name}: {e}")), "{name}: it changes");
-        assert!(!what.to(stage, self.driver, &id).await.unwrap_or_else(|e| panic!("{name} again: {e}")), "{name}: once");
+        assert!(
+            !what.to(stage, self.driver, &id).await.unwrap_or_else(|e| panic!("{name} again: {e}")),
+            "{name}: once"
+        );
         self.sent.push((id, what));
     }
 
@@ -130,7 +131,8 @@ async fn a_day(stage: &Stage, phone: &mut Phone) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_a_driver_is_done_once_under_its_id_across_a_restart_too() {
-    let rules = RulesView { offer_seconds: 3000, cool_down_seconds: 0, stale_after_seconds: 7200, ..RulesView::default() };
+    let rules =
+        RulesView { offer_seconds: 3000, cool_down_seconds: 0, stale_after_seconds: 7200, ..RulesView::default() };
     let stage = Stage::with_rules(rules).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut phone = Phone { driver, sent: Vec::new() };
@@ -166,7 +168,8 @@ async fn a_wrong_code_counts_once_however_often_its_command_comes_and_in_what_or
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_never_done_is_not_answered_as_done() {
     let stage = Stage::open().await;
-    let (driver, other) = (stage.driver_on_shift(place(52.1, 13.1)).await, stage.driver_on_shift(place(52.15, 13.15)).await);
+    let (driver, other) =
+        (stage.driver_on_shift(place(52.1, 13.1)).await, stage.driver_on_shift(place(52.15, 13.15)).await);
     let order = placed(&stage).await;
     let (asked, offer) = stage.offered(order).await;
     assert_eq!(asked, driver);

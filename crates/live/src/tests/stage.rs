@@ -22,6 +22,8 @@ use crate::{Cause, Refused, Settings, System};
 
 /// Product seconds per real second on stage.
 const SPEED: f64 = 30.0;
+/// Seconds of silence per real second on stage.
+const SILENCE: f64 = 30.0;
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -49,6 +51,10 @@ pub(super) fn square_at(west: f64) -> serde_json::Value {
     json!({"type": "Polygon", "coordinates": [[[west, 52.0], [east, 52.0], [east, 52.2], [west, 52.2], [west, 52.0]]]})
 }
 
+fn settings() -> Settings {
+    Settings { silence_speed: SILENCE, ..Settings::default() }
+}
+
 impl Stage {
     pub(super) async fn open() -> Self {
         // Nobody on this stage sends heartbeats; those who tell of silence set their own rules.
@@ -67,7 +73,7 @@ impl Stage {
 
     async fn on(database: TestDatabase, rules: RulesView) -> Self {
         let clock = Clock::at_speed(SPEED, None).expect("a clock");
-        let system = System::start(database.pool.clone(), clock, Settings::default()).await.expect("a system");
+        let system = System::start(database.pool.clone(), clock, settings()).await.expect("a system");
         let zone = PutZone { name: "Centre".to_owned(), area: square(), rules, travel: TravelView::default() };
         let CreatedZone::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
             panic!("a new zone is no replay")
@@ -82,7 +88,7 @@ impl Stage {
         self.system.crash().await;
         let pool = posthaste_storage::pool::connect(&self.database.url, 8).await.expect("connections");
         let clock = Clock::at_speed(SPEED, Some(not_before)).expect("a clock");
-        let system = System::start(pool.clone(), clock, Settings::default()).await.expect("a system again");
+        let system = System::start(pool.clone(), clock, settings()).await.expect("a system again");
         let database = TestDatabase { pool, url: self.database.url };
         Self { system, database, zone: self.zone, merchant: self.merchant }
     }

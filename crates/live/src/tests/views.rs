@@ -12,7 +12,6 @@ use serde_json::json;
 use super::stage::{Stage, admin, place};
 use super::streams::{next, read};
 use crate::drivers::{RegisterDriver, Registered, ShiftChange};
-use crate::presence::Fix;
 use crate::streams::{Closed, Scope, Subject, Subscription, View};
 use crate::zones::CreatedZone;
 
@@ -52,16 +51,7 @@ impl Stage {
     /// Takes a position: with those who look at it when this returns.
     async fn moves(&self, driver: DriverId, lat: f64, lng: f64) {
         let presence = self.system.drivers().presence(driver).await.unwrap();
-        let at =
-            presence.newest().map_or(self.now(), |fix| fix.at.max(self.now()) + posthaste_domain::Span::seconds(1));
-        let fix = Fix {
-            place: place(lat, lng),
-            at,
-            heading_degrees: None,
-            speed_meters_per_second: None,
-            accuracy_meters: None,
-        };
-        assert!(presence.report(fix));
+        presence.said(place(lat, lng));
     }
 
     async fn looks_at(&self, view: View) -> (Subscription, u64, Snapshot) {

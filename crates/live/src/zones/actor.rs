@@ -18,7 +18,7 @@ use crate::system::Doors;
 
 /// How often what waits is looked at again, in product seconds: pauses of drivers who declined end, shifts near
 /// their end. Lower costs passes that find nothing.
-const LOOK_AGAIN_SECONDS: i64 = 5;
+pub(super) const LOOK_AGAIN_SECONDS: i64 = 5;
 /// How long a driver may take to hold time before the order is asked how it stands (real time): the question or
 /// its answer was lost with an actor that failed.
 const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
@@ -93,9 +93,10 @@ impl ZoneActor {
         }
         let since = known.as_ref().map_or(now, |w| w.since);
         let noticed = std::time::Instant::now();
+        let alerted = known.as_ref().is_some_and(|w| w.alerted);
         let recorded = known.and_then(|w| w.recorded);
         let gives_up_at = order.gives_up_at;
-        let new = Waiting { view, since, noticed, asked: None, recorded, gives_up_at, refused: Vec::new() };
+        let new = Waiting { view, since, noticed, asked: None, recorded, alerted, gives_up_at, refused: Vec::new() };
         waiting.insert(order.id, new);
         drop(waiting);
         self.cell.dispatch(DispatcherMsg::Look);

@@ -63,6 +63,8 @@ pub(crate) struct Waiting {
     pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.
     pub(crate) recorded: Option<(std::time::Instant, String)>,
+    /// Whether operations were told that it waits for want of a driver.
+    pub(crate) alerted: bool,
     /// When it is given up.
     pub(crate) gives_up_at: Timestamp,
     /// Drivers who could not hold time for it.
@@ -79,14 +81,14 @@ const REFUSED_SECONDS: i64 = 10;
 pub(crate) struct RefusedBy {
     driver: DriverId,
     at: Timestamp,
-    capacity_left: u32,
+    capacity: u32,
     commitments: Vec<Commitment>,
 }
 
 impl RefusedBy {
     pub(crate) fn new(driver: &DriverView, at: Timestamp) -> Self {
-        let DriverView { id, capacity_left, commitments, .. } = driver.clone();
-        Self { driver: id, at, capacity_left, commitments }
+        let DriverView { id, capacity, commitments, .. } = driver.clone();
+        Self { driver: id, at, capacity, commitments }
     }
 
     /// Whether it may still count.
@@ -98,7 +100,7 @@ impl RefusedBy {
     pub(crate) fn holds(&self, driver: &DriverView, now: Timestamp) -> bool {
         self.driver == driver.id
             && self.is_recent(now)
-            && self.capacity_left == driver.capacity_left
+            && self.capacity == driver.capacity
             && self.commitments == driver.commitments
     }
 }

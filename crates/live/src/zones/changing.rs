@@ -60,6 +60,7 @@ impl Zones {
         tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
         let cell = self.put_cell(view, shape, false);
         self.start(cell.id, doors).await?;
+        self.move_what_waits(doors);
         Ok(CreatedZone::New(self.changed(&cell, doors)))
     }
 
@@ -97,12 +98,14 @@ impl Zones {
             }
             tracing::info!(zone = %id, by = %cause.by, "zone changed");
             let cell = self.put_cell(view(stored, shape), shape, false);
+            self.move_what_waits(doors);
             return Ok(self.changed(&cell, doors));
         }
         Err(Refused::LostRace)
     }
 
-    /// Removes a zone: no new orders. What waits there or is under way is finished by the zone's drivers.
+    /// Removes a zone: no new orders. What waits there, or comes to wait again, moves to another zone around its pickup,
+    /// where there is one. What is under way, and what no zone is around, is finished by the zone's drivers.
     pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
         let doors = self.0.doors.get()?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
@@ -116,7 +119,9 @@ impl Zones {
                     Err(error) => zones.find_out(&doors, error, id, |found| found.deleted_at.is_some()).await?,
                 }
                 tracing::info!(zone = %id, by = %cause.by, "zone removed");
-                zones.take_out(id)
+                zones.take_out(id)?;
+                zones.move_what_waits(&doors);
+                Ok(())
             })
             .await
     }
@@ -151,6 +156,7 @@ impl Zones {
             if stored.iter().all(|zone| zone.id != served.id) {
                 doors.mended(Mended::Zone(served.id));
                 self.take_out(served.id)?;
+                self.move_what_waits(doors);
             }
         }
         for zone in stored {
@@ -167,6 +173,7 @@ impl Zones {
             if known.is_none() {
                 self.start(id, doors).await?;
             }
+            self.move_what_waits(doors);
             if let Some(cell) = self.cell(id) {
                 self.changed(&cell, doors);
             }

@@ -11,9 +11,9 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
@@ -22,6 +22,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::Value;
 
 use self::plans::Plans;
+use super::actor::LOOK_AGAIN_SECONDS;
 use super::cell::{RefusedBy, Waiting, ZoneCell};
 use super::routed::ZonePlan;
 use super::shadow::{Look, Shadow, Thought};
@@ -198,7 +199,12 @@ impl Dispatcher {
                 self.ask(&order, &decision, now);
             } else {
                 let detail = || serde_json::to_value(&decision).unwrap_or_default();
-                unserved.extend(self.to_record(decision.order, decision.summary(), detail, now));
+                let later = decision.later.map(|choice| choice.commitment.start());
+                if let Some(at) = later.filter(|at| *at <= now + Span::seconds(LOOK_AGAIN_SECONDS)) {
+                    let cell = Arc::clone(&self.cell);
+                    self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Look));
+                }
+                unserved.extend(self.to_record(decision.order, decision.summary(), detail, now, later.is_some()));
             }
         }
         if !unserved.is_empty() {
@@ -218,14 +224,22 @@ impl Dispatcher {
             }
             None => {
                 // It waits no more, and the driver would look taken until something else changes.
-                self.cell.board.lock().release(choice.driver, order.id, order.size);
+                self.cell.board.lock().release(choice.driver, order.id);
                 return;
             }
         }
-        self.propose(order, choice.driver, choice.commitment, false, record(decision, now));
+        self.propose(order, choice.driver, choice.commitment, None, record(decision, now));
     }
 
-    fn propose(&self, order: &OrderView, driver: DriverId, commitment: Window, shared: bool, decision: NewDecision) {
+    /// Asks the driver to hold time. Of a planned route: `shared`, with all orders on it.
+    fn propose(
+        &self,
+        order: &OrderView,
+        driver: DriverId,
+        commitment: Window,
+        shared: Option<Arc<[OrderId]>>,
+        decision: NewDecision,
+    ) {
         let proposal = Proposal {
             order: order.id,
             zone: self.cell.id,
@@ -249,21 +263,27 @@ impl Dispatcher {
         }
     }
 
-    /// A decision without a driver, when it says something new.
+    /// A decision without a driver, when it says something new. That nobody has to leave `yet` is said once, and alarms
+    /// nobody.
     fn to_record(
         &self,
         order: OrderId,
         summary: String,
         detail: impl FnOnce() -> Value,
         now: Timestamp,
+        yet: bool,
     ) -> Option<NewDecision> {
         let mut waiting = self.cell.waiting.lock();
         let entry = waiting.get_mut(&order)?;
         let in_the_same_words = entry.recorded.as_ref().is_some_and(|(_, said)| *said == summary);
-        if !may_be_recorded(entry) || (in_the_same_words && !is_over(entry, RECORD_AGAIN)) {
+        let is_news = match in_the_same_words {
+            true => !yet && is_over(entry, RECORD_AGAIN),
+            false => may_be_recorded(entry),
+        };
+        if !is_news {
             return None;
         }
-        if entry.recorded.is_none() {
+        if !yet && !std::mem::replace(&mut entry.alerted, true) {
             let alert = Alert {
                 kind: "order_waiting".to_owned(),
                 text: format!("order {order} waits: {summary}"),

@@ -10,6 +10,7 @@ mod standby;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
@@ -84,6 +85,10 @@ struct Waits {
 pub(crate) struct Step {
     pub(super) order: OrderId,
     pub(super) driver: DriverId,
+    /// All orders on the driver's route, which were seen to fit together.
+    pub(super) route: Arc<[OrderId]>,
+    /// When they have to leave for it.
+    pub(super) leaves: Timestamp,
     pub(super) picked_up: Timestamp,
     pub(super) handed_over: Timestamp,
     pub(super) reasons: serde_json::Value,
@@ -207,6 +212,7 @@ impl Snapshot {
         if d >= self.here {
             return;
         }
+        let all: Arc<[OrderId]> = route.iter().map(name).collect();
         for n in self.due(d, route, result) {
             let order = route[n].order();
             let handed_over = route.iter().position(|a| *a == Act::Dropoff(order)).map(|at| moments[at]);
@@ -215,6 +221,8 @@ impl Snapshot {
             result.steps.push(Step {
                 order: name(&route[n]),
                 driver,
+                route: Arc::clone(&all),
+                leaves: self.instant(self.problem.leave_for(d, route, n).max(0)),
                 picked_up: self.instant(moments[n]),
                 handed_over: self.instant(handed_over.unwrap_or(moments[n])),
                 reasons,

@@ -178,6 +178,11 @@ impl Look {
                 board.hold(choice.driver, order.id, choice.commitment, order.size);
             }
             let meant = decision.chosen.and_then(|choice| self.snapshot.at_the_end(order.id, choice.driver));
+            let later = decision.later.and_then(|choice| {
+                let meant = self.snapshot.at_the_end(order.id, choice.driver)?;
+                Some(Meant { offer_at: choice.commitment.start(), ..meant })
+            });
+            let meant = meant.or(later);
             let why = (decision.summary(), serde_json::to_value(&decision).unwrap_or_default());
             self.plan(self.policy, order.id, meant, why)
         };

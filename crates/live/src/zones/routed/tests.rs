@@ -75,7 +75,7 @@ fn driver(n: u32) -> DriverView {
         vehicle: VehicleSpeed::NORMAL,
         fast: true,
         slow: true,
-        capacity_left: 6,
+        capacity: 6,
         open_orders: 0,
         commitments: Vec::new(),
     }
@@ -88,6 +88,7 @@ fn waits(cell: &ZoneCell, view: OrderView) {
         noticed: Instant::now(),
         asked: None,
         recorded: None,
+        alerted: false,
         gives_up_at: now() + Span::hours(4),
         refused: Vec::new(),
         view,
@@ -131,7 +132,7 @@ fn one_pass_over_five_thousand_orders_asks_each_of_thirty_and_of_two_hundred_idl
 fn whose_calendar_would_refuse_everything_is_not_planned_for() {
     let cell = zone(3, 2, ZoneRules::default());
     let (order, window) = (id(77), Window::new(now() - Span::minutes(5), now() + Span::minutes(30)).expect("a window"));
-    let taken = Commitment { order, window, tentative: false, lane: None };
+    let taken = Commitment { order, window, tentative: false, lane: None, size: 1, aboard: false };
     is_idle(&cell, DriverView { commitments: vec![taken], open_orders: 1, ..driver(0) });
     assert_eq!(asked(&pass(&cell)), HashSet::from([driver(1).id]));
     // Orders of planned routes share a driver's time.
@@ -153,7 +154,7 @@ fn who_could_not_hold_time_for_an_order_is_not_asked_for_it_again_until_somethin
     is_idle(&cell, driver(1));
     assert_eq!(asked(&pass(&cell)), HashSet::from([driver(1).id]));
     cell.remove_driver(driver(1).id);
-    is_idle(&cell, DriverView { capacity_left: 5, ..driver(0) });
+    is_idle(&cell, DriverView { capacity: 5, ..driver(0) });
     assert_eq!(asked(&pass(&cell)).len(), 1, "they have changed");
     is_idle(&cell, driver(0));
     assert_eq!(asked(&pass(&cell)).len(), 0);
