@@ -268,7 +268,7 @@ fn it_left_at_once(log: &[String]) {
     assert!(log[lost.0..stopped.0].iter().any(|line| line.contains("a socket ended")), "{log:#?}");
     let took = stopped.1.expect("an instant") - lost.1.expect("an instant");
     eprintln!("ended {} ms after it lost the lead", took.num_milliseconds());
-    assert!(took < Span::seconds(15), "{} ms", took.num_milliseconds());
+    assert!(took < posthaste_domain::Span::seconds(15), "{} ms", took.num_milliseconds());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
