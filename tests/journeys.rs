@@ -5,9 +5,10 @@ mod harness;
 use std::time::Duration;
 
 use harness::*;
-use posthaste_client::{Event, Idempotency};
+use posthaste_client::{Event, Idempotency, OperationsView};
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::party::Party;
+use posthaste_protocol::orders::CreateOrder;
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{PositionUpdate, ServerMessage, Snapshot};
 use posthaste_protocol::trace::TraceParent;
@@ -263,6 +264,12 @@ async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collecto
     assert!(figure_in(&text, "posthaste_dispatch_seconds_count ") >= 1.0);
     assert!((figure_in(&text, "posthaste_sockets ") - 1.0).abs() < 1e-9);
     drop(phone);
+    // Whether the phone says good-bye depends on what is under way when it is dropped.
+    let causes = ["client_left", "connection_lost"];
+    let ended = causes.map(|cause| format!("posthaste_sockets_closed_total{{code=\"none\",cause=\"{cause}\"}} "));
+    let text = until(&|text| ended.iter().any(|line| text.contains(line))).await;
+    let counted = ended.iter().find(|line| text.contains(*line)).expect("one of them");
+    assert!((figure_in(&text, counted) - 1.0).abs() < 1e-9);
     // Two callers who trace, of whom one records.
     let followed = asked_in_trace(&server, "01").await;
     assert!(followed.ends_with("-01"), "{followed}");
@@ -305,4 +312,47 @@ async fn get(address: &str, path: &str, headers: &str) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("told");
     text
+}
+
+/// An order whose door is a little west of the others'.
+fn order_in_the_west(reference: &str) -> CreateOrder {
+    let mut order = fast_order(reference);
+    (order.pickups[0].lng, order.delivery.lng) = (13.02, 13.03);
+    order
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desk_that_looks_at_a_part_reads_on_without_a_gap_while_more_happens_elsewhere() {
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database.url, 10.0);
+    let admin = server.admin();
+    zone(&admin, RulesView::default()).await;
+    let shop = server.client(merchant().1);
+    let west = OperationsView::Box { min_lng: 13.0, min_lat: 52.0, max_lng: 13.05, max_lat: 52.2 };
+    let mut desk = admin.operations_socket(west);
+    desk.wait_for(PATIENCE, |event| matches!(event, Event::Snapshot(_)).then_some(())).await.expect("a snapshot");
+    let mut last = None;
+    for n in 0..8 {
+        for elsewhere in 0..3 {
+            let order = fast_order(&format!("E-{n}-{elsewhere}"));
+            shop.create_order(&order, Idempotency::Automatic).await.expect("placed");
+        }
+        let order = order_in_the_west(&format!("W-{n}"));
+        last = Some(shop.create_order(&order, Idempotency::Automatic).await.expect("placed").id);
+    }
+    let (mut seen, mut numbers) = (Vec::new(), Vec::new());
+    desk.wait_for(PATIENCE, |event| {
+        let Event::Message { seq, message, .. } = event else { return None };
+        numbers.push(seq);
+        let ServerMessage::Order(changed) = message else { return None };
+        seen.push(changed.order.reference.clone().unwrap_or_default());
+        (Some(changed.order.id) == last).then_some(())
+    })
+    .await
+    .expect("the last order");
+    seen.dedup();
+    assert_eq!(seen, (0..8).map(|n| format!("W-{n}")).collect::<Vec<_>>());
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    let stats = desk.stats();
+    assert_eq!((stats.connects, stats.gaps, stats.snapshots), (1, 0, 1));
 }

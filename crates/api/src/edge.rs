@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use posthaste_http::browsers::Kind;
-use posthaste_http::limits::{room, within};
+use posthaste_http::limits::{carried, room, within};
 use posthaste_http::metrics::Counted;
 use posthaste_http::request_id::Identified;
 use posthaste_http::{address, problem};
@@ -48,9 +48,13 @@ impl Edge {
         address::note(&mut request, &limits.proxies);
         let metered = Metered::begin(&mut request);
         let response = match room(&self.running, &request) {
-            Ok(_room) => {
+            Ok(room) => {
                 DefaultBodyLimit::max(limits.body_bytes).apply(&mut request);
-                problem::caught(within(limits.request_timeout, next.run(request))).await
+                if request.method().is_safe() {
+                    problem::caught(within(limits.request_timeout, next.run(request))).await
+                } else {
+                    carried(limits.request_timeout, room, next.run(request)).await
+                }
             }
             Err(refused) => refused.into_response(),
         };

@@ -195,6 +195,9 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     if given.iter().any(|p| matches!(p.parameter_in, ParameterIn::Query)) || path.starts_with("/v1/ws/") {
         codes.extend([Code::Malformed, Code::Invalid]);
     }
+    if path.starts_with("/v1/ws/") {
+        codes.push(Code::UpgradeRequired);
+    }
     if given.iter().any(|p| p.name == "Idempotency-Key") {
         codes.push(Code::Invalid);
         // What drivers do at work takes the id of a command there, which may come again however it likes.

@@ -171,6 +171,7 @@ fn is_inner(event: &Event) -> bool {
             | Event::Escalated { .. }
             | Event::EscalationEnded { .. }
             | Event::Prioritised { .. }
+            | Event::ZoneChanged { .. }
     )
 }
 

@@ -40,6 +40,7 @@ pub(crate) fn problem(refused: Refused) -> Problem {
         Refused::ZoneNameTaken => Problem::new(Code::Conflict).detail("another zone has this name"),
         Refused::LostRace => Problem::new(Code::Conflict).detail("somebody else changed it in between: read it again"),
         Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
+        Refused::Broken(_) => Problem::new(Code::Internal),
         Refused::Unavailable(why) => Problem::unavailable(why),
     }
 }
@@ -71,6 +72,9 @@ fn rejection(rejected: &Rejected) -> Problem {
         | Rejected::AlreadyAnswered
         | Rejected::TaskNotDue(_)
         | Rejected::NotDue => Code::Conflict,
+        Rejected::ReadyTooLate { before } => {
+            return Problem::invalid("ready_at", format!("must be before {before}"));
+        }
         Rejected::UnknownTask(_) => Code::NotFound,
         Rejected::OfferGone => Code::OfferGone,
         // Another driver's order: it looks like one that is not there.

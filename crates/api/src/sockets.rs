@@ -4,13 +4,14 @@
 //! answered over HTTP. What a socket follows, and what it missed, is the live system's business; here are the frames.
 //!
 //! - `handshake`: the connection is taken out of the HTTP server. `inbox`: frames as they come in.
-//! - `line`: one connection's frames, read together, written together; how it is closed.
+//! - `line`: one connection's frames, read together, written together. `end`: why it is closed, and with which code.
 //! - `session`: greeting and following, the same for all; that is all there is to sockets that only read.
 //! - `driver`: a driver's socket, which also commands. `position`: what it says most, read quickly. `command`: what it
 //!   asks to be done, one after the other.
 
 mod command;
 mod driver;
+mod end;
 mod handshake;
 mod inbox;
 mod line;
@@ -50,11 +51,12 @@ async fn follow(
     app: AppState,
     handshake: Handshake,
     subject: Subject,
+    path: &'static str,
     admitted: Option<&Admitted>,
 ) -> Answer<Response> {
     let seat = seat(&app)?;
     let stream = app.system().streams().open(subject).await.map_err(refused)?;
-    let session = Session::new(app, stream, seat, admitted.map(|a| &a.caller));
+    let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller));
     Ok(handshake.upgrade(move |upgraded| session.follow(upgraded)))
 }
 
@@ -70,7 +72,7 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let seat = seat(&app)?;
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
-    let session = Session::new(app, stream, seat, Some(&admitted.caller));
+    let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller));
     let after = handshake.after;
     Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence, after)))
 }
@@ -87,7 +89,7 @@ pub(crate) async fn merchant(
     handshake: Handshake,
 ) -> Answer<Response> {
     let id = admitted.caller.merchant().ok_or(Code::Forbidden)?;
-    follow(app, handshake, Subject::Merchant(id), Some(&admitted)).await
+    follow(app, handshake, Subject::Merchant(id), "/v1/ws/merchant", Some(&admitted)).await
 }
 
 /// What operations look at.
@@ -122,7 +124,7 @@ pub(crate) async fn operations(
     if let View::Zone(zone) = view {
         app.system().zones().get(zone).map_err(refused)?;
     }
-    follow(app, handshake, Subject::Operations(view), Some(&admitted)).await
+    follow(app, handshake, Subject::Operations(view), "/v1/ws/operations", Some(&admitted)).await
 }
 
 impl Asked {
@@ -170,7 +172,7 @@ pub(crate) async fn track(
     handshake: Handshake,
 ) -> Answer<Response> {
     let order = tracked(&app, &token)?;
-    follow(app, handshake, Subject::Tracking(order), None).await
+    follow(app, handshake, Subject::Tracking(order), "/v1/ws/track/{token}", None).await
 }
 
 #[cfg(test)]

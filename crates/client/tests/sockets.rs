@@ -82,6 +82,26 @@ async fn a_new_epoch_begins_with_a_snapshot_and_its_own_numbering() {
 }
 
 #[tokio::test]
+async fn numbers_of_one_epoch_are_never_claimed_for_another_whose_snapshot_did_not_arrive() {
+    let server = FakeServer::start().await;
+    let mut socket = server.driver();
+    let (mut peer, _) = server.welcome("e1", 0).await;
+    peer.stream(0, snapshot()).await;
+    peer.stream(1, news(1)).await;
+    assert_eq!(numbers(&mut socket, 1).await, [1]);
+    drop(peer);
+    let seen = Hello { epoch: Some("e1".to_owned()), last_seq: Some(1) };
+    let (peer, hello) = server.welcome("e2", 8).await;
+    assert_eq!(hello, seen);
+    drop(peer);
+    let (mut peer, hello) = server.welcome("e2", 9).await;
+    assert_eq!(hello, seen, "nothing of the second epoch was seen");
+    peer.stream(9, snapshot()).await;
+    peer.stream(10, news(10)).await;
+    assert_eq!(numbers(&mut socket, 1).await, [10]);
+}
+
+#[tokio::test]
 async fn a_gap_in_the_numbering_is_noticed_and_repaired_and_nothing_is_shown_twice() {
     let server = FakeServer::start().await;
     let mut socket = server.driver();

@@ -88,6 +88,12 @@ impl Alarms {
         self.set(self.clock.now() + span, action);
     }
 
+    /// The clock that they follow.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// How many alarms wait.
     #[must_use]
     pub fn len(&self) -> usize {

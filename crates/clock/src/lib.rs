@@ -32,10 +32,12 @@ pub struct Clock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     speed: f64,
+    /// Whether it goes by the time since the start alone; otherwise it follows the machine's clock.
+    steady: bool,
     /// Microseconds of product time at the start.
     start: i64,
     started: std::time::Instant,
-    /// Product time minus the machine's, in microseconds; used at speed 1, where the machine's clock is followed.
+    /// Product time minus the machine's, in microseconds; used where the machine's clock is followed, at speed 1.
     offset: i64,
     newest: AtomicI64,
 }
@@ -59,10 +61,26 @@ impl Clock {
         Ok(Self::build(speed, start, wall))
     }
 
+    /// A clock that measures silence: so many seconds of it pass in a real one, whatever the product clock does and whoever
+    /// sets the machine's. Its instants mean nothing but for their distances.
+    pub fn of_silence(speed: f64) -> Result<Self, InvalidSpeed> {
+        if !(0.01..=10_000.0).contains(&speed) {
+            return Err(InvalidSpeed(speed));
+        }
+        let now = chrono::Utc::now();
+        Ok(Self::made(speed, now, now, true))
+    }
+
     fn build(speed: f64, start: Timestamp, wall: Timestamp) -> Self {
+        #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
+        Self::made(speed, start, wall, speed != 1.0)
+    }
+
+    fn made(speed: f64, start: Timestamp, wall: Timestamp, steady: bool) -> Self {
         let start_micros = start.timestamp_micros();
         Self(Arc::new(Inner {
             speed,
+            steady,
             start: start_micros,
             started: std::time::Instant::now(),
             offset: start_micros - wall.timestamp_micros(),
@@ -74,14 +92,13 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let inner = &*self.0;
-        #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
-        let micros = if inner.speed == 1.0 {
-            chrono::Utc::now().timestamp_micros() + inner.offset
-        } else {
+        let micros = if inner.steady {
             let elapsed = inner.started.elapsed().as_secs_f64() * 1e6 * inner.speed;
             #[expect(clippy::cast_possible_truncation, reason = "292,000 years of microseconds fit")]
             let elapsed = elapsed as i64;
             inner.start + elapsed
+        } else {
+            chrono::Utc::now().timestamp_micros() + inner.offset
         };
         let newest = inner.newest.fetch_max(micros, Ordering::Relaxed).max(micros);
         Timestamp::from_timestamp_micros(newest).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -93,10 +110,11 @@ impl Clock {
         self.0.speed
     }
 
-    /// The machine's own time, for what outlives or crosses the process: tokens.
+    /// The machine's own time, for what outlives or crosses the process: tokens. In whole microseconds, as it is stored.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
-        chrono::Utc::now()
+        let now = chrono::Utc::now();
+        Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
     /// How long a span of product time takes in real time; nothing where it is negative.
@@ -139,6 +157,17 @@ mod tests {
         assert!(clock.now().timestamp_micros() >= later.timestamp_micros());
         let earlier = Clock::at_speed(1.0, Some(chrono::Utc::now() - Span::days(3))).unwrap();
         assert!((earlier.now() - chrono::Utc::now()).abs() < Span::seconds(5));
+    }
+
+    #[test]
+    fn silence_is_measured_in_real_seconds_unless_told_otherwise() {
+        let (silence, product) = (Clock::of_silence(1.0).unwrap(), Clock::at_speed(10_000.0, None).unwrap());
+        let (heard, then) = (silence.now(), product.now());
+        while product.now() - then < Span::seconds(60) {
+            std::thread::yield_now();
+        }
+        assert!(silence.now() - heard < Span::seconds(6), "a minute of product time is six thousandths of a second");
+        assert!(silence.now() > heard && Clock::of_silence(0.0).is_err());
     }
 
     #[test]

@@ -19,6 +19,31 @@ pub struct Commitment {
     /// An order that shares its driver's time, as those of a planned route do, rides in a lane: orders in different
     /// lanes may overlap. One without a lane overlaps with nothing.
     pub lane: Lane,
+    /// Units of the vehicle's capacity that the order takes.
+    pub size: u32,
+    /// Whether some of it is aboard already, whenever its time begins.
+    pub aboard: bool,
+}
+
+impl Commitment {
+    /// Whether the order takes room in the vehicle at an instant, as things are at `now`: while its time lasts, before
+    /// that if it is aboard, and up to now if it should be over and is not.
+    #[must_use]
+    pub fn takes_room_at(&self, at: Timestamp, now: Timestamp) -> bool {
+        (self.aboard || self.window.start() <= at) && (at < self.window.end() || at <= now)
+    }
+}
+
+/// The most units that are aboard at one moment of a window, as things are at `now`.
+#[must_use]
+pub fn most_aboard(commitments: &[Commitment], window: Window, now: Timestamp) -> u32 {
+    // It only grows where one begins.
+    let begin = commitments.iter().map(|c| c.window.start()).filter(|at| window.contains(*at));
+    let aboard = |at| {
+        let there = commitments.iter().filter(|c| c.takes_room_at(at, now));
+        there.fold(0_u32, |sum, c| sum.saturating_add(c.size))
+    };
+    begin.chain([window.start()]).map(aboard).max().unwrap_or(0)
 }
 
 /// Where an order rides that shares its driver's time; `None` for one that has it alone.
@@ -39,19 +64,17 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// Holds `window` for an order that is being offered. Holding again for the same order moves its interval.
-    pub fn hold(&mut self, order: OrderId, window: Window) -> Result<(), Overlap> {
-        self.insert(Commitment { order, window, tentative: true, lane: None })
+    /// Takes time for an order. Taking it again for the same order moves its interval. Room is not asked for: what is
+    /// assigned holds its time, and who takes on more asks for [`Self::room`] first.
+    pub fn take(&mut self, commitment: Commitment) -> Result<(), Overlap> {
+        self.insert(commitment)
     }
 
-    /// Commits `window` to an assigned order, whether it was held before or not.
-    pub fn commit(&mut self, order: OrderId, window: Window) -> Result<(), Overlap> {
-        self.insert(Commitment { order, window, tentative: false, lane: None })
-    }
-
-    /// Takes `window` in a lane, or without one.
-    pub fn take(&mut self, order: OrderId, window: Window, lane: Lane, tentative: bool) -> Result<(), Overlap> {
-        self.insert(Commitment { order, window, tentative, lane })
+    /// Units that still fit at every moment of a window, in a vehicle of this capacity, leaving out the orders `except`.
+    #[must_use]
+    pub fn room(&self, window: Window, capacity: u32, now: Timestamp, except: &[OrderId]) -> u32 {
+        let others: Vec<_> = self.commitments.iter().filter(|c| !except.contains(&c.order)).copied().collect();
+        capacity.saturating_sub(most_aboard(&others, window, now))
     }
 
     /// The lowest lane that no order rides in.
@@ -121,6 +144,11 @@ mod tests {
         OrderId::from_uuid(uuid::Uuid::from_u128(u128::from(n)))
     }
 
+    fn alone(n: u8, from: i64, to: i64, tentative: bool) -> Commitment {
+        let window = Window::new(at(from), at(to)).unwrap();
+        Commitment { order: order(n), window, tentative, lane: None, size: 1, aboard: false }
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Hold(u8, i64, i64),
@@ -143,8 +171,8 @@ mod tests {
             for step in steps {
                 let before = calendar.clone();
                 let refused = match step {
-                    Step::Hold(o, s, l) => calendar.hold(order(o), Window::new(at(s), at(s + l)).unwrap()).is_err(),
-                    Step::Commit(o, s, l) => calendar.commit(order(o), Window::new(at(s), at(s + l)).unwrap()).is_err(),
+                    Step::Hold(o, s, l) => calendar.take(alone(o, s, s + l, true)).is_err(),
+                    Step::Commit(o, s, l) => calendar.take(alone(o, s, s + l, false)).is_err(),
                     Step::Release(o) => { calendar.release(order(o)); false }
                 };
                 if refused {
@@ -161,12 +189,48 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Room, minute by minute, by asking each order whether it is in the vehicle then.
+        #[test]
+        fn room_is_what_is_left_at_the_fullest_moment(
+            held in prop::collection::vec((0..90i64, 1..40i64, 1..4u32, any::<bool>()), 0..8),
+            (start, length) in (0..90i64, 1..40i64),
+            (capacity, now) in (0..9u32, 0..100i64),
+        ) {
+            let mut calendar = Calendar::default();
+            for (n, (s, l, size, aboard)) in (0_u8..).zip(&held) {
+                let lane = Some(u16::from(n));
+                calendar.take(Commitment { lane, size: *size, aboard: *aboard, ..alone(n, *s, s + l, false) }).unwrap();
+            }
+            let in_the_vehicle = |minute: i64| -> u32 {
+                let there = |(s, l, _, aboard): &&(i64, i64, u32, bool)| {
+                    let from = if *aboard { i64::MIN } else { *s };
+                    let to = if s + l <= now { now + 1 } else { s + l };
+                    (from..to).contains(&minute)
+                };
+                held.iter().filter(there).map(|h| h.2).sum()
+            };
+            let fullest = (start..start + length).map(in_the_vehicle).max().unwrap();
+            let window = Window::new(at(start), at(start + length)).unwrap();
+            prop_assert_eq!(calendar.room(window, capacity, at(now), &[]), capacity.saturating_sub(fullest));
+        }
+    }
+
+    #[test]
+    fn two_orders_that_do_not_meet_need_the_room_of_one() {
+        let mut calendar = Calendar::default();
+        calendar.take(alone(1, 0, 30, false)).unwrap();
+        let room = |from, to| calendar.room(Window::new(at(from), at(to)).unwrap(), 1, at(0), &[]);
+        assert_eq!((room(30, 60), room(29, 60)), (1, 0));
+        assert_eq!(calendar.room(Window::new(at(0), at(9)).unwrap(), 1, at(0), &[order(1)]), 1);
+    }
+
     #[test]
     fn touching_ends_do_not_overlap() {
         let mut calendar = Calendar::default();
-        calendar.commit(order(1), Window::new(at(0), at(30)).unwrap()).unwrap();
-        calendar.hold(order(2), Window::new(at(30), at(60)).unwrap()).unwrap();
-        let refused = calendar.hold(order(3), Window::new(at(59), at(61)).unwrap()).unwrap_err();
+        calendar.take(alone(1, 0, 30, false)).unwrap();
+        calendar.take(alone(2, 30, 60, true)).unwrap();
+        let refused = calendar.take(alone(3, 59, 61, true)).unwrap_err();
         assert_eq!(refused.with.order, order(2));
         assert_eq!(calendar.committed_ahead(at(15)), Span::minutes(45));
     }

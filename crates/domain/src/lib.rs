@@ -7,6 +7,7 @@
 //! - [`order`]: the order machine. Tasks drive the order's status, never the reverse.
 //! - [`offer`]: one order offered to one driver until a deadline.
 //! - [`driver`]: profile and shift; [`calendar`]: a driver's committed time, never with an overlap.
+//! - [`position`]: how a position that a device reports is taken.
 //! - [`zone`]: the numbers that dispatch in a zone is run by.
 
 pub mod calendar;
@@ -18,6 +19,7 @@ pub mod offer;
 pub mod order;
 pub mod party;
 pub mod place;
+pub mod position;
 pub mod roster;
 pub mod window;
 pub mod zone;
@@ -26,3 +28,10 @@ pub mod zone;
 pub type Timestamp = chrono::DateTime<chrono::Utc>;
 /// A span of product time.
 pub type Span = chrono::TimeDelta;
+
+/// The instant without what is finer than a microsecond, as Postgres keeps it; a leap second is the first of the next
+/// minute. What comes from outside goes through here before it is checked: what is checked is what is stored.
+#[must_use]
+pub fn whole_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}

@@ -8,8 +8,11 @@ mod command;
 mod decide;
 mod estimate;
 mod event;
+mod feasible;
 mod new;
 mod placed;
+mod ready;
+mod repeated;
 mod status;
 mod task;
 #[cfg(test)]
@@ -18,11 +21,14 @@ mod tests;
 pub use command::{Command, Rejected};
 pub use estimate::{Departure, Estimate, Estimates};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
+pub use feasible::{FARTHEST_DOOR_METERS, LONGEST_COMMITMENT_SECONDS, Leg, Ways};
 pub use new::{
     CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, NewOrder,
     NewPickup, NewStop,
 };
 pub use placed::AtFirst;
+pub use ready::Times;
+pub use repeated::done_before;
 pub use status::{Status, status};
 pub use task::{Code, FailReason, InvalidCode, Proof, Task, TaskKind, TaskStatus};
 
@@ -39,6 +45,10 @@ pub const CODE_ATTEMPTS: u8 = 5;
 /// How long a locked task refuses codes, in seconds. Five guesses in ten minutes at four digits are one in
 /// two thousand; much longer would strand a driver at the door who was told a wrong code.
 pub const CODE_LOCK_SECONDS: i64 = 600;
+
+/// Commands with wrong codes that a task remembers, so that sending one again does not count twice: more than a driver's
+/// phone keeps to send again. More would let one who guesses make an order grow.
+const MOST_WRONG_COMMANDS: usize = 3 * CODE_ATTEMPTS as usize;
 
 /// How soon an order is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,6 +126,12 @@ pub struct Order {
     pub estimates: Estimates,
     /// Waiting longer than this for a driver ends the order.
     pub gives_up_at: Timestamp,
+    /// What it was placed with and has changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_times: Option<Times>,
+    /// The zone that it was placed in, where that was removed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_zone: Option<ZoneId>,
     /// Pickups in the order given, then the delivery, then returns.
     pub tasks: Vec<Task>,
     /// The open offer.
@@ -173,10 +189,11 @@ impl Order {
         self.tasks.iter().filter(|t| t.kind == TaskKind::Pickup && t.status != TaskStatus::Rejected)
     }
 
-    /// Slow orders: from the start of the earliest task window to the end of the last. Fast orders: `None`.
+    /// Slow orders: from the start of the earliest task window to the end of the last, in whole microseconds (windows
+    /// stored by earlier releases may be finer). Fast orders: `None`.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
-        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with)
+        self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with).map(Window::in_micros)
     }
 
     /// The driver who works the order now.
@@ -229,6 +246,16 @@ impl Order {
     /// No events means that it has been done already: commands may be sent twice.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejected> {
         decide::decide(self, command, now)
+    }
+
+    /// The state that a history leads to; `None` for one that does not begin with its placing.
+    #[must_use]
+    pub fn replay<'r>(history: impl IntoIterator<Item = &'r Recorded>) -> Option<Self> {
+        let mut history = history.into_iter();
+        let Event::Placed { order } = &history.next()?.event else { return None };
+        let mut order = (**order).clone();
+        history.for_each(|recorded| order.apply(&recorded.event, recorded.at));
+        Some(order)
     }
 
     /// Brings the state forward by one event. `at` is when it happened.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Mean radius of the Earth in metres (IUGG).
 pub const EARTH_RADIUS_METERS: f64 = 6_371_008.8;
 
+/// No degree of latitude or longitude is longer than this, in metres.
+pub const METERS_OF_A_DEGREE: f64 = 111_200.0;
+
 /// A WGS 84 position in degrees. Always finite and on the globe.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawPlace")]

@@ -1,11 +1,9 @@
 //! The roster: when drivers are planned to work.
 
-use chrono::SubsecRound;
-
 use crate::ids::{DriverId, ShiftId};
 use crate::place::Place;
 use crate::window::Window;
-use crate::{Span, Timestamp};
+use crate::{Span, Timestamp, whole_micros};
 
 /// A planned shift is at most this long, in hours.
 pub const MOST_HOURS: i64 = 24;
@@ -36,7 +34,7 @@ pub type WrongShift = (&'static str, String);
 /// What is wrong with it.
 pub fn planned(start: Timestamp, end: Timestamp, now: Timestamp) -> Result<Window, WrongShift> {
     // As exact as Postgres keeps it, so that it reads back as it was answered.
-    let (start, end) = (start.trunc_subsecs(6), end.trunc_subsecs(6));
+    let (start, end) = (whole_micros(start), whole_micros(end));
     let Ok(during) = Window::new(start, end) else { return Err(("end", "must be after start".to_owned())) };
     if end <= now {
         return Err(("end", "is past".to_owned()));

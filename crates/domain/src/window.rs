@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Span, Timestamp};
+use crate::{Span, Timestamp, whole_micros};
 
 /// From `start` (inside) to `end` (outside); `start < end` always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +39,14 @@ impl Window {
     /// A window from its ends, refused when it would be empty or reversed.
     pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, ReversedWindow> {
         if start < end { Ok(Self { start, end }) } else { Err(ReversedWindow { start, end }) }
+    }
+
+    /// The smallest window around this one whose ends are whole microseconds: one that Postgres, too, does not find empty.
+    #[must_use]
+    pub fn in_micros(self) -> Self {
+        let end = whole_micros(self.end);
+        let end = if end < self.end { end + Span::microseconds(1) } else { end };
+        Self { start: whole_micros(self.start), end }
     }
 
     /// The first instant inside.
@@ -110,6 +118,16 @@ mod tests {
             let left = window.remaining(at(minute));
             prop_assert!(left >= Span::zero() && left <= window.end() - window.start());
             prop_assert_eq!(left == Span::zero(), at(minute) >= window.end());
+        }
+    }
+
+    #[test]
+    fn no_window_is_empty_in_whole_microseconds() {
+        let nanos = |nanos| Timestamp::UNIX_EPOCH + Span::nanoseconds(nanos);
+        for (start, end, (first, last)) in [(1, 2, (0, 1000)), (0, 1000, (0, 1000)), (999, 1001, (0, 2000))] {
+            let window = Window::new(nanos(start), nanos(end)).unwrap().in_micros();
+            assert_eq!((window.start(), window.end()), (nanos(first), nanos(last)));
+            assert_eq!(window.in_micros(), window);
         }
     }
 

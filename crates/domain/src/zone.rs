@@ -29,7 +29,7 @@ impl Policy {
     }
 }
 
-/// A zone's dispatch rules. All spans are seconds of product time.
+/// A zone's dispatch rules. Spans are seconds of product time, but for those of silence, which are real: phones are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ZoneRules {
@@ -41,11 +41,11 @@ pub struct ZoneRules {
     pub cool_down_seconds: u32,
     /// How long a seller has to confirm (row L15: 15 minutes).
     pub confirmation_seconds: u32,
-    /// A driver silent for longer gets no new work.
+    /// A driver silent for longer gets no new work. Real seconds.
     pub stale_after_seconds: u32,
     /// A driver with work who is silent for so much longer than [`stale_after_seconds`](Self::stale_after_seconds) is
     /// lost: his orders go to others, what he has aboard is escalated. Too short takes work from who drives through a
-    /// tunnel; too long lets food wait for nobody.
+    /// tunnel; too long lets food wait for nobody. Real seconds.
     pub lost_after_seconds: u32,
     /// A fast order without a driver for longer than this is expired.
     pub give_up_seconds: u32,

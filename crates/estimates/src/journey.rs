@@ -112,7 +112,10 @@ impl Journey {
         }
         let (sooner, p90, _) = at.select_nth_unstable(NINTH_DECILE);
         let (_, p50, _) = sooner.select_nth_unstable(MEDIAN);
-        let then = |nanoseconds: i64| now.checked_add_signed(Span::nanoseconds(nanoseconds.max(0))).unwrap_or(now);
+        let then = |nanoseconds: i64| {
+            // Whole microseconds, as instants are kept.
+            now.checked_add_signed(Span::microseconds(nanoseconds.max(0) / 1000)).unwrap_or(now)
+        };
         Estimate { p50: then(*p50), p90: then(*p90) }
     }
 }
@@ -247,7 +250,8 @@ mod tests {
             }
         }
         at.sort();
-        Estimate { p50: at[31].max(now), p90: at[57].max(now) }
+        let then = |at: Timestamp| posthaste_domain::whole_micros(at.max(now));
+        Estimate { p50: then(at[31]), p90: then(at[57]) }
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! What is refused so that the rest is served. Every refusal is a problem that says so.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use posthaste_protocol::problem::{Code, Problem};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 use crate::address::Network;
 use crate::browsers::Browsers;
-use crate::problem::{Answer, Failure};
+use crate::problem::{Answer, Failure, caught};
 use crate::quota::Quotas;
 
 /// Limits of the whole edge.
@@ -118,13 +120,29 @@ pub async fn within(limit: Duration, answer: impl Future<Output = Response>) -> 
     }
 }
 
+/// The answer of a request that writes. What it began is carried to its end by a task of its own: the caller may hang up or
+/// run out of time in any moment, also in the one between a commit and what follows it. `room` is given back then.
+pub async fn carried(
+    limit: Duration,
+    room: Option<OwnedSemaphorePermit>,
+    answer: impl Future<Output = Response> + Send + 'static,
+) -> Response {
+    let task = async move {
+        let _room = room;
+        caught(answer).await
+    };
+    let task = tokio::spawn(task.in_current_span());
+    within(limit, async { task.await.unwrap_or_else(|_| Failure::from(Code::Internal).into_response()) }).await
+}
+
 /// Room for a request while it runs; a refusal at once when as many as there may be are running. Those that ask for the
 /// server's health need none: a server that is full is not ill, and should not be restarted for it.
-pub fn room<'r>(running: &'r Semaphore, request: &Request) -> Answer<Option<SemaphorePermit<'r>>> {
+pub fn room(running: &Arc<Semaphore>, request: &Request) -> Answer<Option<OwnedSemaphorePermit>> {
     if request.uri().path().starts_with("/health/") {
         return Ok(None);
     }
-    let taken = running.try_acquire().map_err(|_| Problem::unavailable("too many requests at once"))?;
+    let taken =
+        Arc::clone(running).try_acquire_owned().map_err(|_| Problem::unavailable("too many requests at once"))?;
     Ok(Some(taken))
 }
 

@@ -14,6 +14,8 @@ pub struct Cause {
     pub by: Party,
     /// The request's id (`x-request-id`, or a socket's session and command id).
     pub correlation: Option<Arc<str>>,
+    /// The id that the caller gave the command, under which they may send it again.
+    pub command: Option<Arc<str>>,
     /// The step of a trace that the request is.
     pub step: Option<TraceParent>,
 }
@@ -22,13 +24,24 @@ impl Cause {
     /// The program itself: a deadline, a pass of the dispatcher.
     #[must_use]
     pub fn system() -> Self {
-        Self { by: Party::System, correlation: None, step: None }
+        Self { by: Party::System, correlation: None, command: None, step: None }
     }
 
     /// Somebody, under a request.
     #[must_use]
     pub fn new(by: Party, correlation: impl Into<Arc<str>>) -> Self {
-        Self { by, correlation: Some(correlation.into()), step: None }
+        Self { by, correlation: Some(correlation.into()), command: None, step: None }
+    }
+
+    /// The same, as a command that its caller named.
+    #[must_use]
+    pub fn under(self, command: Option<impl Into<Arc<str>>>) -> Self {
+        Self { command: command.map(Into::into), ..self }
+    }
+
+    /// The command's id, to be stored with what it did.
+    pub(crate) fn command(&self) -> Option<String> {
+        self.command.as_deref().map(str::to_owned)
     }
 
     /// The span in which an actor does what was asked: every line that it logs names the request. What the program does
@@ -50,13 +63,5 @@ impl Cause {
     pub(crate) fn ids(&self) -> Option<Correlation> {
         let request = self.correlation.clone()?;
         Some(Correlation { request, trace: self.step.map(|step| step.trace.0) })
-    }
-
-    /// An error, with the request under which it came up: whoever logs it does not know that any more.
-    pub(crate) fn of(&self, error: impl std::fmt::Display) -> String {
-        match &self.correlation {
-            Some(request) => format!("{error} (request {request})"),
-            None => error.to_string(),
-        }
     }
 }

@@ -18,7 +18,10 @@ use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
 mod commands;
+mod holding;
 mod next;
+mod positions;
+mod repeated;
 pub(crate) mod roster;
 mod route;
 mod shift;
@@ -27,6 +30,7 @@ mod silence;
 mod standby;
 
 pub use next::NextChosen;
+pub use positions::{MOST_POSITIONS, Received};
 pub use roster::PlannedNow;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 pub use shift::ShiftChange;
@@ -38,15 +42,13 @@ pub(crate) use actor::{DriverActor, DriverArgs, DriverMsg, DriverRef, Proposal};
 pub(crate) use roster::Rostered;
 pub(crate) use route::LastDone;
 
+use crate::carried::{UNKNOWN, Within};
 use crate::door::{Door, Kind};
 use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
 use crate::streams::{Streams, position_view};
 use crate::system::{Doors, Late};
 use crate::{Cause, Refused};
-
-/// Positions in one batch at most.
-pub const MOST_POSITIONS: usize = 500;
 
 /// A new driver.
 #[derive(Debug, Clone)]
@@ -138,6 +140,7 @@ impl Kind for DriverKind {
     type Key = DriverId;
     type Msg = DriverMsg;
     type Loaded = (Arc<Driver>, Vec<Arc<Order>>);
+    type Told = ();
     const NAME: &'static str = "driver";
 
     async fn load(&self, key: DriverId) -> Result<Option<Self::Loaded>, Refused> {
@@ -151,7 +154,7 @@ impl Kind for DriverKind {
         Ok(Some((Arc::new(driver), orders.into_iter().map(Arc::new).collect())))
     }
 
-    fn spawn(&self, (driver, orders): Self::Loaded, supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
+    fn spawn(&self, (driver, orders): Self::Loaded, (): (), supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
         let presence = doors.drivers.make_presence(Arc::clone(&driver), None);
         let id = driver.id;
@@ -161,7 +164,11 @@ impl Kind for DriverKind {
     }
 
     fn announce() -> DriverMsg {
-        DriverMsg::Announce
+        DriverMsg::CatchUp
+    }
+
+    async fn settled(&self, _: DriverId, (): ()) -> Result<(), Refused> {
+        Ok(())
     }
 }
 
@@ -172,9 +179,13 @@ pub struct Drivers {
     /// Slots outlive their actors, so that a failed actor costs no position.
     pub(crate) presences: Arc<DashMap<DriverId, Arc<Presence>>>,
     pub(crate) clock: Clock,
+    /// The clock by which drivers are silent.
+    pub(crate) silence: Clock,
     pub(crate) streams: Streams,
-    /// For how long tracks are kept.
-    pub(crate) kept_for: Span,
+    /// For how long tracks are kept, and whether positions are in the figures.
+    pub(crate) keeps: (Span, bool),
+    /// One change of rosters at a time.
+    pub(crate) rosters: Arc<tokio::sync::Mutex<()>>,
     pub(crate) doors: Late,
 }
 
@@ -207,9 +218,21 @@ impl Drivers {
         let event = DriverRecorded { seq: 1, at: now, by: cause.by, event: DriverEvent::Registered };
         let mut entry = Entry::driver(0, driver.clone(), vec![event]).correlation(cause.ids());
         if let Some(key) = &idempotency {
-            let view = DriverView::of(&driver, false, 0, None);
-            entry = entry.idempotency(key.record(201, serde_json::to_string(&view).unwrap_or_default(), now));
+            entry = entry.idempotency(key.record_of(201, &DriverView::of(&driver, false, 0, None), now)?);
         }
+        let (drivers, driver) = (self.clone(), Arc::new(driver));
+        let carried = doors.carried.clone();
+        carried.through(async move { drivers.take_on(&doors, driver, entry, idempotency).await }).await
+    }
+
+    /// Commits a new driver, and has them there.
+    async fn take_on(
+        &self,
+        doors: &Doors,
+        driver: Arc<Driver>,
+        entry: Entry,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Registered, Refused> {
         match doors.journal.append(entry).await {
             Ok(()) => {}
             Err(AppendError::IdempotencyKeyUsed) => {
@@ -217,10 +240,15 @@ impl Drivers {
                 let (status, body) = key.first_answer(&doors.pool).await?;
                 return Ok(Registered::Replayed(status, body));
             }
+            Err(AppendError::Unknown(error)) => {
+                tracing::warn!(driver = %driver.id, %error, "unknown whether it was stored: it is looked up");
+                let look = || async { Ok(posthaste_storage::drivers::get(&doors.pool, driver.id).await?) };
+                // Who is stored is loaded when somebody asks for them.
+                doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)?;
+            }
             Err(error) => return Err(crate::refused::not_stored(&error)),
         }
-        let driver = Arc::new(driver);
-        self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()))?;
+        self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()), ())?;
         Ok(Registered::New(driver))
     }
 
@@ -230,7 +258,10 @@ impl Drivers {
     }
 
     pub(crate) fn of(&self, presence: &Presence) -> LiveDriver {
-        let summary = presence.summary();
+        Self::shown(presence, &presence.summary())
+    }
+
+    fn shown(presence: &Presence, summary: &Summary) -> LiveDriver {
         LiveDriver {
             driver: Arc::clone(&summary.driver),
             stale: summary.stale,
@@ -280,7 +311,12 @@ impl Drivers {
             cause: cause.clone(),
             reply,
         };
-        self.door.ask(id, message).await
+        match self.door.ask(id, message).await {
+            Err(refused @ (Refused::NotFound(_) | Refused::Order(_))) => {
+                self.repeated(id, &command).await?.ok_or(refused)
+            }
+            answer => answer,
+        }
     }
 
     /// Has the driver do this stop next and everything else around it; nothing takes that back. Answered after the
@@ -291,7 +327,14 @@ impl Drivers {
 
     /// Orders in hand, orders offered to the driver, and the route planned for him.
     pub async fn work(&self, id: DriverId) -> Result<Work, Refused> {
-        self.door.ask(id, DriverMsg::Work).await
+        self.door.ask(id, DriverMsg::Work).await.map(|(work, _)| work)
+    }
+
+    /// The driver and the work, as they are at one moment.
+    pub(crate) async fn at_work(&self, id: DriverId) -> Result<(LiveDriver, Work), Refused> {
+        let presence = self.presence(id).await?;
+        let (work, summary) = self.door.ask(id, DriverMsg::Work).await?;
+        Ok((Self::shown(&presence, &summary), work))
     }
 
     /// The driver's position slot: a socket writes it directly, with no actor in between.
@@ -314,27 +357,6 @@ impl Drivers {
         newest.filter(|fix| fix.at >= since).map(|fix| fix.place)
     }
 
-    /// Stores positions that a device collected; answered when they are in Postgres. The newest becomes the
-    /// present position if it is newer than what is known. Those older than tracks are kept are left out; false when that
-    /// was all.
-    pub async fn positions(&self, id: DriverId, mut fixes: Vec<Fix>) -> Result<bool, Refused> {
-        let presence = self.presence(id).await?;
-        let doors = self.doors()?;
-        let now = doors.clock.now();
-        fixes.retain(|fix| fix.is_kept(now, self.kept_for));
-        fixes.sort_by_key(|fix| fix.at);
-        let points: Vec<Position> = fixes.iter().map(|fix| presence.position(fix, now)).collect();
-        posthaste_storage::tracks::append(&doors.pool, &points).await?;
-        if let Some(newest) = points.last() {
-            posthaste_storage::positions::checkpoint(&doors.pool, std::slice::from_ref(newest)).await?;
-        }
-        match fixes.last() {
-            Some(newest) => _ = presence.report(*newest),
-            None => presence.heartbeat(),
-        }
-        Ok(!fixes.is_empty())
-    }
-
     pub(crate) fn make_presence(&self, driver: Arc<Driver>, newest: Option<Position>) -> Arc<Presence> {
         let id = driver.id;
         let presence = self.presences.entry(id).or_insert_with(|| {
@@ -343,16 +365,16 @@ impl Drivers {
                 at: p.at,
                 heading_degrees: p.heading_degrees,
                 speed_meters_per_second: p.speed_meters_per_second,
-                accuracy_meters: None,
             });
             let door = Arc::downgrade(&self.door);
             let waker = Box::new(move || {
                 if let Some(door) = door.upgrade() {
-                    door.tell(id, DriverMsg::Awake);
+                    let _ = door.tell(id, DriverMsg::Awake);
                 }
             });
             let summary = Summary { driver, stale: false, open_orders: 0 };
-            Arc::new(Presence::new(summary, fix, self.kept_for, self.clock.clone(), self.streams.clone(), waker))
+            let clocks = (self.clock.clone(), self.silence.clone());
+            Arc::new(Presence::new(summary, fix, self.keeps, clocks, self.streams.clone(), waker))
         });
         Arc::clone(&presence)
     }

@@ -10,6 +10,7 @@
 //!
 //! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
 
+mod carried;
 pub mod cause;
 mod checkpoint;
 mod door;
@@ -21,6 +22,7 @@ pub mod metrics;
 pub mod orders;
 mod periodic;
 pub mod presence;
+mod reconcile;
 pub mod refused;
 pub mod stopping;
 pub mod streams;

@@ -2,10 +2,12 @@
 //! nothing is kept. Names are those of Prometheus, times are real seconds; `docs/operations.md` lists them.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use posthaste_domain::order::Status;
+use posthaste_domain::position::{Reason, Taken};
 
 use crate::Refused;
 use crate::system::System;
@@ -32,13 +34,67 @@ pub(crate) fn settled(status: Status) {
     counter!("posthaste_orders_settled_total", "status" => status.name()).increment(1);
 }
 
+/// Something in memory was not as it is stored.
+pub(crate) fn mended(kind: &'static str) {
+    counter!("posthaste_mended_total", "kind" => kind).increment(1);
+}
+
+/// Ways in which a position is taken: three, and a reason for each other.
+const WAYS_TAKEN: usize = 3 + Reason::ALL.len();
+/// The figure of each, once a recorder is there: positions are many, and look for nothing by its name.
+static POSITIONS: OnceLock<[Counter; WAYS_TAKEN]> = OnceLock::new();
+
+/// How positions that came together were taken.
+#[derive(Default)]
+pub(crate) struct PositionTally([u32; WAYS_TAKEN]);
+
+impl PositionTally {
+    pub(crate) fn add(&mut self, taken: Taken) {
+        let way = match taken {
+            Taken::Believed { corrected, .. } => usize::from(corrected),
+            Taken::Kept { .. } => 2,
+            Taken::LeftOut(reason) => 3 + reason as usize,
+        };
+        self.0[way] += 1;
+    }
+
+    /// Adds them to the figures.
+    pub(crate) fn count(&self) {
+        let Some(counters) = POSITIONS.get() else { return };
+        for (counter, times) in counters.iter().zip(self.0).filter(|(_, times)| *times > 0) {
+            counter.increment(u64::from(times));
+        }
+    }
+}
+
+fn position_counters() -> [Counter; WAYS_TAKEN] {
+    std::array::from_fn(|way| {
+        let taken = match way {
+            0 => "believed",
+            1 => "believed_clock_wrong",
+            2 => "kept",
+            _ => Reason::ALL[way - 3].name(),
+        };
+        counter!("posthaste_positions_total", "taken" => taken)
+    })
+}
+
 /// Says what the figures are, once a recorder is there.
 pub fn describe() {
+    describe_counter!("posthaste_positions_total", "Positions that devices reported, by how they were taken.");
+    POSITIONS.get_or_init(position_counters);
     describe_histogram!("posthaste_commit_seconds", "Real seconds that a commit of the journal took.");
     describe_histogram!("posthaste_commit_entries", "Entries in a commit of the journal.");
     describe_histogram!("posthaste_dispatch_seconds", "Real seconds from an order waiting to a driver being asked.");
     describe_histogram!("posthaste_plan_seconds", "Real seconds that a plan of routes took.");
     describe_counter!("posthaste_orders_settled_total", "Orders that came to an end, by their status.");
+    describe_counter!(
+        "posthaste_mended_total",
+        "Things in memory that were not as they are stored and were mended, by kind. Stays at zero unless something is wrong."
+    );
+    for kind in crate::reconcile::KINDS {
+        counter!("posthaste_mended_total", "kind" => kind).increment(0);
+    }
     describe_gauge!("posthaste_orders", "Live orders, by their status.");
     describe_gauge!("posthaste_orders_waiting", "Orders that wait for a driver.");
     describe_gauge!("posthaste_drivers", "Drivers on shift, by state.");
@@ -94,5 +150,19 @@ impl System {
         }
         set("posthaste_orders", "status", &orders);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_in_which_a_position_is_taken_has_a_figure_of_its_own() {
+        for (n, reason) in Reason::ALL.into_iter().enumerate() {
+            let mut tally = PositionTally::default();
+            tally.add(Taken::LeftOut(reason));
+            assert_eq!(tally.0[3 + n], 1, "{reason:?}");
+        }
     }
 }

@@ -5,31 +5,38 @@ use std::sync::Arc;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId};
 use posthaste_domain::order::{
-    CodeRule, Command, Estimate, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed, Status,
-    TaskKind,
+    CodeRule, Command, Estimate, Event, LONGEST_COMMITMENT_SECONDS, Leg, NewOrder, NewPickup, NewStop, Order, Recorded,
+    ReleaseReason, Speed, Status, TaskKind,
 };
+use posthaste_domain::place::Place;
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_geography::{TravelModel, VehicleSpeed};
+use posthaste_matching::Question;
+use posthaste_protocol::orders::Audience;
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::IdempotencyRecord;
-use posthaste_storage::journal::{AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
+use tokio::sync::OwnedMutexGuard;
 
 mod actor;
 mod expected;
+mod placing;
+mod told;
 
 pub(crate) use actor::{OrderActor, OrderArgs, OrderMsg, OrderRef};
 pub(crate) use expected::expected;
+pub(crate) use told::Told;
+
+use placing::Placing;
 
 use expected::Carrier;
 
 use crate::door::{Door, Kind};
 use crate::drivers::DriverMsg;
 use crate::system::Late;
-use crate::zones::ZoneMsg;
 use crate::{Cause, Refused};
 
 /// A new order as it was handed in: the live system adds id, codes, zone and promise.
@@ -98,6 +105,7 @@ impl Kind for OrderKind {
     type Key = OrderId;
     type Msg = OrderMsg;
     type Loaded = Arc<Order>;
+    type Told = Told;
     const NAME: &'static str = "order";
 
     /// A settled order needs no actor.
@@ -106,15 +114,23 @@ impl Kind for OrderKind {
         Ok(order.filter(|o| !o.status().is_final()).map(Arc::new))
     }
 
-    fn spawn(&self, order: Arc<Order>, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
+    fn spawn(&self, order: Arc<Order>, told: Told, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
-        let actor = OrderActor { id: order.id, doors };
+        let actor = OrderActor { id: order.id, doors, told };
         let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, OrderArgs { order }, supervisor)?;
         Ok(actor)
     }
 
     fn announce() -> OrderMsg {
-        OrderMsg::Announce
+        OrderMsg::CatchUp
+    }
+
+    async fn settled(&self, key: OrderId, told: Told) -> Result<(), Refused> {
+        let doors = self.doors.get()?;
+        if let Some((order, _)) = doors.tell_missed(key, &told).await? {
+            doors.tell_standing(&order);
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +158,7 @@ impl Orders {
             None => None,
         };
         // Held until the order is stored: no two requests find the same last place.
-        let _turn = match self.room(order.merchant, &doors).await {
+        let turn = match self.room(order.merchant, &doors).await {
             Ok(turn) => turn,
             Err(full @ Refused::TooManyOrders(_)) => return self.replay_or(full, idempotency).await,
             Err(refused) => return Err(refused),
@@ -150,7 +166,14 @@ impl Orders {
         let id: OrderId = doors.clock.id();
         let zone_id = zone.unwrap_or_else(|| doors.clock.id());
         let new = self.fill_in(order, id, zone_id, &doors);
-        let mut event = match new.place(now) {
+        let travel = doors.zones.travel(zone_id);
+        let ways = |from: Place, to: Place| Leg {
+            meters: travel.meters(from, to),
+            seconds: travel.seconds(from, to, VehicleSpeed::default()),
+        };
+        // Where no zone says how long ways are, that is what is wrong.
+        let placed = if zone.is_some() { new.place_along(&ways, now) } else { new.place(now) };
+        let mut event = match placed {
             Ok(event) => event,
             Err(wrong) => return self.replay_or(Refused::InvalidOrder(wrong), idempotency).await,
         };
@@ -160,37 +183,27 @@ impl Orders {
         }
         let Event::Placed { order } = &mut event else { return Err(Refused::Unavailable("the order was not made")) };
         let estimate = expected(order, None, now, &doors);
-        Arc::make_mut(order).estimates.placed = estimate;
+        let placed = Arc::make_mut(order);
+        placed.estimates.placed = estimate;
+        if let Some(estimate) = estimate.filter(|_| placed.speed == Speed::Fast) {
+            // Nothing is promised that is not believed.
+            placed.promised_at = placed.promised_at.max(estimate.p50);
+        }
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
-        let mut entry = Entry::order(0, Arc::clone(&order), Arc::clone(&events)).correlation(cause.ids());
-        if let Some(key) = &idempotency {
-            let body = serde_json::to_string(&OrderView::of(&order, key.audience)).unwrap_or_default();
-            entry = entry.idempotency(key.record(201, body, now));
-        }
-        match doors.journal.append(entry).await {
-            Ok(()) => {}
-            Err(AppendError::IdempotencyKeyUsed) => return self.replay(idempotency).await,
-            Err(error) => return Err(crate::refused::not_stored(&error)),
-        }
-        tracing::info!(order = %id, by = %cause.by, request_id = cause.correlation.as_deref(), "order placed");
-        self.door.enter(id, Arc::clone(&order))?;
-        if order.status() == Status::Confirmed {
-            doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(&order)));
-        }
-        doors.streams.order_changed(Arc::clone(&order), events);
-        Ok(Placed::New(order))
+        let placing = Placing { order, events, idempotency, cause, doors: Arc::clone(&doors), _turn: turn };
+        doors.carried.through(placing.commit()).await
     }
 
     /// Whether one more order may come: always, but where they are only tried out.
-    async fn room<'d>(
+    async fn room(
         &self,
         merchant: MerchantId,
-        doors: &'d crate::system::Doors,
-    ) -> Result<Option<tokio::sync::MutexGuard<'d, ()>>, Refused> {
+        doors: &crate::system::Doors,
+    ) -> Result<Option<OwnedMutexGuard<()>>, Refused> {
         let Some(trial) = doors.settings.trial else { return Ok(None) };
-        let turn = doors.trial_turn.lock().await;
+        let turn = Arc::clone(&doors.trial_turn).lock_owned().await;
         let live = posthaste_storage::orders::count_live(&self.pool, merchant).await?;
         let full = |whose: &str, most: u32| {
             let text =
@@ -240,8 +253,8 @@ impl Orders {
 
     async fn replay(&self, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
         let key = idempotency.ok_or(Refused::LostRace)?;
-        let (status, body) = key.first_answer(&self.pool).await?;
-        Ok(Placed::Replayed(status, body))
+        let doors = self.doors.get()?;
+        placing::replay(&doors, &key).await
     }
 
     /// The order's present state, live or settled.
@@ -312,12 +325,36 @@ impl Orders {
             return Ok(window);
         }
         let now = doors.clock.now();
-        // Known once it is asked for: where he is counts.
+        // Known once it is asked for: where they are counts.
         doors.drivers.presence(driver).await?;
         let carrier = Carrier { driver, planned: None };
-        let least = now + Span::seconds(60);
+        let starts = self.starts_by_hand(order, driver, now, doors);
+        let least = starts + Span::seconds(60);
         let done = expected(order, Some(carrier), now, doors).map_or(least, |estimate| estimate.p50.max(least));
-        Window::new(now, order.promised_at.max(done)).map_err(|_| Refused::Unavailable("no time could be found"))
+        let longest = Span::seconds(LONGEST_COMMITMENT_SECONDS.into());
+        if done - starts > longest {
+            let (needs, most) = ((done - starts).num_minutes(), longest.num_minutes());
+            let why = format!("the order would take {needs} min, at most {most} min without windows");
+            return Err(Refused::DriverUnsuited(why));
+        }
+        let ends = done.max(order.promised_at.min(starts + longest));
+        Window::new(starts, ends).map_err(|_| Refused::Unavailable("no time could be found"))
+    }
+
+    /// From when on a driver's time is held for an order that operations give them: not hours before they have to leave.
+    fn starts_by_hand(
+        &self,
+        order: &Order,
+        driver: DriverId,
+        now: Timestamp,
+        doors: &crate::system::Doors,
+    ) -> Timestamp {
+        let place = doors.drivers.newest_place(driver);
+        let view = crate::zones::order_view(order, &doors.learned, now);
+        let (Some(place), Some(view), false) = (place, view, order.goods_on_board()) else { return now };
+        let travel = doors.zones.travel(order.zone);
+        let question = Question { order: &view, now, travel: &travel, radius_meters: None };
+        question.starts(place, VehicleSpeed::default())
     }
 
     /// Operations say how urgent the order is. Answered after the commit; dispatch looks again at once.
@@ -347,12 +384,7 @@ impl Orders {
     pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
         let doors = self.doors.get()?;
         let order = self.get(id).await?;
-        let timeline = doors.timeline(id, 0).await?;
-        let steps = timeline
-            .iter()
-            .map(|(recorded, status)| posthaste_protocol::tracking::TrackingStep::of(recorded, *status))
-            .collect();
-        Ok(crate::streams::tracking_view(&doors, &order, steps).await)
+        crate::streams::tracking_view(&doors, &order).await
     }
 
     /// How many orders have an actor.
@@ -363,15 +395,25 @@ impl Orders {
 }
 
 impl Idempotency {
-    pub(crate) fn record(&self, status: u16, response: String, at: Timestamp) -> IdempotencyRecord {
-        IdempotencyRecord {
+    /// The answer to keep under the key.
+    pub(crate) fn record_of(
+        &self,
+        status: u16,
+        answer: &impl serde::Serialize,
+        at: Timestamp,
+    ) -> Result<IdempotencyRecord, Refused> {
+        let response = serde_json::to_string(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written down");
+            Refused::Broken("the answer cannot be written down")
+        })?;
+        Ok(IdempotencyRecord {
             principal: self.principal.clone(),
             key: self.key.clone(),
             fingerprint: self.fingerprint.to_vec(),
             status,
             response,
             at,
-        }
+        })
     }
 
     /// The answer stored under the key, if it was given to the same request.

@@ -27,7 +27,7 @@ const ROSTER_DAYS: i64 = 30;
 pub(crate) struct Periodic {
     /// Holds positions while it writes them: let go of in the middle, it would lose them.
     checkpoint: Mutex<Option<JoinHandle<()>>>,
-    others: [JoinHandle<()>; 2],
+    others: [JoinHandle<()>; 3],
 }
 
 impl Periodic {
@@ -36,7 +36,17 @@ impl Periodic {
             every(doors, doors.settings.checkpoint_every, |doors| async move { checkpoint::write(&doors).await });
         let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
-        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep] }
+        let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
+        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, reconcile] }
+    }
+
+    /// Ends the tasks, in the middle of what they do.
+    #[cfg(test)]
+    pub(crate) fn abort(&self) {
+        self.others.iter().for_each(JoinHandle::abort);
+        if let Some(checkpoint) = self.checkpoint.lock().take() {
+            checkpoint.abort();
+        }
     }
 
     /// Ends the tasks; within a bound, lets the checkpoint under way end and writes the last one. Without one, nothing more

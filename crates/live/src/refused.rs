@@ -59,6 +59,9 @@ pub enum Refused {
     /// The idempotency key was used with another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
+    /// Something is wrong here, and trying again does not help. The text is for the log.
+    #[error("broken: {0}")]
+    Broken(&'static str),
     /// Postgres, an actor, or the whole system cannot serve it now. Trying again may help.
     #[error("temporarily unavailable: {0}")]
     Unavailable(&'static str),
@@ -73,16 +76,25 @@ impl From<Vec<InvalidRule>> for Refused {
 impl From<posthaste_storage::StorageError> for Refused {
     fn from(error: posthaste_storage::StorageError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a read or write failed");
-        Self::Unavailable(if error.is_temporary() { "the database is away" } else { "stored state cannot be read" })
+        match error {
+            posthaste_storage::StorageError::Unavailable(_) => Self::Unavailable("the database is away"),
+            posthaste_storage::StorageError::CutOff(_) => crate::carried::UNKNOWN,
+            _ => Self::Broken("stored state cannot be read"),
+        }
     }
 }
 
 /// What an entry that was not stored answers, where nothing better is known.
 pub(crate) fn not_stored(error: &posthaste_storage::journal::AppendError) -> Refused {
+    use posthaste_storage::journal::AppendError;
     tracing::error!(%error, "not stored");
-    Refused::Unavailable(if error.is_certain() {
-        "not stored; try again"
-    } else {
-        "it is unknown whether it was stored"
-    })
+    match error {
+        AppendError::Unavailable(_) => Refused::Unavailable("the database is away"),
+        AppendError::Unknown(_) => crate::carried::UNKNOWN,
+        AppendError::VersionConflict { .. } | AppendError::Duplicate | AppendError::IdempotencyKeyUsed => {
+            Refused::LostRace
+        }
+        AppendError::CommitmentOverlap => Refused::DriverUnsuited("another order holds the time".to_owned()),
+        AppendError::Inconsistent(_) | AppendError::Refused { .. } => Refused::Broken("an entry was refused"),
+    }
 }

@@ -5,16 +5,23 @@
 //! latest wins. A full queue closes the outbox as too slow; the client can resume. A message to many is written to
 //! their connections by a few tasks that share them, not by waking each connection's own.
 //!
-//! The streams of drivers, merchants and operations are numbered here and keep their newest frames; after a restart
-//! their epoch is new and clients get a snapshot. A tracking stream is numbered by the order's own events, which are
-//! in Postgres: it resumes across restarts.
+//! The streams of drivers, merchants and operations are numbered here and keep their newest messages; after a restart
+//! their epoch is new and clients get a snapshot. Operations have a stream for each view that somebody looks at. A
+//! tracking stream is numbered by the order's own events, which are in Postgres: it resumes across restarts.
+//!
+//! A subscription begins before its snapshot is read: what is committed in between comes as a message, so that nothing is
+//! missing. It may be in the snapshot too, but for tracking, whose snapshot is of one version of the order.
 
 mod frame;
 mod hub;
 mod outbox;
 mod publish;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod topic;
+mod view;
+mod views;
 
 pub use frame::Frame;
 pub(crate) use hub::{HubActor, HubMsg};
@@ -22,7 +29,8 @@ pub use outbox::{Direct, Offered, Outbox};
 pub(crate) use publish::position_view;
 pub use subscription::Subscription;
 pub(crate) use subscription::tracking_view;
-pub(crate) use topic::Scope;
+pub(crate) use view::Scope;
+pub use view::View;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,18 +38,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use posthaste_clock::Clock;
-use posthaste_domain::ids::{DriverId, MerchantId, OrderId, SessionId, ZoneId};
+use posthaste_domain::ids::{DriverId, MerchantId, OrderId, SessionId};
 
 use self::topic::Topic;
+use self::views::Views;
 use crate::Refused;
 use crate::keeper::Seat;
 use crate::system::Doors;
 
 /// The epoch of every tracking stream: their numbering never starts anew.
 const TRACKING_EPOCH: &str = "order-events";
-/// Frames kept for a driver who comes back.
+/// Messages kept for a driver who comes back.
 const KEPT_FOR_DRIVERS: usize = 256;
-/// Frames kept for merchants and operations who come back. At 1 KB a frame, 1 MB for a stream with a subscriber.
+/// Messages kept for merchants and operations who come back. At 1 KB each, 1 MB for a stream with a subscriber; views of
+/// operations share them.
 const KEPT_FOR_DESKS: usize = 1024;
 /// Connections of one driver: the phone, and the phone again before its old connection has timed out.
 const CONNECTIONS_PER_DRIVER: usize = 2;
@@ -49,7 +59,7 @@ const CONNECTIONS_PER_DRIVER: usize = 2;
 const QUEUE_OF_ONE: usize = 256;
 /// Frames that may wait for a slow reader of a desk.
 const QUEUE_OF_DESK: usize = 4096;
-/// Sweeps (one a minute) after which a stream that nobody follows forgets its frames.
+/// Sweeps (one a minute) after which a stream that nobody follows forgets its messages.
 const IDLE_SWEEPS: u32 = 10;
 
 /// What a socket follows.
@@ -65,26 +75,6 @@ pub enum Subject {
     Operations(View),
 }
 
-/// What operations look at.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum View {
-    /// Everything.
-    All,
-    /// One zone.
-    Zone(ZoneId),
-    /// A box in degrees.
-    Box {
-        /// Western edge.
-        west: f64,
-        /// Southern edge.
-        south: f64,
-        /// Eastern edge.
-        east: f64,
-        /// Northern edge.
-        north: f64,
-    },
-}
-
 /// Why an outbox was closed by the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
@@ -94,6 +84,10 @@ pub enum Closed {
     Replaced,
     /// The server is going away.
     GoingAway,
+    /// The hub failed and all streams begin anew.
+    BegunAnew,
+    /// A message did not reach the outbox: the reader has to ask for what it missed.
+    Missed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,7 +95,6 @@ pub(crate) enum TopicKey {
     Driver(DriverId),
     Order(OrderId),
     Merchant(MerchantId),
-    Operations,
 }
 
 /// The door to streams. Cheap to clone.
@@ -111,6 +104,7 @@ pub struct Streams(pub(crate) Arc<Hub>);
 /// The hub: every topic that somebody follows, or followed lately.
 pub(crate) struct Hub {
     topics: DashMap<TopicKey, Arc<Topic>>,
+    views: Views,
     /// Names this run of the program in epochs.
     run: SessionId,
     numberings: AtomicU64,
@@ -125,6 +119,7 @@ impl Streams {
         let run = clock.id();
         Self(Arc::new(Hub {
             topics: DashMap::new(),
+            views: Views::default(),
             run,
             numberings: AtomicU64::new(0),
             clock,
@@ -147,29 +142,36 @@ impl Streams {
         if self.0.doors.load().is_none() {
             return Err(Refused::Unavailable("the system is starting or stopping"));
         }
-        Ok(Subscription::new(Arc::clone(&self.0), subject))
+        Subscription::new(Arc::clone(&self.0), subject)
     }
 
-    /// Ends every subscription and every numbering: something may have been lost. Clients come back for a snapshot.
+    /// Ends every subscription and every numbering. Clients come back for a snapshot.
+    fn end_all(&self, why: Closed) {
+        self.0.topics.retain(|_, topic| {
+            topic.end(why);
+            false
+        });
+        self.0.views.clear(why);
+    }
+
+    /// Something may have been lost: everybody has to begin anew.
     pub(crate) fn start_anew(&self) {
-        for topic in &self.0.topics {
-            topic.close_all(Closed::GoingAway);
-        }
-        self.0.topics.clear();
+        self.end_all(Closed::BegunAnew);
     }
 
     /// Tells every subscriber that the server is going away; nobody can subscribe from now on.
     pub fn close(&self) {
         self.0.doors.store(None);
-        self.start_anew();
+        self.end_all(Closed::GoingAway);
     }
 
     /// Forgets streams that nobody follows any more. Called once a minute.
     pub(crate) fn sweep(&self) {
         self.0.topics.retain(|key, topic| {
             let most = if matches!(key, TopicKey::Order(_)) { 0 } else { IDLE_SWEEPS };
-            !topic.sweep(most) || Arc::strong_count(topic) > 1
+            !topic.sweep(most)
         });
+        self.0.views.sweep();
     }
 }
 
@@ -178,29 +180,27 @@ impl Hub {
         self.topics.get(&key).map(|t| Arc::clone(&t))
     }
 
-    fn topic_or_new(&self, key: TopicKey) -> Arc<Topic> {
-        Arc::clone(&self.topics.entry(key).or_insert_with(|| {
-            let kept = match key {
-                TopicKey::Driver(_) => KEPT_FOR_DRIVERS,
-                TopicKey::Order(_) => 0,
-                TopicKey::Merchant(_) | TopicKey::Operations => KEPT_FOR_DESKS,
-            };
-            let epoch = match key {
-                TopicKey::Order(_) => TRACKING_EPOCH.to_owned(),
-                _ => format!("{}-{}", self.run, self.numberings.fetch_add(1, Ordering::Relaxed)),
-            };
-            Arc::new(Topic::new(epoch, kept))
-        }))
-    }
-}
-
-impl Subject {
-    fn key(&self) -> TopicKey {
-        match self {
-            Self::Driver(id) => TopicKey::Driver(*id),
-            Self::Tracking(id) => TopicKey::Order(*id),
-            Self::Merchant(id) => TopicKey::Merchant(*id),
-            Self::Operations(_) => TopicKey::Operations,
-        }
+    /// The stream of a subject, entered by one more.
+    fn enter(&self, subject: &Subject) -> Result<Arc<Topic>, Refused> {
+        let numbered = || format!("{}-{}", self.run, self.numberings.fetch_add(1, Ordering::Relaxed));
+        let key = match subject {
+            Subject::Operations(view) => {
+                let topic = self.views.enter(*view, || Topic::new(numbered(), KEPT_FOR_DESKS));
+                return topic.ok_or(Refused::Unavailable("too many different views are looked at"));
+            }
+            Subject::Driver(id) => TopicKey::Driver(*id),
+            Subject::Tracking(id) => TopicKey::Order(*id),
+            Subject::Merchant(id) => TopicKey::Merchant(*id),
+        };
+        let topic = self.topics.entry(key).or_insert_with(|| {
+            Arc::new(match key {
+                TopicKey::Driver(_) => Topic::new(numbered(), KEPT_FOR_DRIVERS),
+                TopicKey::Order(_) => Topic::new(TRACKING_EPOCH.to_owned(), 0),
+                TopicKey::Merchant(_) => Topic::new(numbered(), KEPT_FOR_DESKS),
+            })
+        });
+        // Before the entry is let go of, so that the topic is not forgotten in between.
+        topic.enter();
+        Ok(Arc::clone(&topic))
     }
 }

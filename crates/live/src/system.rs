@@ -1,30 +1,40 @@
 //! Wires the live system together: the journal, the doors, the zones with their dispatchers, the periodic work.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use posthaste_clock::Clock;
 use posthaste_clock::alarm::Alarms;
 use posthaste_domain::Span;
-use posthaste_domain::ids::{MerchantId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{MerchantId, OfferId, OrderId, TaskId, ZoneId};
+use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef};
+use tokio::sync::Notify;
 
 use crate::Refused;
+use crate::carried::Carried;
 use crate::door::{Door, Reply};
 use crate::drivers::{DriverKind, Drivers};
 use crate::journal::Journal;
 use crate::keeper::{Keeper, KeeperMsg, Post};
 use crate::learned::{Learned, SharedLearned};
-use crate::orders::{OrderKind, Orders};
+use crate::orders::{OrderKind, OrderMsg, Orders, Told};
 use crate::periodic::Periodic;
 use crate::stopping::{Leave, Stopping};
 use crate::streams::Streams;
 use crate::zones::Zones;
+
+/// How long work that was begun for somebody may take to come to its end when the system stops.
+const CARRIED_WITHIN: Duration = Duration::from_secs(2);
+/// Steps of an order before an offer, beyond which the order is not found by the offer. An order that was offered hundreds
+/// of times is nobody's any more.
+const MOST_STEPS_TO_AN_OFFER: u64 = 512;
 
 /// Numbers that the live system is run by.
 #[derive(Debug, Clone)]
@@ -33,6 +43,9 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// Days for which tracks are kept.
     pub track_retention_days: u32,
+    /// How many seconds of a driver's silence pass in a real one: 1, as phones are real whatever the clock's speed is. For
+    /// tests only, which have no time to be silent.
+    pub silence_speed: f64,
     /// Where orders are only tried out: how that is kept small. None where they are real.
     pub trial: Option<Trial>,
 }
@@ -53,7 +66,7 @@ pub struct Trial {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, trial: None }
+        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, silence_speed: 1.0, trial: None }
     }
 }
 
@@ -69,12 +82,17 @@ pub enum StartError {
     /// Something stored cannot be run.
     #[error("stored state cannot be run")]
     Refused(#[from] Refused),
+    /// The settings cannot be run.
+    #[error("the speed of silence cannot be run")]
+    Silence(#[from] posthaste_clock::InvalidSpeed),
 }
 
 /// Everything an actor needs to reach the others.
 pub(crate) struct Doors {
     pub(crate) clock: Clock,
     pub(crate) alarms: Alarms,
+    /// How long drivers have been silent, and alarms for that: in real time.
+    pub(crate) silence: Alarms,
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
     pub(crate) orders: Orders,
@@ -83,11 +101,16 @@ pub(crate) struct Doors {
     pub(crate) streams: Streams,
     pub(crate) learned: SharedLearned,
     pub(crate) keeper: ActorRef<KeeperMsg>,
+    pub(crate) carried: Carried,
+    /// Whether all that is stored is in memory.
+    loaded: AtomicBool,
+    /// Something in memory may not be as it is stored.
+    pub(crate) doubted: Notify,
     pub(crate) settings: Settings,
     /// That the system stops.
     pub(crate) stopping: Stopping,
     /// Whose turn it is to place an order where their number is limited.
-    pub(crate) trial_turn: tokio::sync::Mutex<()>,
+    pub(crate) trial_turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The doors, for those who are made before them; gone when the system has stopped.
@@ -104,6 +127,16 @@ impl Doors {
     /// Whether what becomes of orders is measured: what is only tried out says nothing of how well real ones go.
     pub(crate) fn is_measured(&self) -> bool {
         self.settings.trial.is_none()
+    }
+
+    /// Whether the system has started. Until then whoever comes in is told by who loads them.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Something in memory may not be as it is stored: it is looked at soon.
+    pub(crate) fn doubt(&self) {
+        self.doubted.notify_one();
     }
 
     pub(crate) async fn keep(&self, message: impl FnOnce(Reply<()>) -> KeeperMsg) -> Result<(), Refused> {
@@ -129,17 +162,29 @@ impl Doors {
         Ok(posthaste_storage::orders::list(&self.pool, &filter, None, most).await?.orders)
     }
 
-    /// The order that a task belongs to, live or settled. Task ids are made from order ids, so few can be meant.
+    /// The order that a task belongs to, live or settled. Task ids are made from order ids, so few can be meant: all of
+    /// them are looked for at once.
     pub(crate) async fn order_of_task(&self, task: TaskId) -> Result<Option<Arc<Order>>, Refused> {
         // Pickups, the delivery, and a return for each pickup.
-        for index in 0..=2 * MOST_PICKUPS {
-            match self.orders.get(Task::order_of(task, index)).await {
-                Ok(order) if order.task(task).is_some() => return Ok(Some(order)),
-                Ok(_) | Err(Refused::NotFound(_)) => {}
-                Err(refused) => return Err(refused),
-            }
+        let ids: Vec<_> = (0..=2 * MOST_PICKUPS).map(|index| Task::order_of(task, index)).collect();
+        self.one_of(&ids, |order| order.task(task).is_some()).await
+    }
+
+    /// The order that made an offer, live or settled, and whatever has become of the offer. Offers' ids are made from
+    /// order ids, too.
+    pub(crate) async fn order_of_offer(&self, offer: OfferId) -> Result<Option<Arc<Order>>, Refused> {
+        let ids: Vec<_> = (1..=MOST_STEPS_TO_AN_OFFER).map(|seq| Offer::order_of(offer, seq)).collect();
+        self.one_of(&ids, |_| true).await
+    }
+
+    /// The present state of the first of these orders that is the one looked for.
+    async fn one_of(&self, ids: &[OrderId], is_it: impl Fn(&Order) -> bool) -> Result<Option<Arc<Order>>, Refused> {
+        let found = posthaste_storage::orders::get_any(&self.pool, ids).await?;
+        match found.into_iter().find(|order| is_it(order)) {
+            // Read again from who owns it: it may be a step further.
+            Some(order) => self.orders.get(order.id).await.map(Some),
+            None => Ok(None),
         }
-        Ok(None)
     }
 }
 
@@ -154,6 +199,7 @@ impl System {
     /// Loads what is stored and starts everything. Live orders, drivers on shift, open offers and every deadline
     /// come back as they were.
     pub async fn start(pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
+        let silence = Clock::of_silence(settings.silence_speed)?;
         let late = Late::default();
         let streams = Streams::new(clock.clone());
         let (keeper, _) = Actor::spawn(None, Keeper { doors: late.clone() }, ()).await?;
@@ -165,14 +211,17 @@ impl System {
         let drivers = Drivers {
             door: Door::open(DriverKind { doors: late.clone(), pool: pool.clone() }).await?,
             presences: Arc::default(),
+            rosters: Arc::default(),
             clock: clock.clone(),
+            silence: silence.clone(),
             streams: streams.clone(),
-            kept_for: Span::days(i64::from(settings.track_retention_days)),
+            keeps: (Span::days(i64::from(settings.track_retention_days)), settings.trial.is_none()),
             doors: late.clone(),
         };
-        let learned = SharedLearned::default();
+        let (learned, stopping) = (SharedLearned::default(), Stopping::default());
         let doors = Arc::new(Doors {
             alarms: Alarms::start(clock.clone()),
+            silence: Alarms::start(silence),
             clock,
             zones: Zones::new(late.clone(), pool.clone(), Arc::clone(&learned)),
             learned,
@@ -182,9 +231,12 @@ impl System {
             drivers,
             streams,
             keeper,
+            carried: Carried::new(stopping.clone()),
+            loaded: AtomicBool::new(false),
+            doubted: Notify::new(),
             settings,
-            stopping: Stopping::default(),
-            trial_turn: tokio::sync::Mutex::default(),
+            stopping,
+            trial_turn: Arc::default(),
         });
         let _ = late.0.set(Arc::downgrade(&doors));
         doors.keep(|reply| KeeperMsg::Start(Post::Journal, reply)).await?;
@@ -254,12 +306,28 @@ impl System {
         let ends = Instant::now() + budget.systems;
         doors.stopping.begin(how);
         doors.streams.close();
+        doors.carried.end(CARRIED_WITHIN.min(budget.systems / 4)).await;
         self.periodic.stop(doors, budget.checkpoint).await;
         let left = || ends.saturating_duration_since(Instant::now());
         // Beside each other: neither of them needs the other to end.
         tokio::join!(doors.orders.door.close(left()), doors.drivers.door.close(left()));
         doors.keeper.stop_children_and_wait(None, Some(left())).await;
         doors.keeper.stop(None);
+    }
+}
+
+#[cfg(test)]
+impl System {
+    /// Ends everything in the middle of what it does, as a crash would: nobody is told, nothing more is written. It comes
+    /// right after a checkpoint, so that positions are known.
+    pub(crate) async fn crash(&self) {
+        self.periodic.abort();
+        crate::checkpoint::write(&self.doors).await;
+        self.doors.orders.door.crash();
+        self.doors.drivers.door.crash();
+        self.doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);
+        self.doors.keeper.kill();
+        self.doors.pool.close().await;
     }
 }
 
@@ -272,11 +340,14 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
         doors.zones.load(zone)?;
     }
     let door = &doors.orders.door;
-    let (mut failed, mut with_work) = (None, BTreeSet::new());
+    let (mut failed, mut with_work, mut waiting) = (None, BTreeSet::new(), Vec::new());
     let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, |order| {
         with_work.extend(order.working_driver());
+        waiting.extend(Some(order.id).filter(|_| order.status() == Status::Confirmed));
         if failed.is_none() {
-            failed = door.enter(order.id, Arc::new(order)).err();
+            // What is stored has been told before, or whoever follows it begins with a snapshot.
+            let told = Told::up_to(order.version);
+            failed = door.enter(order.id, Arc::new(order), told).err();
         }
     })
     .await?;
@@ -299,6 +370,11 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
     }
     for zone in doors.zones.ids() {
         doors.zones.start(zone, doors).await?;
+    }
+    doors.loaded.store(true, Ordering::Release);
+    // Each that waits tells its own zone, once.
+    for order in waiting {
+        let _ = doors.orders.door.tell(order, OrderMsg::Announce);
     }
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
+mod backlog;
+mod feasible;
+mod interleaved;
 mod kills;
 mod learned;
 mod lost;
 mod next;
 mod offers;
+mod outcomes;
+mod repeated;
 mod restarts;
 mod roster;
 mod routed;
@@ -12,3 +17,5 @@ mod shadow;
 mod stage;
 mod standby;
 mod streams;
+mod tracking;
+mod views;

@@ -2,6 +2,7 @@
 
 mod actor;
 mod cell;
+mod changing;
 mod dispatcher;
 mod mirror;
 mod reasons;
@@ -9,10 +10,8 @@ mod routed;
 mod shadow;
 
 pub(crate) use actor::{ZoneActor, ZoneMsg};
-#[cfg(test)]
-pub(crate) use cell::order_view;
-pub(crate) use cell::stop_view;
 pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
+pub(crate) use cell::{order_view, stop_view};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
 use std::sync::Arc;
@@ -28,13 +27,13 @@ use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, Zon
 use posthaste_storage::pool::Pool;
 use posthaste_storage::zones::{Zone, ZoneError};
 
+use crate::Refused;
 use crate::drivers::DriverMsg;
 use crate::keeper::{KeeperMsg, Post};
 use crate::learned::SharedLearned;
-use crate::orders::Idempotency;
+use crate::orders::OrderMsg;
 use crate::streams::Scope;
 use crate::system::{Doors, Late};
-use crate::{Cause, Refused};
 
 /// Drivers and orders listed on a board at most.
 const MOST_LISTED: usize = 1000;
@@ -110,49 +109,6 @@ impl Zones {
         cell
     }
 
-    /// Makes a zone; it takes orders when this returns. A key used before gives its first answer.
-    pub async fn create(
-        &self,
-        zone: PutZone,
-        idempotency: Option<Idempotency>,
-        cause: Cause,
-    ) -> Result<CreatedZone, Refused> {
-        let doors = self.0.doors.get()?;
-        let shape = check(&zone)?;
-        let _one = self.0.changing.lock().await;
-        let stored = Zone {
-            id: doors.clock.id(),
-            name: zone.name.trim().to_owned(),
-            area: zone.area,
-            rules: zone.rules.into(),
-            travel: serde_json::to_value(zone.travel).unwrap_or_default(),
-            created_at: doors.clock.now(),
-            version: 1,
-            deleted_at: None,
-        };
-        let view = view(stored.clone(), &shape);
-        let answer = idempotency
-            .as_ref()
-            .map(|key| key.record(201, serde_json::to_string(&view).unwrap_or_default(), stored.created_at));
-        match posthaste_storage::zones::insert(&self.0.pool, &stored, answer.as_ref()).await {
-            Ok(()) => {}
-            // A request sent twice may run into the name of the zone that it made.
-            Err(error @ (ZoneError::IdempotencyKeyUsed | ZoneError::NameTaken)) => {
-                let Some(key) = idempotency else { return Err(error.into()) };
-                return match key.first_answer(&self.0.pool).await {
-                    Ok((status, body)) => Ok(CreatedZone::Replayed(status, body)),
-                    Err(Refused::LostRace) => Err(error.into()),
-                    Err(refused) => Err(refused),
-                };
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
-        let cell = self.put_cell(view, &shape, false);
-        self.start(cell.id, &doors).await?;
-        Ok(CreatedZone::New(self.changed(&cell, &doors)))
-    }
-
     /// Fills the posts of a zone's actor and dispatcher.
     pub(crate) async fn start(&self, id: ZoneId, doors: &Doors) -> Result<(), Refused> {
         for post in [Post::Zone(id), Post::Dispatcher(id)] {
@@ -167,46 +123,26 @@ impl Zones {
             let _ = driver.cast(DriverMsg::Announce);
         }
         let view = Arc::clone(&cell.config.load().view);
-        let scope = Scope { zone: Some(view.id), place: None };
-        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), scope);
+        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), Scope::of_zone(view.id));
         view
     }
 
-    /// Replaces name, area, rules and travel model. Orders under way keep their zone.
-    pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
-        let doors = self.0.doors.get()?;
-        let shape = check(&zone)?;
-        let _one = self.0.changing.lock().await;
-        let before = self.get(id)?;
-        let stored = Zone {
-            id,
-            name: zone.name.trim().to_owned(),
-            area: zone.area,
-            rules: zone.rules.into(),
-            travel: serde_json::to_value(zone.travel).unwrap_or_default(),
-            created_at: before.created_at,
-            version: before.version + 1,
-            deleted_at: None,
-        };
-        posthaste_storage::zones::update(&self.0.pool, before.version, &stored).await?;
-        tracing::info!(zone = %id, by = %cause.by, "zone changed");
-        let cell = self.put_cell(view(stored, &shape), &shape, false);
-        Ok(self.changed(&cell, &doors))
-    }
-
-    /// Removes a zone: no new orders. What waits there or is under way is finished by the zone's drivers.
-    pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
-        let doors = self.0.doors.get()?;
-        let _one = self.0.changing.lock().await;
-        self.get(id)?;
-        if !posthaste_storage::zones::delete(&self.0.pool, id, doors.clock.now()).await? {
-            return Err(Refused::NotFound("zone"));
+    /// Orders in zones that are removed say how they stand: those that wait find another zone, if there is one now.
+    fn move_what_waits(&self, doors: &Doors) {
+        if !self.0.cells.iter().any(|cell| cell.config.load().removed) {
+            return;
         }
-        tracing::info!(zone = %id, by = %cause.by, "zone removed");
-        self.take_out(id)
+        for (_, order) in doors.orders.door.all() {
+            let _ = order.cast(OrderMsg::FindZone);
+        }
     }
 
-    /// No new orders for a zone; what it has is finished.
+    /// Whether a zone is removed, or not known.
+    pub(crate) fn is_removed(&self, id: ZoneId) -> bool {
+        self.cell(id).is_none_or(|cell| cell.config.load().removed)
+    }
+
+    /// No new orders for a zone.
     fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
         let view = (*cell.config.load().view).clone();

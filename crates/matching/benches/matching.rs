@@ -55,6 +55,8 @@ fn driver(numbers: &mut Numbers, number: u32, held: &[(i64, i64)]) -> DriverView
         window: Window::new(at(*start), at(*end)).unwrap(),
         tentative: false,
         lane: None,
+        size: 1,
+        aboard: false,
     };
     let commitments: Vec<Commitment> = held.iter().map(commitment).collect();
     DriverView {
@@ -65,7 +67,7 @@ fn driver(numbers: &mut Numbers, number: u32, held: &[(i64, i64)]) -> DriverView
         vehicle: VehicleSpeed::new([0.7, 1.0, 1.0, 1.4][number as usize % 4]).unwrap(),
         fast: !number.is_multiple_of(10),
         slow: true,
-        capacity_left: 2 + number % 5,
+        capacity: 2 + number % 5,
         open_orders: commitments.len() as u32,
         commitments,
     }
@@ -186,7 +188,7 @@ fn changes(c: &mut Criterion) {
         b.iter(|| {
             turn = (turn + 5) % ids.len();
             board.hold(ids[turn], order, window, 1);
-            board.release(ids[turn], order, 1)
+            board.release(ids[turn], order)
         });
     });
     let orders = orders(None);

@@ -124,15 +124,15 @@ impl Board {
         Some(driver)
     }
 
-    /// Holds time and capacity of a driver for an order as if it were open, so that the next order of a pass does not
+    /// Holds time and room of a driver for an order as if it were open, so that the next order of a pass does not
     /// take them too; whether he is on the board.
     pub fn hold(&mut self, id: DriverId, order: OrderId, window: Window, size: u32) -> bool {
         self.change(id, |driver| driver.hold(order, window, size)).is_some()
     }
 
     /// Gives back what [`hold`](Self::hold) took; whether there was something.
-    pub fn release(&mut self, id: DriverId, order: OrderId, size: u32) -> bool {
-        self.change(id, |driver| driver.release(order, size)).unwrap_or(false)
+    pub fn release(&mut self, id: DriverId, order: OrderId) -> bool {
+        self.change(id, |driver| driver.release(order)).unwrap_or(false)
     }
 
     fn change<T>(&mut self, id: DriverId, change: impl FnOnce(&mut DriverView) -> T) -> Option<T> {
@@ -157,7 +157,7 @@ impl Board {
         }
         .decide(|id| self.slots.get(&id).copied());
         debug_assert_eq!(
-            decision.chosen,
+            decision.chosen.or(decision.later),
             scan::choose(&question, self.drivers()).map(|fit| fit.choice()),
             "the index and the rule disagree"
         );

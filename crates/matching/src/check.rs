@@ -26,13 +26,19 @@ pub fn plan(before: &Board, orders: &[OrderView], plan: &Plan, travel: &dyn Trav
     for turn in &plan.decisions {
         let order = &orders[turn.given];
         let question = Question { order, now: plan.at, travel, radius_meters: before.radius_meters() };
-        match &turn.decision.chosen {
-            Some(choice) => {
+        match (&turn.decision.chosen, &turn.decision.later) {
+            (Some(choice), None) => {
                 chooses_only_the_able(&question, &board, choice)?;
                 prefers_the_least_busy(&question, &board, choice)?;
+                asks_nobody_too_early(&question, choice, true)?;
                 board.hold(choice, order);
             }
-            None => leaves_only_what_nobody_can_take(&question, &board, &turn.decision)?,
+            (None, Some(later)) => {
+                prefers_the_least_busy(&question, &board, later)?;
+                asks_nobody_too_early(&question, later, false)?;
+            }
+            (None, None) => leaves_only_what_nobody_can_take(&question, &board, &turn.decision)?,
+            (Some(_), Some(_)) => return Err(format!("{} is to be asked about now and later", order.id)),
         }
     }
     Ok(())
@@ -84,19 +90,40 @@ pub fn holds_no_time_twice(before: &Board, orders: &[OrderView], plan: &Plan) ->
     Ok(())
 }
 
-/// Property 4.
+/// Property 4: at every instant at which anything begins, asked one by one.
 ///
 /// # Errors
 /// When it does not hold.
 pub fn stays_within_capacity(before: &Board, orders: &[OrderView], plan: &Plan) -> Result<(), Broken> {
     for driver in before.drivers() {
-        let given = plan.decisions.iter().filter(|t| t.decision.chosen.is_some_and(|c| c.driver == driver.id));
-        let taken: u64 = given.map(|turn| u64::from(orders[turn.given].size)).sum();
-        if taken > u64::from(driver.capacity_left) {
-            return Err(format!("{} has {} left and was given {taken}", driver.id, driver.capacity_left));
+        let given: Vec<(Window, u64)> = plan
+            .decisions
+            .iter()
+            .filter_map(|turn| turn.decision.chosen.map(|choice| (turn, choice)))
+            .filter(|(_, choice)| choice.driver == driver.id)
+            .map(|(turn, choice)| (choice.commitment, u64::from(orders[turn.given].size)))
+            .collect();
+        let begins = driver.commitments.iter().map(|c| c.window).chain(given.iter().map(|(w, _)| *w));
+        for at in begins.map(Window::start).chain([plan.at]) {
+            let new: u64 = given.iter().filter(|(w, _)| w.contains(at)).map(|(_, size)| size).sum();
+            let there = driver.commitments.iter().filter(|c| c.takes_room_at(at, plan.at));
+            let aboard = new + there.map(|c| u64::from(c.size)).sum::<u64>();
+            if new > 0 && aboard > u64::from(driver.capacity) {
+                return Err(format!("{} would have {aboard} aboard at {at}, {} fit", driver.id, driver.capacity));
+            }
         }
     }
     Ok(())
+}
+
+/// Property 7.
+///
+/// # Errors
+/// When it does not hold.
+fn asks_nobody_too_early(question: &Question<'_>, choice: &Choice, asked: bool) -> Result<(), Broken> {
+    let starts = choice.commitment.start();
+    let has_to = question.fixed_window().is_some() || starts <= question.now;
+    if has_to == asked { Ok(()) } else { Err(format!("{} is to leave at {starts}: asked {asked}", choice.driver)) }
 }
 
 /// Property 5.

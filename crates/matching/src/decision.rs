@@ -17,11 +17,11 @@ pub enum Reason {
     Stale,
     /// Does not serve the order's speed.
     WrongSpeed,
-    /// The order does not fit.
+    /// The order does not fit, with what else is aboard at the fullest moment of its time.
     NoCapacity {
         /// Units the order takes.
         needs: u32,
-        /// Units that are left.
+        /// Units that are left then.
         left: u32,
     },
     /// Declined it lately.
@@ -45,6 +45,13 @@ pub enum Reason {
     ShiftEnds {
         /// The end of the shift.
         at: Timestamp,
+    },
+    /// Would have it for longer than an order without a window may last.
+    TooLong {
+        /// How long, in seconds.
+        seconds: i64,
+        /// The limit, in seconds.
+        limit_seconds: i64,
     },
     /// Farther from the first pickup than the zone allows.
     TooFar {
@@ -78,6 +85,7 @@ impl Reason {
             Self::Overlaps { .. } => "overlaps",
             Self::Overdue { .. } => "overdue",
             Self::ShiftEnds { .. } => "shift_ends",
+            Self::TooLong { .. } => "too_long",
             Self::TooFar { .. } => "too_far",
             Self::LessPreferred { .. } => "less_preferred",
         }
@@ -114,8 +122,12 @@ pub struct Passed {
 pub struct Decision {
     /// The order.
     pub order: OrderId,
-    /// The choice; `None` when nobody can take it.
+    /// The choice; `None` when nobody can take it, or nobody has to be asked yet.
     pub chosen: Option<Choice>,
+    /// Who would be chosen, where it is too early: nobody is asked before the commitment starts, and by then it may be
+    /// somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later: Option<Choice>,
     /// Candidates passed over: those that the search met ahead of the choice, and some behind it, the most preferred
     /// first; when nobody can take it, the nearest. [`Board::explain`](crate::Board::explain) names everybody.
     pub passed: Vec<Passed>,
@@ -133,6 +145,10 @@ impl Decision {
                 "{}: {} open orders, {} s committed, {} s away",
                 c.driver, c.open_orders, c.committed_seconds, c.travel_seconds
             );
+        }
+        if let Some(c) = &self.later {
+            // To the minute: who it is, and when exactly, may change with every position.
+            return format!("not yet: nobody has to leave before {} UTC", c.commitment.start().format("%F %H:%M"));
         }
         if self.counts.is_empty() {
             return "no driver: nobody serves the zone".to_owned();

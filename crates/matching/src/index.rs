@@ -128,7 +128,7 @@ impl Index {
         self.fast.set(slot, driver.fast);
         self.slow.set(slot, driver.slow);
         self.room.resize(ROOM_CLASSES, SlotSet::default());
-        for class in &mut self.room[..=room_class(driver.capacity_left)] {
+        for class in &mut self.room[..=room_class(driver.capacity)] {
             class.insert(slot);
         }
         for bucket in buckets_of(driver) {
@@ -145,7 +145,7 @@ impl Index {
             self.capacity.resize(slot as usize + 1, 0);
             self.until.resize(slot as usize + 1, i64::MAX);
         }
-        self.capacity[slot as usize] = driver.capacity_left;
+        self.capacity[slot as usize] = driver.capacity;
         self.until[slot as usize] = driver.shift.until().map_or(i64::MAX, |until| until.timestamp_micros());
         self.add_time(slot, driver, now);
     }
@@ -161,7 +161,7 @@ impl Index {
         }
     }
 
-    /// Those whose capacity an order exceeds, of a set.
+    /// Those whose capacity an order exceeds, whatever else they carry, of a set.
     pub(crate) fn without_room(&self, size: u32, of: &SlotSet) -> SlotSet {
         let class = room_class(size);
         let mut out = of.clone();
@@ -188,7 +188,7 @@ impl Index {
         for set in [&mut self.stale, &mut self.fast, &mut self.slow] {
             set.remove(slot);
         }
-        for class in &mut self.room[..=room_class(driver.capacity_left)] {
+        for class in &mut self.room[..=room_class(driver.capacity)] {
             class.remove(slot);
         }
         for bucket in buckets_of(driver) {

@@ -4,7 +4,8 @@
 //! - [`problem`]: what a pass is given, on plain numbers.
 //! - [`walk`]: when each act of a route happens and what it costs; when a driver has to leave.
 //! - [`laid`]: a route laid out, so that many orders can be looked for a place in it; [`insert`]: where one costs least.
-//! - [`search`]: the plan; `construct`: what it begins with; `choose`: what its rounds take out; `memory`: what they need not look for again.
+//! - [`search`]: the plan; `construct`: what it begins with; `choose`: what its rounds take out; `memory`: what they need not look for again;
+//!   `narrow`: what is looked at when there is more than a pass has time for; `employ`: nobody is left idle.
 //! - [`check`]: its properties, one function each.
 //! - [`explain`]: why not another driver; which constraint forbids each.
 //! - [`standby`]: where idle drivers are best kept.
@@ -13,11 +14,14 @@
 pub mod check;
 mod choose;
 mod construct;
+mod employ;
 pub mod explain;
 pub mod forecast;
+mod in_hand;
 pub mod insert;
 pub mod laid;
 mod memory;
+mod narrow;
 pub mod problem;
 pub mod search;
 pub mod standby;

@@ -30,11 +30,11 @@ pub fn explain<'d>(question: &Question<'_>, drivers: impl IntoIterator<Item = &'
     }
     able.sort_by_key(|fit| fit.rank);
     unable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.driver.cmp(&b.1.driver)));
-    let chosen = able.first().map(Fit::choice);
+    let (chosen, later) = able.first().map_or((None, None), Fit::now_or_later);
     let passed: Vec<Passed> =
         able.iter().skip(1).map(Fit::passed).chain(unable.into_iter().map(|(_, passed)| passed)).collect();
     let counts = count(passed.iter().map(|passed| passed.reason.name()));
-    Decision { order: question.order.id, chosen, passed, counts }
+    Decision { order: question.order.id, chosen, later, passed, counts }
 }
 
 /// Names counted, the most frequent first, then by name.

@@ -72,7 +72,8 @@ impl<'b> Search<'b> {
         let mut passed: Vec<Passed> = met.passed;
         passed.extend(met.behind.iter().map(Fit::passed));
         let counts = scan::count(passed.iter().map(|passed| passed.reason.name()));
-        Decision { order, chosen: Some(best.choice()), passed, counts }
+        let (chosen, later) = best.now_or_later();
+        Decision { order, chosen, later, passed, counts }
     }
 
     fn look(&self, candidates: &mut SlotSet, met: &mut Met) {
@@ -249,7 +250,13 @@ impl<'b> Search<'b> {
         let passed = drivers
             .filter_map(|driver| self.question.judge(driver).err().map(|reason| Passed { driver: driver.id, reason }))
             .collect();
-        Decision { order: self.question.order.id, chosen: None, passed, counts: scan::by_frequency(counts) }
+        Decision {
+            order: self.question.order.id,
+            chosen: None,
+            later: None,
+            passed,
+            counts: scan::by_frequency(counts),
+        }
     }
 }
 

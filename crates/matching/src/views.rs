@@ -1,6 +1,6 @@
 //! What the matcher sees of drivers and orders: small copies, never the things themselves.
 
-use posthaste_domain::calendar::Commitment;
+use posthaste_domain::calendar::{Commitment, most_aboard};
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::offer::CoolDown;
@@ -27,8 +27,8 @@ pub struct DriverView {
     pub fast: bool,
     /// Whether he serves slow orders.
     pub slow: bool,
-    /// Units of size that still fit.
-    pub capacity_left: u32,
+    /// Units of size that fit at once, with nothing aboard.
+    pub capacity: u32,
     /// Orders in hand or offered.
     pub open_orders: u32,
     /// Committed time of his open orders, and time held by offers that he has not answered; in any order. What has
@@ -67,18 +67,22 @@ impl DriverView {
         overlapping.min_by_key(|c| (c.window.start(), c.order)).copied()
     }
 
-    /// Takes time and capacity for an order, as if it were open.
+    /// Units of size that still fit at every moment of a window, as things are at `now`.
+    #[must_use]
+    pub fn room(&self, window: Window, now: Timestamp) -> u32 {
+        self.capacity.saturating_sub(most_aboard(&self.commitments, window, now))
+    }
+
+    /// Takes time and room for an order, as if it were open.
     pub fn hold(&mut self, order: OrderId, window: Window, size: u32) {
-        self.commitments.push(Commitment { order, window, tentative: true, lane: None });
-        self.capacity_left = self.capacity_left.saturating_sub(size);
+        self.commitments.push(Commitment { order, window, tentative: true, lane: None, size, aboard: false });
         self.open_orders = self.open_orders.saturating_add(1);
     }
 
     /// Gives back what [`hold`](Self::hold) took; whether there was something.
-    pub fn release(&mut self, order: OrderId, size: u32) -> bool {
+    pub fn release(&mut self, order: OrderId) -> bool {
         let Some(at) = self.commitments.iter().rposition(|c| c.order == order) else { return false };
         self.commitments.remove(at);
-        self.capacity_left = self.capacity_left.saturating_add(size);
         self.open_orders = self.open_orders.saturating_sub(1);
         true
     }

@@ -1,11 +1,12 @@
 //! Drivers on the wire.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, MerchantId, OfferId, OrderId, ShiftId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Speed, Status};
+use posthaste_domain::position::{Reason, Taken};
 use posthaste_domain::roster::PlannedShift;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::orders::{Audience, OrderView, PlaceView, TaskView, WindowView};
@@ -149,37 +150,92 @@ pub struct NextStop {
     pub task_id: TaskId,
 }
 
-/// One position from a device.
+/// One position from a device. A measure that says nothing, as −1 on an iPhone, counts as left out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PositionReport {
-    /// Latitude.
+    /// Latitude. 0, 0 is no place but a device without a fix.
+    #[serde(deserialize_with = "degrees")]
     #[schema(example = 52.5163)]
     pub lat: f64,
     /// Longitude.
+    #[serde(deserialize_with = "degrees")]
     #[schema(example = 13.3777)]
     pub lng: f64,
-    /// The device's own time; arrival at the server where absent, or where it lies in the future. Where it is older than
-    /// tracks are kept, the position is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The device's own time; arrival at the server where absent. Positions of one device are in the order of these times;
+    /// a clock that is wrong is learned, and its times are corrected.
+    #[serde(default, deserialize_with = "crate::instant::read_device_option", skip_serializing_if = "Option::is_none")]
     pub at: Option<DateTime<Utc>>,
-    /// Radius of uncertainty in metres.
+    /// Radius of uncertainty in metres; unknown where it is not above zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy_meters: Option<f32>,
-    /// Direction of movement in degrees from north.
+    /// Direction of movement in degrees from north, 0 to 360; unknown otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heading_degrees: Option<f32>,
-    /// Metres per second.
+    /// Metres per second, 0 to 100; unknown otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed_meters_per_second: Option<f32>,
+}
+
+/// Programs write a number that is none as `null`: it is no place, and says so when it is read as one.
+fn degrees<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// Positions collected by a device, in any order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PositionBatch {
-    /// 1 to 500 positions.
+    /// 1 to 500 positions. One that is odd costs only itself.
     pub positions: Vec<PositionReport>,
+}
+
+/// How positions were taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PositionsTaken {
+    /// The driver was seen there, one after the other.
+    #[schema(example = 48)]
+    pub believed: u32,
+    /// Older than what is known: kept for the track.
+    #[schema(example = 1)]
+    pub kept: u32,
+    /// Those that were not taken, and why. Not to be sent again.
+    pub left_out: Vec<PositionLeftOut>,
+    /// By how many seconds the device's clock is behind the server's (negative: ahead), where it is off by more than half a
+    /// minute: the driver should set it. Until then times are corrected by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 600)]
+    pub clock_behind_seconds: Option<i64>,
+}
+
+/// A position that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PositionLeftOut {
+    /// Which one of those that were sent together, from 0.
+    #[schema(example = 7)]
+    pub index: u32,
+    /// `not_a_place`, `no_fix` (0, 0), `odd_time` (far ahead of the others of its batch), `too_old` (older than tracks are
+    /// kept), `older` than what is known, `repeated`, `coarse` (far less accurate than what is known, which is fresh), or
+    /// `jump` (nobody can be there by now; believed when the device insists).
+    #[schema(value_type = String, example = "no_fix")]
+    pub reason: Reason,
+}
+
+impl PositionsTaken {
+    /// What became of them, in the order in which they were sent.
+    #[must_use]
+    pub fn of(taken: &[Taken], clock_behind: Option<TimeDelta>) -> Self {
+        let clock_behind_seconds = clock_behind.map(|behind| behind.num_seconds());
+        let mut all = Self { clock_behind_seconds, ..Self::default() };
+        for (index, taken) in (0..).zip(taken) {
+            match *taken {
+                Taken::Believed { .. } => all.believed += 1,
+                Taken::Kept { .. } => all.kept += 1,
+                Taken::LeftOut(reason) => all.left_out.push(PositionLeftOut { index, reason }),
+            }
+        }
+        all
+    }
 }
 
 /// A driver's newest position.
@@ -194,7 +250,7 @@ pub struct PositionView {
     /// Longitude.
     #[schema(example = 13.3777)]
     pub lng: f64,
-    /// The device's time.
+    /// When: the device's time, corrected where its clock is wrong.
     pub at: DateTime<Utc>,
     /// Direction of movement in degrees from north.
     #[serde(default, skip_serializing_if = "Option::is_none")]

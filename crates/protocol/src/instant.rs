@@ -3,8 +3,12 @@
 //! chrono reads years that Postgres cannot hold and with which times cannot be reckoned. Every instant of a request goes
 //! through here, so that what comes further in is an ordinary time: in the years 2000 to 2200. The exception are the
 //! positions of devices, whose clocks are wrong at times (see [`PositionReport`](crate::drivers::PositionReport)).
+//!
+//! What is read is cut to whole microseconds, of devices too: finer is not stored, and what is checked has to be what is
+//! stored. A window within one microsecond is empty here, as it would be in Postgres.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use posthaste_domain::whole_micros;
 use serde::{Deserialize, Deserializer, de};
 
 /// The first year of an instant that a caller names.
@@ -29,22 +33,31 @@ pub fn is_sensible(at: DateTime<Utc>) -> bool {
     (FIRST_YEAR..=LAST_YEAR).contains(&at.year())
 }
 
+/// What a caller may name of an instant: all of it down to the microsecond, or nothing.
+fn sensible(at: DateTime<Utc>) -> Result<DateTime<Utc>, InvalidInstant> {
+    // In this order: years that cannot be reckoned with are not reckoned with.
+    let at = if is_sensible(at) { whole_micros(at) } else { return Err(InvalidInstant::OutOfRange) };
+    if is_sensible(at) { Ok(at) } else { Err(InvalidInstant::OutOfRange) }
+}
+
 /// Reads an instant in RFC 3339.
 pub fn parse(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
-    let at = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidInstant::NotATime)?.to_utc();
-    if is_sensible(at) { Ok(at) } else { Err(InvalidInstant::OutOfRange) }
+    sensible(DateTime::parse_from_rfc3339(text).map_err(|_| InvalidInstant::NotATime)?.to_utc())
 }
 
 /// For serde's `deserialize_with`.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
-    let at = DateTime::deserialize(from)?;
-    if is_sensible(at) { Ok(at) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
+    sensible(DateTime::deserialize(from)?).map_err(de::Error::custom)
 }
 
 /// The same for one that may be left out.
 pub(crate) fn read_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let at = Option::<DateTime<Utc>>::deserialize(from)?;
-    if at.is_none_or(is_sensible) { Ok(at) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
+    Option::<DateTime<Utc>>::deserialize(from)?.map(sensible).transpose().map_err(de::Error::custom)
+}
+
+/// The same for a device's own time, whose year may be any.
+pub(crate) fn read_device_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    Ok(Option::<DateTime<Utc>>::deserialize(from)?.map(whole_micros))
 }
 
 /// The same for a day that may be left out.
@@ -84,6 +97,36 @@ mod tests {
         for text in ["", "yesterday", "2026-05-01", "2026-05-01T12:00:00", "2026-13-01T12:00:00Z"] {
             assert_eq!(parse(text), Err(InvalidInstant::NotATime), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_finer_than_a_microsecond_is_left_out_wherever_an_instant_is_read() {
+        let (given, kept) = ("2026-05-01T12:00:00.123456789Z", "2026-05-01T12:00:00.123456Z");
+        let kept = parse(kept).unwrap();
+        assert_eq!(parse(given), Ok(kept));
+        let window = json!({"start": given, "end": "2026-05-01T12:00:00.123456999Z"});
+        let window: crate::orders::WindowView = serde_json::from_value(window).unwrap();
+        assert_eq!(
+            (window.start, window.end),
+            (kept, kept),
+            "what is empty when it is stored is empty when it is read"
+        );
+        let confirm: crate::orders::ConfirmOrder = serde_json::from_value(json!({"ready_at": given})).unwrap();
+        assert_eq!(confirm.ready_at, Some(kept));
+        let position = json!({"lat": 1, "lng": 2, "at": given});
+        let position: crate::drivers::PositionReport = serde_json::from_value(position).unwrap();
+        assert_eq!(position.at, Some(kept));
+        let proof: crate::orders::ProofView = serde_json::from_value(json!({"device_at": given})).unwrap();
+        assert_eq!(proof.device_at, Some(kept));
+        let before_1970 =
+            serde_json::from_value::<crate::orders::ProofView>(json!({"device_at": "1969-12-31T23:59:59.9999999Z"}));
+        assert_eq!(before_1970.unwrap().device_at.unwrap().timestamp_micros(), -1);
+    }
+
+    #[test]
+    fn a_leap_second_is_the_first_of_the_next_minute() {
+        assert_eq!(parse("2016-12-31T23:59:60.5Z"), parse("2017-01-01T00:00:00.5Z"));
+        assert_eq!(parse("2200-12-31T23:59:60Z"), Err(InvalidInstant::OutOfRange));
     }
 
     /// `body` with the value at `pointer` taken from the texts: read inside, refused outside by its name.

@@ -86,7 +86,8 @@ pub struct CreatePickup {
     /// Whom to ask for.
     #[serde(default)]
     pub contact: ContactView,
-    /// When it will be ready; now where absent.
+    /// When it will be ready; now where absent. A fast order is offered when its driver has to leave for it. In a slow one it
+    /// lies before the ends of the windows.
     #[serde(default, deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<DateTime<Utc>>,
     /// Slow orders: when it can be picked up.
@@ -97,7 +98,7 @@ pub struct CreatePickup {
     pub service_seconds: Option<u32>,
 }
 
-/// The door of a new order.
+/// The door of a new order: at most 30 km of way from the first pickup through all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateDelivery {
@@ -258,7 +259,7 @@ pub struct ProofView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
     /// The device's own time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::instant::read_device_option", skip_serializing_if = "Option::is_none")]
     pub device_at: Option<DateTime<Utc>>,
 }
 
@@ -515,7 +516,7 @@ pub struct ConfirmOrder {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub merchant_id: Option<MerchantId>,
-    /// When its part will be ready.
+    /// When its part will be ready, at most 60 days ahead and before the windows end. A fast order's promise moves with it.
     #[serde(deserialize_with = "crate::instant::read_option", skip_serializing_if = "Option::is_none")]
     pub ready_at: Option<DateTime<Utc>>,
 }

@@ -65,6 +65,8 @@ pub enum Code {
     IdempotencyMismatch,
     /// 422: the place lies in no zone.
     OutsideServiceArea,
+    /// 426: the handshake of a socket speaks another version of the WebSocket protocol than 13.
+    UpgradeRequired,
     /// 429: too many wrong codes.
     CodeLocked,
     /// 429: too many requests, messages or connections.
@@ -107,6 +109,7 @@ impl Code {
             | Self::WrongCode
             | Self::IdempotencyMismatch
             | Self::OutsideServiceArea => 422,
+            Self::UpgradeRequired => 426,
             Self::CodeLocked | Self::RateLimited => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
@@ -146,6 +149,7 @@ impl Code {
             Self::WrongCode => "The code is wrong",
             Self::IdempotencyMismatch => "The idempotency key was used with another request",
             Self::OutsideServiceArea => "Outside the service area",
+            Self::UpgradeRequired => "Another version of the protocol is required",
             Self::CodeLocked => "Too many wrong codes",
             Self::RateLimited => "Too many requests",
             Self::HeadTooLarge => "The head of the request is too large",

@@ -15,7 +15,7 @@ mod messages;
 
 pub use declare::Described;
 pub use envelope::{
-    DecodeError, Header, decode_client, decode_server, encode_client, encode_server, encode_server_into,
+    DecodeError, Header, Unnumbered, decode_client, decode_server, encode_client, encode_server, encode_server_into,
 };
 pub use messages::*;
 

@@ -59,11 +59,12 @@ pub struct RulesView {
     pub cool_down_seconds: u32,
     /// How long a seller has to confirm.
     pub confirmation_seconds: u32,
-    /// Silent for longer, a driver gets no new work.
+    /// Silent for longer, a driver gets no new work. Real seconds, whatever the clock's speed.
     pub stale_after_seconds: u32,
-    /// Silent for so much longer, a driver with work is lost: his orders go to others, what he has aboard is escalated.
+    /// Silent for so much longer, a driver with work is lost: his orders go to others, what he has aboard is escalated. Real
+    /// seconds.
     pub lost_after_seconds: u32,
-    /// A fast order waiting longer for a driver expires.
+    /// A fast order waiting longer for a driver expires: from when it is placed, or ready if that is later.
     pub give_up_seconds: u32,
     /// Slack in a fast order's promise.
     pub promise_slack_seconds: u32,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use metrics::{describe_gauge, gauge};
+use metrics::{describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use posthaste_api::AppState;
 use tokio::net::TcpListener;
@@ -38,6 +38,10 @@ impl Recorder {
         posthaste_webhooks::metrics::describe();
         posthaste_storage::embedded::describe_metrics();
         describe_gauge!("posthaste_sockets", "Open sockets.");
+        describe_counter!(
+            "posthaste_sockets_closed_total",
+            "Sockets that ended, by the code that they were closed with and by cause."
+        );
         Ok(Self(handle))
     }
 

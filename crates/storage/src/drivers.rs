@@ -12,7 +12,7 @@ use crate::error::StorageError;
 use crate::pool::Pool;
 
 /// What happened to a driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum DriverEvent {
     /// He was registered.
@@ -23,19 +23,25 @@ pub enum DriverEvent {
     ShiftChanged {
         /// The shift from then on.
         shift: Shift,
+        /// The id of the command that did it, where it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
     },
     /// He said which stop he does next, or took that back.
     NextChosen {
         /// The stop.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<TaskId>,
+        /// The id of the command that did it, where it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<String>,
     },
 }
 
 impl DriverEvent {
     /// The event's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Registered => "registered",
             Self::ProfileChanged => "profile_changed",
@@ -46,7 +52,7 @@ impl DriverEvent {
 }
 
 /// An event with its place in the driver's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriverRecorded {
     /// 1 for the first event of the driver, without gaps.
     pub seq: u64,
@@ -164,6 +170,13 @@ pub async fn on_shift(pool: &Pool) -> Result<Vec<Driver>, StorageError> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// Every driver on shift, with how many events made their record.
+pub async fn versions_on_shift(pool: &Pool) -> Result<Vec<(DriverId, u64)>, StorageError> {
+    let rows = sqlx::query!("SELECT id, version FROM drivers WHERE shift <> 'offline'").fetch_all(&pool.0).await?;
+    let of = |id, version| (DriverId::from_uuid(id), u64::try_from(version).unwrap_or_default());
+    Ok(rows.into_iter().map(|row| of(row.id, row.version)).collect())
+}
+
 /// A page of at most `limit` drivers (at least 1), newest first, with ids below `before`.
 pub async fn list(
     pool: &Pool,
@@ -235,6 +248,25 @@ impl TryFrom<EventRow> for DriverRecorded {
         let event = serde_json::from_str(&row.payload)?;
         Ok(Self { seq: row.seq.try_into()?, at: row.at, by: row.by.parse()?, event })
     }
+}
+
+/// When a command of this id was done, after event `after_seq` of the driver; nothing where none was.
+pub async fn done_under(
+    pool: &Pool,
+    id: DriverId,
+    after_seq: u64,
+    command: &str,
+) -> Result<Option<Timestamp>, StorageError> {
+    let at = sqlx::query_scalar!(
+        r#"SELECT at FROM driver_events WHERE driver_id = $1 AND seq > $2 AND payload ->> 'command' = $3
+        ORDER BY seq DESC LIMIT 1"#,
+        id.uuid(),
+        i64::try_from(after_seq).unwrap_or(i64::MAX),
+        command,
+    )
+    .fetch_optional(&pool.0)
+    .await?;
+    Ok(at)
 }
 
 /// What happened to a driver after event `after_seq` (0 for all): his shifts among it.

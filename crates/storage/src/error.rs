@@ -7,9 +7,12 @@ use std::io::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The database could not be reached, or broke off. Trying again later makes sense.
+    /// The database could not be reached, or has no means now; nothing was written. Trying again later makes sense.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The connection broke after the statement was sent: a write may have been done or not. Trying again makes sense.
+    #[error("the connection to the database broke")]
+    CutOff(#[source] Box<dyn Error + Send + Sync>),
     /// A stored value does not read as what it should be.
     #[error("a stored {what} cannot be read")]
     Corrupt {
@@ -33,7 +36,13 @@ impl StorageError {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::CutOff(_))
+    }
+
+    /// Whether nobody can say if a write was done.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::CutOff(_))
     }
 
     /// Whether a value in the statement was refused: the same statement without it may well succeed.
@@ -54,7 +63,8 @@ impl StorageError {
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         match Nature::of(&error) {
-            Nature::Unreached | Nature::CutOff | Nature::Withheld | Nature::LostRace => Self::Unavailable(error.into()),
+            Nature::Unreached | Nature::Withheld | Nature::LostRace => Self::Unavailable(error.into()),
+            Nature::CutOff => Self::CutOff(error.into()),
             Nature::Refused => Self::Refused(error.into()),
         }
     }

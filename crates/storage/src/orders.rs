@@ -55,6 +55,73 @@ pub async fn get(pool: &Pool, id: OrderId) -> Result<Option<Order>, StorageError
     row.map(TryInto::try_into).transpose()
 }
 
+/// Those of these orders that there are, in no order.
+pub async fn get_any(pool: &Pool, ids: &[OrderId]) -> Result<Vec<Order>, StorageError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(Row, r#"SELECT id, state::text AS "state!" FROM orders WHERE id = ANY($1)"#, &ids)
+        .fetch_all(&pool.0)
+        .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// A live order as far as it can be held against what is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The order.
+    pub id: OrderId,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// How many events made its state.
+    pub version: u64,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// Whether it waits for a driver.
+    pub waits: bool,
+    /// The driver who has it.
+    pub driver: Option<DriverId>,
+    /// The driver who is asked.
+    pub offered: Option<DriverId>,
+}
+
+struct Live {
+    id: Uuid,
+    placed_at: Timestamp,
+    version: i64,
+    zone_id: Uuid,
+    waits: bool,
+    driver_id: Option<Uuid>,
+    offered_driver_id: Option<Uuid>,
+}
+
+/// How every live order stands, oldest first, from the one after `after` on, at most `most`.
+pub async fn standings(pool: &Pool, after: Option<&Standing>, most: u32) -> Result<Vec<Standing>, StorageError> {
+    let rows = sqlx::query_as!(
+        Live,
+        r#"SELECT id, placed_at, version, zone_id, status = 'confirmed' AS "waits!", driver_id, offered_driver_id
+        FROM orders WHERE settled_at IS NULL AND (placed_at, id) > ($1, $2) ORDER BY placed_at, id LIMIT $3"#,
+        after.map_or(Timestamp::UNIX_EPOCH, |after| after.placed_at),
+        after.map_or(Uuid::nil(), |after| after.id.uuid()),
+        i64::from(most),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+impl From<Live> for Standing {
+    fn from(row: Live) -> Self {
+        Self {
+            id: OrderId::from_uuid(row.id),
+            placed_at: row.placed_at,
+            version: u64::try_from(row.version).unwrap_or_default(),
+            zone: ZoneId::from_uuid(row.zone_id),
+            waits: row.waits,
+            driver: row.driver_id.map(DriverId::from_uuid),
+            offered: row.offered_driver_id.map(DriverId::from_uuid),
+        }
+    }
+}
+
 /// Live orders that `driver` works or holds an open offer for, in no order.
 pub async fn of_driver(pool: &Pool, driver: DriverId) -> Result<Vec<Order>, StorageError> {
     let rows = sqlx::query_as!(
@@ -68,6 +135,31 @@ pub async fn of_driver(pool: &Pool, driver: DriverId) -> Result<Vec<Order>, Stor
     .fetch_all(&pool.0)
     .await?;
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The live orders of a zone that wait for a driver.
+pub async fn waiting_in(pool: &Pool, zone: ZoneId) -> Result<Vec<OrderId>, StorageError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM orders WHERE settled_at IS NULL AND zone_id = $1 AND status = 'confirmed'",
+        zone.uuid(),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    Ok(ids.into_iter().map(OrderId::from_uuid).collect())
+}
+
+/// How these orders stand, those of them that are live.
+pub async fn standings_of(pool: &Pool, ids: &[OrderId]) -> Result<Vec<Standing>, StorageError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Live,
+        r#"SELECT id, placed_at, version, zone_id, status = 'confirmed' AS "waits!", driver_id, offered_driver_id
+        FROM orders WHERE id = ANY($1) AND settled_at IS NULL"#,
+        &ids,
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Hands every live order to `each`, oldest first, or those of one zone; says how many there were.

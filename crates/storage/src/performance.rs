@@ -251,7 +251,7 @@ pub async fn for_each_shift(
             }
             let (Some(at), Some(payload), Some(driver)) = (row.at, row.payload, driver.as_mut()) else { continue };
             let corrupt = |error| StorageError::corrupt(format!("shift of {id}"), error);
-            if let DriverEvent::ShiftChanged { shift } = serde_json::from_str(&payload).map_err(corrupt)? {
+            if let DriverEvent::ShiftChanged { shift, .. } = serde_json::from_str(&payload).map_err(corrupt)? {
                 driver.changes.push((at, shift));
             }
         }

@@ -16,6 +16,7 @@
 mod cluster;
 mod leftovers;
 mod private;
+mod relay;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use crate::pool::{self, Pool};
 
 pub use private::TestServer;
+pub use relay::{Cut, Relay};
 
 /// How many connections a test's pool has at most. The shared server takes 200.
 const CONNECTIONS: u32 = 8;

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod drivers;
+mod instants;
 mod journal;
 mod journal_beside;
 mod kept;

@@ -12,9 +12,10 @@ use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::{Command, Order, Speed, Status, TaskStatus};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
+use posthaste_domain::position::{Measures, Report};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange, Work};
-use posthaste_live::presence::{Fix, Presence};
+use posthaste_live::presence::Presence;
 use posthaste_live::{Cause, Refused, System};
 use posthaste_storage::StorageError;
 use posthaste_storage::orders::ListFilter;
@@ -204,11 +205,10 @@ async fn pickups_waiting(system: &System, presence: &Arc<Presence>, id: DriverId
 }
 
 fn ride(presence: &Presence, from: Place, goal: Place, at: Timestamp, spent: Span) {
-    presence.report(Fix {
-        place: way::toward(from, goal, spent),
-        at,
+    let measures = Measures {
         heading_degrees: Some(way::heading(from, goal)),
         speed_meters_per_second: Some(way::pace()),
-        accuracy_meters: None,
-    });
+        ..Measures::default()
+    };
+    presence.report(&Report::new(way::toward(from, goal, spent), Some(at), measures));
 }

@@ -9,7 +9,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Brings the zones to where those of `live` stand.
 pub(crate) async fn pass(live: &System, test: &System) -> Result<(), Refused> {
-    let changed = test.zones().mirror(&live.zones().list()).await?;
+    let changed = test.zones().mirror(live.zones().list()).await?;
     if changed > 0 {
         tracing::info!(changed, "zones of the test world follow");
     }

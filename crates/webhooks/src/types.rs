@@ -46,6 +46,7 @@ fn description(name: &str) -> &'static str {
         "escalated" => "Goods are aboard with a driver who is gone: operations look after it.",
         "escalation_ended" => "The driver is back, or somebody else has it.",
         "prioritised" => "Operations gave it another priority.",
+        "zone_changed" => "Its zone was removed, and it waits in another.",
         "departed" => "The driver is on his way to a stop.",
         "arrived" => "The driver is at a stop.",
         "code_refused" => "A wrong code was given at a stop.",

@@ -56,7 +56,10 @@ pub(crate) fn read_proof(proof: Option<ProofView>) -> Answer<Option<Proof>> {
 ///
 /// Going offline stops new work; what was assigned is still carried to the door, unless it is handed back.
 #[utoipa::path(put, path = "/v1/drivers/{id}/shift", tag = "drivers at work",
-    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    params(
+        ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+    ),
     request_body(content = ShiftView, example = json!({
         "state": "available", "until": "2026-05-01T20:00:00Z", "place": {"lat": 52.5163, "lng": 13.3777},
     })),
@@ -64,12 +67,13 @@ pub(crate) fn read_proof(proof: Option<ProofView>) -> Answer<Option<Proof>> {
 pub(crate) async fn shift(
     State(app): State<AppState>,
     admitted: Admitted,
+    IdempotencyKey(key): IdempotencyKey,
     Path(id): Path<DriverId>,
     Body { value: wanted, .. }: Body<ShiftView>,
 ) -> Answer<Json<ShiftView>> {
     admitted.driver(id)?;
     let change = read_shift(wanted)?;
-    let (now, _, _) = app.system().drivers().shift(id, change, admitted.cause()).await.map_err(refused)?;
+    let (now, _, _) = app.system().drivers().shift(id, change, admitted.cause().under(key)).await.map_err(refused)?;
     Ok(Json(now.into()))
 }
 
@@ -95,34 +99,49 @@ pub(crate) async fn route(
 /// the stop is done, the order is gone, or it is taken back. `late` names the orders whose promise that is likely to
 /// break; the planned times come with the next route.
 #[utoipa::path(put, path = "/v1/drivers/{id}/route/next", tag = "drivers at work",
-    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    params(
+        ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+    ),
     request_body(content = NextStop, example = json!({"task_id": "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"})),
     responses((status = 200, body = Ack)))]
 pub(crate) async fn choose_next(
     State(app): State<AppState>,
     admitted: Admitted,
+    IdempotencyKey(key): IdempotencyKey,
     Path(id): Path<DriverId>,
     Body { value: next, .. }: Body<NextStop>,
 ) -> Answer<Json<Ack>> {
-    next_is(&app, &admitted, id, Some(next.task_id)).await
+    next_is(&app, &admitted, id, Some(next.task_id), key).await
 }
 
 /// Take back the choice of the next stop
 #[utoipa::path(delete, path = "/v1/drivers/{id}/route/next", tag = "drivers at work",
-    params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
+    params(
+        ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
+    ),
     responses((status = 200, body = Ack)))]
 pub(crate) async fn undo_next(
     State(app): State<AppState>,
     admitted: Admitted,
+    IdempotencyKey(key): IdempotencyKey,
     Path(id): Path<DriverId>,
 ) -> Answer<Json<Ack>> {
-    next_is(&app, &admitted, id, None).await
+    next_is(&app, &admitted, id, None, key).await
 }
 
-async fn next_is(app: &AppState, admitted: &Admitted, id: DriverId, task: Option<TaskId>) -> Answer<Json<Ack>> {
+async fn next_is(
+    app: &AppState,
+    admitted: &Admitted,
+    id: DriverId,
+    task: Option<TaskId>,
+    key: Option<String>,
+) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
-    let chosen = app.system().drivers().choose_next(id, task, admitted.cause()).await.map_err(refused)?;
-    Ok(Json(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late }))
+    let cause = admitted.cause().under(key);
+    let chosen = app.system().drivers().choose_next(id, task, cause).await.map_err(refused)?;
+    Ok(Json(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) }))
 }
 
 async fn ask(

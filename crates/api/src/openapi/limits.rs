@@ -30,8 +30,8 @@ const SPEEDS: Limit = Limit::Entries(1, Speed::ALL.len());
 const TEXT: Limit = Limit::Characters(0, MOST_TEXT);
 const POLICY: Limit = Limit::OneOf(|| names(&Policy::ALL));
 const VEHICLE: Limit = Limit::OneOf(|| names(&Vehicle::ALL));
-/// Of a device's measurements: finite, and not below zero.
-const MEASURE: Limit = Limit::Between(0.0, f32::MAX as f64);
+/// Of a device's measurements: finite. What says nothing is taken too.
+const MEASURE: Limit = Limit::Between(f32::MIN as f64, f32::MAX as f64);
 /// Words of small letters, parted by commas.
 const WORDS: Limit = Limit::Form("^[a-z_]+(,[a-z_]+)*$");
 /// Four decimal numbers, parted by commas.
@@ -86,7 +86,7 @@ const FIELDS: &[FieldLimit] = &[
     ("PositionBatch", "positions", Limit::Entries(1, MOST_POSITIONS)),
     ("PositionReport", "accuracy_meters", MEASURE),
     ("PositionReport", "speed_meters_per_second", MEASURE),
-    ("PositionReport", "heading_degrees", Limit::Between(0.0, 360.0)),
+    ("PositionReport", "heading_degrees", MEASURE),
     ("PutZone", "name", NAME),
     ("RulesView", "policy", POLICY),
     ("RulesView", "shadow", POLICY),

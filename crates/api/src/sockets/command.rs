@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, SessionId, TaskId};
 use posthaste_domain::order::TaskKind;
 use posthaste_domain::party::Party;
+use posthaste_domain::position::Report;
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::{DriverCommand, ShiftChange};
-use posthaste_live::presence::Fix;
 use posthaste_live::{Cause, Refused};
 use posthaste_protocol::orders::CompleteTask;
 use posthaste_protocol::problem::{Code, Problem};
@@ -19,7 +18,7 @@ use posthaste_protocol::trace::TraceParent;
 use tracing::Instrument;
 
 use crate::AppState;
-use crate::drivers::positions::fixes;
+use crate::drivers::positions::{received, reports};
 use crate::drivers::work::{complete, read_shift};
 use crate::refusals::problem;
 use crate::texts;
@@ -34,12 +33,12 @@ pub(super) enum Job {
     /// The stop that comes next, or that none has to.
     Next(Option<TaskId>),
     /// Positions to be stored.
-    Positions(Vec<Fix>),
+    Positions(Vec<Option<Report>>),
 }
 
 impl Job {
     /// Reads a command; `None` for messages that are none (`hello`, `heartbeat`, `token`, `position`).
-    pub(super) fn read(message: ClientMessage, most_positions: u32, now: Timestamp) -> Answer<Option<Self>> {
+    pub(super) fn read(message: ClientMessage, most_positions: u32) -> Answer<Option<Self>> {
         let command = match message {
             ClientMessage::Hello(_)
             | ClientMessage::Heartbeat(_)
@@ -50,7 +49,7 @@ impl Job {
             }
             ClientMessage::DoNext(task) => return Ok(Some(Self::Next(Some(task.task_id)))),
             ClientMessage::UndoNext(_) => return Ok(Some(Self::Next(None))),
-            ClientMessage::Positions(batch) => return Ok(Some(Self::Positions(fixes(&batch, most_positions, now)?))),
+            ClientMessage::Positions(batch) => return Ok(Some(Self::Positions(reports(&batch, most_positions)?))),
             ClientMessage::Accept(answer) => DriverCommand::Accept(answer.offer_id),
             ClientMessage::Decline(answer) => DriverCommand::Decline(answer.offer_id),
             ClientMessage::Departed(task) => DriverCommand::Depart(task.task_id),
@@ -80,11 +79,11 @@ impl Job {
             }
             Self::Next(task) => {
                 let chosen = drivers.choose_next(driver, task, cause).await?;
-                Ok(Ack { changed: chosen.changed, at: Some(chosen.at), late: chosen.late })
+                Ok(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) })
             }
-            Self::Positions(fixes) => {
-                let changed = drivers.positions(driver, fixes).await?;
-                Ok(Ack::new(changed, Some(app.system().clock().now())))
+            Self::Positions(reports) => {
+                let outcome = drivers.positions(driver, &reports).await?;
+                Ok(received(outcome, app.system().clock().now()))
             }
         }
     }
@@ -140,6 +139,7 @@ impl Work {
             tracing::error_span!("command", request_id = correlation, trace_id = trace.map(tracing::field::display))
         });
         let cause = Cause { step: Some(step), ..Cause::new(Party::Driver(self.driver), correlation) };
+        let cause = cause.under(id.as_deref());
         let doing = job.perform(self.app.clone(), self.driver, id.clone(), cause);
         Box::pin(async move {
             let answer = doing.instrument(span).await.map_err(|refused| Box::new(problem(refused)));
@@ -168,7 +168,6 @@ mod tests {
 
     #[test]
     fn every_command_of_a_driver_is_a_job_and_signs_of_life_are_none() {
-        let now = Timestamp::UNIX_EPOCH;
         let task = r#"{"task_id":"tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"}"#;
         let failed = r#"{"task_id":"tsk_01jd8v7cjxfm9sxv0q3e0b5z1c","reason":"other"}"#;
         let offer = r#"{"offer_id":"ofr_01jd8v7cjxfm9sxv0q3e0b5z1c"}"#;
@@ -185,7 +184,7 @@ mod tests {
             };
             let text = format!(r#"{{"type":"{kind}","data":{data}}}"#);
             let (_, message) = posthaste_protocol::socket::decode_client(&text).unwrap();
-            let is_job = Job::read(message, 500, now).unwrap().is_some();
+            let is_job = Job::read(message, 500).unwrap().is_some();
             assert_eq!(is_job, !["hello", "heartbeat", "token", "position"].contains(kind), "{kind}");
         }
     }

@@ -8,22 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_domain::Timestamp;
+use posthaste_domain::position::{Report, Taken};
 use posthaste_http::idempotency::is_sound;
-use posthaste_live::presence::{Fix, Presence};
+use posthaste_live::presence::{LastTaken, Presence};
 use posthaste_live::streams::Frame;
-use posthaste_protocol::drivers::PositionReport;
+use posthaste_protocol::drivers::{PositionReport, PositionsTaken};
 use posthaste_protocol::problem::Problem;
-use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage};
+use posthaste_protocol::socket::{Ack, ClientMessage, ServerMessage, close};
 use posthaste_protocol::trace::TraceParent;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::command::{Job, Outcome, Work};
+use super::end::End;
 use super::handshake::Upgraded;
 use super::inbox::Inbox;
-use super::line::{End, Heard, Line};
+use super::line::{Heard, Line};
 use super::position::Position;
-use super::session::{LOGIN_ENDED, Session, again, closed_by_system};
-use crate::drivers::positions::fix;
+use super::session::{Session, again};
+use crate::drivers::positions::read_report;
 
 /// How long commands may go on when the server goes away.
 const LAST_COMMANDS: Duration = Duration::from_secs(3);
@@ -37,7 +39,8 @@ impl Session {
             Ok(()) => self.serve(&mut line, &presence, after).await,
             Err(end) => end,
         };
-        tracing::debug!(session = %self.id, driver = %presence.driver(), ?end, "a driver's socket ended");
+        let span = tracing::info_span!("driver", driver = %presence.driver());
+        span.in_scope(|| end.note(self.id, self.path));
         line.end(end).await;
     }
 
@@ -57,14 +60,14 @@ impl Session {
                 },
                 brought = self.stream.next(&mut frames) => match brought {
                     Ok(()) => line.write(&mut frames).await,
-                    Err(closed) => Err(closed_by_system(closed)),
+                    Err(closed) => Err(closed.into()),
                 },
                 outcome = work.done(), if work.is_busy() => answer(line, outcome).await,
-                () = self.login.revoked() => Err(LOGIN_ENDED),
+                () = self.login.revoked() => Err(End::LoginEnded),
                 () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
             };
             if let Err(end) = step {
-                if end == closed_by_system(posthaste_live::streams::Closed::GoingAway) {
+                if end.said().is_some_and(|(code, _)| code == close::GOING_AWAY) {
                     finish(line, &mut work).await;
                 }
                 return end;
@@ -75,7 +78,7 @@ impl Session {
     /// Takes what came in. Its positions are in the slot when this returns; answers are said, not written.
     fn take_all(&mut self, line: &mut Line, presence: &Presence, work: &mut Work) -> Result<(), End> {
         let mut inbox = line.lend();
-        let mut burst = Burst { now: self.app.system().clock().now(), presence, fixes: Vec::new() };
+        let mut burst = Burst { now: self.app.system().clock().now(), presence, reports: Vec::new() };
         let taken = self.take_from(&mut inbox, line, &mut burst, work);
         burst.report();
         line.give_back(inbox);
@@ -126,7 +129,7 @@ impl Session {
         // What comes after a position finds it in the slot.
         burst.report();
         let most = self.app.limits().socket.batch_positions;
-        let taken = match Job::read(message, most, burst.now) {
+        let taken = match Job::read(message, most) {
             Ok(Some(job)) => work.take(header.id.clone(), job),
             Ok(None) => Ok(()),
             Err(failure) => Err(failure),
@@ -143,34 +146,43 @@ struct Burst<'a> {
     now: Timestamp,
     presence: &'a Presence,
     /// Those that are not in the slot yet.
-    fixes: Vec<Fix>,
+    reports: Vec<Report>,
 }
 
 impl Burst<'_> {
     /// Takes a position. Answered where it has an id, or is wrong.
-    fn place(&mut self, line: &mut Line, id: Option<&str>, report: &PositionReport) {
-        match fix(report, self.now) {
-            Ok(fix) => self.fixes.push(fix),
+    fn place(&mut self, line: &mut Line, id: Option<&str>, given: &PositionReport) {
+        match read_report(given) {
+            Ok(report) => self.reports.push(report),
             Err((field, problem)) => {
+                self.presence.report_no_place();
                 let problem = Problem::invalid(format!("data.{field}"), problem);
                 return line.say(&ServerMessage::Error(problem), id);
             }
         }
         if id.is_some() {
-            let changed = self.report();
-            line.say(&ServerMessage::Ack(Ack::new(changed, Some(self.now))), id);
+            let ack = self.report().map_or_else(|| Ack::new(false, Some(self.now)), |taken| told(taken, self.now));
+            line.say(&ServerMessage::Ack(ack), id);
         }
     }
 
-    /// Puts them into the slot; whether the last of them was newer than what was known.
-    fn report(&mut self) -> bool {
-        if self.fixes.is_empty() {
-            return false;
+    /// Puts them into the slot; what became of the last of them.
+    fn report(&mut self) -> Option<LastTaken> {
+        if self.reports.is_empty() {
+            return None;
         }
-        let changed = self.presence.report_all(&self.fixes, self.now);
-        self.fixes.clear();
-        changed
+        let taken = self.presence.report_all(&self.reports, self.now);
+        self.reports.clear();
+        taken
     }
+}
+
+/// The answer to a position: how it was taken where that is not plain.
+fn told(LastTaken { last, clock_behind }: LastTaken, now: Timestamp) -> Ack {
+    let is_believed = matches!(last, Taken::Believed { .. });
+    let is_plain = is_believed && clock_behind.is_none();
+    let positions = (!is_plain).then(|| Box::new(PositionsTaken::of(&[last], clock_behind)));
+    Ack { positions, ..Ack::new(is_believed, Some(now)) }
 }
 
 /// A refusal is always said; that something is done only to those who gave it a name.

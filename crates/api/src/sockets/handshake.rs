@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -36,19 +36,59 @@ pub(super) struct Upgraded {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Handshake {
-    type Rejection = Failure;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let refusal = || Failure::from(Problem::new(Code::Malformed).detail("connect with a WebSocket handshake"));
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let asks = parts.method == Method::GET
+            && parts.version >= Version::HTTP_11
             && names(parts, &CONNECTION, "upgrade")
-            && names(parts, &UPGRADE, "websocket")
-            && parts.headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version.as_bytes() == b"13");
-        let key = parts.headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks).ok_or_else(refusal)?;
-        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| refusal())?;
-        let connection = parts.extensions.remove::<OnUpgrade>().ok_or_else(refusal)?;
+            && names(parts, &UPGRADE, "websocket");
+        if !asks {
+            return Err(refusal(Code::Malformed, "connect with a WebSocket handshake"));
+        }
+        // Which version it speaks comes first: another may have another key.
+        if only(parts, &SEC_WEBSOCKET_VERSION) != Some(OUR_VERSION) {
+            return Err(refusal(Code::UpgradeRequired, "the handshake must name Sec-WebSocket-Version 13, once"));
+        }
+        let key = only(parts, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key)).ok_or_else(|| {
+            refusal(Code::Malformed, "the handshake must have one Sec-WebSocket-Key: 16 bytes in base64")
+        })?;
+        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()))
+            .map_err(|_| refusal(Code::Malformed, "connect with a WebSocket handshake"))?;
+        let connection = parts
+            .extensions
+            .remove::<OnUpgrade>()
+            .ok_or_else(|| refusal(Code::Malformed, "this connection cannot become a WebSocket"))?;
         Ok(Self { accept, connection, after: sent_step(&parts.headers) })
     }
+}
+
+/// The version of the protocol that is spoken here.
+const OUR_VERSION: &str = "13";
+
+/// Refuses a handshake, and says which would be taken (RFC 6455, 4.2.2 and 4.4; RFC 9110, 15.5.22).
+fn refusal(code: Code, detail: &str) -> Response {
+    let mut response = Failure::from(Problem::new(code).detail(detail)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(OUR_VERSION));
+    if code == Code::UpgradeRequired {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    response
+}
+
+/// The value of a header that is there once.
+fn only<'p>(parts: &'p Parts, header: &HeaderName) -> Option<&'p str> {
+    let mut values = parts.headers.get_all(header).into_iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then(|| value.trim())
+}
+
+/// Whether it is 16 bytes in base64.
+fn is_key(key: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix("==").is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_digit))
 }
 
 /// Whether a header's list holds a word.
@@ -80,5 +120,27 @@ impl Handshake {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_sixteen_bytes_in_base64() {
+        assert!(is_key("dGhlIHNhbXBsZSBub25jZQ=="));
+        for wrong in [
+            "",
+            "x",
+            "==",
+            "dGhlIHNhbXBsZSBub25j",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=a",
+            "dGhlIHNhbXBsZSBub2-jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQA=",
+        ] {
+            assert!(!is_key(wrong), "{wrong}");
+        }
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! No I/O. Bytes are fed, messages are taken until there is no whole one left; then an empty inbox holds no memory.
 
-use posthaste_protocol::socket::close;
-
-use super::line::End;
+use super::end::End;
 
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,10 +23,6 @@ const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
-
-const NOT_THE_PROTOCOL: End = End::Close(close::NOT_THE_PROTOCOL, "not the WebSocket protocol");
-const NOT_UTF8: End = End::Close(close::NOT_UTF8, "not UTF-8");
-const TOO_LARGE: End = End::Close(close::TOO_BIG, "frame too large");
 
 /// What came in and was not taken yet.
 #[derive(Debug, Default)]
@@ -80,10 +74,10 @@ impl Inbox {
         let known = matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG);
         let (last, reserved, masked) = (first & 0x80 != 0, first & 0x70 != 0, second & 0x80 != 0);
         if !known || reserved || !masked || is_control && (!last || short > 125) {
-            return Err(NOT_THE_PROTOCOL);
+            return Err(End::NotTheProtocol);
         }
         if !is_control && (opcode == CONTINUATION) != self.parts.is_some() {
-            return Err(NOT_THE_PROTOCOL);
+            return Err(End::NotTheProtocol);
         }
         let wide = match short {
             126 => 2,
@@ -93,7 +87,7 @@ impl Inbox {
         let Some(long) = bytes.get(2..2 + wide) else { return Ok(None) };
         let length = if wide == 0 { short as u64 } else { long.iter().fold(0, |n, b| n << 8 | u64::from(*b)) };
         let room = self.longest - self.parts.as_ref().map_or(0, Vec::len).min(self.longest);
-        let length = usize::try_from(length).ok().filter(|n| is_control || *n <= room).ok_or(TOO_LARGE)?;
+        let length = usize::try_from(length).ok().filter(|n| is_control || *n <= room).ok_or(End::TooLarge)?;
         let Some(&[a, b, c, d]) = bytes.get(2 + wide..6 + wide) else { return Ok(None) };
         let start = self.at + 6 + wide;
         let payload = start..start + length;
@@ -138,19 +132,19 @@ impl Inbox {
 
 /// A client that cannot send text sends the same bytes as binary.
 fn text(payload: &[u8]) -> Result<Incoming<'_>, End> {
-    std::str::from_utf8(payload).map(Incoming::Message).map_err(|_| NOT_UTF8)
+    std::str::from_utf8(payload).map(Incoming::Message).map_err(|_| End::NotUtf8)
 }
 
 fn close_code(payload: &[u8]) -> Result<Option<u16>, End> {
     let (code, reason) = match payload {
         [] => return Ok(None),
-        [_] => return Err(NOT_THE_PROTOCOL),
+        [_] => return Err(End::NotTheProtocol),
         [a, b, reason @ ..] => (u16::from_be_bytes([*a, *b]), reason),
     };
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(NOT_THE_PROTOCOL);
+        return Err(End::NotTheProtocol);
     }
-    std::str::from_utf8(reason).map(|_| Some(code)).map_err(|_| NOT_UTF8)
+    std::str::from_utf8(reason).map(|_| Some(code)).map_err(|_| End::NotUtf8)
 }
 
 fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
@@ -261,23 +255,23 @@ mod tests {
             frame(0x88, &1005_u16.to_be_bytes()),
         ];
         for bytes in wrong {
-            assert_eq!(all(&bytes).last().unwrap(), &format!("{NOT_THE_PROTOCOL:?}"), "{bytes:02x?}");
+            assert_eq!(all(&bytes).last().unwrap(), &format!("{:?}", End::NotTheProtocol), "{bytes:02x?}");
         }
-        assert_eq!(all(&frame(0x81, &[0xFF])), [format!("{NOT_UTF8:?}")]);
+        assert_eq!(all(&frame(0x81, &[0xFF])), [format!("{:?}", End::NotUtf8)]);
     }
 
     #[test]
     fn a_message_too_long_is_refused_by_its_head_in_one_frame_or_in_many() {
         let mut inbox = Inbox::new(200);
         inbox.feed(&frame(0x81, &[b'x'; 201])[..4]);
-        assert_eq!(said(&mut inbox), [format!("{TOO_LARGE:?}")]);
+        assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
         let mut inbox = Inbox::new(200);
         inbox.feed(&frame(0x01, &[b'x'; 150]));
         inbox.feed(&frame(0x89, b"between"));
         inbox.feed(&frame(0x80, &[b'x'; 51])[..2]);
-        assert_eq!(said(&mut inbox).last().unwrap(), &format!("{TOO_LARGE:?}"));
+        assert_eq!(said(&mut inbox).last().unwrap(), &format!("{:?}", End::TooLarge));
         let mut inbox = Inbox::new(200);
         inbox.feed(&[0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
-        assert_eq!(said(&mut inbox), [format!("{TOO_LARGE:?}")]);
+        assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
     }
 }

@@ -16,11 +16,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use posthaste_live::streams::{Direct, Frame, Offered};
 use posthaste_protocol::socket::frame::{self, Opcode};
-use posthaste_protocol::socket::{Header, ServerMessage, close, encode_server};
+use posthaste_protocol::socket::{Header, ServerMessage, encode_server};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+use super::end::End;
 use super::handshake::Upgraded;
 use super::inbox::{Inbox, Incoming};
 
@@ -31,15 +32,6 @@ const READ: usize = 64 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
-}
-
-/// How a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The other side has gone.
-    Gone,
-    /// This side closes, with a code and a reason.
-    Close(u16, &'static str),
 }
 
 /// What came in.
@@ -147,7 +139,7 @@ impl Line {
             Some(Incoming::Close(code)) => {
                 let payload = code.map(u16::to_be_bytes);
                 frame::append(Opcode::Close, payload.as_ref().map_or(&[], |code| &code[..]), &mut self.out);
-                Err(End::Gone)
+                Err(End::Left)
             }
             None => Ok(None),
         }
@@ -197,8 +189,7 @@ impl Line {
                 }
             }
         };
-        let stalled = |_| Err(End::Close(close::TOO_SLOW, "reader too slow"));
-        Box::pin(timeout(self.stall, writing)).await.unwrap_or_else(stalled)
+        Box::pin(timeout(self.stall, writing)).await.unwrap_or(Err(End::WriteStalled))
     }
 
     /// Writes what goes without waiting; whether that was all.
@@ -217,12 +208,12 @@ impl Line {
 
     /// Says good-bye and waits a moment for the answer, so that the code arrives before the connection is gone.
     pub(super) async fn end(mut self, end: End) {
-        if let End::Close(code, reason) = end {
+        if let Some((code, reason)) = end.said() {
             let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
             frame::append(Opcode::Close, &payload, &mut self.out);
         }
         let said = timeout(GOODBYE, self.flush()).await;
-        if end == End::Gone || !matches!(said, Ok(Ok(()))) {
+        if end.said().is_none() || !matches!(said, Ok(Ok(()))) {
             return;
         }
         let answered = async {

@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
         };
         let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(5, 7)?, number(8, 10)?)?;
         let time = date.and_hms_nano_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?, nanos)?;
-        Some(time.and_utc())
+        Some(posthaste_domain::whole_micros(time.and_utc()))
     }
 }
 

@@ -12,17 +12,18 @@ use posthaste_http::auth::{Caller, LEEWAY_SECONDS};
 use posthaste_http::limits::Pace;
 use posthaste_identity::Watch;
 use posthaste_live::Refused;
-use posthaste_live::streams::{Closed, Frame, Subscription};
+use posthaste_live::streams::{Frame, Subscription};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
-    Ack, ClientMessage, DecodeError, Header, Hello, Limits, NewToken, ServerMessage, Welcome, close, decode_client,
+    Ack, ClientMessage, DecodeError, Header, Hello, Limits, NewToken, ServerMessage, Welcome, decode_client,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::end::End;
 use super::handshake::Upgraded;
 use super::inbox::Inbox;
-use super::line::{End, Heard, Line};
+use super::line::{Heard, Line};
 use crate::AppState;
 use crate::access::Rights;
 use crate::refusals::problem;
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) app: AppState,
     pub(super) stream: Subscription,
     pub(super) id: SessionId,
+    /// The route that it was opened on.
+    pub(super) path: &'static str,
     /// Whose token it was opened with; tracking links need none.
     party: Option<Party>,
     /// What may be said here.
@@ -55,6 +58,7 @@ impl Session {
         app: AppState,
         stream: Subscription,
         seat: OwnedSemaphorePermit,
+        path: &'static str,
         caller: Option<&Caller>,
     ) -> Self {
         let now = Instant::now();
@@ -63,7 +67,7 @@ impl Session {
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
         let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
         let rights = Rights::of(caller.map(|caller| caller.role));
-        Self { id, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat }
+        Self { id, path, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat }
     }
 
     /// Takes a new token, of the same party, so that the connection can go on.
@@ -95,7 +99,7 @@ impl Session {
             Ok(()) => self.watch(&mut line).await,
             Err(end) => end,
         };
-        tracing::debug!(session = %self.id, ?end, "a socket ended");
+        end.note(self.id, self.path);
         Box::pin(line.end(end)).await;
     }
 
@@ -113,7 +117,7 @@ impl Session {
         let mut login = self.login.clone();
         let begun = tokio::select! {
             biased;
-            () = login.revoked() => return Err(LOGIN_ENDED),
+            () = login.revoked() => return Err(End::LoginEnded),
             // Boxed: snapshots are made by large futures that would stay in the size of this one.
             begun = Box::pin(self.begin(line)) => begun?,
         };
@@ -121,8 +125,8 @@ impl Session {
             Ok(mut frames) => line.write(&mut frames).await,
             Err(refused) => {
                 let end = match refused {
-                    Refused::NotFound(_) => End::Close(close::FORBIDDEN, "nothing to follow"),
-                    _ => End::Close(close::GOING_AWAY, "cannot begin now"),
+                    Refused::NotFound(_) => End::NothingToFollow,
+                    _ => End::CannotBegin,
                 };
                 line.say(&ServerMessage::Error(problem(refused)), None);
                 Err(end)
@@ -134,7 +138,7 @@ impl Session {
     async fn begin(&mut self, line: &mut Line) -> Result<Result<Vec<Frame>, Refused>, End> {
         let within = self.app.limits().socket.hello_within;
         let Ok(hello) = tokio::time::timeout(within, self.await_hello(line)).await else {
-            return Err(End::Close(close::SILENT, "no hello"));
+            return Err(End::NoHello);
         };
         Ok(self.stream.begin(hello?).await)
     }
@@ -218,9 +222,9 @@ impl Session {
                 },
                 brought = self.stream.next(&mut frames) => match brought {
                     Ok(()) => line.write(&mut frames).await,
-                    Err(closed) => Err(closed_by_system(closed)),
+                    Err(closed) => Err(closed.into()),
                 },
-                () = self.login.revoked() => Err(LOGIN_ENDED),
+                () = self.login.revoked() => Err(End::LoginEnded),
                 () = &mut timer => self.check().map(|next| timer.as_mut().reset(next)),
             };
             if let Err(end) = step {
@@ -287,7 +291,7 @@ impl Session {
         let most = self.app.limits().socket.messages_per_second;
         let problem = Problem::new(Code::RateLimited).detail(format!("at most {most} messages a second"));
         line.say(&ServerMessage::Error(problem.retry_after(1)), None);
-        Err(End::Close(close::RATE_LIMITED, "too many messages"))
+        Err(End::TooManyMessages)
     }
 
     /// When silence or the token's end may be due next.
@@ -300,27 +304,16 @@ impl Session {
     pub(super) fn check(&self) -> Result<Instant, End> {
         let now = Instant::now();
         if self.ends.is_some_and(|ends| ends <= now) {
-            return Err(End::Close(close::TOKEN_EXPIRED, "token expired"));
+            return Err(End::TokenExpired);
         }
         let next = self.next_check();
-        if next <= now { Err(End::Close(close::SILENT, "silent for too long")) } else { Ok(next) }
+        if next <= now { Err(End::Silent) } else { Ok(next) }
     }
 }
-
-/// How connections of a login that was ended end.
-pub(super) const LOGIN_ENDED: End = End::Close(close::LOGIN_ENDED, "the login was ended");
 
 fn end_of(app: &AppState, expires_at: Timestamp) -> Instant {
     let end = expires_at.checked_add_signed(Span::seconds(LEEWAY_SECONDS)).unwrap_or(expires_at);
     Instant::now() + (end - app.system().clock().wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
-}
-
-pub(super) fn closed_by_system(closed: Closed) -> End {
-    match closed {
-        Closed::TooSlow => End::Close(close::TOO_SLOW, "reader too slow"),
-        Closed::Replaced => End::Close(close::REPLACED, "another connection took its place"),
-        Closed::GoingAway => End::Close(close::GOING_AWAY, "going away"),
-    }
 }
 
 /// `hello` belongs to the beginning.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use posthaste_api::asyncapi::{Direction, close_codes, examples};
 use posthaste_protocol::socket::{
-    ClientMessage, ServerMessage, decode_client, decode_server, encode_client, encode_server,
+    ClientMessage, ServerMessage, Unnumbered, decode_client, decode_server, encode_client, encode_server,
 };
 use serde_json::Value;
 
@@ -26,6 +26,11 @@ fn every_example_is_a_message_and_every_message_has_an_example() {
     for example in server {
         let (header, message) = decode_server(example).unwrap_or_else(|error| panic!("{error}: {example}"));
         assert_same(example, &encode_server(&message, &header));
+        if let (Some(seq), Some(ts), None) = (header.seq, header.ts, &header.id) {
+            let mut numbered = Vec::new();
+            Unnumbered::new(&message, ts).write(seq, &mut numbered);
+            assert_eq!(String::from_utf8(numbered).unwrap(), encode_server(&message, &header));
+        }
         kinds.insert(message.kind());
     }
     assert_eq!(kinds, ServerMessage::KINDS.iter().copied().collect());

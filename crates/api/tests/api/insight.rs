@@ -195,7 +195,7 @@ fn driver(n: u128, zones: &[ZoneId], shifts: &[(i64, Shift)]) -> Entry {
     for (at, shift) in shifts {
         driver.version += 1;
         driver.shift = *shift;
-        let event = DriverEvent::ShiftChanged { shift: *shift };
+        let event = DriverEvent::ShiftChanged { shift: *shift, command: None };
         events.push(DriverRecorded { seq: driver.version, at: minute(*at), by: Party::System, event });
     }
     Entry::driver(0, driver, events)

@@ -178,3 +178,19 @@ async fn a_slow_statement_is_logged_with_the_ids_of_what_waits_for_it() {
         assert!(lines.iter().any(named), "{message}: {lines:?}");
     }
 }
+
+#[tokio::test]
+async fn a_socket_that_is_closed_says_in_the_log_which_and_why() {
+    let (log, _listening) = listen("posthaste_api=info");
+    let server = Server::new().await;
+    let (driver, mut first) = server.driver("Grace").await;
+    let token = crate::stage::driver_token(&driver);
+    let (_second, ..) = server.begin("/v1/ws/driver", Some(&token), serde_json::json!({})).await;
+    let (_third, ..) = server.begin("/v1/ws/driver", Some(&token), serde_json::json!({})).await;
+    assert_eq!(first.closed().await, 4011);
+    let lines = log.lines("a socket was closed");
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!((&line["cause"], &line["code"]), (&"replaced".into(), &4011.into()), "{line}");
+    assert_eq!((&line["path"], &line["level"]), (&"/v1/ws/driver".into(), &"INFO".into()), "{line}");
+    assert_eq!(line["span"]["driver"], driver.as_str(), "{line}");
+}

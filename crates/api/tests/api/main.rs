@@ -15,6 +15,7 @@ mod messages;
 mod next;
 mod operations;
 mod others;
+mod positions;
 mod problems;
 mod replays;
 mod roster;

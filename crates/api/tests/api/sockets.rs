@@ -13,6 +13,7 @@ use posthaste_domain::party::Party;
 use posthaste_http::limits::{Limits, SocketLimits};
 use posthaste_live::stopping::Leave;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -174,9 +175,14 @@ impl Socket {
 
     /// Reads until the server closes; gives the code.
     pub(crate) async fn closed(&mut self) -> u16 {
+        self.closed_because().await.0
+    }
+
+    /// Reads until the server closes; gives the code and the reason.
+    async fn closed_because(&mut self) -> (u16, String) {
         loop {
             match timeout(PATIENCE, self.stream.next()).await.expect("a close in time") {
-                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),
                 Some(Ok(_)) => {}
                 other => panic!("expected a close with a code, got {other:?}"),
             }
@@ -423,6 +429,52 @@ async fn what_asks_for_no_socket_is_refused_on_a_sockets_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_is_refused_says_which_is_taken() {
+    let server = Server::new().await;
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    let ask = async |more: &[(&'static str, &'static str)]| {
+        let mut request = format!(
+            "GET /v1/ws/merchant HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n",
+            server.stage.merchant
+        );
+        more.iter().for_each(|(name, value)| request.push_str(&format!("{name}: {value}\r\n")));
+        request.push_str("\r\n");
+        let mut stream = BufReader::new(TcpStream::connect(server.address).await.unwrap());
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.is_empty()) {
+            let mut line = String::new();
+            timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
+            lines.push(line.trim_end().to_lowercase());
+        }
+        let header =
+            |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned));
+        let status: u16 = lines[0].split(' ').nth(1).unwrap().parse().unwrap();
+        (status, header("sec-websocket-version"), header("upgrade"))
+    };
+    let thirteen = || Some("13".to_owned());
+    let version = |version| ("sec-websocket-version", version);
+    let key_of = |key| ("sec-websocket-key", key);
+    let other = (426, thirteen(), Some("websocket".to_owned()));
+    for headers in [
+        vec![version("8"), key_of(key)],
+        vec![key_of(key)],
+        vec![version("13"), version("8"), key_of(key)],
+        vec![version("13, 8"), key_of(key)],
+        vec![version("8")],
+    ] {
+        assert_eq!(ask(&headers).await, other, "{headers:?}");
+    }
+    for headers in
+        [vec![version("13")], vec![version("13"), key_of("x")], vec![version("13"), key_of(key), key_of(key)]]
+    {
+        assert_eq!(ask(&headers).await, (400, thirteen(), None), "{headers:?}");
+    }
+    assert_eq!(ask(&[version("13"), key_of(key)]).await.0, 101);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_only_reads_takes_no_commands() {
     let server = Server::new().await;
     let (mut shop, ..) = server.begin("/v1/ws/merchant", Some(&server.stage.merchant), json!({})).await;
@@ -451,10 +503,10 @@ async fn each_end_has_its_code() {
     assert_eq!(fast.closed().await, 4029);
 
     let mut mute = server.try_connect("/v1/ws/driver", Some(&token)).await.unwrap();
-    assert_eq!(mute.closed().await, 4008, "no hello");
+    assert_eq!(mute.closed_because().await, (4008, "no hello".to_owned()));
 
     let (mut silent, ..) = server.begin("/v1/ws/driver", Some(&token), json!({})).await;
-    assert_eq!(silent.closed().await, 4008, "no heartbeat");
+    assert_eq!(silent.closed_because().await, (4008, "silent for too long".to_owned()));
 
     let (mut long, ..) = server.begin("/v1/ws/driver", Some(&token), json!({})).await;
     long.raw("x".repeat(5000)).await;

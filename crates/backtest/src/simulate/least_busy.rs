@@ -48,7 +48,8 @@ impl LeastBusy {
         }
         let his: Vec<u32> = orders_of(&c.route).collect();
         let commitment = |order: &u32| {
-            Some(Commitment { order: order_id(*order), window: *self.held.get(order)?, tentative: false, lane: None })
+            let window = *self.held.get(order)?;
+            Some(Commitment { order: order_id(*order), window, tentative: false, lane: None, size: 1, aboard: false })
         };
         let open_orders = u32::try_from(his.len()).unwrap_or(u32::MAX);
         Some(DriverView {
@@ -59,7 +60,7 @@ impl LeastBusy {
             vehicle: VehicleSpeed::default(),
             fast: true,
             slow: true,
-            capacity_left: zone::CAPACITY.saturating_sub(open_orders),
+            capacity: zone::CAPACITY,
             open_orders,
             commitments: his.iter().filter_map(commitment).collect(),
         })

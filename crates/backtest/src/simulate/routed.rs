@@ -94,6 +94,7 @@ impl Routed {
             capacity: i64::MAX / 2,
             load: i64::try_from(aboard).unwrap_or(i64::MAX),
             bound: u32::try_from(bound).unwrap_or(u32::MAX),
+            at_work: c.on_at <= world.now,
         }
     }
 

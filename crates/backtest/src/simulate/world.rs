@@ -319,10 +319,11 @@ impl World {
         let c = &self.couriers[courier];
         let visit = self.visit_at(courier, place);
         let ready = visit.iter().map(|o| self.orders[*o as usize].ready_at).max().unwrap_or(0);
-        let way = (c.place != place).then(|| self.travel.seconds(c.place, place));
+        let way = if c.place == place { 0 } else { self.travel.seconds(c.place, place) };
         let latest = latest_leave(c.free_at, self.now, way, self.pickup_service, ready);
         if self.at_once || latest < self.now + TICK {
-            let arrival = way.map_or(c.free_at, |way| self.now + way);
+            // Who is there already has been there since they were free.
+            let arrival = if c.place == place { c.free_at } else { self.now + way };
             self.couriers[courier].heading = Some((place, arrival));
             self.assign(courier, visit);
         }

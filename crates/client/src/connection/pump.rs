@@ -39,6 +39,8 @@ struct Pump {
     /// Makes ids of commands unique among all sockets.
     prefix: String,
     number: u64,
+    has_connected: bool,
+    /// The numbering that `last_seq` belongs to: another one's numbers mean nothing there.
     epoch: Option<String>,
     last_seq: Option<u64>,
     /// A gap came right after resuming: a snapshot is needed.
@@ -62,6 +64,7 @@ pub(super) async fn run(
         unanswered: BTreeMap::new(),
         prefix,
         number: 0,
+        has_connected: false,
         epoch: None,
         last_seq: None,
         start_over: false,
@@ -166,7 +169,7 @@ impl Pump {
     async fn greet(&mut self, socket: &mut Socket, welcome: Welcome, renewal: Renewal) -> Result<Session, End> {
         let counters = Arc::clone(&self.options.counters);
         add(&counters.connects);
-        if self.epoch.is_some() {
+        if std::mem::replace(&mut self.has_connected, true) {
             add(&counters.reconnects);
         }
         let resuming = !self.start_over && self.last_seq.is_some();
@@ -174,7 +177,6 @@ impl Pump {
             if resuming { Hello { epoch: self.epoch.clone(), last_seq: self.last_seq } } else { Hello::default() };
         self.start_over = false;
         let session = Session::new(&welcome, renewal);
-        self.epoch = Some(welcome.epoch.clone());
         self.tell(Event::Connected(welcome)).await;
         send(socket, &ClientMessage::Hello(hello), None).await?;
         self.unanswered.retain(|_, command| !command.reply.is_closed());
@@ -314,6 +316,7 @@ impl Pump {
             }
             ServerMessage::Snapshot(snapshot) => {
                 add(&self.options.counters.snapshots);
+                self.epoch = Some(session.epoch.clone());
                 self.last_seq = Some(header.seq.unwrap_or(session.welcome_seq));
                 self.tell(Event::Snapshot(snapshot)).await;
             }

@@ -30,6 +30,8 @@ pub(super) enum End {
 
 /// The times of one connection.
 pub(super) struct Session {
+    /// The numbering that this connection goes by.
+    pub(super) epoch: String,
     pub(super) welcome_seq: u64,
     pub(super) heartbeat: Duration,
     pub(super) silence: Duration,
@@ -50,6 +52,7 @@ impl Session {
         let now = Instant::now();
         let promised = Duration::from_secs(u64::from(welcome.heartbeat_seconds.max(1)));
         Self {
+            epoch: welcome.epoch.clone(),
             welcome_seq: welcome.seq,
             heartbeat: promised.mul_f64(0.45),
             silence: promised.mul_f64(2.0),

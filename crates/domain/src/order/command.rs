@@ -2,7 +2,7 @@
 
 use crate::Timestamp;
 use crate::calendar::Lane;
-use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
+use crate::ids::{DriverId, MerchantId, OfferId, TaskId, ZoneId};
 use crate::offer::{Offer, Withdrawal};
 use crate::party::Party;
 use crate::window::Window;
@@ -133,6 +133,11 @@ pub enum Command {
         /// Which task.
         task: TaskId,
     },
+    /// Its zone is removed: what waits goes to another.
+    ChangeZone {
+        /// The zone that it belongs to from now on.
+        zone: ZoneId,
+    },
     /// Somebody with the right to cancels it.
     Cancel {
         /// Who.
@@ -162,6 +167,12 @@ pub enum Rejected {
     /// The seller has answered otherwise before.
     #[error("the seller has already answered")]
     AlreadyAnswered,
+    /// The goods would be ready when the order cannot be brought any more.
+    #[error("the goods have to be ready before {before}")]
+    ReadyTooLate {
+        /// They have to be ready before.
+        before: Timestamp,
+    },
     /// The offer is no longer open.
     #[error("the offer is no longer open")]
     OfferGone,

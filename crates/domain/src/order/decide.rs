@@ -1,20 +1,20 @@
 //! What a command would do to an order: the rules, in one place.
 
-use crate::Timestamp;
 use crate::calendar::Lane;
 use crate::ids::{DriverId, TaskId};
+use crate::{Timestamp, whole_micros};
 
 use super::command::{Command, Rejected};
 use super::event::{AssignedBy, Event, ReleaseReason};
 use super::status::Status;
 use super::task::{FailReason, Task, TaskKind, TaskStatus};
-use super::{Deadline, Order};
+use super::{Deadline, Order, ready};
 
 type Decided = Result<Vec<Event>, Rejected>;
 
 pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decided {
     match command {
-        Command::Confirm { seller, ready_at } => confirm(order, *seller, *ready_at),
+        Command::Confirm { seller, ready_at } => confirm(order, *seller, *ready_at, now),
         Command::Reject { seller, reason } => reject(order, *seller, reason),
         Command::LapseConfirmation => lapse_confirmation(order, now),
         Command::Offer(offer) => {
@@ -75,6 +75,13 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
             let locked = task.wrong_codes > 0 || task.locked_until.is_some();
             Ok(if locked { vec![Event::CodeUnlocked { task: task.id }] } else { Vec::new() })
         }
+        Command::ChangeZone { zone } => {
+            if *zone == order.zone {
+                return Ok(Vec::new());
+            }
+            need_status(order, Status::is_waiting)?;
+            Ok(vec![Event::ZoneChanged { from: order.zone, zone: *zone }])
+        }
         Command::Cancel { by, reason } => {
             // Canceled before, whatever has become of the goods since.
             if order.delivery().is_some_and(|t| t.status == TaskStatus::Canceled) {
@@ -116,14 +123,17 @@ fn still_wanted(order: &Order, tasks: &[&Task]) -> Result<(), Rejected> {
     if tasks.iter().any(ended) { Err(Rejected::Ended(order.status())) } else { Ok(()) }
 }
 
-fn confirm(order: &Order, seller: crate::ids::MerchantId, ready_at: Option<Timestamp>) -> Decided {
+fn confirm(order: &Order, seller: crate::ids::MerchantId, ready_at: Option<Timestamp>, now: Timestamp) -> Decided {
     let tasks = sellers_tasks(order, seller)?;
     still_wanted(order, &tasks)?;
     if tasks.iter().all(|t| t.status != TaskStatus::AwaitingConfirmation) {
         let rejected = tasks.iter().any(|t| t.status == TaskStatus::Rejected);
         return if rejected { Err(Rejected::AlreadyAnswered) } else { Ok(Vec::new()) };
     }
-    Ok(vec![Event::SellerConfirmed { seller, ready_at }])
+    let ready_at = ready_at.map(whole_micros);
+    ready_at.map_or(Ok(()), |ready| ready::check(order, &tasks, ready, now))?;
+    let times = ready_at.and_then(|ready| ready::moved(order, seller, ready, now));
+    Ok(vec![Event::SellerConfirmed { seller, ready_at, times }])
 }
 
 fn reject(order: &Order, seller: crate::ids::MerchantId, reason: &str) -> Decided {
@@ -273,15 +283,18 @@ fn check_code(
     now: Timestamp,
 ) -> Result<Option<Vec<Event>>, Rejected> {
     let Some(expected) = &task.code else { return Ok(None) };
+    let is_wrong = code.is_some_and(|code| !expected.matches(code));
+    if is_wrong && command.is_some_and(|command| task.wrong_commands.contains(command)) {
+        return Ok(Some(Vec::new()));
+    }
     if let Some(until) = task.locked_until.filter(|until| *until > now) {
         return Err(Rejected::CodeLocked { until });
     }
-    let Some(code) = code else { return Err(Rejected::CodeRequired) };
-    if expected.matches(code) {
-        return Ok(None);
+    if code.is_none() {
+        return Err(Rejected::CodeRequired);
     }
-    if command.is_some() && task.last_wrong_command.as_ref() == command {
-        return Ok(Some(Vec::new()));
+    if !is_wrong {
+        return Ok(None);
     }
     Ok(Some(vec![Event::CodeRefused { task: task.id, command: command.cloned() }]))
 }
@@ -325,7 +338,7 @@ fn returns(order: &Order) -> Vec<Task> {
             confirm_by: None,
             code: None,
             wrong_codes: 0,
-            last_wrong_command: None,
+            wrong_commands: Vec::new(),
             locked_until: None,
             departure: None,
             arrived_at: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Lane;
-use crate::ids::{DriverId, MerchantId, OfferId, TaskId};
+use crate::ids::{DriverId, MerchantId, OfferId, TaskId, ZoneId};
 use crate::offer::{CoolDown, Offer, Withdrawal};
 use crate::party::Party;
 use crate::place::Place;
@@ -13,8 +13,9 @@ use crate::window::Window;
 use crate::{Span, Timestamp};
 
 use super::estimate::{Departure, Estimate};
+use super::ready::Times;
 use super::task::{FailReason, Proof, Task, TaskKind, TaskStatus};
-use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, Order};
+use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, MOST_WRONG_COMMANDS, Order};
 
 /// How an assignment came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,9 @@ pub enum Event {
         /// When it will be ready, where said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ready_at: Option<Timestamp>,
+        /// What that makes of the order's times, where it changes them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        times: Option<Times>,
     },
     /// A seller rejected its part.
     SellerRejected {
@@ -153,6 +157,13 @@ pub enum Event {
     Prioritised {
         /// Higher goes first.
         priority: i16,
+    },
+    /// Its zone was removed; it waits in another.
+    ZoneChanged {
+        /// The zone that it was in.
+        from: ZoneId,
+        /// The zone that it is in now.
+        zone: ZoneId,
     },
     /// The driver set out for a task.
     Departed {
@@ -243,7 +254,7 @@ pub struct Recorded {
 
 impl Event {
     /// The names of all events.
-    pub const NAMES: [&str; 21] = [
+    pub const NAMES: [&str; 22] = [
         "placed",
         "seller_confirmed",
         "seller_rejected",
@@ -255,6 +266,7 @@ impl Event {
         "escalated",
         "escalation_ended",
         "prioritised",
+        "zone_changed",
         "departed",
         "arrived",
         "code_refused",
@@ -282,6 +294,7 @@ impl Event {
             Self::Escalated { .. } => "escalated",
             Self::EscalationEnded { .. } => "escalation_ended",
             Self::Prioritised { .. } => "prioritised",
+            Self::ZoneChanged { .. } => "zone_changed",
             Self::Departed { .. } => "departed",
             Self::Arrived { .. } => "arrived",
             Self::CodeRefused { .. } => "code_refused",
@@ -294,12 +307,33 @@ impl Event {
             Self::Expired => "expired",
         }
     }
+
+    /// The driver that it speaks of: who is asked, has the order from now on, or has it no more.
+    #[must_use]
+    pub fn driver(&self) -> Option<DriverId> {
+        match self {
+            Self::Offered { offer } => Some(offer.driver),
+            Self::OfferDeclined { driver, .. }
+            | Self::OfferWithdrawn { driver, .. }
+            | Self::Assigned { driver, .. }
+            | Self::Unassigned { driver, .. }
+            | Self::Escalated { driver, .. }
+            | Self::EscalationEnded { driver } => Some(*driver),
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
     match event {
         Event::Placed { order: placed } => *order = (**placed).clone(),
-        Event::SellerConfirmed { seller, ready_at } => seller_confirmed(order, *seller, *ready_at),
+        Event::SellerConfirmed { seller, ready_at, times } => {
+            seller_confirmed(order, *seller, *ready_at);
+            if let Some(times) = times {
+                order.placed_times.get_or_insert(order.times());
+                (order.promised_at, order.gives_up_at) = (times.promised_at, times.gives_up_at);
+            }
+        }
         Event::SellerRejected { seller, reason, .. } => seller_rejected(order, *seller, reason),
         Event::Offered { offer } => {
             order.offer = Some(*offer);
@@ -331,6 +365,10 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
         Event::Prioritised { priority } => {
             order.placed_priority.get_or_insert(order.priority);
             order.priority = *priority;
+        }
+        Event::ZoneChanged { from, zone } => {
+            order.placed_zone.get_or_insert(*from);
+            order.zone = *zone;
         }
         Event::Departed { task, from } => {
             leave(order);
@@ -458,7 +496,9 @@ fn end_offer(order: &mut Order) {
 fn code_refused(order: &mut Order, task: TaskId, command: Option<&String>, at: Timestamp) {
     with_task(order, task, |t| {
         t.wrong_codes += 1;
-        t.last_wrong_command = command.cloned();
+        t.wrong_commands.extend(command.cloned());
+        let too_many = t.wrong_commands.len().saturating_sub(MOST_WRONG_COMMANDS);
+        t.wrong_commands.drain(..too_many);
         if t.wrong_codes >= CODE_ATTEMPTS {
             t.wrong_codes = 0;
             t.locked_until = Some(at + Span::seconds(CODE_LOCK_SECONDS));

@@ -10,9 +10,10 @@ use crate::ids::{CustomerId, MerchantId, OrderId, ZoneId};
 use crate::place::Place;
 use crate::window::Window;
 use crate::zone::ZoneRules;
-use crate::{Span, Timestamp};
+use crate::{Span, Timestamp, whole_micros};
 
 use super::event::Event;
+use super::feasible::{Leg, Plan, Ways};
 use super::task::{Code, Task, TaskKind, TaskStatus};
 use super::{Estimates, Order, Speed};
 
@@ -20,7 +21,7 @@ use super::{Estimates, Order, Speed};
 pub const MOST_PICKUPS: usize = 20;
 /// The most units of size of one order.
 pub const MOST_SIZE: u32 = 1000;
-/// The farthest ahead a window may lie, in days.
+/// The farthest ahead a window or a ready time may lie, in days.
 pub const MOST_DAYS_AHEAD: i64 = 60;
 /// The longest text in any field, in characters.
 pub const MOST_TEXT: usize = 500;
@@ -112,7 +113,7 @@ pub struct InvalidOrder {
 }
 
 impl InvalidOrder {
-    fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { field: field.into(), problem: problem.into() }
     }
 }
@@ -134,8 +135,14 @@ impl fmt::Display for Path {
 }
 
 impl NewOrder {
-    /// The first event of the order, or every field that is wrong.
+    /// The first event of the order, or every field that is wrong, where nothing is known of ways: places are as near to
+    /// each other as may be.
     pub fn place(self, now: Timestamp) -> Result<Event, Vec<InvalidOrder>> {
+        self.place_along(&|_, _| Leg::default(), now)
+    }
+
+    /// The first event of the order, or every field that is wrong: alone, or with others and the ways between.
+    pub fn place_along(self, ways: Ways<'_>, now: Timestamp) -> Result<Event, Vec<InvalidOrder>> {
         let mut wrong = Vec::new();
         self.check_shape(&mut wrong);
         let delivery_window = self.check_window(Path::Delivery, &self.delivery, now, &mut wrong);
@@ -154,11 +161,30 @@ impl NewOrder {
                 wrong.push(InvalidOrder::new(format!("pickups[{n}].ready_at"), format!("lies after {latest}")));
             }
         }
+        if wrong.is_empty() {
+            wrong = self.check_whole(delivery_window, &pickup_windows, ways, now);
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }
         let order = self.build(delivery_window, pickup_windows, now);
         Ok(Event::Placed { order: Arc::new(order) })
+    }
+
+    /// What is wrong with the order although nothing is wrong with any of its fields.
+    fn check_whole(
+        &self,
+        delivery_window: Option<Window>,
+        pickup_windows: &[Option<Window>],
+        ways: Ways<'_>,
+        now: Timestamp,
+    ) -> Vec<InvalidOrder> {
+        let mut plan = Plan::new(&self.delivery, delivery_window, self.rules.delivery_service_seconds, ways, now);
+        for (pickup, window) in self.pickups.iter().zip(pickup_windows) {
+            let ready_at = pickup.ready_at.map(whole_micros);
+            plan.pickup(&pickup.stop, *window, self.rules.pickup_service_seconds, ready_at);
+        }
+        plan.check()
     }
 
     fn check_shape(&self, wrong: &mut Vec<InvalidOrder>) {
@@ -204,6 +230,7 @@ impl NewOrder {
             wrong.push(InvalidOrder::new(field(), "a fast order has no window; it is delivered as soon as possible"));
             return None;
         }
+        let (start, end) = (whole_micros(start), whole_micros(end));
         let window = match Window::new(start, end) {
             Ok(window) => window,
             Err(reversed) => {
@@ -234,7 +261,7 @@ impl NewOrder {
             let service_seconds = pickup.stop.service_seconds.unwrap_or(self.rules.pickup_service_seconds);
             let mut task = task(self.id, n, TaskKind::Pickup, pickup.stop, window);
             task.seller = Some(pickup.seller);
-            task.ready_at = pickup.ready_at;
+            task.ready_at = pickup.ready_at.map(whole_micros);
             task.service_seconds = service_seconds;
             task.code = code(self.codes.pickup);
             if pickup.needs_confirmation {
@@ -253,8 +280,8 @@ impl NewOrder {
         tasks.push(door);
         let promised_at =
             delivery_window.map_or_else(|| promise(&tasks, &self.rules, self.travel_seconds, now), Window::end);
-        let gives_up_at =
-            delivery_window.map_or_else(|| now + Span::seconds(i64::from(self.rules.give_up_seconds)), Window::end);
+        let gives_up_at = delivery_window
+            .map_or_else(|| ready(&tasks, now) + Span::seconds(i64::from(self.rules.give_up_seconds)), Window::end);
         Order {
             id: self.id,
             version: 1,
@@ -270,6 +297,8 @@ impl NewOrder {
             promised_at,
             estimates: Estimates::default(),
             gives_up_at,
+            placed_times: None,
+            placed_zone: None,
             tasks,
             offer: None,
             assignment: None,
@@ -283,10 +312,14 @@ impl NewOrder {
 
 /// Ready, every service, the way, and the zone's slack.
 fn promise(tasks: &[Task], rules: &ZoneRules, travel_seconds: u32, now: Timestamp) -> Timestamp {
-    let ready = tasks.iter().filter_map(|t| t.ready_at).max().map_or(now, |ready| ready.max(now));
     let service: u32 = tasks.iter().map(|t| t.service_seconds).sum();
     let seconds = i64::from(service) + i64::from(travel_seconds) + i64::from(rules.promise_slack_seconds);
-    ready + Span::seconds(seconds)
+    ready(tasks, now) + Span::seconds(seconds)
+}
+
+/// When all of it can be picked up: what is ready already, now.
+fn ready(tasks: &[Task], now: Timestamp) -> Timestamp {
+    tasks.iter().filter_map(|t| t.ready_at).fold(now, Timestamp::max)
 }
 
 fn check_texts(path: Path, contact: &Contact, wrong: &mut Vec<InvalidOrder>) {
@@ -314,7 +347,7 @@ fn task(order: OrderId, index: usize, kind: TaskKind, stop: NewStop, window: Opt
         confirm_by: None,
         code: None,
         wrong_codes: 0,
-        last_wrong_command: None,
+        wrong_commands: Vec::new(),
         locked_until: None,
         departure: None,
         arrived_at: None,

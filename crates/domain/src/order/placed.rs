@@ -54,28 +54,31 @@ impl Order {
             confirm_by: task.confirm_by,
             code: task.code.clone(),
             wrong_codes: 0,
-            last_wrong_command: None,
+            wrong_commands: Vec::new(),
             locked_until: None,
             departure: None,
             arrived_at: None,
             done_at: None,
             proof: None,
         });
+        let times = self.placed_times.unwrap_or(self.times());
         Self {
             id: self.id,
             version: 1,
             merchant: self.merchant,
             customer: self.customer,
-            zone: self.zone,
+            zone: self.placed_zone.unwrap_or(self.zone),
             reference: self.reference.clone(),
             speed: self.speed,
             size: self.size,
             priority: self.placed_priority.unwrap_or(self.priority),
             placed_priority: None,
             placed_at: self.placed_at,
-            promised_at: self.promised_at,
+            promised_at: times.promised_at,
             estimates: Estimates { assigned: None, ..self.estimates },
-            gives_up_at: self.gives_up_at,
+            gives_up_at: times.gives_up_at,
+            placed_times: None,
+            placed_zone: None,
             tasks: tasks.collect(),
             offer: None,
             assignment: None,
@@ -105,7 +108,7 @@ fn is_untouched(task: &Task, awaits: bool) -> bool {
     task.kind != TaskKind::Return
         && task.status == first_status(task, awaits)
         && task.wrong_codes == 0
-        && task.last_wrong_command.is_none()
+        && task.wrong_commands.is_empty()
         && task.locked_until.is_none()
         && task.departure.is_none()
         && task.arrived_at.is_none()

@@ -251,9 +251,9 @@ pub struct Task {
     /// Wrong codes since the last lock.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wrong_codes: u8,
-    /// The command that brought the last wrong code, so that sending it again does not count twice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_wrong_command: Option<String>,
+    /// The commands that brought the last wrong codes, oldest first, so that sending one again does not count twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong_commands: Vec<String>,
     /// Codes are refused until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_until: Option<Timestamp>,

@@ -11,10 +11,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use self::scenario::{Step, at, driver, fast, new_order, placed, steps};
+use self::scenario::{Deed, Step, Tried, Which, Who, at, driver, fast, new_order, placed, steps};
 use super::*;
 use crate::Span;
 use crate::contact::Contact;
+use crate::ids::Id;
 use crate::party::Party;
 use crate::place::Place;
 use crate::zone::ZoneRules;
@@ -125,10 +126,56 @@ proptest! {
 
     #[test]
     fn a_driver_who_says_it_twice_changes_nothing_the_second_time(new in new_order(), steps in steps()) {
-        play(new, &steps, |_, command, _, after, now| {
-            if driver_of(command).is_some() {
-                let again = after.decide(command, now);
-                prop_assert!(again.as_ref().map_or(true, Vec::is_empty), "{:?} then {:?}", command, again);
+        play(new, &steps, |_, command, decided, after, now| {
+            let again = after.decide(command, now);
+            match command {
+                Command::Accept { .. } | Command::Depart { .. } | Command::Arrive { .. } | Command::Complete { .. }
+                    if decided.is_ok() =>
+                {
+                    prop_assert_eq!(&again, &Ok(Vec::new()), "{:?} after {:?}", command, decided);
+                }
+                _ if driver_of(command).is_some() => {
+                    prop_assert!(again.as_ref().map_or(true, Vec::is_empty), "{:?} then {:?}", command, again);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+
+    /// Whatever a driver has done is answered as done for ever after, unless it can be done anew.
+    #[test]
+    fn what_a_driver_did_is_known_as_done_whatever_comes_after(new in new_order(), steps in steps()) {
+        let (first, event) = placed(new.clone());
+        let record = |seq, at, by, event: &Event| Recorded { seq, at, by, event: event.clone() };
+        let mut history = vec![record(1, first.placed_at, Party::System, &event)];
+        let mut done: Vec<Command> = Vec::new();
+        play(new, &steps, |_, command, decided, after, now| {
+            let events = decided.as_deref().unwrap_or_default();
+            let by = driver_of(command).map_or(Party::System, Party::Driver);
+            history.extend(events.iter().map(|event| record(after.version, now, by, event)));
+            let was_refused = events.iter().any(|event| matches!(event, Event::CodeRefused { .. }));
+            // Silence is nothing that is said again.
+            let is_silence = matches!(command, Command::Decline { silent: true, .. });
+            if driver_of(command).is_some() && !events.is_empty() && !was_refused && !is_silence {
+                done.push(command.clone());
+            }
+            for command in &done {
+                let known = after.decide(command, now).is_ok() || done_before(history.iter(), command).is_some();
+                prop_assert!(known, "{:?} on {:#?}", command, after);
+            }
+            Ok(())
+        })?;
+    }
+
+    /// And what nobody did is not.
+    #[test]
+    fn what_was_not_done_is_not_known_as_done(new in new_order(), steps in steps()) {
+        play(new, &steps, |before, command, decided, _, _| {
+            if decided.is_err() {
+                let Event::Placed { order } = placed(fast(1, 0)).1 else { return Ok(()) };
+                let only = Recorded { seq: 1, at: before.placed_at, by: Party::System, event: Event::Placed { order } };
+                prop_assert_eq!(done_before([only].iter(), command), None);
             }
             Ok(())
         })?;
@@ -184,6 +231,75 @@ proptest! {
     }
 }
 
+/// The checks above say something only when they refuse what is not legal.
+#[test]
+fn an_order_that_breaks_a_rule_is_found_out() {
+    let steps = |deeds: &[Deed]| deeds.iter().map(|deed| Step { after: 1, deed: deed.clone() }).collect::<Vec<_>>();
+    let after = |deeds: &[Deed]| play(fast(2, 0), &steps(deeds), |_, _, _, _, _| Ok(())).expect("a run").order;
+    let waiting = after(&[]);
+    let offered = after(&[Deed::Offer(1, 60)]);
+    let assigned = after(&[Deed::Offer(1, 60), Deed::Accept(Who::Right)]);
+    let done = |n| vec![Deed::Complete(Who::Right, Which::Next, Tried::Right); n];
+    let aboard = after(&[vec![Deed::AssignByHand(1)], done(2)].concat());
+    let delivered = after(&[vec![Deed::AssignByHand(1)], done(3)].concat());
+    for order in [&waiting, &offered, &assigned, &aboard, &delivered] {
+        assert_eq!(legal::state(order), Ok(()));
+    }
+    assert_eq!((aboard.status(), delivered.status()), (Status::PickedUp, Status::Delivered));
+    type Case<'o> = (&'static str, &'o Order, fn(&mut Order));
+    let cases: [Case<'_>; 18] = [
+        ("offered without an offer", &offered, |o| o.offer = None),
+        ("both offered and assigned", &offered, |o| {
+            let window = Window::new(at(0), at(60)).expect("a window");
+            o.assignment =
+                Some(Assignment { driver: driver(1), offer: None, at: at(0), commitment: window, lane: None });
+        }),
+        ("underway without a driver", &assigned, |o| o.assignment = None),
+        ("delivered by nobody", &delivered, |o| o.assignment = None),
+        ("one task that was not offered", &offered, |o| o.tasks[1].status = TaskStatus::Open),
+        ("one task in nobody's hands", &assigned, |o| o.tasks[1].status = TaskStatus::Open),
+        ("escalated with nothing aboard", &assigned, |o| {
+            o.escalated = Some(Escalation { since: at(0), reason: ReleaseReason::DriverLost });
+        }),
+        ("a driver who cools down twice", &waiting, |o| {
+            o.cooling = vec![crate::offer::CoolDown { driver: driver(1), until: at(60) }; 2];
+        }),
+        ("two doors", &waiting, |o| o.tasks[1].kind = TaskKind::Delivery),
+        ("a task that is another order's", &waiting, |o| o.tasks.swap(0, 1)),
+        ("done without a time", &aboard, |o| o.tasks[0].done_at = None),
+        ("arrived where nobody has been", &waiting, |o| o.tasks[0].arrived_at = Some(at(1))),
+        ("shown before it is handed over", &assigned, |o| o.tasks[0].proof = Some(Proof::default())),
+        ("in two places", &assigned, |o| {
+            o.tasks[0].status = TaskStatus::EnRoute;
+            o.tasks[1].status = TaskStatus::EnRoute;
+        }),
+        ("at the door with half of it", &assigned, |o| o.tasks[2].status = TaskStatus::EnRoute),
+        ("too many wrong codes", &assigned, |o| o.tasks[0].wrong_codes = CODE_ATTEMPTS),
+        ("settled and not over", &assigned, |o| o.settled_at = Some(at(1))),
+        ("a reason to end that has not ended", &waiting, |o| o.ended_because = Some("no reason".to_owned())),
+    ];
+    for (what, order, breaks) in cases {
+        let mut broken = (*order).clone();
+        breaks(&mut broken);
+        assert!(legal::state(&broken).is_err(), "{what} is legal");
+    }
+    let change = |change: fn(&mut Order)| {
+        let mut changed = waiting.clone();
+        changed.version += 1;
+        change(&mut changed);
+        legal::step(&waiting, &changed, &[Event::Prioritised { priority: 1 }])
+    };
+    assert_eq!(change(|o| o.priority = 1), Ok(()));
+    let changes: [fn(&mut Order); 5] = [
+        |o| o.version += 1,
+        |o| o.promised_at += Span::seconds(1),
+        |o| o.gives_up_at += Span::seconds(1),
+        |o| o.zone = ZoneId::from_uuid(uuid::Uuid::from_u128(401)),
+        |o| o.tasks.truncate(2),
+    ];
+    assert!(changes.into_iter().all(|c| change(c).is_err()));
+}
+
 /// The properties above say something only when the runs get everywhere.
 #[test]
 fn the_runs_reach_every_status_and_every_event() {
@@ -204,7 +320,7 @@ fn the_runs_reach_every_status_and_every_event() {
     }
     let missed: Vec<_> = Status::ALL.into_iter().filter(|status| !statuses.contains(status)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");
-    assert_eq!(names.len(), 21, "{names:?}");
+    assert_eq!(names.len(), 22, "{names:?}");
     let expected = [
         "AlreadyAnswered",
         "CodeLocked",
@@ -216,6 +332,7 @@ fn the_runs_reach_every_status_and_every_event() {
         "NotNow",
         "NotYours",
         "OfferGone",
+        "ReadyTooLate",
         "TaskNotDue",
         "UnknownTask",
     ];

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
-use posthaste_domain::calendar::{Calendar, Lane};
+use posthaste_domain::calendar::{Calendar, Commitment, Lane};
 use posthaste_domain::driver::{Driver, Shift};
 use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::{Offer, Withdrawal};
@@ -24,7 +25,7 @@ use tracing::Instrument;
 use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Standby, Work};
 use crate::door::Reply;
 use crate::orders::{Done, OrderMsg};
-use crate::presence::Presence;
+use crate::presence::{Presence, Summary};
 use crate::system::Doors;
 use crate::zones::DispatcherMsg;
 use crate::{Cause, Refused};
@@ -41,16 +42,16 @@ pub(crate) struct Proposal {
     pub(crate) zone: ZoneId,
     pub(crate) size: u32,
     pub(crate) commitment: Window,
-    /// Whether it shares his time with other orders of his route.
-    pub(crate) shared: bool,
+    /// All orders of the route, where it shares the driver's time with them: they were seen to fit together.
+    pub(crate) shared: Option<Arc<[OrderId]>>,
     pub(crate) answer_within: Span,
     pub(crate) decision: NewDecision,
 }
 
 /// Messages of a driver.
 pub(crate) enum DriverMsg {
-    /// Orders in hand and orders offered.
-    Work(Reply<Work>),
+    /// Orders in hand and orders offered, and the driver at that moment.
+    Work(Reply<(Work, Arc<Summary>)>),
     /// Change the shift; what he has may be handed back with it.
     Shift { change: ShiftChange, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
     /// He says which stop he does next, or takes that back.
@@ -67,8 +68,12 @@ pub(crate) enum DriverMsg {
     Standby(Standby),
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<&'static str>),
-    /// The order did not take what was held for it.
-    Release(OrderId),
+    /// How an order stands, because it is doubted that the driver knows.
+    Standing(Arc<Order>),
+    /// Which live orders are stored as the driver's, given or offered to them, and at which versions.
+    Compare(Vec<(OrderId, u64)>),
+    /// What is stored of the driver may be further than the record here: read it, and tell how they stand.
+    CatchUp,
     /// Tell the boards how he stands: they have lost him, or zones changed.
     Announce,
     /// Heard of again after silence.
@@ -84,6 +89,8 @@ pub(crate) enum Alarm {
     Watch(u64),
     /// The advice that holds until then is over.
     StandbyEnds(Timestamp),
+    /// Orders that have not answered for long are asked how they stand.
+    Proposed,
 }
 
 /// What a driver actor is started with.
@@ -106,7 +113,9 @@ pub(crate) struct DriverState {
     pub(super) calendar: Calendar,
     pub(super) orders: BTreeMap<OrderId, Arc<Order>>,
     /// Held for orders that have not yet said that the offer is made: their sizes, and since when.
-    pub(super) proposed: HashMap<OrderId, (u32, Timestamp)>,
+    pub(super) proposed: HashMap<OrderId, (u32, Instant)>,
+    /// Whether the alarm that asks them is set.
+    pub(super) asks: bool,
     pub(super) settled: VecDeque<Arc<Order>>,
     /// Offers declined lately, for the same reason.
     pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
@@ -135,6 +144,7 @@ impl Actor for DriverActor {
             calendar: Calendar::default(),
             orders: BTreeMap::new(),
             proposed: HashMap::new(),
+            asks: false,
             settled: VecDeque::new(),
             declined: VecDeque::new(),
             stale: false,
@@ -165,7 +175,7 @@ impl Actor for DriverActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             DriverMsg::Work(reply) => {
-                let _ = reply.send(Ok(state.work()));
+                let _ = reply.send(Ok((state.work(), state.presence.summary())));
                 Ok(())
             }
             DriverMsg::Shift { change, cause, reply } => {
@@ -199,13 +209,15 @@ impl Actor for DriverActor {
                 self.on_order_changed(&myself, state, order, outcome);
                 Ok(())
             }
-            DriverMsg::Release(order) => {
-                if state.proposed.remove(&order).is_some() {
-                    state.calendar.release(order);
-                    self.publish(state);
-                }
+            DriverMsg::Standing(order) => {
+                self.on_standing(&myself, state, order);
                 Ok(())
             }
+            DriverMsg::Compare(stored) => {
+                self.on_compare(state, &stored);
+                Ok(())
+            }
+            DriverMsg::CatchUp => self.on_catch_up(state).await,
             DriverMsg::Announce => {
                 self.publish(state);
                 Ok(())
@@ -218,6 +230,10 @@ impl Actor for DriverActor {
                 self.on_standby(&myself, state, standby);
                 Ok(())
             }
+            DriverMsg::Internal(Alarm::Proposed) => {
+                self.on_proposed(state);
+                Ok(())
+            }
             DriverMsg::Internal(Alarm::StandbyEnds(until)) => {
                 self.on_standby_ends(state, until);
                 Ok(())
@@ -228,23 +244,18 @@ impl Actor for DriverActor {
             }
         }
     }
-
-    async fn post_stop(&self, myself: DriverRef, _: &mut DriverState) -> Result<(), ActorProcessingErr> {
-        self.doors.drivers.door.forget(self.id, &myself.get_cell());
-        Ok(())
-    }
 }
 
 impl DriverActor {
     fn on_consider(&self, state: &mut DriverState, proposal: Proposal) {
         let now = self.doors.clock.now();
-        let lane = proposal.shared.then(|| state.calendar.free_lane());
+        let lane = proposal.shared.is_some().then(|| state.calendar.free_lane());
         let able = state.driver.shift.takes_work()
             && !state.stale
-            && state.capacity_left() >= proposal.size
+            && state.room_for(&proposal, now) >= proposal.size
             && !state.orders.contains_key(&proposal.order)
             && proposal.commitment.end() > now
-            && state.calendar.take(proposal.order, proposal.commitment, lane, true).is_ok();
+            && state.calendar.take(held(proposal.order, proposal.size, proposal.commitment, lane)).is_ok();
         if !able {
             self.publish(state);
             if let Some(cell) = self.doors.zones.cell(proposal.zone) {
@@ -252,9 +263,10 @@ impl DriverActor {
             }
             return;
         }
-        state.proposed.insert(proposal.order, (proposal.size, now));
+        self.hold_for(state, proposal.order, proposal.size);
         let offer = Offer {
-            id: self.doors.clock.id(),
+            // The order names its offers.
+            id: Offer::id_of(proposal.order, 0),
             driver: self.id,
             made_at: now,
             deadline: now + proposal.answer_within,
@@ -262,8 +274,8 @@ impl DriverActor {
             lane,
         };
         let (command, decision) = (Command::Offer(offer), Some(Box::new(proposal.decision)));
-        if !self.tell_order(proposal.order, command, Cause::system(), decision, None) {
-            // The order is being reloaded; it tells its zone when it is back, and dispatch looks again.
+        if !self.tell_order(proposal.order, command, decision) {
+            // The order is over, or being reloaded; it tells its zone when it is back, and dispatch looks again.
             state.proposed.remove(&proposal.order);
             state.calendar.release(proposal.order);
         }
@@ -292,23 +304,31 @@ impl DriverActor {
             let _ = reply.send(Err(Refused::DriverUnsuited("he is lost: not heard of for too long".to_owned())));
             return;
         }
-        if state.capacity_left() < order.size {
-            let left = state.capacity_left();
-            let why = format!("the order takes {} units, {left} are left", order.size);
+        if order.size > state.driver.capacity {
+            let why = format!("the order takes {} units, {} fit", order.size, state.driver.capacity);
             let _ = reply.send(Err(Refused::DriverUnsuited(why)));
             return;
         }
-        if let Err(overlap) = state.calendar.take(order.id, commitment, lane, true) {
+        let before = state.calendar.of(order.id);
+        if let Err(overlap) = state.calendar.take(held(order.id, order.size, commitment, lane)) {
             let _ = reply.send(Err(overlap.into()));
             return;
         }
-        state.proposed.insert(order.id, (order.size, self.doors.clock.now()));
+        let left = state.calendar.room(commitment, state.driver.capacity, self.doors.clock.now(), &[order.id]);
+        if left < order.size {
+            state.calendar.release(order.id);
+            let _ = before.map(|before| state.calendar.take(before));
+            let why = format!("the order takes {} units, {left} are left then", order.size);
+            let _ = reply.send(Err(Refused::DriverUnsuited(why)));
+            return;
+        }
+        self.hold_for(state, order.id, order.size);
         self.publish(state);
         let command = Command::AssignByHand { driver: self.id, commitment, lane };
-        self.tell_order(order.id, command, cause, None, Some(reply));
+        self.ask_order(order.id, command, cause, reply);
     }
 
-    fn on_order_changed(
+    pub(super) fn on_order_changed(
         &self,
         myself: &DriverRef,
         state: &mut DriverState,
@@ -354,10 +374,12 @@ impl DriverActor {
         state.proposed.remove(&order.id);
         let held = match (order.offer, order.assignment) {
             (Some(offer), _) if offer.driver == self.id => {
-                state.calendar.take(order.id, offer.commitment, offer.lane, true)
+                state.calendar.take(held(order.id, order.size, offer.commitment, offer.lane))
             }
             (_, Some(a)) if a.driver == self.id && !order.status().is_final() => {
-                state.calendar.take(order.id, a.commitment, a.lane, false)
+                let aboard = order.goods_on_board();
+                let taken = held(order.id, order.size, a.commitment, a.lane);
+                state.calendar.take(Commitment { tentative: false, aboard, ..taken })
             }
             _ => {
                 state.calendar.release(order.id);
@@ -377,27 +399,30 @@ impl DriverActor {
     pub(super) fn withdraw_offers(&self, state: &DriverState) {
         for offer in state.orders.values().filter_map(|o| o.offer.map(|offer| (o.id, offer.id))) {
             let why = Withdrawal::DriverUnavailable;
-            self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, Cause::system(), None, None);
+            self.tell_order(offer.0, Command::Withdraw { offer: offer.1, why }, None);
         }
     }
 
-    pub(super) fn tell_order(
-        &self,
-        order: OrderId,
-        command: Command,
-        cause: Cause,
-        decision: Option<Box<NewDecision>>,
-        reply: Option<Reply<Done>>,
-    ) -> bool {
-        let command = Box::new(command);
-        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply })
+    /// Asks the order for something; nobody waits for the answer. False when nobody heard.
+    pub(super) fn tell_order(&self, order: OrderId, command: Command, decision: Option<Box<NewDecision>>) -> bool {
+        let (command, cause) = (Box::new(command), Cause::system());
+        self.doors.orders.door.tell(order, OrderMsg::Command { command, cause, decision, reply: None }).is_ok()
     }
 }
 
+/// Time that an order is to have, as long as it does not have it.
+fn held(order: OrderId, size: u32, window: Window, lane: Lane) -> Commitment {
+    Commitment { order, window, tentative: true, lane, size, aboard: false }
+}
+
 impl DriverState {
-    pub(super) fn capacity_left(&self) -> u32 {
-        let held: u32 = self.orders.values().map(|o| o.size).chain(self.proposed.values().map(|(size, _)| *size)).sum();
-        self.driver.capacity.saturating_sub(held)
+    /// Units that fit beside what else is aboard at the fullest moment of the proposed time. Of a planned route only what
+    /// the plan did not know counts: it has seen that the others fit, stop by stop, which is finer than their time.
+    fn room_for(&self, proposal: &Proposal, now: Timestamp) -> u32 {
+        let known = proposal.shared.as_deref().unwrap_or_default();
+        let strange = |c: &Commitment| !known.contains(&c.order) && c.window.overlaps(proposal.commitment);
+        let known = if self.calendar.commitments().iter().any(strange) { &[] } else { known };
+        self.calendar.room(proposal.commitment, self.driver.capacity, now, known)
     }
 
     pub(super) fn work(&self) -> Work {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{DriverId, OfferId, TaskId};
+use posthaste_domain::ids::{DriverId, OfferId, OrderId, TaskId};
 use posthaste_domain::order::{Command, Order, Rejected};
 use tracing::Instrument;
 
 use super::DriverCommand;
 use super::actor::{DriverActor, DriverState};
 use crate::door::Reply;
-use crate::orders::Done;
+use crate::orders::{Done, OrderMsg};
 use crate::{Cause, Refused};
 
 impl DriverActor {
@@ -52,7 +52,20 @@ impl DriverActor {
             return;
         }
         let command = to_order(command, driver, command_id, cool_until);
-        self.tell_order(order.id, command, cause, None, Some(reply));
+        self.ask_order(order.id, command, cause, reply);
+    }
+
+    /// Has the order answer the caller itself: from its actor, or, where that has ended, from what is stored.
+    pub(super) fn ask_order(&self, order: OrderId, command: Command, cause: Cause, reply: Reply<Done>) {
+        let message = OrderMsg::Command { command: Box::new(command), cause, decision: None, reply: Some(reply) };
+        let Err(returned) = self.doors.orders.door.tell(order, message) else { return };
+        let OrderMsg::Command { command, cause, reply: Some(reply), .. } = *returned else { return };
+        let doors = Arc::clone(&self.doors);
+        let span = cause.span();
+        let asking = async move {
+            let _ = reply.send(doors.orders.command(order, *command, cause).await);
+        };
+        tokio::spawn(asking.instrument(span));
     }
 
     /// The task belongs to no order in hand: perhaps one that has been settled since. The door knows, or Postgres.
@@ -122,7 +135,7 @@ fn wrong_kind(order: &Order, command: &DriverCommand) -> Option<Refused> {
     (actual != *kind).then_some(Refused::Order(Rejected::TaskNotDue("it is a task of another kind")))
 }
 
-fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_until: Timestamp) -> Command {
+pub(super) fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_until: Timestamp) -> Command {
     match command {
         DriverCommand::Accept(offer) => Command::Accept { offer, driver },
         DriverCommand::Decline(offer) => Command::Decline { offer, driver, cool_until, silent: false },

@@ -16,7 +16,6 @@ use ractor::ActorProcessingErr;
 
 use super::actor::{DriverActor, DriverState};
 use super::route::open_stops;
-use super::shift::not_stored;
 use crate::door::Reply;
 use crate::zones::stop_view;
 use crate::{Cause, Refused};
@@ -41,18 +40,27 @@ impl DriverActor {
         reply: Reply<NextChosen>,
     ) -> Result<(), ActorProcessingErr> {
         let now = self.doors.clock.now();
-        if let Some(Err(refused)) = task.map(|task| state.may_choose(task)) {
+        let refused = task.and_then(|task| state.may_choose(task).err());
+        let stands = state.chosen().map(|(_, chosen)| chosen.id) == task;
+        // What was done before is answered as done, also where it cannot be done any more.
+        let may_be_repeated = refused.is_some() || !stands;
+        if let Some(at) = self.done_before(state, may_be_repeated, &cause).await? {
+            let _ = reply.send(Ok(NextChosen { changed: false, at, late: Vec::new() }));
+            return Ok(());
+        }
+        if let Some(refused) = refused {
             let _ = reply.send(Err(refused));
             return Ok(());
         }
-        if state.chosen().map(|(_, chosen)| chosen.id) == task {
+        if stands {
             let _ = reply.send(Ok(NextChosen { changed: false, at: now, late: Vec::new() }));
             return Ok(());
         }
         let before = self.missed(state, now);
-        let event = DriverEvent::NextChosen { task };
-        if let Err(error) = self.store(state, |driver| driver.next_task = task, event, &cause, now).await {
-            return not_stored(error, &cause, reply);
+        let event = DriverEvent::NextChosen { task, command: cause.command() };
+        if let Err(refused) = self.store(state, |driver| driver.next_task = task, event, &cause, now).await {
+            let _ = reply.send(Err(refused));
+            return Ok(());
         }
         let late = self.missed(state, now).difference(&before).copied().collect();
         self.publish(state);

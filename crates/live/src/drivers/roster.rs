@@ -1,17 +1,21 @@
 //! The roster: who is planned to work when. In Postgres, and in memory at the zones of each driver, where plans read it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::Driver;
-use posthaste_domain::ids::{DriverId, ShiftId};
+use posthaste_domain::ids::{DriverId, ShiftId, ZoneId};
 use posthaste_domain::place::Place;
 use posthaste_domain::roster::{self, PlannedShift};
 use posthaste_protocol::drivers::PlannedShiftView;
+use posthaste_storage::StorageError;
 use posthaste_storage::roster::RosterError;
 
 use super::Drivers;
+use crate::carried::{UNKNOWN, Within};
 use crate::orders::Idempotency;
+use crate::reconcile::Mended;
 use crate::system::Doors;
 use crate::{Cause, Refused};
 
@@ -51,18 +55,28 @@ impl Drivers {
             }
         };
         let view = PlannedShiftView::of(&shift);
-        let answer = idempotency.as_ref().map(|k| k.record(201, serde_json::to_string(&view).unwrap_or_default(), now));
-        match posthaste_storage::roster::insert(&doors.pool, &shift, answer.as_ref()).await {
-            Ok(()) => {}
-            // A request sent twice runs into the shift that it planned.
-            Err(RosterError::IdempotencyKeyUsed) => return first_answer(&doors, idempotency, Refused::LostRace).await,
-            Err(RosterError::Overlaps) => return first_answer(&doors, idempotency, Refused::ShiftsOverlap).await,
-            Err(RosterError::NoSuchDriver) => return Err(Refused::NotFound("driver")),
-            Err(RosterError::Storage(error)) => return Err(error.into()),
-        }
-        tracing::info!(%driver, shift = %shift.id, %start, %end, by = %cause.by, "shift planned");
-        put_on(&doors, &record, shift);
-        Ok(PlannedNow::New(shift))
+        let answer = idempotency.as_ref().map(|key| key.record_of(201, &view, now)).transpose()?;
+        let carried = doors.carried.clone();
+        carried
+            .through(async move {
+                let _one = doors.drivers.rosters.lock().await;
+                match posthaste_storage::roster::insert(&doors.pool, &shift, answer.as_ref()).await {
+                    Ok(()) => {}
+                    // A request sent twice runs into the shift that it planned.
+                    Err(RosterError::IdempotencyKeyUsed) => {
+                        return first_answer(&doors, idempotency, Refused::LostRace).await;
+                    }
+                    Err(RosterError::Overlaps) => {
+                        return first_answer(&doors, idempotency, Refused::ShiftsOverlap).await;
+                    }
+                    Err(RosterError::NoSuchDriver) => return Err(Refused::NotFound("driver")),
+                    Err(RosterError::Storage(error)) => find_out(&doors, error, shift, true).await?,
+                }
+                tracing::info!(%driver, shift = %shift.id, %start, %end, by = %cause.by, "shift planned");
+                put_on(&doors, &record, shift);
+                Ok(PlannedNow::New(shift))
+            })
+            .await
     }
 
     /// A driver's planned shifts that are not over, the first to end first.
@@ -76,16 +90,97 @@ impl Drivers {
     pub async fn drop_shift(&self, driver: DriverId, shift: ShiftId, cause: Cause) -> Result<(), Refused> {
         let doors = self.doors.get()?;
         let record = self.get(driver).await?.driver;
-        if !posthaste_storage::roster::delete(&doors.pool, driver, shift).await? {
-            return Err(Refused::NotFound("shift"));
-        }
-        tracing::info!(%driver, %shift, by = %cause.by, "planned shift dropped");
-        for cell in record.zones.iter().filter_map(|zone| doors.zones.cell(*zone)) {
-            cell.roster.lock().remove(&shift);
+        let carried = doors.carried.clone();
+        carried
+            .through(async move {
+                let _one = doors.drivers.rosters.lock().await;
+                let known = on_rosters(&doors, driver).contains(&shift);
+                match posthaste_storage::roster::delete(&doors.pool, driver, shift).await {
+                    Ok(true) => {}
+                    // Where it is gone from there already, an answer was lost: it only has to go from here.
+                    Ok(false) if known => {}
+                    Ok(false) => return Err(Refused::NotFound("shift")),
+                    Err(error) if error.is_unknown() => {
+                        doors.doubt();
+                        let look = || async {
+                            let left =
+                                posthaste_storage::roster::of_driver(&doors.pool, driver, doors.clock.now()).await?;
+                            Ok(left.iter().all(|left| left.id != shift).then_some(()))
+                        };
+                        doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)?;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                tracing::info!(%driver, %shift, by = %cause.by, "planned shift dropped");
+                take_off(&doors, &record, shift);
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// A shift may have been stored: it is looked up.
+async fn find_out(doors: &Doors, error: StorageError, shift: PlannedShift, wanted: bool) -> Result<(), Refused> {
+    if !error.is_unknown() {
+        return Err(error.into());
+    }
+    doors.doubt();
+    let look = || async {
+        let stored = posthaste_storage::roster::of_driver(&doors.pool, shift.driver, doors.clock.now()).await?;
+        Ok((stored.iter().any(|stored| stored.id == shift.id) == wanted).then_some(()))
+    };
+    doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)
+}
+
+/// The shifts of a driver that are on rosters.
+fn on_rosters(doors: &Doors, driver: DriverId) -> BTreeSet<ShiftId> {
+    let cells = doors.zones.ids().into_iter().filter_map(|zone| doors.zones.cell(zone));
+    cells
+        .flat_map(|cell| {
+            let roster = cell.roster.lock();
+            roster.iter().filter(|(_, r)| r.shift.driver == driver).map(|(id, _)| *id).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Takes a shift off the rosters of its driver's zones.
+fn take_off(doors: &Doors, driver: &Driver, shift: ShiftId) {
+    for cell in driver.zones.iter().filter_map(|zone| doors.zones.cell(*zone)) {
+        cell.roster.lock().remove(&shift);
+        cell.dispatch_if_waiting();
+    }
+}
+
+/// Brings the rosters to what is stored of shifts that are not over.
+pub(crate) async fn as_stored(doors: &Doors) -> Result<(), Refused> {
+    let _one = doors.drivers.rosters.lock().await;
+    let now = doors.clock.now();
+    let stored = posthaste_storage::roster::ending_after(&doors.pool, now).await?;
+    let cells: Vec<_> = doors.zones.ids().into_iter().filter_map(|zone| doors.zones.cell(zone)).collect();
+    for cell in &cells {
+        let mut gone = BTreeSet::new();
+        cell.roster.lock().retain(|id, rostered| {
+            let is_stored = rostered.shift.during.end() <= now || stored.iter().any(|shift| shift.id == *id);
+            if !is_stored {
+                gone.insert(rostered.shift.driver);
+            }
+            is_stored
+        });
+        for driver in gone {
+            doors.mended(Mended::Roster(driver));
             cell.dispatch_if_waiting();
         }
-        Ok(())
     }
+    for shift in stored {
+        let Some(record) = record_of(doors, shift.driver).await? else { continue };
+        let is_on =
+            |zone: &ZoneId| doors.zones.cell(*zone).is_none_or(|cell| cell.roster.lock().contains_key(&shift.id));
+        if !record.zones.iter().all(is_on) {
+            doors.mended(Mended::Roster(shift.driver));
+            put_on(doors, &record, shift);
+        }
+    }
+    Ok(())
 }
 
 /// The answer that a key stands for; what is refused now where there is none.
@@ -106,15 +201,19 @@ fn put_on(doors: &Doors, driver: &Arc<Driver>, shift: PlannedShift) {
     }
 }
 
+/// A driver's record, from memory where they are there.
+async fn record_of(doors: &Doors, driver: DriverId) -> Result<Option<Arc<Driver>>, Refused> {
+    let known = doors.drivers.presences.get(&driver).map(|p| Arc::clone(&p.summary().driver));
+    match known {
+        Some(known) => Ok(Some(known)),
+        None => Ok(posthaste_storage::drivers::get(&doors.pool, driver).await?.map(Arc::new)),
+    }
+}
+
 /// Reads the roster into the zones.
 pub(crate) async fn load(doors: &Doors) -> Result<(), Refused> {
     for shift in posthaste_storage::roster::ending_after(&doors.pool, doors.clock.now()).await? {
-        let known = doors.drivers.presences.get(&shift.driver).map(|p| Arc::clone(&p.summary().driver));
-        let driver = match known {
-            Some(driver) => Some(driver),
-            None => posthaste_storage::drivers::get(&doors.pool, shift.driver).await?.map(Arc::new),
-        };
-        if let Some(driver) = driver {
+        if let Some(driver) = record_of(doors, shift.driver).await? {
             put_on(doors, &driver, shift);
         }
     }

@@ -13,8 +13,10 @@ use ractor::ActorProcessingErr;
 
 use super::actor::{DriverActor, DriverRef, DriverState};
 use crate::door::Reply;
-use crate::presence::Fix;
 use crate::{Cause, Refused};
+
+/// Steps of a driver's history among which a repeated command is looked for: far more than a day has.
+const REMEMBERED_STEPS: u64 = 500;
 
 /// What a shift is changed to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,24 +52,23 @@ impl DriverActor {
                 return Ok(());
             }
         };
+        if let Some(at) = self.done_before(state, changed.is_some(), &cause).await? {
+            let _ = reply.send(Ok((state.driver.shift, false, at)));
+            return Ok(());
+        }
         let outcome = match changed {
             Some(shift) => {
-                let event = DriverEvent::ShiftChanged { shift };
+                let event = DriverEvent::ShiftChanged { shift, command: cause.command() };
                 self.store(state, |driver| driver.shift = shift, event, &cause, now).await
             }
             None => Ok(()),
         };
-        if let Err(error) = outcome {
-            return not_stored(error, &cause, reply);
+        if let Err(refused) = outcome {
+            let _ = reply.send(Err(refused));
+            return Ok(());
         }
         if let Some(place) = place {
-            state.presence.report(Fix {
-                place,
-                at: now,
-                heading_degrees: None,
-                speed_meters_per_second: None,
-                accuracy_meters: None,
-            });
+            state.presence.said(place);
         }
         state.presence.heartbeat();
         state.stale = false;
@@ -95,7 +96,23 @@ impl DriverActor {
         Ok(())
     }
 
-    /// Stores a change of the record with its event.
+    /// When a command that would change something was done before, under its id. Only the driver's own history can say:
+    /// the record may have changed to and fro since.
+    pub(super) async fn done_before(
+        &self,
+        state: &DriverState,
+        changes: bool,
+        cause: &Cause,
+    ) -> Result<Option<Timestamp>, ActorProcessingErr> {
+        let Some(command) = cause.command.as_deref().filter(|_| changes) else { return Ok(None) };
+        let after = state.driver.version.saturating_sub(REMEMBERED_STEPS);
+        let read =
+            || async { Ok(posthaste_storage::drivers::done_under(&self.doors.pool, self.id, after, command).await?) };
+        Ok(self.doors.carried.read(read).await?)
+    }
+
+    /// Stores a change of the record with its event. Where it is unknown whether it was stored, what is stored is read
+    /// back, and the driver goes on from there.
     pub(super) async fn store(
         &self,
         state: &mut DriverState,
@@ -103,30 +120,36 @@ impl DriverActor {
         event: DriverEvent,
         cause: &Cause,
         now: Timestamp,
-    ) -> Result<(), AppendError> {
+    ) -> Result<(), Refused> {
         let mut driver = (*state.driver).clone();
         change(&mut driver);
         driver.version += 1;
+        let name = event.name();
         let recorded = DriverRecorded { seq: driver.version, at: now, by: cause.by, event };
         let entry = Entry::driver(state.driver.version, driver.clone(), vec![recorded]).correlation(cause.ids());
-        self.doors.journal.append(entry).await?;
+        if let Err(error) = self.doors.journal.append(entry).await {
+            let refused = crate::refused::not_stored(&error);
+            let may_differ =
+                matches!(error, AppendError::Unknown(_) | AppendError::VersionConflict { .. } | AppendError::Duplicate);
+            if !may_differ {
+                return Err(refused);
+            }
+            self.doors.doubt();
+            let read = || async {
+                let stored = posthaste_storage::drivers::get(&self.doors.pool, self.id).await?;
+                stored.ok_or(Refused::NotFound("driver"))
+            };
+            let stored = self.doors.carried.read(read).await?;
+            if stored != driver {
+                state.driver = Arc::new(stored);
+                return Err(refused);
+            }
+        }
         tracing::info!(
-            driver = %self.id, event = event.name(), shift = driver.shift.name(), by = %cause.by,
+            driver = %self.id, event = name, shift = driver.shift.name(), by = %cause.by,
             request_id = cause.correlation.as_deref(), "driver"
         );
         state.driver = Arc::new(driver);
         Ok(())
     }
-}
-
-/// Answers that a change was not stored. Where it is unknown whether it was, the actor fails and is reloaded.
-pub(super) fn not_stored<T>(error: AppendError, cause: &Cause, reply: Reply<T>) -> Result<(), ActorProcessingErr> {
-    if let AppendError::Unavailable(why) = error {
-        tracing::warn!(error = %why, "not stored: the database is away");
-        let _ = reply.send(Err(Refused::Unavailable("the database is away")));
-        return Ok(());
-    }
-    let _ = reply.send(Err(Refused::Unavailable("it is unknown whether it was stored; try again")));
-    tracing::error!(%error, "not stored");
-    Err(cause.of(error).into())
 }

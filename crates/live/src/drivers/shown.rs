@@ -15,7 +15,7 @@ use crate::zones::{InHand, ZoneCell};
 
 impl DriverActor {
     pub(super) fn scope(&self, state: &DriverState) -> Scope {
-        Scope { zone: state.driver.zones.first().copied(), place: state.presence.newest().map(|fix| fix.place) }
+        Scope::of_driver(&state.driver, state.presence.newest().map(|fix| fix.place))
     }
 
     pub(super) fn show_operations(&self, state: &DriverState) {
@@ -38,7 +38,6 @@ impl DriverActor {
         state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
         let mut audience: Vec<_> =
             in_hand.flat_map(|o| [TopicKey::Order(o.id), TopicKey::Merchant(o.merchant)]).collect();
-        audience.push(TopicKey::Operations);
         audience.dedup();
         state.presence.set_audience(audience);
         self.update_boards(state);
@@ -79,7 +78,7 @@ impl DriverActor {
                 vehicle: VehicleSpeed::default(),
                 fast: state.driver.speeds.contains(&Speed::Fast),
                 slow: state.driver.speeds.contains(&Speed::Slow),
-                capacity_left: state.capacity_left(),
+                capacity: state.driver.capacity,
                 open_orders,
                 commitments: state.calendar.commitments().to_vec(),
             });

@@ -4,6 +4,9 @@
 //! generation, so that an older one is ignored. A silent driver gets no new work, and his open offers go to somebody who
 //! hears them. One who stays silent is lost: what he has not picked up waits for another, what he has aboard is
 //! escalated. The orders decide which, and are asked again until they have.
+//!
+//! Silence is real time, at any speed of the product clock: phones are real, and send their heartbeats as they are asked
+//! to in real seconds.
 
 use posthaste_domain::order::{Command, Order, ReleaseReason};
 use posthaste_domain::{Span, Timestamp};
@@ -12,10 +15,8 @@ use posthaste_storage::decisions::NewDecision;
 use serde_json::json;
 
 use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
-use crate::Cause;
-use crate::orders::OrderMsg;
 
-/// How long orders have to be rid of a driver who is gone, before they are asked again (product time): the database may
+/// How long orders have to be rid of a driver who is gone, before they are asked again (real time): the database may
 /// have been away.
 const ASK_AGAIN_SECONDS: i64 = 15;
 
@@ -40,8 +41,7 @@ impl DriverActor {
         if generation != state.watch {
             return;
         }
-        self.drop_lost_proposals(state);
-        let silent = self.doors.clock.now() - state.presence.last_seen();
+        let silent = state.presence.silent_for();
         if silent >= self.stale_after(state) && state.driver.shift.is_on() && !state.stale {
             self.falls_silent(state, silent);
         }
@@ -89,7 +89,7 @@ impl DriverActor {
         for order in self.to_hand_on(state) {
             let decision = (!order.goods_on_board()).then(|| Box::new(taken_back(state, order, reason, now)));
             let command = Command::LoseDriver { driver: self.id, reason };
-            self.tell_order(order.id, command, Cause::system(), decision, None);
+            self.tell_order(order.id, command, decision);
         }
     }
 
@@ -98,40 +98,34 @@ impl DriverActor {
         state.gone = None;
         for order in state.orders.values().filter(|o| o.escalated.is_some()) {
             let command = Command::FindDriver { driver: self.id };
-            self.tell_order(order.id, command, Cause::system(), None, None);
-        }
-    }
-
-    /// Time held for orders that never answered is given back; the order says how it stands.
-    pub(super) fn drop_lost_proposals(&self, state: &mut DriverState) {
-        let old = self.doors.clock.now() - self.stale_after(state);
-        let lost: Vec<_> = state.proposed.iter().filter(|(_, (_, at))| *at <= old).map(|(id, _)| *id).collect();
-        for order in lost {
-            state.proposed.remove(&order);
-            state.calendar.release(order);
-            self.doors.orders.door.tell(order, OrderMsg::Announce);
+            self.tell_order(order.id, command, None);
         }
     }
 
     /// Sets the alarm for what is due next: that he is silent, that he is lost, or that orders are asked again.
     pub(super) fn watch(&self, myself: &DriverRef, state: &mut DriverState) {
         state.watch += 1;
-        let now = self.doors.clock.now();
-        let last_seen = state.presence.last_seen();
-        let at = if state.driver.shift.is_on() && !state.stale {
-            last_seen + self.stale_after(state)
+        let silent = state.presence.silent_for();
+        let within = if state.driver.shift.is_on() && !state.stale {
+            self.stale_after(state) - silent
         } else {
             let Some(first) = state.unescalated().map(|(begins, _)| begins).min() else { return };
             let soonest = match state.gone {
-                Some(_) => now + Span::seconds(ASK_AGAIN_SECONDS),
-                None => last_seen + self.lost_after(state),
+                Some(_) => Span::seconds(ASK_AGAIN_SECONDS),
+                None => self.lost_after(state) - silent,
             };
-            soonest.max(first - self.lost_after(state))
+            soonest.max(self.as_silence(first - self.lost_after(state) - self.doors.clock.now()))
         };
         let (generation, myself) = (state.watch, myself.clone());
-        self.doors.alarms.set(at.max(now + Span::seconds(1)), move || {
+        self.doors.silence.after(within.max(Span::seconds(1)), move || {
             let _ = myself.cast(DriverMsg::Internal(Alarm::Watch(generation)));
         });
+    }
+
+    /// How much silence fits into a span of product time.
+    fn as_silence(&self, span: Span) -> Span {
+        let real = self.doors.clock.real(span).mul_f64(self.doors.silence.clock().speed());
+        Span::from_std(real).unwrap_or(Span::MAX)
     }
 
     pub(super) fn stale_after(&self, state: &DriverState) -> Span {
@@ -159,7 +153,7 @@ impl DriverState {
 
 /// Why an order waits again, as a decision.
 fn taken_back(state: &DriverState, order: &Order, reason: ReleaseReason, at: Timestamp) -> NewDecision {
-    let silent = (at - state.presence.last_seen()).num_seconds();
+    let silent = state.presence.silent_for().num_seconds();
     let why = match reason {
         ReleaseReason::ShiftEnded => "his shift ended".to_owned(),
         ReleaseReason::DriverBanned => "he was shut out".to_owned(),

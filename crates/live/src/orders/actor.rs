@@ -1,28 +1,29 @@
 //! The order actor: the only writer of one order.
 //!
 //! Owns the order's state while it is live. Supervised by the door to orders, which reloads it from Postgres when it
-//! fails. After each commit it tells the drivers concerned, its zone and the streams. A restart reloads the state and
-//! arms its deadlines again. Settled orders leave memory: whoever asks later is answered from Postgres.
+//! fails. After each commit it tells the drivers concerned, its zone and the streams. Where a commit's outcome is unknown
+//! it reads back what is stored and goes on from there, telling what it had not told. A restart reloads the state and
+//! arms its deadlines again. Settled orders answer what was sent to them before, and leave memory: whoever asks later
+//! is answered from Postgres.
 
 use std::sync::Arc;
 
 use posthaste_domain::ids::{DriverId, OrderId};
-use posthaste_domain::offer::Withdrawal;
-use posthaste_domain::order::{CODE_ATTEMPTS, Command, Deadline, Event, Order, Recorded, Rejected, Status};
+use posthaste_domain::offer::{Offer, Withdrawal};
+use posthaste_domain::order::{CODE_ATTEMPTS, Command, Deadline, Order, Recorded, Rejected};
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::{AppendError, CommitmentChange, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::Instrument;
 
-use super::Done;
 use super::expected::with_what_is_known;
+use super::{Done, Told};
+use crate::carried::UNKNOWN;
 use crate::door::Reply;
 use crate::drivers::DriverMsg;
-use crate::streams::Scope;
+use crate::reconcile::Mended;
 use crate::system::Doors;
-use crate::zones::ZoneMsg;
 use crate::{Cause, Refused};
 
 /// How long a deadline that met a database outage waits before it tries again, in product seconds.
@@ -40,6 +41,8 @@ pub(crate) struct OrderArgs {
 pub(crate) struct OrderActor {
     pub(crate) id: OrderId,
     pub(crate) doors: Arc<Doors>,
+    /// How much the others have been told. Outlives the actor.
+    pub(crate) told: Told,
 }
 
 /// What the actor remembers.
@@ -63,6 +66,12 @@ pub(crate) enum OrderMsg {
     },
     /// Tell zone and drivers how the order stands: they have lost it, or doubt it.
     Announce,
+    /// The same to one driver, who holds time for it or doubts that they have it.
+    AnnounceTo(DriverId),
+    /// What is stored may be further than the state here, or than what the others were told: read it, and tell the rest.
+    CatchUp,
+    /// Zones have changed: if it waits in one that is removed, it goes to another.
+    FindZone,
     /// An alarm rang.
     Internal(Deadline, Timestamp),
 }
@@ -72,9 +81,9 @@ impl Actor for OrderActor {
     type State = OrderState;
     type Arguments = OrderArgs;
 
-    async fn pre_start(&self, myself: OrderRef, args: OrderArgs) -> Result<OrderState, ActorProcessingErr> {
+    async fn pre_start(&self, _: OrderRef, args: OrderArgs) -> Result<OrderState, ActorProcessingErr> {
         let mut state = OrderState { order: args.order, armed: Vec::new() };
-        self.arm(&myself, &mut state);
+        self.arm(&mut state);
         Ok(state)
     }
 
@@ -95,16 +104,21 @@ impl Actor for OrderActor {
                 Box::pin(self.on_command(&myself, state, *command, cause, decision, reply).instrument(span)).await
             }
             OrderMsg::Announce => {
-                self.announce(state);
+                self.doors.tell_standing(&state.order);
+                Ok(())
+            }
+            OrderMsg::AnnounceTo(driver) => {
+                let message = DriverMsg::Standing(Arc::clone(&state.order));
+                let _ = self.doors.drivers.door.tell(driver, message);
+                Ok(())
+            }
+            OrderMsg::CatchUp => Box::pin(self.on_catch_up(&myself, state)).await,
+            OrderMsg::FindZone => {
+                self.doors.find_zone(&state.order);
                 Ok(())
             }
             OrderMsg::Internal(deadline, at) => Box::pin(self.on_deadline(&myself, state, deadline, at)).await,
         }
-    }
-
-    async fn post_stop(&self, myself: OrderRef, _: &mut OrderState) -> Result<(), ActorProcessingErr> {
-        self.doors.orders.door.forget(self.id, &myself.get_cell());
-        Ok(())
     }
 }
 
@@ -113,11 +127,15 @@ impl OrderActor {
         &self,
         myself: &OrderRef,
         state: &mut OrderState,
-        command: Command,
+        mut command: Command,
         cause: Cause,
         decision: Option<Box<NewDecision>>,
         reply: Option<Reply<Done>>,
     ) -> Result<(), ActorProcessingErr> {
+        if let Command::Offer(offer) = &mut command {
+            offer.id = Offer::id_of(self.id, state.order.version + 1);
+        }
+        let moves = matches!(command, Command::ChangeZone { .. });
         let outcome = self.perform(state, &command, &cause, decision).await;
         let answer = match &outcome {
             Ok(done) => code_refusal(&command, done).map_or_else(|| Ok(done.clone()), Err),
@@ -132,17 +150,53 @@ impl OrderActor {
         match outcome {
             Ok(done) => {
                 if done.changed {
-                    self.arm(myself, state);
+                    self.arm(state);
                     self.leave_when_settled(myself, state);
                 }
                 Ok(())
             }
-            Err(Failed::Refused(_) | Failed::Away) => Ok(()),
+            Err(Failed::Away | Failed::Unknown) if moves => {
+                self.find_zone_later(myself);
+                Ok(())
+            }
             Err(Failed::Overlap) => {
                 self.withdraw_after_overlap(myself, state);
                 Ok(())
             }
-            Err(Failed::Lost) => Err(cause.of("the stored order is no longer the one in memory").into()),
+            Err(Failed::Refused(_) | Failed::Away | Failed::Unknown) => {
+                // What was read back may have led to other deadlines, or to the end.
+                self.arm(state);
+                self.leave_when_settled(myself, state);
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on from what is stored.
+    async fn on_catch_up(&self, myself: &OrderRef, state: &mut OrderState) -> Result<(), ActorProcessingErr> {
+        if self.read_back(state).await? {
+            self.doors.mended(Mended::Order(self.id));
+        }
+        self.doors.tell_standing(&state.order);
+        self.arm(state);
+        self.leave_when_settled(myself, state);
+        Ok(())
+    }
+
+    /// Reads what is stored, however long it takes, and tells everybody concerned what they have not been told; whether
+    /// there was something.
+    async fn read_back(&self, state: &mut OrderState) -> Result<bool, ActorProcessingErr> {
+        let read = || self.doors.tell_missed(self.id, &self.told);
+        match self.doors.carried.read(read).await {
+            Ok(Some((order, was_missed))) => {
+                if order.version > state.order.version {
+                    state.order = order;
+                }
+                Ok(was_missed)
+            }
+            // An order is never removed while it lives.
+            Ok(None) => Ok(false),
+            Err(refused) => Err(format!("what is stored of the order cannot be read: {refused}").into()),
         }
     }
 
@@ -173,31 +227,64 @@ impl OrderActor {
         };
         match self.perform(state, &command, &Cause::system(), None).await {
             Ok(_) => {
-                self.arm(myself, state);
+                self.arm(state);
                 self.leave_when_settled(myself, state);
                 Ok(())
             }
-            Err(Failed::Refused(_) | Failed::Overlap) => Ok(()),
-            Err(Failed::Away) => {
-                let (again, myself) = (self.doors.clock.now() + Span::seconds(RETRY_SECONDS), myself.clone());
-                state.armed.push((deadline, at));
-                self.doors.alarms.set(again, move || {
-                    let _ = myself.cast(OrderMsg::Internal(deadline, at));
-                });
+            Err(_) => {
+                // What is still due is tried again, after a while: what stood in the way may be gone.
+                if state.order.deadlines().contains(&(deadline, at)) {
+                    state.armed.push((deadline, at));
+                    self.ring(self.doors.clock.now() + Span::seconds(RETRY_SECONDS), deadline, at);
+                }
+                self.arm(state);
+                self.leave_when_settled(myself, state);
                 Ok(())
             }
-            Err(Failed::Lost) => Err("the stored order is no longer the one in memory".into()),
         }
     }
 
-    /// The one place with I/O: decide, commit, apply, publish, in this order.
+    /// Decides, commits and tells. Where it is unknown whether it was committed, what is stored is read back: it may have
+    /// been, and then it is answered as done; or somebody was there before, and then it is decided once more.
     async fn perform(
         &self,
         state: &mut OrderState,
         command: &Command,
         cause: &Cause,
-        decision: Option<Box<NewDecision>>,
+        mut decision: Option<Box<NewDecision>>,
     ) -> Result<Done, Failed> {
+        for last in [false, true] {
+            let known = state.order.version;
+            let lost = match self.attempt(state, command, cause, decision.take()).await {
+                Ok(done) => return Ok(done),
+                Err(Attempt::Failed(failed)) => return Err(failed),
+                Err(Attempt::Lost(lost)) => lost,
+            };
+            self.doors.doubt();
+            self.read_back(state).await.map_err(|_| Failed::Unknown)?;
+            let stored = Arc::clone(&state.order);
+            if stored.version == lost.order.version && *stored == *lost.order {
+                return Ok(Done { order: stored, changed: true, at: lost.at });
+            }
+            if stored.version == known {
+                // Nothing is there; if it still may come, the next look finds it.
+                return Err(if lost.unknown { Failed::Unknown } else { Failed::Refused(Refused::LostRace) });
+            }
+            if last {
+                break;
+            }
+        }
+        Err(Failed::Unknown)
+    }
+
+    /// The one place with I/O: decide, commit, apply, tell, in this order.
+    async fn attempt(
+        &self,
+        state: &mut OrderState,
+        command: &Command,
+        cause: &Cause,
+        decision: Option<Box<NewDecision>>,
+    ) -> Result<Done, Attempt> {
         let now = self.doors.clock.now();
         let events = state.order.decide(command, now).map_err(|rejected| Failed::Refused(rejected.into()))?;
         if events.is_empty() {
@@ -222,7 +309,7 @@ impl OrderActor {
         if let Some(decision) = decision {
             entry = entry.decision(*decision);
         }
-        self.doors.journal.append(entry).await.map_err(|error| self.failed(error))?;
+        self.doors.journal.append(entry).await.map_err(|error| self.failed(&error, &order, now))?;
         state.order = Arc::clone(&order);
         let by = &cause.by;
         for (event, status) in recorded.iter() {
@@ -231,64 +318,39 @@ impl OrderActor {
                 request_id = cause.correlation.as_deref(), "order"
             );
         }
-        self.publish(&before, &order, recorded);
+        self.doors.tell_step(Some(&before), &order, recorded);
+        self.told.note(order.version);
         Ok(Done { order, changed: true, at: now })
     }
 
-    fn failed(&self, error: AppendError) -> Failed {
+    fn failed(&self, error: &AppendError, order: &Arc<Order>, at: Timestamp) -> Attempt {
+        let lost = |unknown| Attempt::Lost(Lost { order: Arc::clone(order), at, unknown });
         match error {
-            AppendError::CommitmentOverlap => Failed::Overlap,
+            AppendError::CommitmentOverlap => Attempt::Failed(Failed::Overlap),
             AppendError::Unavailable(cause) => {
                 tracing::warn!(order = %self.id, error = %cause, "not stored: the database is away");
-                Failed::Away
+                Attempt::Failed(Failed::Away)
             }
-            other => {
-                tracing::error!(order = %self.id, error = %other, "not stored");
-                Failed::Lost
+            AppendError::Unknown(_) => {
+                tracing::warn!(order = %self.id, %error, "unknown whether it was stored: it is read back");
+                lost(true)
+            }
+            AppendError::VersionConflict { .. } | AppendError::Duplicate | AppendError::IdempotencyKeyUsed => {
+                tracing::warn!(order = %self.id, %error, "what is stored is not what is in memory: it is read back");
+                lost(false)
+            }
+            AppendError::Inconsistent(_) | AppendError::Refused { .. } => {
+                Attempt::Failed(Failed::Refused(crate::refused::not_stored(error)))
             }
         }
     }
 
-    /// Who is concerned hears of it: drivers before and after, the zone, the streams.
-    fn publish(&self, before: &Order, order: &Arc<Order>, events: Arc<[(Recorded, Status)]>) {
-        let outcome = events.iter().find_map(|(recorded, _)| offer_outcome(&recorded.event));
-        for driver in concerned(before, order) {
-            self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), outcome));
-        }
-        let waits = |o: &Order| o.status() == Status::Confirmed;
-        if waits(order) {
-            self.doors.zones.tell(order.zone, ZoneMsg::Waiting(Arc::clone(order)));
-        } else if waits(before) || before.version == 0 {
-            self.doors.zones.tell(order.zone, ZoneMsg::Gone(order.id));
-        }
-        if order.status().is_final() {
-            if !before.status().is_final() && self.doors.is_measured() {
-                crate::metrics::settled(order.status());
-            }
-            self.doors.learned.settled(order, &self.doors.zones.travel(order.zone));
-        }
-        if matches!(order.status(), Status::Failed | Status::Expired) {
-            let why = order.ended_because.as_deref().unwrap_or("no reason given");
-            let text = format!("order {} is {}: {why}", order.id, order.status().name());
-            self.doors.streams.alert(order_alert("order_failed", text, order), order_scope(order));
-        }
-        if let Some(escalated) = order.escalated.filter(|_| before.escalated.is_none()) {
-            let text = format!("order {} is aboard with a driver who is gone: {}", order.id, escalated.reason.name());
-            self.doors.streams.alert(order_alert("order_stranded", text, order), order_scope(order));
-        }
-        self.doors.streams.order_changed(Arc::clone(order), events);
-    }
-
-    fn announce(&self, state: &OrderState) {
-        let order = &state.order;
-        for driver in concerned(order, order) {
-            self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(order), None));
-        }
-        let message = match order.status() {
-            Status::Confirmed => ZoneMsg::Waiting(Arc::clone(order)),
-            _ => ZoneMsg::Gone(order.id),
-        };
-        self.doors.zones.tell(order.zone, message);
+    /// The zone could not be changed: the database is away. It is tried again, as no zone knows that the order waits.
+    fn find_zone_later(&self, myself: &OrderRef) {
+        let myself = myself.clone();
+        self.doors.alarms.after(Span::seconds(RETRY_SECONDS), move || {
+            let _ = myself.cast(OrderMsg::Announce);
+        });
     }
 
     /// A driver who held time for something that cannot be gets it back.
@@ -298,8 +360,8 @@ impl OrderActor {
             Command::AssignByHand { driver, .. } => *driver,
             _ => return,
         };
-        self.doors.drivers.door.tell(driver, DriverMsg::Release(self.id));
-        self.announce(state);
+        let _ = self.doors.drivers.door.tell(driver, DriverMsg::OrderChanged(Arc::clone(&state.order), None));
+        self.doors.tell_standing(&state.order);
     }
 
     /// Postgres says that the driver's time is taken after all: dispatch looks again.
@@ -311,7 +373,7 @@ impl OrderActor {
     }
 
     /// Sets an alarm for every deadline that has none.
-    fn arm(&self, myself: &OrderRef, state: &mut OrderState) {
+    fn arm(&self, state: &mut OrderState) {
         let running = state.order.deadlines();
         state.armed.retain(|armed| running.contains(armed));
         for (deadline, at) in running {
@@ -319,18 +381,48 @@ impl OrderActor {
                 continue;
             }
             state.armed.push((deadline, at));
-            let myself = myself.clone();
-            self.doors.alarms.set(at, move || {
-                let _ = myself.cast(OrderMsg::Internal(deadline, at));
-            });
+            self.ring(at, deadline, at);
         }
     }
 
+    /// Sets an alarm. It holds the order's name, not its actor: one that settled leaves memory before its alarms ring.
+    fn ring(&self, when: Timestamp, deadline: Deadline, at: Timestamp) {
+        let (id, doors) = (self.id, Arc::downgrade(&self.doors));
+        self.doors.alarms.set(when, move || {
+            if let Some(doors) = doors.upgrade() {
+                let _ = doors.orders.door.tell(id, OrderMsg::Internal(deadline, at));
+            }
+        });
+    }
+
+    /// A settled order needs no actor. What was sent to it before is still answered: who waits for an answer, or holds
+    /// time for it, is not left alone.
     fn leave_when_settled(&self, myself: &OrderRef, state: &OrderState) {
         if state.order.status().is_final() {
-            self.doors.orders.door.forget(self.id, &myself.get_cell());
-            myself.stop(None);
+            self.doors.orders.door.leave(self.id, &myself.get_cell());
+            let _ = myself.drain();
         }
+    }
+}
+
+/// Why an attempt did not come to its end.
+enum Attempt {
+    /// It failed.
+    Failed(Failed),
+    /// The state in memory may not be the one that is stored.
+    Lost(Lost),
+}
+
+/// What an attempt would have led to, and when; `unknown` where it may have been stored.
+struct Lost {
+    order: Arc<Order>,
+    at: Timestamp,
+    unknown: bool,
+}
+
+impl From<Failed> for Attempt {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
     }
 }
 
@@ -342,8 +434,8 @@ enum Failed {
     Overlap,
     /// The database is away. Nothing changed.
     Away,
-    /// The state in memory cannot be trusted.
-    Lost,
+    /// Nobody can say yet whether it was stored.
+    Unknown,
 }
 
 impl Failed {
@@ -352,7 +444,7 @@ impl Failed {
             Self::Refused(refused) => refused.clone(),
             Self::Overlap => Refused::DriverUnsuited("another order holds the time".to_owned()),
             Self::Away => Refused::Unavailable("the database is away"),
-            Self::Lost => Refused::Unavailable("it is unknown whether it was stored; try again"),
+            Self::Unknown => UNKNOWN,
         }
     }
 }
@@ -368,40 +460,6 @@ fn code_refusal(command: &Command, done: &Done) -> Option<Refused> {
         Some(until) if task.wrong_codes == 0 => Some(Rejected::CodeLocked { until }.into()),
         _ => Some(Refused::WrongCode { attempts_left: CODE_ATTEMPTS.saturating_sub(task.wrong_codes) }),
     }
-}
-
-fn order_alert(kind: &str, text: String, order: &Order) -> Alert {
-    Alert {
-        kind: kind.to_owned(),
-        text,
-        order_id: Some(order.id),
-        driver_id: order.assignment.map(|a| a.driver),
-        zone_id: Some(order.zone),
-    }
-}
-
-fn order_scope(order: &Order) -> Scope {
-    Scope { zone: Some(order.zone), place: order.tasks.first().map(|task| task.place) }
-}
-
-/// How an event ends the open offer, in the words of the socket protocol.
-fn offer_outcome(event: &Event) -> Option<&'static str> {
-    match event {
-        Event::Assigned { offer: Some(_), .. } => Some("accepted"),
-        Event::OfferDeclined { silent: true, .. } => Some("lapsed"),
-        Event::OfferDeclined { silent: false, .. } => Some("declined"),
-        Event::OfferWithdrawn { .. } | Event::Canceled { .. } | Event::Expired => Some("withdrawn"),
-        _ => None,
-    }
-}
-
-/// Drivers who had, have, are or were being asked for the order.
-fn concerned(before: &Order, after: &Order) -> Vec<DriverId> {
-    let drivers = |o: &Order| [o.offer.map(|offer| offer.driver), o.assignment.map(|a| a.driver)];
-    let mut all: Vec<_> = drivers(before).into_iter().chain(drivers(after)).flatten().collect();
-    all.sort();
-    all.dedup();
-    all
 }
 
 /// What the step does to the commitments table: an assigned order holds its driver's time until it is over.

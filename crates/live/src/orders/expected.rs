@@ -3,7 +3,8 @@
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::{Estimate, Event, Order, Speed, Status, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
-use posthaste_domain::{Span, Timestamp};
+use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp, whole_micros};
 use posthaste_estimates::Quantity;
 use posthaste_estimates::journey::{Journey, Stop};
 use posthaste_geography::{TravelModel, VehicleSpeed};
@@ -27,16 +28,26 @@ pub(crate) fn expected(order: &Order, carrier: Option<Carrier>, now: Timestamp, 
     if status.is_final() || status == Status::Returning {
         return None;
     }
+    let mut journey = journey(order, carrier.map(|c| c.driver), now, doors);
     if let Some(window) = order.delivery().and_then(|door| door.window).filter(|_| !is_on_the_way(status)) {
-        // Nothing says yet when in its window it will be.
-        let half = (window.end() - window.start()) / 2;
-        return Some(Estimate { p50: window.start() + half, p90: window.end() });
+        if let Some(door) = journey.stops.last_mut() {
+            door.opens = None;
+        }
+        return Some(in_window(window, journey.estimate(now)));
     }
-    let journey = journey(order, carrier.map(|c| c.driver), now, doors);
     let estimate = journey.estimate(now);
     let waits =
         carrier.and_then(|c| c.planned).map_or(Span::zero(), |planned| (planned - estimate.p50).max(Span::zero()));
     Some(Estimate { p50: estimate.p50 + waits, p90: estimate.p90 + waits })
+}
+
+/// When in its window: nothing says it yet, but that it is not before the way there could be made, from `soonest` on. A
+/// window that is too short for that is late.
+fn in_window(window: Window, soonest: Estimate) -> Estimate {
+    let from = window.start().max(soonest.p50);
+    let p50 = if from < window.end() { from + (window.end() - from) / 2 } else { from };
+    let p50 = whole_micros(p50);
+    Estimate { p50, p90: window.end().max(soonest.p90).max(p50) }
 }
 
 fn is_on_the_way(status: Status) -> bool {
@@ -99,5 +110,35 @@ pub(crate) fn with_what_is_known(event: Event, order: &Order, now: Timestamp, do
             Event::Assigned { driver, offer, by, commitment, lane, estimate }
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + Span::seconds(second)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_expected_in_a_window_is_not_past_and_not_before_it_could_be(
+            (start, length) in (-9000..9000i64, 1..9000i64), (sooner, range) in (0..9000i64, 0..9000i64),
+        ) {
+            let window = Window::new(at(start), at(start + length)).unwrap();
+            let soonest = Estimate { p50: at(sooner), p90: at(sooner + range) };
+            let estimate = in_window(window, soonest);
+            prop_assert!(soonest.p50 <= estimate.p50 && estimate.p50 <= estimate.p90 && soonest.p90 <= estimate.p90);
+            prop_assert!(window.start() <= estimate.p50 && window.end() <= estimate.p90);
+        }
+    }
+
+    #[test]
+    fn a_window_ahead_is_expected_in_its_middle_and_one_that_has_begun_in_the_middle_of_its_rest() {
+        let soonest = Estimate { p50: at(600), p90: at(900) };
+        let middle = |start, end| in_window(Window::new(at(start), at(end)).unwrap(), soonest).p50;
+        assert_eq!((middle(3600, 7200), middle(-3600, 1200), middle(-3600, 300)), (at(5400), at(900), at(600)));
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use posthaste_protocol::socket::frame::{LONGEST_HEAD, Opcode, head};
-use posthaste_protocol::socket::{Header, ServerMessage, encode_server_into};
+use posthaste_protocol::socket::{Header, ServerMessage, Unnumbered, encode_server_into};
 
 /// A message as a whole WebSocket frame: encoded once, shared by all who get it, written as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +12,17 @@ impl Frame {
     /// Encodes a message.
     #[must_use]
     pub fn new(message: &ServerMessage, header: &Header) -> Self {
-        Self::around(|to| encode_server_into(message, header, to))
+        Self::around(384, |to| encode_server_into(message, header, to))
     }
 
-    fn around(write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mut bytes = Vec::with_capacity(384);
+    /// Numbers a message that is encoded already.
+    #[must_use]
+    pub fn numbered(message: &Unnumbered, seq: u64) -> Self {
+        Self::around(message.longest(), |to| message.write(seq, to))
+    }
+
+    fn around(length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = Vec::with_capacity(LONGEST_HEAD + length);
         bytes.resize(LONGEST_HEAD, 0);
         write(&mut bytes);
         let (head, used) = head(Opcode::Text, bytes.len() - LONGEST_HEAD);
@@ -44,7 +50,7 @@ impl Frame {
 
     #[cfg(test)]
     pub(super) fn of(text: &str) -> Self {
-        Self::around(|to| to.extend_from_slice(text.as_bytes()))
+        Self::around(text.len(), |to| to.extend_from_slice(text.as_bytes()))
     }
 }
 

@@ -46,7 +46,7 @@ impl Actor for HubActor {
             HubMsg::Order(order, events) => self.streams.publish_order(&order, &events),
             HubMsg::Driver(driver, message) => self.streams.publish_to_driver(driver, &message),
             HubMsg::Merchant(merchant, message) => self.streams.publish_to_merchant(merchant, &message),
-            HubMsg::Operations(message, scope) => self.streams.publish_to_operations(&message, scope),
+            HubMsg::Operations(message, scope) => self.streams.publish_to_operations(&message, &scope),
         }
         Ok(())
     }

@@ -47,8 +47,9 @@ pub struct Outbox {
 struct State {
     queue: VecDeque<(u64, Frame)>,
     positions: Vec<(DriverId, Frame)>,
-    /// Numbered frames up to this one have been sent by other means (a snapshot, missed messages).
-    sent_up_to: u64,
+    /// The number of the newest message that was queued, or sent by other means (a snapshot, missed messages). None
+    /// until that is known.
+    newest: Option<u64>,
     closed: Option<Closed>,
     direct: Option<Arc<dyn Direct>>,
     /// The connection's task waits in [`Outbox::next`] and has nothing of its own to write.
@@ -112,17 +113,22 @@ impl Outbox {
         self.state.lock().direct = Some(direct);
     }
 
-    /// Queues a frame that must not be lost; closes the outbox as too slow where it does not fit.
+    /// Queues a frame that must not be lost. What the reader has already is left out; where the frame does not fit, or
+    /// one before it never came, the outbox is closed: a reader never sees a gap.
     pub(super) fn push(&self, seq: u64, frame: &Frame) -> Filled {
         let mut state = self.state.lock();
-        if state.closed.is_some() || seq <= state.sent_up_to {
+        if state.closed.is_some() || state.newest.is_some_and(|newest| seq <= newest) {
             return Filled::Woken;
         }
-        if state.queue.len() >= self.capacity {
+        if state.newest.is_some_and(|newest| seq > newest + 1) {
+            // What is in its place so far is still written.
+            state.closed = Some(Closed::Missed);
+        } else if state.queue.len() >= self.capacity {
             state.closed = Some(Closed::TooSlow);
             state.queue = VecDeque::new();
             state.positions = Vec::new();
         } else {
+            state.newest = Some(seq);
             state.queue.push_back((seq, frame.clone()));
             if state.waits {
                 return Filled::Flush;
@@ -176,11 +182,20 @@ impl Outbox {
         }
     }
 
-    /// Numbered frames up to `seq` are already on their way; those queued by now go.
+    /// The first message that the reader gets here is the one after `seq`. To be said before anything is queued.
+    pub(super) fn begin_after(&self, seq: u64) {
+        self.state.lock().newest = Some(seq);
+    }
+
+    /// Messages up to `seq` are already on their way by other means; those queued by now go.
     pub(super) fn skip_up_to(&self, seq: u64) {
         let mut state = self.state.lock();
-        state.sent_up_to = seq;
         state.queue.retain(|(n, _)| *n > seq);
+        state.newest = Some(state.newest.map_or(seq, |newest| newest.max(seq)));
+        if state.queue.front().is_some_and(|(n, _)| *n > seq + 1) {
+            state.queue = VecDeque::new();
+            state.closed.get_or_insert(Closed::Missed);
+        }
     }
 
     /// Ends the subscription from the system's side.
@@ -270,6 +285,37 @@ mod tests {
             outbox.push(n, &frame("event"));
         }
         assert_eq!(outbox.next(&mut Vec::new()).await, Err(Closed::TooSlow));
+    }
+
+    #[tokio::test]
+    async fn a_reader_gets_each_number_once_and_never_one_whose_forerunner_is_missing() {
+        let outbox = Outbox::new(8);
+        outbox.begin_after(3);
+        for n in [2, 3, 4, 4, 5, 7, 8] {
+            outbox.push(n, &frame(&n.to_string()));
+        }
+        let mut got = Vec::new();
+        outbox.next(&mut got).await.unwrap();
+        assert_eq!(got, [frame("4"), frame("5")]);
+        got.clear();
+        assert_eq!(outbox.next(&mut got).await, Err(Closed::Missed), "6 never came");
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_beginning_was_known_follows_it_or_ends_the_subscription() {
+        let read = async |queued: &[u64], sent: u64, after: &[u64]| {
+            let outbox = Outbox::new(8);
+            queued.iter().for_each(|n| _ = outbox.push(*n, &frame(&n.to_string())));
+            outbox.skip_up_to(sent);
+            after.iter().for_each(|n| _ = outbox.push(*n, &frame(&n.to_string())));
+            let mut got = Vec::new();
+            outbox.next(&mut got).await.map(|()| got.iter().map(|f| f.text().to_owned()).collect::<Vec<_>>().concat())
+        };
+        assert_eq!(read(&[4, 5, 6], 5, &[7]).await.as_deref(), Ok("67"));
+        assert_eq!(read(&[4], 5, &[5, 6]).await.as_deref(), Ok("6"), "what is sent already is left out");
+        assert_eq!(read(&[], 5, &[6]).await.as_deref(), Ok("6"));
+        assert_eq!(read(&[7], 5, &[]).await, Err(Closed::Missed), "6 never came");
+        assert_eq!(read(&[], 5, &[7]).await, Err(Closed::Missed));
     }
 
     /// A connection that takes so many bytes, and keeps the rest of the frame that was cut.

@@ -1,20 +1,27 @@
-//! What the actors tell the hub after a commit. Nothing is encoded that nobody follows.
+//! What the actors tell the hub after a commit. Nothing is encoded that nobody follows; what many follow is encoded once.
 
-use posthaste_domain::ids::{DriverId, MerchantId};
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use posthaste_domain::ids::{DriverId, MerchantId, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
+use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::PositionView;
 use posthaste_protocol::orders::{Audience, EtaView, OrderView, TimelineEntry};
-use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step};
+use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step, Unnumbered};
 use posthaste_protocol::tracking::{TrackingPosition, TrackingStep};
 
-use super::topic::Scope;
-use super::{Frame, Hub, Streams, TopicKey};
+use super::{Frame, Hub, Scope, Streams, TopicKey};
 use crate::presence::Fix;
 
 impl Hub {
     pub(super) fn frame(&self, message: &ServerMessage, seq: Option<u64>) -> Frame {
         let header = Header { id: None, seq, ts: Some(self.clock.now()) };
         Frame::new(message, &header)
+    }
+
+    fn unnumbered(&self, message: &ServerMessage) -> Arc<Unnumbered> {
+        Arc::new(Unnumbered::new(message, self.clock.now()))
     }
 }
 
@@ -47,38 +54,35 @@ impl Streams {
         merchants.dedup();
         for merchant in merchants {
             if let Some(topic) = hub.topic(TopicKey::Merchant(merchant)) {
-                let message = message(Audience::Merchant(merchant));
-                topic.publish(Scope::default(), |seq| hub.frame(&message, Some(seq)));
+                topic.publish(&hub.unnumbered(&message(Audience::Merchant(merchant))));
             }
         }
-        if let Some(topic) = hub.topic(TopicKey::Operations) {
-            let place = order.tasks.first().map(|t| t.place);
-            let message = message(Audience::Operations);
-            topic.publish(Scope { zone: Some(order.zone), place }, |seq| hub.frame(&message, Some(seq)));
+        if self.follows_operations() {
+            self.publish_to_operations(&message(Audience::Operations), &Scope::of_order(order));
         }
     }
 
     pub(super) fn publish_to_driver(&self, driver: DriverId, message: &ServerMessage) {
         if let Some(topic) = self.0.topic(TopicKey::Driver(driver)) {
-            topic.publish(Scope::default(), |seq| self.0.frame(message, Some(seq)));
+            topic.publish(&self.0.unnumbered(message));
         }
     }
 
     pub(super) fn publish_to_merchant(&self, merchant: MerchantId, message: &ServerMessage) {
         if let Some(topic) = self.0.topic(TopicKey::Merchant(merchant)) {
-            topic.publish(Scope::default(), |seq| self.0.frame(message, Some(seq)));
+            topic.publish(&self.0.unnumbered(message));
         }
     }
 
-    pub(super) fn publish_to_operations(&self, message: &ServerMessage, scope: Scope) {
-        if let Some(topic) = self.0.topic(TopicKey::Operations) {
-            topic.publish(scope, |seq| self.0.frame(message, Some(seq)));
-        }
+    /// Every view that shows the message numbers it by itself.
+    pub(super) fn publish_to_operations(&self, message: &ServerMessage, scope: &Scope) {
+        let encoded = OnceCell::new();
+        self.0.views.showing(scope, |topic| topic.publish(encoded.get_or_init(|| self.0.unnumbered(message))));
     }
 
     /// Whether operations have a stream open, so that making their messages is worth it.
     pub(crate) fn follows_operations(&self) -> bool {
-        self.0.topic(TopicKey::Operations).is_some()
+        !self.0.views.is_empty()
     }
 
     /// Whether a merchant has a stream open.
@@ -86,20 +90,32 @@ impl Streams {
         self.0.topic(TopicKey::Merchant(merchant)).is_some()
     }
 
-    /// A driver moved: everybody in `audience` who is connected sees it, latest wins. Called by his socket directly.
-    pub(crate) fn moved(&self, driver: DriverId, fix: &Fix, audience: &[TopicKey], scope: Scope) {
+    /// A driver of these zones moved: those in `audience` who are connected see it, and operations whose view shows where
+    /// the driver is, or where the driver was `before`: who leaves a box is seen to leave. Latest wins. Called by the
+    /// driver's socket directly, for every position: nothing here waits, and nothing is made that nobody gets.
+    pub(crate) fn moved(
+        &self,
+        driver: DriverId,
+        fix: &Fix,
+        before: Option<Place>,
+        audience: &[TopicKey],
+        zones: &[ZoneId],
+    ) {
         let hub = &*self.0;
+        let position = |update| hub.frame(&ServerMessage::Position(update), None);
+        let encoded = OnceCell::new();
+        let of_driver = || encoded.get_or_init(|| position(PositionUpdate::Driver(position_view(driver, fix)))).clone();
         for key in audience {
             let Some(topic) = hub.topic(*key) else { continue };
-            topic.place(driver, scope, || {
-                let update = if matches!(key, TopicKey::Order(_)) {
-                    PositionUpdate::Tracking(TrackingPosition::new(fix.place, fix.at, fix.heading_degrees))
-                } else {
-                    PositionUpdate::Driver(position_view(driver, fix))
-                };
-                hub.frame(&ServerMessage::Position(update), None)
-            });
+            if matches!(key, TopicKey::Order(_)) {
+                let update = || TrackingPosition::new(fix.place, fix.at, fix.heading_degrees);
+                topic.place(driver, || position(PositionUpdate::Tracking(update())));
+            } else {
+                topic.place(driver, of_driver);
+            }
         }
+        let places = [fix.place, before.unwrap_or(fix.place)];
+        hub.views.showing_move(zones, &places, |topic| topic.place(driver, of_driver));
     }
 }
 

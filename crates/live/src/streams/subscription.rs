@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId};
-use posthaste_domain::order::Order;
+use posthaste_domain::order::{Order, Recorded, Status};
+use posthaste_domain::place::Place;
 use posthaste_protocol::orders::{Audience, OrderView};
 use posthaste_protocol::socket::{Hello, Resumed, ServerMessage, Snapshot, Step};
 use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
 
 use super::outbox::{Direct, Outbox};
 use super::topic::{Start, Topic};
-use super::{CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Subject, TopicKey, View};
+use super::{CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Scope, Subject, TopicKey, View};
 use crate::Refused;
 use crate::system::Doors;
 
@@ -27,23 +28,23 @@ pub struct Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.topic.unsubscribe(&self.outbox);
-        if let TopicKey::Order(_) = self.subject.key() {
-            self.hub.topics.remove_if(&self.subject.key(), |_, topic| {
-                Arc::ptr_eq(topic, &self.topic) && Arc::strong_count(topic) <= 2 && topic.sweep(0)
-            });
+        self.topic.leave(Some(&self.outbox));
+        if let Subject::Tracking(order) = self.subject {
+            self.hub
+                .topics
+                .remove_if(&TopicKey::Order(order), |_, topic| Arc::ptr_eq(topic, &self.topic) && topic.is_left());
         }
     }
 }
 
 impl Subscription {
-    pub(super) fn new(hub: Arc<Hub>, subject: Subject) -> Self {
-        let topic = hub.topic_or_new(subject.key());
+    pub(super) fn new(hub: Arc<Hub>, subject: Subject) -> Result<Self, Refused> {
+        let topic = hub.enter(&subject)?;
         let capacity = match subject {
             Subject::Driver(_) | Subject::Tracking(_) => QUEUE_OF_ONE,
             Subject::Merchant(_) | Subject::Operations(_) => QUEUE_OF_DESK,
         };
-        Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject }
+        Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject })
     }
 
     /// Names the numbering.
@@ -61,18 +62,19 @@ impl Subscription {
     /// The first frames after the client's `hello`: `resumed` and what was missed, or a `snapshot`. From now on
     /// the outbox fills, without a gap to these frames.
     pub async fn begin(&mut self, hello: Hello) -> Result<Vec<Frame>, Refused> {
-        let view = if let Subject::Operations(view) = self.subject { view } else { View::All };
         let most = if let Subject::Driver(_) = self.subject { CONNECTIONS_PER_DRIVER } else { usize::MAX };
         let last = hello.last_seq.filter(|_| hello.epoch.as_deref() == Some(self.topic.epoch.as_str()));
-        let start = self.topic.subscribe(view, Arc::clone(&self.outbox), last, most);
+        let start = self.topic.subscribe(Arc::clone(&self.outbox), last, most);
         let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping"))?;
         if let Subject::Tracking(order) = self.subject {
             return self.begin_tracking(&doors, order, last).await;
         }
         match start {
-            Start::Resumed { from, to, mut missed } => {
-                missed.insert(0, self.hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None));
-                Ok(missed)
+            Start::Resumed { from, missed } => {
+                let to = from + missed.len() as u64;
+                let resumed = self.hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None);
+                let missed = (from + 1..).zip(&missed).map(|(seq, message)| Frame::numbered(message, seq));
+                Ok(std::iter::once(resumed).chain(missed).collect())
             }
             Start::Fresh { seq } => {
                 let snapshot = match &self.subject {
@@ -90,11 +92,8 @@ impl Subscription {
     async fn begin_tracking(&self, doors: &Doors, id: OrderId, last: Option<u64>) -> Result<Vec<Frame>, Refused> {
         let hub = &*self.hub;
         let order = doors.orders.get(id).await?;
-        let steps = |events: Vec<(posthaste_domain::order::Recorded, posthaste_domain::order::Status)>| {
-            events.into_iter().map(|(recorded, status)| TrackingStep::of(&recorded, status)).collect::<Vec<_>>()
-        };
         if let Some(from) = last.filter(|from| *from <= order.version) {
-            let missed = steps(doors.timeline(id, from).await?);
+            let missed = steps(&doors.timeline(id, from).await?);
             let to = missed.last().map_or(from, |step| step.seq);
             self.outbox.skip_up_to(to);
             let mut frames = vec![hub.frame(&ServerMessage::Resumed(Resumed { from, to }), None)];
@@ -104,12 +103,11 @@ impl Subscription {
             }));
             return Ok(frames);
         }
-        let timeline = steps(doors.timeline(id, 0).await?);
-        let seq = timeline.last().map_or(order.version, |step| step.seq.max(order.version));
-        self.outbox.skip_up_to(seq);
-        let tracking = tracking_view(doors, &order, timeline).await;
-        let snapshot = Snapshot::Tracking { tracking };
-        Ok(vec![hub.frame(&ServerMessage::Snapshot(Box::new(snapshot)), Some(seq))])
+        // What comes after this version is in the outbox, or on its way there: the subscription began before.
+        self.outbox.skip_up_to(order.version);
+        let tracking = tracking_view(doors, &order).await?;
+        let snapshot = ServerMessage::Snapshot(Box::new(Snapshot::Tracking { tracking }));
+        Ok(vec![hub.frame(&snapshot, Some(order.version))])
     }
 
     /// Names the connection, so that others may write to it while its own task waits in [`next`](Self::next). Before
@@ -132,9 +130,9 @@ impl Subscription {
 }
 
 async fn driver_snapshot(doors: &Doors, id: DriverId) -> Result<Snapshot, Refused> {
-    let driver = doors.drivers.get(id).await?.view();
-    let work = doors.drivers.work(id).await?;
-    Ok(Snapshot::Driver { driver, route: crate::drivers::route_view(id, &work) })
+    // Both as the driver's actor has them at one moment.
+    let (live, work) = doors.drivers.at_work(id).await?;
+    Ok(Snapshot::Driver { driver: live.view(), route: crate::drivers::route_view(id, &work) })
 }
 
 async fn merchant_snapshot(doors: &Doors, id: MerchantId) -> Result<Snapshot, Refused> {
@@ -143,31 +141,37 @@ async fn merchant_snapshot(doors: &Doors, id: MerchantId) -> Result<Snapshot, Re
 }
 
 async fn operations_snapshot(doors: &Doors, view: View) -> Result<Snapshot, Refused> {
-    let zone = if let View::Zone(zone) = view { Some(zone) } else { None };
-    let inside = |lat: f64, lng: f64| match view {
-        View::Box { west, south, east, north } => (south..=north).contains(&lat) && (west..=east).contains(&lng),
-        _ => true,
-    };
-    let zones = doors.zones.list().iter().filter(|z| zone.is_none_or(|id| id == z.id)).map(|z| (**z).clone()).collect();
+    let shows_zone = |zone| view.shows(&Scope::of_zone(zone));
+    let zones = doors.zones.list().iter().filter(|z| shows_zone(z.id)).map(|z| (**z).clone()).collect();
     let drivers = doors
         .drivers
         .on_shift()
         .into_iter()
-        .filter(|d| zone.is_none_or(|z| d.driver.zones.contains(&z)))
-        .map(|d| d.view())
-        .filter(|d| d.position.is_none_or(|p| inside(p.lat, p.lng)))
+        .filter(|live| {
+            let place = live.position.and_then(|p| Place::new(p.lat, p.lng).ok());
+            view.shows(&Scope::of_driver(&live.driver, place))
+        })
+        .map(|live| live.view())
         .collect();
+    let zone = if let View::Zone(zone) = view { Some(zone) } else { None };
     let orders = doors.live_orders(None, zone, MOST_ORDERS).await?;
     let orders = orders
         .iter()
-        .filter(|o| o.tasks.iter().any(|t| inside(t.place.lat(), t.place.lng())))
-        .map(|o| OrderView::of(o, Audience::Operations))
+        .filter(|order| view.shows(&Scope::of_order(order)))
+        .map(|order| OrderView::of(order, Audience::Operations))
         .collect();
     Ok(Snapshot::Operations { zones, drivers, orders })
 }
 
-/// The order as the holder of its link sees it now.
-pub(crate) async fn tracking_view(doors: &Doors, order: &Order, timeline: Vec<TrackingStep>) -> TrackingView {
+fn steps(events: &[(Recorded, Status)]) -> Vec<TrackingStep> {
+    events.iter().map(|(recorded, status)| TrackingStep::of(recorded, *status)).collect()
+}
+
+/// This version of the order as the holder of its link sees it. What is committed meanwhile is in its timeline too: that
+/// belongs to a later one.
+pub(crate) async fn tracking_view(doors: &Doors, order: &Order) -> Result<TrackingView, Refused> {
+    let mut timeline = doors.timeline(order.id, 0).await?;
+    timeline.retain(|(recorded, _)| recorded.seq <= order.version);
     let driver = match order.working_driver() {
         Some(id) => doors.drivers.get(id).await.ok().map(|live| TrackingDriver {
             name: live.driver.name.split_whitespace().next().unwrap_or_default().to_owned(),
@@ -182,5 +186,5 @@ pub(crate) async fn tracking_view(doors: &Doors, order: &Order, timeline: Vec<Tr
         None => None,
     };
     let eta = doors.orders.eta(order).await;
-    TrackingView::of(order, timeline, driver, eta)
+    Ok(TrackingView::of(order, steps(&timeline), driver, eta))
 }

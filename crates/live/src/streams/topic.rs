@@ -1,50 +1,34 @@
-//! A topic: one numbering, its newest frames, and who follows it.
+//! A topic: one numbering, its newest messages, and who follows it. Everybody who follows it gets all of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use posthaste_domain::ids::{DriverId, ZoneId};
-use posthaste_domain::place::Place;
+use posthaste_domain::ids::DriverId;
+use posthaste_protocol::socket::Unnumbered;
 
 use super::outbox::{Filled, Outbox};
-use super::{Closed, Frame, View};
-
-/// What a message is about, for subscribers who look at a part.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scope {
-    /// The zone.
-    pub(crate) zone: Option<ZoneId>,
-    /// The place.
-    pub(crate) place: Option<Place>,
-}
-
-impl View {
-    fn shows(&self, scope: &Scope) -> bool {
-        match self {
-            Self::All => true,
-            Self::Zone(zone) => scope.zone.is_none_or(|z| z == *zone),
-            Self::Box { west, south, east, north } => {
-                scope.place.is_none_or(|p| (*south..=*north).contains(&p.lat()) && (*west..=*east).contains(&p.lng()))
-            }
-        }
-    }
-}
+use super::{Closed, Frame};
 
 pub(super) struct Topic {
     pub(super) epoch: String,
     state: Mutex<State>,
-    /// Frames kept for those who come back. Too few means snapshots; too many holds memory for nobody.
+    /// Messages kept for those who come back. Too few means snapshots; too many holds memory for nobody.
     kept: usize,
 }
 
 #[derive(Default)]
 struct State {
     seq: u64,
-    ring: VecDeque<(u64, Frame, Scope)>,
-    subscribers: Vec<(View, Arc<Outbox>)>,
-    /// Sweeps since the last subscriber left.
+    /// The newest messages; the last has the number `seq`. Topics that show the same message share it.
+    ring: VecDeque<Arc<Unnumbered>>,
+    subscribers: Vec<Arc<Outbox>>,
+    /// Connections that hold the topic, whether they have begun to follow it or not.
+    open: usize,
+    /// Sweeps since the last of them left.
     idle_sweeps: u32,
+    /// Nothing is published here any more: who begins to follow it now is told to come back.
+    ended: Option<Closed>,
 }
 
 /// Up to so many outboxes are emptied by their own tasks, or by who filled them; more by tasks that share them.
@@ -57,8 +41,8 @@ const SHARE: usize = 64;
 pub(super) struct ToFlush(Vec<Arc<Outbox>>);
 
 impl ToFlush {
-    fn of<'a>(subscribers: impl Iterator<Item = &'a Arc<Outbox>>, fill: impl Fn(&Outbox) -> Filled) -> Self {
-        Self(subscribers.filter(|outbox| fill(outbox) == Filled::Flush).cloned().collect())
+    fn of(subscribers: &[Arc<Outbox>], fill: impl Fn(&Outbox) -> Filled) -> Self {
+        Self(subscribers.iter().filter(|outbox| fill(outbox) == Filled::Flush).cloned().collect())
     }
 
     /// Has them emptied beside the caller, who has other things to do: few by their own tasks.
@@ -89,16 +73,10 @@ impl ToFlush {
 
 /// How a subscriber begins.
 pub(super) enum Start {
-    /// With what it missed.
-    Resumed { from: u64, to: u64, missed: Vec<Frame> },
+    /// With what it missed: the messages after `from`, oldest first.
+    Resumed { from: u64, missed: Vec<Arc<Unnumbered>> },
     /// With a snapshot that stands for everything up to `seq`.
     Fresh { seq: u64 },
-}
-
-impl State {
-    fn shown(&self, scope: &Scope) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.subscribers.iter().filter(|(view, _)| view.shows(scope)).map(|(_, outbox)| outbox)
-    }
 }
 
 impl Topic {
@@ -110,19 +88,22 @@ impl Topic {
         self.state.lock().seq
     }
 
-    /// Numbers a message, keeps it and hands it to everybody who looks at its part.
-    pub(super) fn publish(&self, scope: Scope, encode: impl FnOnce(u64) -> Frame) {
+    /// Numbers a message, keeps it and hands it to everybody who follows. When nobody does, no frame is made.
+    pub(super) fn publish(&self, message: &Arc<Unnumbered>) {
         let mut state = self.state.lock();
         state.seq += 1;
         let seq = state.seq;
-        let frame = encode(seq);
-        let to_flush = ToFlush::of(state.shown(&scope), |outbox| outbox.push(seq, &frame));
         if self.kept > 0 {
             if state.ring.len() >= self.kept {
                 state.ring.pop_front();
             }
-            state.ring.push_back((seq, frame, scope));
+            state.ring.push_back(Arc::clone(message));
         }
+        if state.subscribers.is_empty() {
+            return;
+        }
+        let frame = Frame::numbered(message, seq);
+        let to_flush = ToFlush::of(&state.subscribers, |outbox| outbox.push(seq, &frame));
         drop(state);
         to_flush.beside();
     }
@@ -131,57 +112,82 @@ impl Topic {
     pub(super) fn publish_numbered(&self, seq: u64, frame: &Frame) {
         let mut state = self.state.lock();
         state.seq = state.seq.max(seq);
-        let to_flush = ToFlush::of(state.subscribers.iter().map(|(_, outbox)| outbox), |o| o.push(seq, frame));
+        let to_flush = ToFlush::of(&state.subscribers, |outbox| outbox.push(seq, frame));
         drop(state);
         to_flush.beside();
     }
 
     /// Hands on a position: no number, latest wins.
-    pub(super) fn place(&self, driver: DriverId, scope: Scope, encode: impl FnOnce() -> Frame) {
+    pub(super) fn place(&self, driver: DriverId, encode: impl FnOnce() -> Frame) {
         let state = self.state.lock();
         if state.subscribers.is_empty() {
             return;
         }
         let frame = encode();
-        let to_flush = ToFlush::of(state.shown(&scope), |outbox| outbox.place(driver, &frame));
+        let to_flush = ToFlush::of(&state.subscribers, |outbox| outbox.place(driver, &frame));
         drop(state);
         to_flush.at_once();
     }
 
-    /// Adds a subscriber, without a gap to how it begins. Closes the oldest where there are more than `most`.
-    pub(super) fn subscribe(&self, view: View, outbox: Arc<Outbox>, last: Option<u64>, most: usize) -> Start {
+    /// One more connection holds the topic. To be called where it cannot be forgotten meanwhile.
+    pub(super) fn enter(&self) {
         let mut state = self.state.lock();
-        state.subscribers.push((view, outbox));
+        state.open += 1;
         state.idle_sweeps = 0;
-        if state.subscribers.len() > most {
-            state.subscribers.remove(0).1.close(Closed::Replaced);
+    }
+
+    /// A connection lets go of the topic, and of its subscription if it had begun one.
+    pub(super) fn leave(&self, outbox: Option<&Arc<Outbox>>) {
+        let mut state = self.state.lock();
+        state.open = state.open.saturating_sub(1);
+        if let Some(outbox) = outbox {
+            state.subscribers.retain(|other| !Arc::ptr_eq(other, outbox));
         }
+    }
+
+    /// Whether no connection holds it.
+    pub(super) fn is_left(&self) -> bool {
+        self.state.lock().open == 0
+    }
+
+    /// Adds a subscriber, without a gap to how it begins. Closes the oldest where there are more than `most`.
+    pub(super) fn subscribe(&self, outbox: Arc<Outbox>, last: Option<u64>, most: usize) -> Start {
+        let mut state = self.state.lock();
         let to = state.seq;
-        let oldest = state.ring.front().map_or(to + 1, |(seq, ..)| *seq);
+        if let Some(why) = state.ended {
+            outbox.close(why);
+            return Start::Fresh { seq: to };
+        }
+        if self.kept > 0 {
+            outbox.begin_after(to);
+        }
+        state.subscribers.push(outbox);
+        if state.subscribers.len() > most {
+            state.subscribers.remove(0).close(Closed::Replaced);
+        }
+        let oldest = to + 1 - state.ring.len() as u64;
         match last {
             Some(from) if from <= to && from + 1 >= oldest => {
-                let missed = state.ring.iter().filter(|(seq, _, scope)| *seq > from && view.shows(scope));
-                Start::Resumed { from, to, missed: missed.map(|(_, frame, _)| frame.clone()).collect() }
+                let known = usize::try_from(from + 1 - oldest).unwrap_or(usize::MAX);
+                Start::Resumed { from, missed: state.ring.iter().skip(known).cloned().collect() }
             }
             _ => Start::Fresh { seq: to },
         }
     }
 
-    pub(super) fn unsubscribe(&self, outbox: &Arc<Outbox>) {
+    /// Ends every subscription; nobody can begin one here any more.
+    pub(super) fn end(&self, why: Closed) {
         let mut state = self.state.lock();
-        state.subscribers.retain(|(_, o)| !Arc::ptr_eq(o, outbox));
-    }
-
-    pub(super) fn close_all(&self, why: Closed) {
-        for (_, outbox) in self.state.lock().subscribers.drain(..) {
+        state.ended = Some(why);
+        for outbox in state.subscribers.drain(..) {
             outbox.close(why);
         }
     }
 
-    /// Called from time to time: true when nobody has followed for `most` sweeps, so that the topic can go.
+    /// Called from time to time: true when nobody has held it for `most` sweeps, so that it can go.
     pub(super) fn sweep(&self, most: u32) -> bool {
         let mut state = self.state.lock();
-        state.idle_sweeps = if state.subscribers.is_empty() { state.idle_sweeps + 1 } else { 0 };
+        state.idle_sweeps = if state.open == 0 { state.idle_sweeps + 1 } else { 0 };
         state.idle_sweeps > most
     }
 }

@@ -12,7 +12,7 @@ use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
-use posthaste_storage::testing::TestDatabase;
+use posthaste_storage::testing::{Relay, TestDatabase};
 use serde_json::json;
 
 use crate::drivers::{DriverCommand, RegisterDriver, Registered, ShiftChange};
@@ -22,6 +22,8 @@ use crate::{Cause, Refused, Settings, System};
 
 /// Product seconds per real second on stage.
 const SPEED: f64 = 30.0;
+/// Seconds of silence per real second on stage.
+const SILENCE: f64 = 30.0;
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,7 +43,16 @@ pub(super) fn admin() -> Cause {
 }
 
 fn square() -> serde_json::Value {
-    json!({"type": "Polygon", "coordinates": [[[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]]]})
+    square_at(13.0)
+}
+
+pub(super) fn square_at(west: f64) -> serde_json::Value {
+    let east = west + 0.2;
+    json!({"type": "Polygon", "coordinates": [[[west, 52.0], [east, 52.0], [east, 52.2], [west, 52.2], [west, 52.0]]]})
+}
+
+fn settings() -> Settings {
+    Settings { silence_speed: SILENCE, ..Settings::default() }
 }
 
 impl Stage {
@@ -51,9 +62,18 @@ impl Stage {
     }
 
     pub(super) async fn with_rules(rules: RulesView) -> Self {
-        let database = TestDatabase::new().await;
+        Self::on(TestDatabase::new().await, rules).await
+    }
+
+    /// With a database whose connections can be cut.
+    pub(super) async fn behind_a_relay(rules: RulesView) -> (Self, Relay) {
+        let (database, relay) = TestDatabase::behind_a_relay().await;
+        (Self::on(database, rules).await, relay)
+    }
+
+    async fn on(database: TestDatabase, rules: RulesView) -> Self {
         let clock = Clock::at_speed(SPEED, None).expect("a clock");
-        let system = System::start(database.pool.clone(), clock, Settings::default()).await.expect("a system");
+        let system = System::start(database.pool.clone(), clock, settings()).await.expect("a system");
         let zone = PutZone { name: "Centre".to_owned(), area: square(), rules, travel: TravelView::default() };
         let CreatedZone::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
             panic!("a new zone is no replay")
@@ -62,14 +82,41 @@ impl Stage {
         Self { zone: zone.id, system, database, merchant }
     }
 
-    /// The system as after a crash: nothing said good-bye, another process starts on the same data.
+    /// The system as after a crash: nothing says good-bye, nothing more is written, and another starts on the same data.
     pub(super) async fn crash_and_restart(self) -> Self {
         let not_before = self.system.clock().now();
-        self.system.stop().await;
+        self.system.crash().await;
+        let pool = posthaste_storage::pool::connect(&self.database.url, 8).await.expect("connections");
         let clock = Clock::at_speed(SPEED, Some(not_before)).expect("a clock");
-        let system =
-            System::start(self.database.pool.clone(), clock, Settings::default()).await.expect("a system again");
-        Self { system, ..self }
+        let system = System::start(pool.clone(), clock, settings()).await.expect("a system again");
+        let database = TestDatabase { pool, url: self.database.url };
+        Self { system, database, zone: self.zone, merchant: self.merchant }
+    }
+
+    /// Waits until memory is as it is stored, and everything that lives is known to whom it concerns.
+    pub(super) async fn until_whole(&self) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !self.system.differences().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        if waited.await.is_err() {
+            panic!("memory is not as it is stored: {:#?}", self.system.differences().await);
+        }
+    }
+
+    /// Another zone, beside the first.
+    pub(super) async fn another_zone(&self, name: &str, west: f64) -> ZoneId {
+        let zone = PutZone {
+            name: name.to_owned(),
+            area: square_at(west),
+            rules: RulesView { offer_seconds: 20, stale_after_seconds: 7200, ..RulesView::default() },
+            travel: TravelView::default(),
+        };
+        match self.system.zones().create(zone, None, admin()).await.expect("a zone") {
+            CreatedZone::New(zone) => zone.id,
+            CreatedZone::Replayed(..) => panic!("no key, no replay"),
+        }
     }
 
     pub(super) async fn driver_on_shift(&self, at: Place) -> DriverId {

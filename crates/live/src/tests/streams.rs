@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use posthaste_domain::order::TaskKind;
+use posthaste_domain::position::{Measures, Reason, Report, Taken};
 use posthaste_protocol::socket::{Hello, PositionUpdate, ServerMessage, Snapshot, decode_server};
 
 use super::stage::{Stage, place};
-use crate::presence::Fix;
 use crate::streams::{Frame, Subject, Subscription, View};
 
 pub(super) fn read(frame: &Frame) -> (Option<u64>, ServerMessage) {
@@ -62,16 +62,9 @@ async fn positions_reach_trackers_without_a_message_to_any_actor() {
     tracker.begin(Hello::default()).await.unwrap();
     let presence = stage.system.drivers().presence(driver).await.unwrap();
     let at = stage.now();
-    let fix = |lat, at| Fix {
-        place: place(lat, 13.1),
-        at,
-        heading_degrees: None,
-        speed_meters_per_second: None,
-        accuracy_meters: None,
-    };
-    let reported = presence.report(fix(52.105, at));
-    assert!(reported);
-    assert!(!presence.report(fix(52.2, at)), "not newer");
+    let report = |lat| Report::new(place(lat, 13.1), Some(at), Measures::default());
+    assert!(matches!(presence.report(&report(52.105)), Taken::Believed { .. }));
+    assert_eq!(presence.report(&report(52.105)), Taken::LeftOut(Reason::Repeated));
     loop {
         let got = next(&mut tracker).await;
         if let Some((None, ServerMessage::Position(PositionUpdate::Tracking(p)))) = got.last() {

@@ -1,8 +1,8 @@
 //! The zone actor: what waits in the zone.
 //!
 //! Owns the list of waiting orders in its [`ZoneCell`]. Supervised, with the zone's dispatcher, by the zones' keeper.
-//! It tells the dispatcher that there is something to decide. A restart empties the list and asks every order to say
-//! how it stands, so nothing that waits is forgotten.
+//! It tells the dispatcher that there is something to decide. A restart empties the list and asks the orders that are
+//! stored as waiting there to say how they stand, so nothing that waits is forgotten.
 
 use std::sync::Arc;
 
@@ -13,13 +13,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::cell::{Waiting, ZoneCell, order_view};
 use super::dispatcher::DispatcherMsg;
-use crate::drivers::DriverMsg;
 use crate::orders::OrderMsg;
 use crate::system::Doors;
 
 /// How often what waits is looked at again, in product seconds: pauses of drivers who declined end, shifts near
 /// their end. Lower costs passes that find nothing.
-const LOOK_AGAIN_SECONDS: i64 = 5;
+pub(super) const LOOK_AGAIN_SECONDS: i64 = 5;
 /// How long a driver may take to hold time before the order is asked how it stands (real time): the question or
 /// its answer was lost with an actor that failed.
 const LOST_AFTER: std::time::Duration = std::time::Duration::from_secs(3);
@@ -48,8 +47,8 @@ impl Actor for ZoneActor {
     async fn pre_start(&self, myself: ActorRef<ZoneMsg>, (): ()) -> Result<(), ActorProcessingErr> {
         self.cell.actor.take(myself.clone());
         self.cell.waiting.lock().clear();
-        for (_, order) in self.doors.orders.door.all() {
-            let _ = order.cast(OrderMsg::Announce);
+        if self.doors.is_loaded() {
+            self.ask_who_waits();
         }
         self.look_again_later(&myself);
         Ok(())
@@ -86,16 +85,19 @@ impl ZoneActor {
         let mut waiting = self.cell.waiting.lock();
         let known = waiting.remove(&order.id);
         if let Some((driver, _)) = known.as_ref().and_then(|w| w.asked) {
-            // He holds time for an offer that was never made.
-            self.doors.drivers.door.tell(driver, DriverMsg::Release(order.id));
+            // Perhaps they hold time for an offer that was never made; perhaps it is on its way. The order says.
+            let _ = self.doors.orders.door.tell(order.id, OrderMsg::AnnounceTo(driver));
         }
         if known.is_none() {
             self.cell.remember(&view, order.pickups().next().and_then(|t| t.seller));
         }
         let since = known.as_ref().map_or(now, |w| w.since);
         let noticed = std::time::Instant::now();
+        let alerted = known.as_ref().is_some_and(|w| w.alerted);
         let recorded = known.and_then(|w| w.recorded);
-        waiting.insert(order.id, Waiting { view, since, noticed, asked: None, recorded });
+        let gives_up_at = order.gives_up_at;
+        let new = Waiting { view, since, noticed, asked: None, recorded, alerted, gives_up_at, refused: Vec::new() };
+        waiting.insert(order.id, new);
         drop(waiting);
         self.cell.dispatch(DispatcherMsg::Look);
     }
@@ -105,8 +107,21 @@ impl ZoneActor {
         let waiting = self.cell.waiting.lock();
         let lost = waiting.iter().filter(|(_, w)| w.asked.is_some_and(|(_, at)| at.elapsed() > LOST_AFTER));
         for (id, _) in lost {
-            self.doors.orders.door.tell(*id, OrderMsg::Announce);
+            let _ = self.doors.orders.door.tell(*id, OrderMsg::Announce);
         }
+    }
+
+    /// The zone's own orders are asked, and no others. A start of the system asks all orders, once for all zones.
+    fn ask_who_waits(&self) {
+        let (zone, doors) = (self.cell.id, Arc::clone(&self.doors));
+        let carried = doors.carried.clone();
+        carried.beside(async move {
+            let read = || async { Ok(posthaste_storage::orders::waiting_in(&doors.pool, zone).await?) };
+            let Ok(waiting) = doors.carried.read(read).await else { return };
+            for order in waiting {
+                let _ = doors.orders.door.tell(order, OrderMsg::Announce);
+            }
+        });
     }
 
     fn look_again_later(&self, myself: &ActorRef<ZoneMsg>) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use posthaste_domain::calendar::Commitment;
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId, ShiftId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Task, TaskKind};
 use posthaste_domain::place::Place;
@@ -62,6 +63,46 @@ pub(crate) struct Waiting {
     pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.
     pub(crate) recorded: Option<(std::time::Instant, String)>,
+    /// Whether operations were told that it waits for want of a driver.
+    pub(crate) alerted: bool,
+    /// When it is given up.
+    pub(crate) gives_up_at: Timestamp,
+    /// Drivers who could not hold time for it.
+    pub(crate) refused: Vec<RefusedBy>,
+}
+
+/// How long a driver who could not hold time for an order is not asked for it again (product time), unless something
+/// about them changes sooner. Longer, and a moment's trouble costs an idle driver the order; shorter, and a plan that
+/// does not know the trouble asks the same driver again and again.
+const REFUSED_SECONDS: i64 = 10;
+
+/// A driver could not hold time for an order: as the board had them then, and since when.
+#[derive(Debug, Clone)]
+pub(crate) struct RefusedBy {
+    driver: DriverId,
+    at: Timestamp,
+    capacity: u32,
+    commitments: Vec<Commitment>,
+}
+
+impl RefusedBy {
+    pub(crate) fn new(driver: &DriverView, at: Timestamp) -> Self {
+        let DriverView { id, capacity, commitments, .. } = driver.clone();
+        Self { driver: id, at, capacity, commitments }
+    }
+
+    /// Whether it may still count.
+    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
+        now < self.at + Span::seconds(REFUSED_SECONDS)
+    }
+
+    /// Whether the driver would still refuse, for all that is known.
+    pub(crate) fn holds(&self, driver: &DriverView, now: Timestamp) -> bool {
+        self.driver == driver.id
+            && self.is_recent(now)
+            && self.capacity == driver.capacity
+            && self.commitments == driver.commitments
+    }
 }
 
 /// What a driver has to do, for a zone that plans routes.
@@ -79,6 +120,7 @@ pub(crate) struct InHand {
 /// An order that was seen, for what it says about orders to come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SeenOrder {
+    pub(crate) order: OrderId,
     pub(crate) at: Timestamp,
     pub(crate) pickup: Place,
     pub(crate) merchant: Option<MerchantId>,
@@ -146,17 +188,25 @@ impl ZoneCell {
         rules.policy == Policy::Routed || rules.shadow.is_some()
     }
 
-    /// Remembers an order for the forecast.
+    /// Remembers an order for the forecast, once, in the sequence of their placing: what waits again after a decline, or
+    /// is told anew to an actor that was restarted, was placed once.
     pub(crate) fn remember(&self, order: &OrderView, merchant: Option<MerchantId>) {
         let ready = order.pickups.iter().filter_map(|p| p.ready_at).max().unwrap_or(order.placed_at);
         let mut seen = self.seen.lock();
-        seen.push_back(SeenOrder {
+        if seen.iter().any(|known| known.order == order.id) {
+            return;
+        }
+        let new = SeenOrder {
+            order: order.id,
             at: order.placed_at,
             pickup: order.first_stop(),
             merchant,
             dropoff: order.delivery.place,
             preparation: ready - order.placed_at,
-        });
+        };
+        let behind = seen.iter().rev().take_while(|known| known.at > new.at).count();
+        let at = seen.len() - behind;
+        seen.insert(at, new);
         if seen.len() > MOST_SEEN {
             seen.pop_front();
         }

@@ -11,9 +11,9 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
@@ -22,7 +22,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use serde_json::Value;
 
 use self::plans::Plans;
-use super::cell::ZoneCell;
+use super::actor::LOOK_AGAIN_SECONDS;
+use super::cell::{RefusedBy, Waiting, ZoneCell};
 use super::routed::ZonePlan;
 use super::shadow::{Look, Shadow, Thought};
 use crate::drivers::{DriverMsg, Proposal};
@@ -62,9 +63,12 @@ pub(crate) struct Dispatcher {
 
 /// Whether a pass is on its way, and how many of the most urgent orders it leaves out, as the one before found
 /// nobody for them.
+#[derive(Default)]
 pub(crate) struct DispatcherState {
     scheduled: bool,
     passed_over: usize,
+    /// There was news while the most urgent orders were left out: they have their turn again.
+    begins_anew: bool,
     plans: Plans,
     shadow: Shadow,
 }
@@ -76,8 +80,7 @@ impl Actor for Dispatcher {
 
     async fn pre_start(&self, myself: ActorRef<DispatcherMsg>, (): ()) -> Result<DispatcherState, ActorProcessingErr> {
         self.cell.dispatcher.take(myself.clone());
-        let mut state =
-            DispatcherState { scheduled: false, passed_over: 0, plans: Plans::default(), shadow: Shadow::default() };
+        let mut state = DispatcherState::default();
         schedule(&myself, &mut state);
         Ok(state)
     }
@@ -92,12 +95,10 @@ impl Actor for Dispatcher {
             self.cell.dispatcher.handled();
         }
         match message {
-            DispatcherMsg::Look => schedule(&myself, state),
+            DispatcherMsg::Look => schedule_for_news(&myself, state),
             DispatcherMsg::Refused(order) => {
-                if let Some(waiting) = self.cell.waiting.lock().get_mut(&order) {
-                    waiting.asked = None;
-                }
-                schedule(&myself, state);
+                self.on_refused(order);
+                schedule_for_news(&myself, state);
             }
             DispatcherMsg::Internal => {
                 state.scheduled = false;
@@ -107,7 +108,8 @@ impl Actor for Dispatcher {
                 } else {
                     let rest = self.pass(state.passed_over, look.as_mut());
                     state.passed_over = rest.unwrap_or(0);
-                    if rest.is_some() {
+                    // Who came while a long list was gone through may be the one for an order at its beginning.
+                    if rest.is_some() || std::mem::take(&mut state.begins_anew) {
                         schedule(&myself, state);
                     }
                 }
@@ -140,12 +142,30 @@ fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
     });
 }
 
+/// There may be something to decide that was not there before.
+fn schedule_for_news(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
+    state.begins_anew |= state.passed_over > 0;
+    schedule(myself, state);
+}
+
 /// What orders are sorted by to be decided: the most urgent first.
 pub(super) fn urgency(order: &OrderView) -> (Reverse<i16>, Timestamp, Timestamp, OrderId) {
     (Reverse(order.priority), order.promised_at, order.placed_at, order.id)
 }
 
 impl Dispatcher {
+    /// The driver who was asked for an order could not hold time for it.
+    fn on_refused(&self, order: OrderId) {
+        let now = self.doors.clock.now();
+        let asked = self.cell.waiting.lock().get_mut(&order).and_then(|waiting| waiting.asked.take());
+        let Some((driver, _)) = asked else { return };
+        let refused = self.cell.board.lock().driver(driver).map(|driver| RefusedBy::new(driver, now));
+        if let (Some(refused), Some(waiting)) = (refused, self.cell.waiting.lock().get_mut(&order)) {
+            waiting.refused.retain(|before| before.is_recent(now));
+            waiting.refused.push(refused);
+        }
+    }
+
     /// Decides what waits, most urgent first, after those that were passed over. Returns how many the next pass
     /// leaves out; nothing when every order has had its turn.
     fn pass(&self, passed_over: usize, mut look: Option<&mut Look>) -> Option<usize> {
@@ -178,8 +198,13 @@ impl Dispatcher {
                 }
                 self.ask(&order, &decision, now);
             } else {
-                let detail = serde_json::to_value(&decision).unwrap_or_default();
-                unserved.extend(self.to_record(decision.order, decision.summary(), detail, now));
+                let detail = || serde_json::to_value(&decision).unwrap_or_default();
+                let later = decision.later.map(|choice| choice.commitment.start());
+                if let Some(at) = later.filter(|at| *at <= now + Span::seconds(LOOK_AGAIN_SECONDS)) {
+                    let cell = Arc::clone(&self.cell);
+                    self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Look));
+                }
+                unserved.extend(self.to_record(decision.order, decision.summary(), detail, now, later.is_some()));
             }
         }
         if !unserved.is_empty() {
@@ -197,12 +222,24 @@ impl Dispatcher {
                 }
                 waiting.asked = Some((choice.driver, std::time::Instant::now()));
             }
-            None => return,
+            None => {
+                // It waits no more, and the driver would look taken until something else changes.
+                self.cell.board.lock().release(choice.driver, order.id);
+                return;
+            }
         }
-        self.propose(order, choice.driver, choice.commitment, false, record(decision, now));
+        self.propose(order, choice.driver, choice.commitment, None, record(decision, now));
     }
 
-    fn propose(&self, order: &OrderView, driver: DriverId, commitment: Window, shared: bool, decision: NewDecision) {
+    /// Asks the driver to hold time. Of a planned route: `shared`, with all orders on it.
+    fn propose(
+        &self,
+        order: &OrderView,
+        driver: DriverId,
+        commitment: Window,
+        shared: Option<Arc<[OrderId]>>,
+        decision: NewDecision,
+    ) {
         let proposal = Proposal {
             order: order.id,
             zone: self.cell.id,
@@ -226,18 +263,27 @@ impl Dispatcher {
         }
     }
 
-    /// A decision without a driver, when it says something new.
-    fn to_record(&self, order: OrderId, summary: String, detail: Value, now: Timestamp) -> Option<NewDecision> {
+    /// A decision without a driver, when it says something new. That nobody has to leave `yet` is said once, and alarms
+    /// nobody.
+    fn to_record(
+        &self,
+        order: OrderId,
+        summary: String,
+        detail: impl FnOnce() -> Value,
+        now: Timestamp,
+        yet: bool,
+    ) -> Option<NewDecision> {
         let mut waiting = self.cell.waiting.lock();
         let entry = waiting.get_mut(&order)?;
-        let known = entry
-            .recorded
-            .as_ref()
-            .is_some_and(|(at, said)| at.elapsed() < if *said == summary { RECORD_AGAIN } else { RECORD_AGAIN / 4 });
-        if known {
+        let in_the_same_words = entry.recorded.as_ref().is_some_and(|(_, said)| *said == summary);
+        let is_news = match in_the_same_words {
+            true => !yet && is_over(entry, RECORD_AGAIN),
+            false => may_be_recorded(entry),
+        };
+        if !is_news {
             return None;
         }
-        if entry.recorded.is_none() {
+        if !yet && !std::mem::replace(&mut entry.alerted, true) {
             let alert = Alert {
                 kind: "order_waiting".to_owned(),
                 text: format!("order {order} waits: {summary}"),
@@ -245,12 +291,22 @@ impl Dispatcher {
                 driver_id: None,
                 zone_id: Some(self.cell.id),
             };
-            let place = Some(entry.view.first_stop());
-            self.doors.streams.alert(alert, Scope { zone: Some(self.cell.id), place });
+            let places = vec![entry.view.first_stop()];
+            self.doors.streams.alert(alert, Scope { places, ..Scope::of_zone(self.cell.id) });
         }
         entry.recorded = Some((std::time::Instant::now(), summary.clone()));
-        Some(NewDecision { order, driver: None, at: now, summary, detail })
+        Some(NewDecision { order, driver: None, at: now, summary, detail: detail() })
     }
+}
+
+/// Whether a decision without a driver would be recorded if it has other words than the last one.
+pub(super) fn may_be_recorded(waiting: &Waiting) -> bool {
+    is_over(waiting, RECORD_AGAIN / 4)
+}
+
+/// Whether the last decision without a driver is older than this, or there was none.
+fn is_over(waiting: &Waiting, age: Duration) -> bool {
+    waiting.recorded.as_ref().is_none_or(|(at, _)| at.elapsed() >= age)
 }
 
 fn record(decision: &Decision, at: Timestamp) -> NewDecision {

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// Insertions that lost, listed at most.
 const MOST_LISTED: usize = 12;
+/// Drivers who are looked at as the next best, at most: those who would serve the order soonest.
+const MOST_LOOKED_AT: usize = 24;
 /// Drivers who cannot, listed at most, each with what forbids it; all are counted.
 const MOST_FORBIDDEN: usize = 200;
 
@@ -64,7 +66,7 @@ pub(super) fn chosen<T: Travel>(
     drivers: &[DriverId],
     generation: u64,
 ) -> (String, Value) {
-    let all = alternatives(problem, routes, order);
+    let all = alternatives(problem, routes, order, MOST_LOOKED_AT);
     let cost = |a: &Alternative| a.cost.ok().map(seconds);
     let own = all.iter().find(|a| a.driver as usize == driver).and_then(cost);
     let next = all.iter().filter(|a| a.driver as usize != driver).find_map(cost);
@@ -93,17 +95,21 @@ fn beside(own: Option<i64>, next: Option<i64>) -> String {
     }
 }
 
-/// Why nobody.
+/// Why nobody; `narrowed` says that more orders wait than the plan looked at.
 pub(super) fn nobody<T: Travel>(
     problem: &Problem<T>,
     routes: &Routes,
     order: OrderIndex,
     drivers: &[DriverId],
+    narrowed: bool,
 ) -> (String, Value) {
-    let all = alternatives(problem, routes, order);
+    let all = alternatives(problem, routes, order, usize::MAX);
     let counts = counted(&all);
     let words: Vec<String> = counts.iter().map(|(why, n)| format!("{n} {why}")).collect();
     let summary = match drivers.len() {
+        _ if narrowed && all.iter().any(|a| a.cost.is_ok()) => {
+            "waits for its turn: more orders wait than a plan holds, and more urgent ones come first".to_owned()
+        }
         _ if all.iter().any(|a| a.cost.is_ok()) => {
             "waits for the next plan: this one had no time left for it".to_owned()
         }

@@ -6,8 +6,11 @@
 
 mod snapshot;
 mod standby;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
@@ -25,6 +28,8 @@ use crate::drivers::{PlannedStop, Standby};
 
 /// How long a pass may search (real time). Longer finds a little more, and decides on an older world.
 const SEARCH_TIME: Duration = Duration::from_millis(80);
+/// Drivers asked in one pass to explain why nobody takes an order, in all: some tens of milliseconds.
+const ASKED_TO_EXPLAIN: usize = 2_048;
 /// Ways between numbered places, by the zone's model.
 pub(super) struct Roads {
     places: Vec<Place>,
@@ -53,7 +58,9 @@ pub(super) struct Snapshot {
     /// How many of them are at work; the others come later, and are asked nothing yet.
     here: usize,
     orders: Vec<OrderId>,
-    waiting: Vec<bool>,
+    numbers: HashMap<OrderId, OrderIndex>,
+    /// For each order, how it waits; nothing for what a driver has.
+    waiting: Vec<Option<Waits>>,
     /// For each driver, the act that he said he does next.
     chosen: Vec<Option<Act>>,
     problem: Problem<Roads>,
@@ -64,11 +71,24 @@ pub(super) struct Snapshot {
     ahead: Option<standby::Ahead>,
 }
 
+/// How an order waits.
+#[derive(Debug, Clone, Copy)]
+struct Waits {
+    /// From when on it is offered to whoever has it on their route, or it might be given up.
+    last_call: Second,
+    /// Whether it would be recorded that nobody can take it.
+    may_be_recorded: bool,
+}
+
 /// An order to be offered now.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(super) order: OrderId,
     pub(super) driver: DriverId,
+    /// All orders on the driver's route, which were seen to fit together.
+    pub(super) route: Arc<[OrderId]>,
+    /// When they have to leave for it.
+    pub(super) leaves: Timestamp,
     pub(super) picked_up: Timestamp,
     pub(super) handed_over: Timestamp,
     pub(super) reasons: serde_json::Value,
@@ -107,15 +127,12 @@ impl Snapshot {
         self.orders.is_empty() && self.ahead.is_none()
     }
 
-    /// Routes for all that is known, without what is only expected. Blocks for as long as it may search.
+    /// Routes for all that is known. Blocks for as long as it may search.
     fn search(&self, time: Duration) -> Routes {
         let started = Instant::now();
         let planned = plan(&self.problem, self.routes.clone(), self.budget, &|| started.elapsed() >= time);
         crate::metrics::planned(started.elapsed());
-        let real = self.orders.len();
-        let kept =
-            |route: &Vec<Act>| -> Vec<Act> { route.iter().copied().filter(|a| (a.order() as usize) < real).collect() };
-        planned.routes.iter().map(kept).collect()
+        planned.routes
     }
 
     /// Plans. Blocks for as long as a pass may search.
@@ -134,16 +151,31 @@ impl Snapshot {
         for d in 0..self.drivers.len() {
             self.carry_out(d, &routes, &mut result);
         }
-        for order in self.left_out(&routes) {
-            let (summary, reasons) = super::reasons::nobody(&self.problem, &routes, order, &self.drivers);
+        let left_out = self.left_out(&routes).into_iter().filter(|o| self.waits(*o).is_some_and(|w| w.may_be_recorded));
+        for order in left_out.take(self.most_explained()) {
+            let (summary, reasons) = self.nobody(&routes, order);
             result.unserved.push((self.orders[order as usize], summary, reasons));
         }
         result
     }
 
+    fn waits(&self, order: OrderIndex) -> Option<Waits> {
+        self.waiting[order as usize]
+    }
+
+    /// Orders of which one plan says why nobody takes them, at most; the next plan says it of others. Each asks every driver.
+    fn most_explained(&self) -> usize {
+        (ASKED_TO_EXPLAIN / self.drivers.len().max(1)).clamp(8, 64)
+    }
+
+    fn nobody(&self, routes: &Routes, order: OrderIndex) -> (String, serde_json::Value) {
+        let narrowed = self.problem.orders.len() > self.budget.most;
+        super::reasons::nobody(&self.problem, routes, order, &self.drivers, narrowed)
+    }
+
     /// Waiting orders that are on no route.
     fn left_out(&self, routes: &Routes) -> Vec<OrderIndex> {
-        let mut left: Vec<bool> = self.waiting.clone();
+        let mut left: Vec<bool> = self.waiting.iter().map(Option::is_some).collect();
         for act in routes.iter().flatten() {
             left[act.order() as usize] = false;
         }
@@ -165,7 +197,7 @@ impl Snapshot {
         let moments = self.problem.moments(d, route);
         let name = |act: &Act| self.orders[act.order() as usize];
         result.intended.insert(driver, route.iter().map(|a| (name(a), kind(*a))).collect());
-        let his = route.iter().zip(&moments).filter(|(a, _)| !self.waiting[a.order() as usize]);
+        let his = route.iter().zip(&moments).filter(|(a, _)| self.waits(a.order()).is_none());
         let stops: Vec<PlannedStop> = his
             .map(|(a, moment)| PlannedStop {
                 order: name(a),
@@ -180,52 +212,67 @@ impl Snapshot {
         if d >= self.here {
             return;
         }
-        // The first visit that brings something new decides when he is asked.
-        let Some(first_new) = route.iter().position(|a| self.waiting[a.order() as usize]) else { return };
+        let all: Arc<[OrderId]> = route.iter().map(name).collect();
+        for n in self.due(d, route, result) {
+            let order = route[n].order();
+            let handed_over = route.iter().position(|a| *a == Act::Dropoff(order)).map(|at| moments[at]);
+            let (summary, reasons) =
+                super::reasons::chosen(&self.problem, routes, order, d, &self.drivers, self.generation);
+            result.steps.push(Step {
+                order: name(&route[n]),
+                driver,
+                route: Arc::clone(&all),
+                leaves: self.instant(self.problem.leave_for(d, route, n).max(0)),
+                picked_up: self.instant(moments[n]),
+                handed_over: self.instant(handed_over.unwrap_or(moments[n])),
+                reasons,
+                summary,
+            });
+        }
+    }
+
+    /// The pickups of a route that are to be offered now: those of the first visit that brings something new, once its
+    /// driver has to leave soon, and whatever would be given up otherwise, though its turn is later. When the first is not
+    /// yet due, it is noted when it will be.
+    fn due(&self, d: usize, route: &[Act], result: &mut ZonePlan) -> Vec<usize> {
+        let waits = |n: &usize| matches!(route[*n], Act::Pickup(_)) && self.waits(route[*n].order()).is_some();
+        let Some(first_new) = (0..route.len()).find(waits) else { return Vec::new() };
+        let after = (first_new + 1..route.len()).take_while(|n| self.problem.same_visit(route[n - 1], route[*n]));
+        let visit = first_new..after.last().unwrap_or(first_new) + 1;
         let ask_at = self.problem.leave_for(d, route, first_new) - self.lead;
+        let is_last_call = |n: usize| self.waits(route[n].order()).is_some_and(|w| w.last_call <= 0);
         if ask_at > 0 {
             let at = self.instant(ask_at);
             result.next = Some(result.next.map_or(at, |next| next.min(at)));
-            return;
         }
-        for n in first_new..route.len() {
-            let act = route[n];
-            let same = n == first_new || self.problem.same_visit(route[n - 1], act);
-            if !same {
-                break;
-            }
-            if self.waiting[act.order() as usize] {
-                let handed_over = route.iter().position(|a| *a == Act::Dropoff(act.order())).map(|at| moments[at]);
-                let (summary, reasons) =
-                    super::reasons::chosen(&self.problem, routes, act.order(), d, &self.drivers, self.generation);
-                result.steps.push(Step {
-                    order: name(&act),
-                    driver,
-                    picked_up: self.instant(moments[n]),
-                    handed_over: self.instant(handed_over.unwrap_or(moments[n])),
-                    reasons,
-                    summary,
-                });
-            }
-        }
+        (first_new..route.len())
+            .filter(waits)
+            .filter(|n| (ask_at <= 0 && visit.contains(n)) || is_last_call(*n))
+            .collect()
     }
 
     /// What a plan would mean for some of the waiting orders, and what it intends for each driver. Blocks for as long
     /// as it may search.
     pub(super) fn meant_for(&self, wanted: &[OrderId], time: Duration) -> (Vec<MeantFor>, Intended) {
         let routes = self.search(time);
-        let left_out = self.left_out(&routes);
+        let mut is_left_out = vec![false; self.orders.len()];
+        self.left_out(&routes).into_iter().for_each(|order| is_left_out[order as usize] = true);
+        let mut driver_of: HashMap<OrderIndex, usize> = HashMap::new();
+        for (d, route) in routes.iter().enumerate() {
+            driver_of.extend(route.iter().map(|act| (act.order(), d)));
+        }
         let mut all = Vec::with_capacity(wanted.len());
+        let mut explained = 0;
         for id in wanted {
             let Some(order) = self.number(*id) else { continue };
-            let on = routes.iter().position(|route| route.contains(&Act::Dropoff(order)));
-            let (meant, (summary, detail)) = match on {
+            let (meant, (summary, detail)) = match driver_of.get(&order).copied() {
                 Some(d) => {
                     let why = super::reasons::chosen(&self.problem, &routes, order, d, &self.drivers, self.generation);
                     (self.meant(d, &routes[d], order), why)
                 }
-                None if left_out.contains(&order) => {
-                    (None, super::reasons::nobody(&self.problem, &routes, order, &self.drivers))
+                None if is_left_out[order as usize] && explained < self.most_explained() => {
+                    explained += 1;
+                    (None, self.nobody(&routes, order))
                 }
                 None => continue,
             };
@@ -241,14 +288,13 @@ impl Snapshot {
         let d = self.drivers.iter().position(|known| *known == driver)?;
         let number = self.number(order)?;
         let mut route: Vec<Act> =
-            self.routes[d].iter().copied().filter(|act| !self.waiting[act.order() as usize]).collect();
+            self.routes[d].iter().copied().filter(|act| self.waits(act.order()).is_none()).collect();
         route.extend([Act::Pickup(number), Act::Dropoff(number)]);
         Some(Meant { offer_at: self.now, ..self.meant(d, &route, number)? })
     }
 
     fn number(&self, order: OrderId) -> Option<OrderIndex> {
-        let at = self.orders.iter().position(|known| *known == order)?;
-        OrderIndex::try_from(at).ok()
+        self.numbers.get(&order).copied()
     }
 
     /// When a driver has an order of his route.
@@ -257,9 +303,10 @@ impl Snapshot {
         let pickup = route.iter().position(|act| *act == Act::Pickup(order))?;
         let dropoff = route.iter().position(|act| *act == Act::Dropoff(order))?;
         let ask_at = self.problem.leave_for(d, route, pickup) - self.lead;
+        let last_call = self.waits(order).map_or(ask_at, |waits| waits.last_call);
         Some(Meant {
             driver: self.drivers[d],
-            offer_at: self.instant(ask_at.max(0)),
+            offer_at: self.instant(ask_at.min(last_call).max(0)),
             pickup_at: self.instant(moments[pickup]),
             dropoff_at: self.instant(moments[dropoff]),
         })

@@ -30,6 +30,10 @@ const RESTS: u32 = 4;
 /// Looks that wait at most. More come only in a burst that plans slower than it decides; those are not compared.
 const MOST_LOOKS: usize = 8;
 
+/// Orders that one look thinks about, at most, those first of which nothing was said yet. With thousands waiting the shadow
+/// would take longer to think than the policy that decides.
+const MOST_WANTED: usize = 256;
+
 /// A driver was asked.
 struct Asked {
     order: OrderId,
@@ -95,8 +99,12 @@ impl Look {
         if waiting.is_empty() || shadow.looks.len() >= MOST_LOOKS {
             return None;
         }
-        waiting.sort_by_key(urgency);
         let new = waiting.iter().any(|order| !shadow.said.contains_key(&order.id));
+        if waiting.len() > MOST_WANTED {
+            waiting.sort_by_cached_key(|order| (shadow.said.contains_key(&order.id), urgency(order)));
+            waiting.truncate(MOST_WANTED);
+        }
+        waiting.sort_by_cached_key(urgency);
         shadow.generation += 1;
         let snapshot = Snapshot::of(cell, now, shadow.generation, &mut shadow.whereabouts, &shadow.intended);
         Some(Self {
@@ -170,6 +178,11 @@ impl Look {
                 board.hold(choice.driver, order.id, choice.commitment, order.size);
             }
             let meant = decision.chosen.and_then(|choice| self.snapshot.at_the_end(order.id, choice.driver));
+            let later = decision.later.and_then(|choice| {
+                let meant = self.snapshot.at_the_end(order.id, choice.driver)?;
+                Some(Meant { offer_at: choice.commitment.start(), ..meant })
+            });
+            let meant = meant.or(later);
             let why = (decision.summary(), serde_json::to_value(&decision).unwrap_or_default());
             self.plan(self.policy, order.id, meant, why)
         };

@@ -1,7 +1,8 @@
 //! The properties of `ROUTED.md`, one function each. They run after every plan in debug builds.
 
+use super::in_hand::in_hand;
 use super::problem::{Act, OrderIndex, Problem, Routes, Travel};
-use super::search::{Budget, Plan, in_hand};
+use super::search::{Budget, Plan};
 
 /// A property that a plan breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +31,11 @@ pub fn check<T: Travel>(problem: &Problem<T>, before: &Routes, budget: &Budget, 
     within_capacity(problem, plan)?;
     services_do_not_overlap(problem, plan)?;
     trips_are_finished(problem, plan)?;
-    moves_within_the_cap(problem, before, budget, plan)
+    moves_within_the_cap(problem, before, budget, plan)?;
+    nobody_idle_beside_an_order(problem, plan)
 }
 
-/// Every order is on exactly one route, or unserved.
+/// Every real order is on exactly one route, or unserved; what is only expected is neither.
 pub fn each_order_once<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
     let mut seen = vec![0_u32; problem.orders.len()];
     for act in plan.routes.iter().flatten() {
@@ -44,7 +46,8 @@ pub fn each_order_once<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(
     for order in &plan.unserved {
         seen[*order as usize] += 1;
     }
-    match seen.iter().position(|n| *n != 1) {
+    let times = |order: usize| u32::from(!problem.orders[order].is_expected());
+    match (0..seen.len()).find(|order| seen[*order] != times(*order)) {
         Some(order) => broken("each order once", format!("order {order} is there {} times", seen[order])),
         None => Ok(()),
     }
@@ -121,7 +124,7 @@ pub fn drivable<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Brok
         let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_)));
         cost += carried.map(|a| problem.moving_cost(u32::try_from(d).unwrap_or(u32::MAX), a.order())).sum::<i64>();
     }
-    let left = plan.unserved.iter().map(|o| problem.weights.unserved * problem.orders[*o as usize].weight / 100);
+    let left = plan.unserved.iter().map(|o| problem.price_of_leaving(*o));
     cost += left.sum::<i64>();
     if cost == plan.cost { Ok(()) } else { broken("drivable", format!("costs {cost}, says {}", plan.cost)) }
 }
@@ -188,7 +191,7 @@ pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Resul
 }
 
 /// No more promised orders left the driver who was told than a pass may take from theirs. What he could not do any more
-/// does not count.
+/// does not count, nor does an order that is all that somebody at work has to do.
 pub fn moves_within_the_cap<T: Travel>(
     problem: &Problem<T>,
     before: &Routes,
@@ -200,9 +203,47 @@ pub fn moves_within_the_cap<T: Travel>(
     for (d, route) in plan.routes.iter().enumerate() {
         let driver = u32::try_from(d).unwrap_or(u32::MAX);
         let carried = route.iter().filter(|a| matches!(a, Act::Dropoff(_))).map(|a| a.order());
-        let was_kept =
-            |o: OrderIndex| had[o as usize].is_some() && had[o as usize] == problem.orders[o as usize].promised;
-        moved += carried.filter(|o| was_kept(*o) && problem.is_moved(driver, *o)).count();
+        let was_kept = |o: OrderIndex| {
+            let had = had[o as usize];
+            had.is_some() && had == problem.orders[o as usize].promised
+        };
+        let here = carried.filter(|o| was_kept(*o) && problem.is_moved(driver, *o)).count();
+        let is_all_they_have = problem.drivers[d].at_work && route.len() == 2;
+        moved += if is_all_they_have { 0 } else { here };
     }
     if moved > budget.moves { broken("moves within the cap", format!("{moved} moved")) } else { Ok(()) }
+}
+
+/// Nobody at work has nothing to do while a real order waits that they could carry: one on no route, at less than it costs
+/// to leave it, or one behind something else on another's route that they would hand over sooner.
+pub fn nobody_idle_beside_an_order<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Broken> {
+    let name = "nobody idle beside an order";
+    for (d, driver) in problem.drivers.iter().enumerate().filter(|(d, _)| plan.routes[*d].is_empty()) {
+        let index = u32::try_from(d).unwrap_or(u32::MAX);
+        let alone = |order: OrderIndex| {
+            let cost = problem.route_cost(d, &[Act::Pickup(order), Act::Dropoff(order)]);
+            let cost = cost.filter(|_| driver.at_work && problem.may_carry(index, order))?;
+            Some(cost + problem.moving_cost(index, order)).filter(|cost| *cost < problem.price_of_leaving(order))
+        };
+        if let Some(order) = plan.unserved.iter().find(|order| alone(**order).is_some()) {
+            return broken(name, format!("driver {d} could carry order {order}, which is left"));
+        }
+        for (other, route) in plan.routes.iter().enumerate() {
+            let told = |order| problem.moving_cost(u32::try_from(other).unwrap_or(u32::MAX), order);
+            let first = problem.first_visit(route).max(problem.drivers[other].bound as usize);
+            let moments = problem.moments(other, route);
+            for order in route.iter().skip(first).filter(|a| matches!(a, Act::Pickup(_))).map(|a| a.order()) {
+                let handed_over = route.iter().position(|a| *a == Act::Dropoff(order)).map_or(0, |n| moments[n]);
+                let waits = problem.waiting_cost(&problem.orders[order as usize], handed_over) + told(order);
+                let Some(cost) = alone(order).filter(|cost| *cost < waits) else { continue };
+                let without: Vec<Act> = route.iter().copied().filter(|a| a.order() != order).collect();
+                let costs = |route: &[Act]| problem.route_cost(other, route);
+                let saved = costs(route).zip(costs(&without)).map_or(0, |(with, without)| with - without);
+                if saved + told(order) > cost {
+                    return broken(name, format!("driver {d} would have order {order} sooner than driver {other}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -9,6 +9,9 @@ use super::search::{Budget, Search};
 const RELATED: usize = 64;
 /// How much nearer two orders count that are with the same driver, in seconds.
 const TOGETHER: i64 = 600;
+/// Orders on no route that a round tries again, at most. Where more are left, each round tries others: trying hundreds
+/// would leave a pass no time for anything else.
+const TRIED_AGAIN: usize = 32;
 /// Orders of a string, at most.
 const LONGEST_STRING: usize = 10;
 
@@ -46,12 +49,22 @@ impl<T: Travel> Search<'_, T> {
         } else {
             self.choose_related(first, budget.removed);
         }
-        for n in 0..self.movable.len() {
-            let order = self.movable[n];
-            if self.draft.driver_of[order as usize].is_none() && !self.out.contains(&order) {
-                self.out.push(order);
-            }
+        self.choose_left();
+    }
+
+    /// What nobody carries: all of it, or as much as a round tries, from somewhere on.
+    fn choose_left(&mut self) {
+        let chosen = self.out.len();
+        let driver_of = &self.draft.driver_of;
+        let left = self.movable.iter().copied().filter(|o| driver_of[*o as usize].is_none());
+        let mut left: Vec<OrderIndex> = left.filter(|o| !self.out.contains(o)).collect();
+        if left.len() > TRIED_AGAIN {
+            let from = self.rng.random_range(0..left.len());
+            left.rotate_left(from);
+            left.truncate(TRIED_AGAIN);
         }
+        self.out.append(&mut left);
+        debug_assert!(self.out.len() - chosen <= TRIED_AGAIN);
     }
 
     /// An order and others that are near it or with the same driver.

@@ -2,6 +2,10 @@
 //! all first, and by regret, the one first that loses most if it has to take another driver (Potvin and Rousseau 1993).
 //! The better of the two is gone on from: cheapest first strands what was hard to place, regret first spreads orders out
 //! that would have gone well together. [`Budget::regret`](super::search::Budget::regret) says when both are tried.
+//!
+//! Real orders come first, whatever they cost. An expected one is always cheaper, since its waiting counts less: placed
+//! together, a hundred of them use up a pass before a real one has its turn. Where there is time after both, they are placed
+//! together too, and the better of the two is gone on from: on recorded days it often is.
 
 use std::cmp::Reverse;
 
@@ -9,9 +13,12 @@ use super::insert::Insertion;
 use super::problem::{DriverIndex, OrderIndex, Travel};
 use super::search::{Draft, Search};
 
-/// Orders that are looked at and put on routes even when it is time to stop, so that a backlog shrinks from pass to pass
-/// however large it is: some milliseconds of work.
+/// Real orders that are looked at and put on routes even when it is time to stop, so that a backlog shrinks from pass to
+/// pass however large it is: some milliseconds of work.
 const PLACED_AT_LEAST: usize = 16;
+/// Orders of which the cheapest is found at a time, the more urgent ones before the others. The work grows with the square
+/// of it; fewer, and what goes well together is placed apart.
+const AT_A_TIME: usize = 256;
 
 /// An order with the two drivers that it would cost least with.
 struct Choice {
@@ -22,53 +29,106 @@ struct Choice {
 }
 
 impl<T: Travel> Search<'_, T> {
-    /// Puts every order that is on no route on one, where they are at most so many by regret too. When it is time to
-    /// stop, it does so for the first few.
+    /// Puts every order that is on no route on one, the real ones first, where they are at most so many by regret too. When
+    /// it is time to stop, it does so for the first few real ones; what is expected is left aside then.
     pub fn construct(&mut self, most_by_regret: usize, stop: &dyn Fn() -> bool) {
+        let missing = self.movable.iter().copied().filter(|o| self.draft.driver_of[*o as usize].is_none());
+        let (expected, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
+            missing.partition(|o| self.problem.orders[*o as usize].is_expected());
+        // What a driver has comes on their route, whatever time it takes: no more of it waits than drivers can carry.
+        let (his, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
+            real.into_iter().partition(|o| self.problem.orders[*o as usize].pinned.is_some());
+        self.place(&his, usize::MAX, 0, stop);
+        let before = self.draft.clone();
+        let all_had_their_turn = self.place(&real, PLACED_AT_LEAST, most_by_regret, stop);
+        if all_had_their_turn && !stop() {
+            self.place(&expected, 0, most_by_regret, stop);
+            if !real.is_empty() && !expected.is_empty() && !stop() {
+                self.try_together(before, [real, expected].concat(), stop);
+            }
+        } else {
+            let problem = self.problem;
+            self.movable.retain(|o| !problem.orders[*o as usize].is_expected());
+        }
+    }
+
+    /// Places real and expected orders together instead, from what was there before, where that comes out cheaper.
+    fn try_together(&mut self, before: Draft, mut missing: Vec<OrderIndex>, stop: &dyn Fn() -> bool) {
+        missing.sort_unstable();
+        let apart = self.draft.clone();
+        self.take_over(before);
+        self.forget_undo();
+        let all_had_their_turn = self.by_cost(&missing, 0, stop);
+        self.settle();
+        if !all_had_their_turn || self.draft.cost >= apart.cost {
+            self.take_over(apart);
+        }
+        self.forget_undo();
+    }
+
+    /// Puts orders on routes. Says whether all had their turn.
+    fn place(
+        &mut self,
+        missing: &[OrderIndex],
+        at_least: usize,
+        most_by_regret: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> bool {
         let (cost, moved) = (self.draft.cost, self.draft.moved);
-        let missing: Vec<OrderIndex> =
-            self.movable.iter().copied().filter(|o| self.draft.driver_of[*o as usize].is_none()).collect();
-        self.by_cost(&missing, stop);
+        let all_had_their_turn = self.by_cost(missing, at_least, stop);
         self.settle();
         if (2..=most_by_regret).contains(&missing.len()) && !stop() {
             let by_cost = self.draft.clone();
             self.undo(cost, moved);
-            self.by_regret(&missing, stop);
+            self.by_regret(missing, stop);
             self.settle();
             if self.draft.cost >= by_cost.cost {
                 self.take_over(by_cost);
             }
         }
         self.forget_undo();
+        all_had_their_turn
     }
 
-    /// The cheapest of all first.
-    fn by_cost(&mut self, missing: &[OrderIndex], stop: &dyn Fn() -> bool) {
-        let mut left: Vec<(OrderIndex, Option<Insertion>)> = Vec::new();
-        for order in missing {
-            if left.len() >= PLACED_AT_LEAST && stop() {
-                break;
-            }
-            left.push((*order, self.best(*order)));
-        }
+    /// The cheapest of all first. Says whether all had their turn.
+    fn by_cost(&mut self, missing: &[OrderIndex], at_least: usize, stop: &dyn Fn() -> bool) -> bool {
         let mut placed = 0;
-        while placed < PLACED_AT_LEAST || !stop() {
-            placed += 1;
-            let cheapest = left.iter().enumerate().filter_map(|(n, (_, at))| at.map(|at| (at.cost, n))).min();
-            let Some((_, n)) = cheapest else { break };
-            let (order, at) = left.swap_remove(n);
-            let Some(at) = at else { break };
-            self.insert(order, at);
-            for (order, found) in &mut left {
-                // Only this driver's route has changed.
-                if found.is_none_or(|f| f.driver == at.driver) {
-                    *found = self.best(*order);
-                } else if let Some(found) = found
-                    && self.problem.may_carry(at.driver, *order)
-                    && let Some(better) = self.best_with(at.driver, *order, found.cost)
-                {
-                    *found = better;
+        for some in missing.chunks(AT_A_TIME) {
+            let mut left: Vec<(OrderIndex, Option<Insertion>)> = Vec::with_capacity(some.len());
+            for order in some {
+                if placed + left.len() >= at_least && stop() {
+                    break;
                 }
+                left.push((*order, self.best(*order)));
+            }
+            let looked_at_all = left.len() == some.len();
+            while let Some(n) = cheapest(&left) {
+                if placed >= at_least && stop() {
+                    return false;
+                }
+                let (order, at) = left.swap_remove(n);
+                let Some(at) = at else { break };
+                placed += 1;
+                self.insert(order, at);
+                self.look_again(&mut left, at.driver);
+            }
+            if !looked_at_all {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Finds the cheapest places anew after one driver's route has changed, and no other.
+    fn look_again(&mut self, left: &mut [(OrderIndex, Option<Insertion>)], changed: DriverIndex) {
+        for (order, found) in left {
+            if found.is_none_or(|f| f.driver == changed) {
+                *found = self.best(*order);
+            } else if let Some(found) = found
+                && self.problem.may_carry(changed, *order)
+                && let Some(better) = self.best_with(changed, *order, found.cost)
+            {
+                *found = better;
             }
         }
     }
@@ -112,7 +172,7 @@ impl<T: Travel> Search<'_, T> {
     }
 
     /// Goes on from another draft of the same problem.
-    fn take_over(&mut self, draft: Draft) {
+    pub(super) fn take_over(&mut self, draft: Draft) {
         for (d, route) in draft.routes.iter().enumerate() {
             if self.draft.routes[d] != *route
                 && let Ok(driver) = DriverIndex::try_from(d)
@@ -123,6 +183,11 @@ impl<T: Travel> Search<'_, T> {
         self.settle();
         self.draft = draft;
     }
+}
+
+/// Where the order is whose place costs least.
+fn cheapest(left: &[(OrderIndex, Option<Insertion>)]) -> Option<usize> {
+    left.iter().enumerate().filter_map(|(n, (_, at))| at.map(|at| (at.cost, n))).min().map(|(_, n)| n)
 }
 
 impl Choice {

@@ -1,7 +1,7 @@
 //! Why this driver and not another; why nobody.
 
 use super::insert::Scratch;
-use super::problem::{DriverIndex, OrderIndex, Problem, Routes, Travel};
+use super::problem::{Act, DriverIndex, OrderIndex, Problem, Routes, Travel};
 
 /// What keeps a driver from carrying an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -34,28 +34,63 @@ pub struct Alternative {
     pub cost: Result<i64, Constraint>,
 }
 
-/// For one order of a plan: every driver, the cheapest first, with what it would cost to give it to him, everything
-/// else left as planned. Then those who cannot, with the constraint that forbids it.
+/// For one order of a plan: drivers, the cheapest first, with what it would cost to give it to each, everything else left as
+/// planned. Then those who cannot, with the constraint that forbids it. Of those who could if they did nothing else, only
+/// `most` are looked at, who would serve it soonest, and whoever has it: a place on each route of a large fleet takes long
+/// to look for.
 #[must_use]
-pub fn alternatives<T: Travel>(problem: &Problem<T>, routes: &Routes, order: OrderIndex) -> Vec<Alternative> {
+pub fn alternatives<T: Travel>(
+    problem: &Problem<T>,
+    routes: &Routes,
+    order: OrderIndex,
+    most: usize,
+) -> Vec<Alternative> {
     let mut scratch = Scratch::default();
+    let nearest = problem.nearest_drivers(order);
+    let mut turn = vec![Turn::Cannot; routes.len()];
+    for (n, (_, driver)) in nearest.iter().enumerate() {
+        turn[*driver as usize] = if n < most { Turn::LookedAt } else { Turn::PassedOver };
+    }
     let mut all = Vec::with_capacity(problem.drivers.len());
     for (d, route) in routes.iter().enumerate() {
         let Ok(driver) = DriverIndex::try_from(d) else { break };
-        let without: Vec<_> = route.iter().copied().filter(|a| a.order() != order).collect();
-        let route_cost = problem.route_cost(d, &without);
-        let found = route_cost
-            .and_then(|cost| problem.best_insertion(driver, &without, cost, order, i64::MAX / 4, &mut scratch));
-        let limit = problem.weights.unserved * problem.orders[order as usize].weight / 100;
-        let cost = match found {
-            Some(found) if found.cost >= limit => Err(Constraint::TooCostly),
-            Some(found) => Ok(found.cost),
-            None => Err(forbids(problem, driver, order)),
+        let has_it = route.contains(&Act::Dropoff(order));
+        let cost = match turn[d] {
+            Turn::PassedOver if !has_it => continue,
+            Turn::Cannot if !has_it => Err(forbids(problem, driver, order)),
+            _ => cost_with(problem, driver, route, order, &mut scratch),
         };
         all.push(Alternative { driver, cost });
     }
     all.sort_by_key(|a| (a.cost.is_err(), a.cost.unwrap_or(0), a.driver));
     all
+}
+
+/// How much a driver is looked at.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Not even if they did nothing else.
+    Cannot,
+    LookedAt,
+    PassedOver,
+}
+
+fn cost_with<T: Travel>(
+    problem: &Problem<T>,
+    driver: DriverIndex,
+    route: &[Act],
+    order: OrderIndex,
+    scratch: &mut Scratch,
+) -> Result<i64, Constraint> {
+    let without: Vec<Act> = route.iter().copied().filter(|a| a.order() != order).collect();
+    let found = problem
+        .route_cost(driver as usize, &without)
+        .and_then(|cost| problem.best_insertion(driver, &without, cost, order, i64::MAX / 4, scratch));
+    match found {
+        Some(found) if found.cost >= problem.price_of_leaving(order) => Err(Constraint::TooCostly),
+        Some(found) => Ok(found.cost),
+        None => Err(forbids(problem, driver, order)),
+    }
 }
 
 /// The first constraint that forbids a driver to carry an order, asked in the order of [`Constraint`].

@@ -34,14 +34,19 @@ pub struct Forecast {
     pub window: Second,
     /// How many of the newest orders are drawn from.
     pub newest: usize,
+    /// Orders expected, at most: more than a pass can look at beside the real ones shape nothing.
+    pub most: usize,
 }
 
 impl Default for Forecast {
     fn default() -> Self {
-        Self { horizon: 900, weight: 15, window: 3_600, newest: 150 }
+        Self { horizon: 900, weight: 15, window: 3_600, newest: 150, most: MOST_EXPECTED }
     }
 }
 
+/// Orders expected at most. Recorded days never come near it; a rush of thousands does, and each costs a pass as much time
+/// as a real one.
+const MOST_EXPECTED: usize = 96;
 /// The shortest past that a rate is taken from, so that a first order at dawn is not a rush.
 const SHORTEST_WINDOW: Second = 900;
 
@@ -59,10 +64,12 @@ impl Forecast {
         let expected = recent as f64 / window * f64::from(self.horizon);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
         let count = expected.floor() as usize + usize::from(rng.random::<f64>() < expected.fract());
+        let count = count.min(self.most);
         let pool = &seen[seen.len().saturating_sub(self.newest)..];
         let draw = |rng: &mut StdRng| {
             let like = pool[rng.random_range(0..pool.len())];
-            let known_at = rng.random_range(0..self.horizon.max(1));
+            // Never 0: what is known now is real.
+            let known_at = rng.random_range(0..self.horizon.max(1)).max(1);
             Order {
                 ready: Opening { from: known_at + like.preparation, to: NEVER },
                 pickup_service: service.0,

@@ -75,6 +75,12 @@ impl<T: Travel> Problem<T> {
         if self.is_moved(driver, order) { self.weights.moved } else { 0 }
     }
 
+    /// What it costs that nobody carries an order: nobody is sent for it at more.
+    #[must_use]
+    pub fn price_of_leaving(&self, order: OrderIndex) -> i64 {
+        self.weights.unserved * self.orders[order as usize].weight / 100
+    }
+
     /// When the order would be picked up and handed over if the driver did nothing else: no plan is faster. The
     /// cost of that is a bound from below for its insertion.
     #[must_use]
@@ -270,7 +276,7 @@ impl<T: Travel> Problem<T> {
     pub fn cheapest_insertion(&self, routes: &[Vec<Act>], costs: &[i64], order: OrderIndex) -> Option<Insertion> {
         let mut scratch = Scratch::default();
         let mut best: Option<Insertion> = None;
-        let mut limit = self.weights.unserved * self.orders[order as usize].weight / 100;
+        let mut limit = self.price_of_leaving(order);
         for (least, driver) in self.nearest_drivers(order) {
             if least >= limit {
                 break;

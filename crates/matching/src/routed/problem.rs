@@ -64,13 +64,16 @@ pub struct Driver {
     /// How many leading acts of his route stay as they are, with nothing put before them: he is on his way to them,
     /// or it was so ordered. What he cannot do in time of these counts as late, not as impossible.
     pub bound: u32,
+    /// Whether they are at work and can be asked now. Those who only come later are planned for, and are never idle.
+    pub at_work: bool,
 }
 
 impl Driver {
-    /// Free at a place now and without end, with room for all.
+    /// At work and free at a place, now and without end, with room for all.
     #[must_use]
     pub fn at(place: PlaceIndex) -> Self {
-        Self { place, free_at: 0, pace: 100, shift_end: NEVER, capacity: i64::from(u32::MAX), load: 0, bound: 0 }
+        let capacity = i64::from(u32::MAX);
+        Self { place, free_at: 0, pace: 100, shift_end: NEVER, capacity, load: 0, bound: 0, at_work: true }
     }
 }
 
@@ -117,7 +120,8 @@ pub struct Order {
     pub dropoff_service: Service,
     /// Units of size.
     pub size: i64,
-    /// Nobody leaves for it before this: 0 for orders that are known, later for those that are only expected.
+    /// Nobody leaves for it before this: 0 for real orders, later for those that are only
+    /// [expected](Self::is_expected).
     pub known_at: Second,
     /// How much its waiting counts, in hundredths: 100 for a real order, less for one that is only expected.
     pub weight: i64,
@@ -152,6 +156,12 @@ impl Order {
             promised: None,
             barred: Vec::new(),
         }
+    }
+
+    /// Whether it is only expected: it is not known yet. Its weight does not tell, a real one may count little too.
+    #[must_use]
+    pub fn is_expected(&self) -> bool {
+        self.known_at > 0
     }
 }
 

@@ -5,9 +5,12 @@
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::employ::employ;
+use super::in_hand::{IMPOSSIBLE, InHand, in_hand};
 use super::insert::{Insertion, Scratch};
 use super::laid::Laid;
 use super::memory::Memory;
+use super::narrow::Narrowed;
 use super::problem::{Act, DriverIndex, OrderIndex, Problem, Routes, Travel};
 
 /// How much work a pass may do, and how boldly.
@@ -29,13 +32,25 @@ pub struct Budget {
     /// gone on from. In a running system, where a few are missing at a time, it changed recorded days by less than
     /// another seed does.
     pub regret: usize,
+    /// Orders that the search looks at, at most: what drivers have, then the most urgent, which come first. Beyond, a
+    /// backlog would use up a pass, and no driver is there for it anyway; see `narrow.rs`.
+    pub most: usize,
     /// What the search's chance follows from.
     pub seed: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { rounds: 800, removed: 22, strings: 0, heat: 2_000.0, moves: usize::MAX, regret: 0, seed: 0 }
+        Self {
+            rounds: 800,
+            removed: 22,
+            strings: 0,
+            heat: 2_000.0,
+            moves: usize::MAX,
+            regret: 0,
+            most: usize::MAX,
+            seed: 0,
+        }
     }
 }
 
@@ -70,9 +85,9 @@ const BLINK_ONE_IN: u32 = 100;
 pub struct Plan {
     /// The acts of each driver.
     pub routes: Routes,
-    /// Orders on no route, ascending.
+    /// Real orders on no route, ascending. What is expected is on none.
     pub unserved: Vec<OrderIndex>,
-    /// What it costs.
+    /// What it costs, without what is expected.
     pub cost: i64,
 }
 
@@ -131,18 +146,28 @@ pub struct Search<'a, T> {
 }
 
 /// Plans from the routes in hand: what is on no route is put on one, then everything that may move is improved, until
-/// the budget is used up or `stop` says so. Never costs more than the routes in hand.
+/// the budget is used up or `stop` says so. Never costs more than the routes in hand. Then, however little time there
+/// was, whoever has nothing to do is given something (`employ.rs`).
 pub fn plan<T: Travel>(problem: &Problem<T>, routes: Routes, budget: Budget, stop: &dyn Fn() -> bool) -> Plan {
     #[cfg(debug_assertions)]
     let before = routes.clone();
-    let mut search = Search::new(problem, routes, budget.seed);
-    search.construct(budget.regret, stop);
-    let plan = search.improve(budget, stop);
+    let mut plan = match Narrowed::of(problem, &routes, budget.most) {
+        Some(narrowed) => narrowed.plan(budget, stop),
+        None => search(problem, routes, budget, stop),
+    };
+    employ(problem, &mut plan);
     #[cfg(debug_assertions)]
     if let Err(broken) = super::check::check(problem, &before, &budget, &plan) {
         unreachable!("{broken}");
     }
     plan
+}
+
+/// Searches for routes, for all orders that it is given.
+pub(super) fn search<T: Travel>(problem: &Problem<T>, routes: Routes, budget: Budget, stop: &dyn Fn() -> bool) -> Plan {
+    let mut search = Search::new(problem, routes, budget.seed);
+    search.construct(budget.regret, stop);
+    search.improve(budget, stop)
 }
 
 impl<'a, T: Travel> Search<'a, T> {
@@ -197,7 +222,7 @@ impl<'a, T: Travel> Search<'a, T> {
     /// What an order costs beside its route: left, or moved.
     pub(super) fn price(&self, order: OrderIndex, driver: Option<DriverIndex>) -> i64 {
         match driver {
-            None => self.problem.weights.unserved * self.problem.orders[order as usize].weight / 100,
+            None => self.problem.price_of_leaving(order),
             Some(driver) => self.problem.moving_cost(driver, order),
         }
     }
@@ -349,7 +374,7 @@ impl<'a, T: Travel> Search<'a, T> {
     pub fn improve(mut self, budget: Budget, stop: &dyn Fn() -> bool) -> Plan {
         let mut best = self.draft.clone();
         if self.movable.is_empty() {
-            return finish(best);
+            return self.finish(budget.moves);
         }
         self.blinks = true;
         self.forget_undo();
@@ -385,63 +410,55 @@ impl<'a, T: Travel> Search<'a, T> {
                 best.clone_from(&self.draft);
             }
         }
-        finish(best)
+        self.blinks = false;
+        self.take_over(best);
+        self.finish(budget.moves)
     }
-}
 
-/// What a route costs that cannot be driven: more than all orders of any problem, less than what overflows a sum.
-const IMPOSSIBLE: i64 = i64::MAX / (1 << 20);
-
-fn finish(draft: Draft) -> Plan {
-    let left = draft.driver_of.iter().enumerate().filter(|(_, driver)| driver.is_none());
-    let unserved = left.filter_map(|(order, _)| OrderIndex::try_from(order).ok()).collect();
-    Plan { routes: draft.routes, unserved, cost: draft.cost }
-}
-
-/// What a plan starts from.
-pub(super) struct InHand {
-    routes: Routes,
-    costs: Vec<i64>,
-    pub(super) driver_of: Vec<Option<DriverIndex>>,
-    fixed: Vec<bool>,
-}
-
-/// Routes in hand, less what cannot be driven any more.
-pub(super) fn in_hand<T: Travel>(problem: &Problem<T>, mut routes: Routes) -> InHand {
-    routes.resize(problem.drivers.len(), Vec::new());
-    let mut fixed = vec![false; problem.orders.len()];
-    let mut costs = Vec::with_capacity(routes.len());
-    for (d, route) in routes.iter_mut().enumerate() {
-        fix(&problem.drivers[d], route, &mut fixed);
-        costs.push(drivable(problem, d, route, &fixed));
-    }
-    let mut driver_of = vec![None; problem.orders.len()];
-    for (d, route) in routes.iter().enumerate() {
-        for act in route {
-            driver_of[act.order() as usize] = DriverIndex::try_from(d).ok();
+    /// Takes off what is expected, and puts the real orders that were left for its sake in its place.
+    fn finish(mut self, moves: usize) -> Plan {
+        let problem = self.problem;
+        let on_a_route = |o: OrderIndex, search: &Self| search.draft.driver_of[o as usize].is_some();
+        let movable = std::mem::take(&mut self.movable);
+        let (expected, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
+            movable.into_iter().partition(|o| problem.orders[*o as usize].is_expected());
+        let mut made_room = false;
+        for order in expected {
+            made_room |= on_a_route(order, &self);
+            self.remove(order);
         }
+        if made_room {
+            for order in real {
+                if !on_a_route(order, &self)
+                    && let Some(at) = self.best(order)
+                    && (self.draft.moved < moves || !self.is_moved(order, Some(at.driver)))
+                {
+                    self.insert(order, at);
+                }
+            }
+        }
+        Plan::of(problem, self.draft.routes)
     }
-    InHand { routes, costs, driver_of, fixed }
 }
 
-/// Marks the orders that stay where they are: aboard, or among what the driver is bound to.
-fn fix(driver: &super::problem::Driver, route: &[Act], fixed: &mut [bool]) {
-    for (n, act) in route.iter().enumerate() {
-        let aboard = matches!(act, Act::Dropoff(o) if !route[..n].contains(&Act::Pickup(*o)));
-        if aboard || n < driver.bound as usize {
-            fixed[act.order() as usize] = true;
+impl Plan {
+    /// The plan of routes.
+    #[must_use]
+    pub(super) fn of<T: Travel>(problem: &Problem<T>, routes: Routes) -> Self {
+        let mut left: Vec<bool> = problem.orders.iter().map(|order| !order.is_expected()).collect();
+        let mut cost = 0;
+        for (d, route) in routes.iter().enumerate() {
+            cost += problem.route_cost(d, route).unwrap_or(IMPOSSIBLE);
+            for act in route {
+                if let (Act::Dropoff(order), Ok(driver)) = (act, DriverIndex::try_from(d)) {
+                    left[*order as usize] = false;
+                    cost += problem.moving_cost(driver, *order);
+                }
+            }
         }
-    }
-}
-
-/// Takes orders off the end of a route until it can be driven, and says what it costs then.
-fn drivable<T: Travel>(problem: &Problem<T>, driver: usize, route: &mut Vec<Act>, fixed: &[bool]) -> i64 {
-    loop {
-        if let Some(cost) = problem.route_cost(driver, route) {
-            return cost;
-        }
-        let last = route.iter().rev().map(|a| a.order()).find(|o| !fixed[*o as usize]);
-        let Some(last) = last else { return IMPOSSIBLE };
-        route.retain(|a| a.order() != last);
+        let left = left.into_iter().enumerate().filter(|(_, left)| *left);
+        let unserved: Vec<OrderIndex> = left.filter_map(|(order, _)| OrderIndex::try_from(order).ok()).collect();
+        cost += unserved.iter().map(|order| problem.price_of_leaving(*order)).sum::<i64>();
+        Self { routes, unserved, cost }
     }
 }

@@ -189,17 +189,15 @@ impl<T: Travel> Problem<T> {
         let order = &self.orders[first as usize];
         let visit = &route[start..start + self.first_visit(&route[start..])];
         let ready = visit.iter().map(|a| self.orders[a.order() as usize].ready.from).max().unwrap_or(0);
-        let way = (at.place != order.pickup).then(|| self.way(driver, at.place, order.pickup));
+        let way = if at.place == order.pickup { 0 } else { self.way(driver, at.place, order.pickup) };
         latest_leave(at.free_at, 0, way, order.pickup_service, ready)
     }
 }
 
-/// The latest second, not before `now`, at which a driver can leave for a pickup without being later there than if he
-/// left at once: he is free at `free_at` and drives for `way`, or stands there already.
+/// The latest second, not before `now`, at which a driver can leave for a pickup without being later there than if they
+/// left at once: they are free at `free_at` and drive for `way`, 0 where they stand there already. They are asked by then
+/// in either case, so who stands at the shop has the time of the service before the food is ready, like everybody else.
 #[must_use]
-pub fn latest_leave(free_at: Second, now: Second, way: Option<Second>, service: Service, ready: Second) -> Second {
-    match way {
-        Some(way) => free_at.max(now).max(ready - service.before - way),
-        None => (free_at + service.before).max(ready).max(now),
-    }
+pub fn latest_leave(free_at: Second, now: Second, way: Second, service: Service, ready: Second) -> Second {
+    free_at.max(now).max(ready - service.before - way)
 }

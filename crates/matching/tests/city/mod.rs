@@ -67,7 +67,14 @@ pub(crate) fn commitments() -> impl Strategy<Value = Vec<Commitment>> {
                 from = (from + gap).max(0);
                 let window = window(from * 5, (from + length) * 5);
                 from += length;
-                Commitment { order: order_id(order), window, tentative: order % 2 == 0, lane: None }
+                Commitment {
+                    order: order_id(order),
+                    window,
+                    tentative: order % 2 == 0,
+                    lane: None,
+                    size: order % 3,
+                    aboard: order % 7 == 0,
+                }
             });
             held.collect()
         })
@@ -78,7 +85,7 @@ pub(crate) fn driver(ids: std::ops::Range<u32>) -> impl Strategy<Value = DriverV
     let who = (ids, place(), shift(), prop::bool::weighted(0.1), prop::bool::weighted(0.9), prop::bool::weighted(0.8));
     let speed = prop_oneof![4 => Just(1.0), 1 => Just(0.4), 1 => Just(1.7)];
     (who, speed, prop_oneof![0..6u32, 30..50u32], 0..2u32, commitments()).prop_map(
-        |((id, place, shift, stale, fast, slow), factor, capacity_left, more, commitments)| DriverView {
+        |((id, place, shift, stale, fast, slow), factor, capacity, more, commitments)| DriverView {
             id: driver_id(id),
             place,
             shift,
@@ -86,7 +93,7 @@ pub(crate) fn driver(ids: std::ops::Range<u32>) -> impl Strategy<Value = DriverV
             vehicle: VehicleSpeed::new(factor).unwrap(),
             fast,
             slow,
-            capacity_left,
+            capacity,
             open_orders: commitments.iter().filter(|c| !c.tentative).count() as u32 + more,
             commitments,
         },

@@ -1,8 +1,8 @@
 //! A plan that breaks a property is refused, by the property's name.
 
 use posthaste_matching::routed::check::{
-    Broken, bound_acts_stay, check, drivable, each_order_once, moves_within_the_cap, only_who_may,
-    pickup_before_dropoff, trips_are_finished, within_capacity,
+    Broken, bound_acts_stay, check, drivable, each_order_once, moves_within_the_cap, nobody_idle_beside_an_order,
+    only_who_may, pickup_before_dropoff, trips_are_finished, within_capacity,
 };
 use posthaste_matching::routed::{Act, Budget, Plan, Problem, Routes, plan};
 
@@ -129,9 +129,54 @@ fn more_moves_than_a_pass_may_make() {
     problem.orders[0].promised = Some(1);
     let capped = Budget { moves: 0, ..Budget::default() };
     let told = routes(&[], &NEAR);
+    assert_eq!(moves_within_the_cap(&problem, &told, &capped, &planned), Ok(()), "it gives the driver something to do");
+    problem.drivers[0].at_work = false;
     assert_eq!(name(moves_within_the_cap(&problem, &told, &capped, &planned)), "moves within the cap");
     assert_eq!(moves_within_the_cap(&problem, &told, &Budget { moves: 1, ..capped }, &planned), Ok(()));
     // Who cannot serve it any more does not keep it.
     problem.drivers[1].shift_end = 19;
     assert_eq!(moves_within_the_cap(&problem, &told, &capped, &planned), Ok(()));
+}
+
+#[test]
+fn somebody_idle_beside_an_order() {
+    let (mut problem, planned) = two_of_each();
+    let broken = |problem: &Problem<Plane>, plan: &Plan| nobody_idle_beside_an_order(problem, plan);
+    assert_eq!(broken(&problem, &planned), Ok(()));
+    let left = Plan { routes: routes(&[], &FAR), unserved: vec![0], cost: 0 };
+    assert_eq!(name(broken(&problem, &left)), "nobody idle beside an order");
+    // Behind something else on the other's route.
+    let behind = with(&planned, routes(&[], &[FAR, NEAR].concat()));
+    assert_eq!(name(broken(&problem, &behind)), "nobody idle beside an order");
+    let cost = planned.cost - problem.route_cost(0, &NEAR).unwrap() - problem.route_cost(1, &FAR).unwrap();
+    let behind = Plan { cost: cost + problem.route_cost(1, &[FAR, NEAR].concat()).unwrap(), ..behind };
+    let found = check(&problem, &nothing(), &Budget::default(), &behind);
+    assert_eq!(name(found), "nobody idle beside an order", "it is run with the others");
+    // First on the other's route is as good as on the way.
+    let other = Problem { orders: problem.orders[..1].to_vec(), ..problem.clone() };
+    assert_eq!(broken(&other, &with(&planned, routes(&[], &NEAR))), Ok(()));
+    // Whoever is not there, may not, cannot, or has something to do, is not idle.
+    let mut other = problem.clone();
+    other.drivers[0].at_work = false;
+    assert_eq!(broken(&other, &left), Ok(()));
+    other = problem.clone();
+    other.orders[0].barred = vec![0];
+    assert_eq!(broken(&other, &left), Ok(()));
+    other = problem.clone();
+    other.drivers[0].shift_end = 19;
+    assert_eq!(broken(&other, &left), Ok(()));
+    problem.drivers[0].capacity = 0;
+    assert_eq!(broken(&problem, &left), Ok(()));
+}
+
+#[test]
+fn what_is_only_expected_on_a_route() {
+    let (mut problem, planned) = two_of_each();
+    problem.orders[1].known_at = 60;
+    assert_eq!(name(each_order_once(&problem, &planned)), "each order once");
+    assert_eq!(each_order_once(&problem, &with(&planned, routes(&NEAR, &[]))), Ok(()));
+    assert_eq!(
+        name(each_order_once(&problem, &Plan { unserved: vec![1], ..with(&planned, routes(&NEAR, &[])) })),
+        "each order once"
+    );
 }

@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::referee::{self, drive, finishes_trips};
-use super::{Plane, WAYS_ALONE, any_problem, never};
+use super::{Plane, WAYS_ALONE, any_problem, known, never};
 
 /// The least that an order costs on top in a driver's route, by trying every place that splits no visit.
 fn cheapest_by_trying(problem: &Problem<Plane>, driver: usize, route: &[Act], order: u32) -> Option<i64> {
@@ -61,13 +61,6 @@ fn by_trying_everything(problem: &Problem<Plane>, start: &Routes) -> i64 {
     let mut best = i64::MAX;
     go(problem, &mut start.clone(), 0, &mut best);
     best
-}
-
-/// Only orders that are known. Which of a visit comes first decides whether it waits for what is only expected, and the
-/// search does not try every sequence within a visit.
-fn known(mut problem: Problem<Plane>) -> Problem<Plane> {
-    problem.orders.iter_mut().for_each(|order| order.known_at = 0);
-    problem
 }
 
 proptest! {

@@ -109,7 +109,7 @@ fn it_says_what_another_driver_would_cost_and_what_forbids_each() {
     ];
     let problem = problem(points, drivers, vec![carried]);
     let routes = plan(&problem, vec![Vec::new(); 5], Budget::default(), &never).routes;
-    let said: Vec<_> = alternatives(&problem, &routes, 0).into_iter().map(|a| (a.driver, a.cost)).collect();
+    let said: Vec<_> = alternatives(&problem, &routes, 0, usize::MAX).into_iter().map(|a| (a.driver, a.cost)).collect();
     let alone = 100 * (100 + 20 + 30 + 500 + 20);
     assert_eq!(
         said,
@@ -143,8 +143,9 @@ fn what_would_lose_most_with_another_driver_is_placed_first() {
     let mut hard = order(2, 3, 0);
     hard.strict = true;
     hard.due.to = 600;
-    let drivers = vec![Driver { capacity: 1, ..driver(0) }, Driver { capacity: 1, ..driver(1) }];
-    let problem = problem(points, drivers, vec![easy, hard]);
+    // Nobody is there yet, or whoever is left idle would be given the other order in the end.
+    let to_come = |place| Driver { capacity: 1, at_work: false, ..driver(place) };
+    let problem = problem(points, vec![to_come(0), to_come(1)], vec![easy, hard]);
     let begin = |regret| {
         let budget = Budget { rounds: 0, regret, ..Budget::default() };
         plan(&problem, vec![Vec::new(); 2], budget, &never)

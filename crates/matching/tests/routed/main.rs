@@ -3,11 +3,12 @@
 //! - [`referee`]: how a route is driven and what it costs, written once more, from `ROUTED.md` alone.
 //! - [`brute_force`]: the best of all places and of all plans, by trying each, as the referee sees it.
 //! - [`properties`]: plans of random problems have every property; [`broken`]: plans that break one are refused.
-//! - [`cases`]: single stories.
+//! - [`cases`]: single stories; [`idle`]: those of backlogs and of drivers who have nothing to do.
 
 mod broken;
 mod brute_force;
 mod cases;
+mod idle;
 mod properties;
 mod referee;
 
@@ -85,8 +86,9 @@ prop_compose! {
         free_at in -300..600,
         shift_end in 0..4000,
         capacity in 1..8_i64,
+        at_work in prop::bool::weighted(0.8),
     ) -> Driver {
-        Driver { place, free_at, pace, shift_end, capacity, load: 0, bound: 0 }
+        Driver { place, free_at, pace, shift_end, capacity, load: 0, bound: 0, at_work }
     }
 }
 
@@ -109,6 +111,13 @@ prop_compose! {
         }
         Problem { travel, drivers, orders, interleave, weights }
     }
+}
+
+/// Only orders that are known. Which of a visit comes first decides whether it waits for what is only expected, and the
+/// search does not try every sequence within a visit.
+fn known(mut problem: Problem<Plane>) -> Problem<Plane> {
+    problem.orders.iter_mut().for_each(|order| order.known_at = 0);
+    problem
 }
 
 /// Prices by which only the ways count.

@@ -4,7 +4,7 @@ use posthaste_matching::routed::check::check;
 use posthaste_matching::routed::{Act, Budget, Routes, plan};
 use proptest::prelude::*;
 
-use super::{WAYS_ALONE, any_problem, never, referee};
+use super::{WAYS_ALONE, any_problem, known, never, referee};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn a_snapshot_where_only_ways_count_has_every_property(problem in any_problem(14), seed: u64, strings in 0..=100_u32) {
-        let mut problem = problem;
+        let mut problem = known(problem);
         problem.weights = WAYS_ALONE;
         let empty: Routes = vec![Vec::new(); problem.drivers.len()];
         let budget = Budget { seed, strings, ..Budget::snapshot(&problem) };
@@ -71,6 +71,8 @@ proptest! {
 
     #[test]
     fn a_plan_is_never_worse_than_what_it_started_from(problem in any_problem(12), seed: u64) {
+        // What is expected shapes a plan, and is not in what it costs.
+        let problem = known(problem);
         let empty: Routes = vec![Vec::new(); problem.drivers.len()];
         let constructed = plan(&problem, empty.clone(), Budget { rounds: 0, seed, ..Budget::default() }, &never);
         let improved = plan(&problem, empty, Budget { rounds: 80, seed, ..Budget::default() }, &never);
@@ -96,6 +98,7 @@ proptest! {
         for o in 0..u32::try_from(carried).unwrap() {
             problem.orders[o as usize].pinned = Some(0);
             problem.orders[o as usize].strict = false;
+            problem.orders[o as usize].known_at = 0;
             problem.drivers[0].load += problem.orders[o as usize].size;
             routes[0].push(Act::Dropoff(o));
         }
@@ -113,6 +116,7 @@ proptest! {
         for order in &mut problem.orders[..2] {
             order.pinned = Some(0);
             order.strict = false;
+            order.known_at = 0;
             problem.drivers[0].capacity += order.size;
         }
         problem.drivers[0].load += problem.orders[0].size;

@@ -111,6 +111,7 @@ pub(crate) fn cost(problem: &Problem<Plane>, routes: &Routes) -> Option<i64> {
             cost += if told_another { problem.weights.moved } else { 0 };
         }
     }
-    let left = problem.orders.iter().zip(served).filter(|(_, served)| !served);
+    // What is only expected is nobody's loss.
+    let left = problem.orders.iter().zip(served).filter(|(order, served)| !served && order.known_at <= 0);
     Some(cost + left.map(|(order, _)| problem.weights.unserved * order.weight / 100).sum::<i64>())
 }

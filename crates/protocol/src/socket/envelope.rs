@@ -126,3 +126,39 @@ pub fn encode_server(message: &ServerMessage, header: &Header) -> String {
 pub fn encode_server_into(message: &ServerMessage, header: &Header, to: &mut Vec<u8>) {
     message.write(header, to);
 }
+
+/// A message for clients that is encoded but for its number: streams that number it each in their own way share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnumbered {
+    /// The whole frame, without a number.
+    text: Box<[u8]>,
+    /// Where the number goes.
+    at: usize,
+}
+
+impl Unnumbered {
+    /// Encodes a message that was sent at `ts`.
+    #[must_use]
+    pub fn new(message: &ServerMessage, ts: Timestamp) -> Self {
+        let mut text = Vec::with_capacity(384);
+        message.write(&Header { ts: Some(ts), ..Header::default() }, &mut text);
+        // After the `type`, which comes first and holds nothing that JSON escapes.
+        let at = r#"{"type":"""#.len() + message.kind().len();
+        Self { text: text.into_boxed_slice(), at }
+    }
+
+    /// Appends what [`encode_server`] would write of the message with this number.
+    pub fn write(&self, seq: u64, to: &mut Vec<u8>) {
+        let (before, after) = self.text.split_at(self.at);
+        to.extend_from_slice(before);
+        to.extend_from_slice(br#","seq":"#);
+        to.extend_from_slice(seq.to_string().as_bytes());
+        to.extend_from_slice(after);
+    }
+
+    /// How many bytes it has at most, whatever its number.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.text.len() + r#","seq":18446744073709551615"#.len()
+    }
+}

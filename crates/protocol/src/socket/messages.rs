@@ -10,7 +10,9 @@ use super::declare::{Described, messages};
 use super::envelope::{Header, write};
 use crate::accounts::Secret;
 use crate::clock::ClockView;
-use crate::drivers::{DriverView, OfferView, PositionBatch, PositionReport, PositionView, RouteView, ShiftView};
+use crate::drivers::{
+    DriverView, OfferView, PositionBatch, PositionReport, PositionView, PositionsTaken, RouteView, ShiftView,
+};
 use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
 use crate::problem::Problem;
 use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
@@ -195,13 +197,16 @@ pub struct Ack {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, example = json!([]))]
     pub late: Vec<OrderId>,
+    /// How positions were taken: after a batch, and after a single one that was not believed or has another time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Box<PositionsTaken>>,
 }
 
 impl Ack {
     /// Done, or done before, at this instant.
     #[must_use]
     pub fn new(changed: bool, at: Option<Timestamp>) -> Self {
-        Self { changed, at, late: Vec::new() }
+        Self { changed, at, late: Vec::new(), positions: None }
     }
 }
 

@@ -27,8 +27,8 @@ fn rules(clock: &ServerClock) -> RulesView {
     let usual = RulesView::default();
     RulesView {
         offer_seconds: at_least(usual.offer_seconds, Duration::from_secs(1), 3600),
-        stale_after_seconds: at_least(90, Duration::from_secs(20), 86_400),
-        lost_after_seconds: at_least(usual.lost_after_seconds, Duration::from_secs(20), 86_400),
+        // Silence is real time as it is.
+        stale_after_seconds: 90,
         confirmation_seconds: at_least(usual.confirmation_seconds, Duration::from_secs(2), 86_400),
         give_up_seconds: 2 * 3600,
         ..usual

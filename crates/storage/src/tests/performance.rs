@@ -84,7 +84,7 @@ fn changing(n: u128, minutes: &[i64]) -> [Entry; 2] {
         let shift = if index % 2 == 0 { Shift::Available { until: None } } else { Shift::Offline };
         driver.version += 1;
         driver.shift = shift;
-        let event = DriverEvent::ShiftChanged { shift };
+        let event = DriverEvent::ShiftChanged { shift, command: None };
         DriverRecorded { seq: driver.version, at: at(*minute), by: posthaste_domain::party::Party::System, event }
     };
     let events: Vec<_> = minutes.iter().enumerate().map(change).collect();

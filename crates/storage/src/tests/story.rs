@@ -7,7 +7,7 @@ use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{CustomerId, DriverId, Id, MerchantId, OfferId, ZoneId};
 use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{
-    CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed,
+    CodeRule, Command, Event, InvalidOrder, NewOrder, NewPickup, NewStop, Order, Recorded, ReleaseReason, Speed,
 };
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
@@ -57,6 +57,18 @@ pub(crate) fn order(n: u128) -> Order {
 }
 
 pub(crate) fn order_like(n: u128, wanted: &Wanted) -> Order {
+    answer_of(new_order_like(n, wanted), at(wanted.minute)).expect("an order that can be placed")
+}
+
+/// The order as it is placed, or what is wrong with it.
+pub(crate) fn answer_of(new: NewOrder, now: Timestamp) -> Result<Order, Vec<InvalidOrder>> {
+    new.place(now).map(|event| match event {
+        Event::Placed { order } => Arc::unwrap_or_clone(order),
+        other => panic!("an order begins by being placed, not {}", other.name()),
+    })
+}
+
+pub(crate) fn new_order_like(n: u128, wanted: &Wanted) -> NewOrder {
     let now = at(wanted.minute);
     let slow = wanted.speed == Speed::Slow;
     let stop = |lat| NewStop {
@@ -66,7 +78,7 @@ pub(crate) fn order_like(n: u128, wanted: &Wanted) -> Order {
         window: slow.then(|| (now + Span::hours(1), now + Span::hours(2))),
     };
     let seller: MerchantId = id(wanted.seller);
-    let new = NewOrder {
+    NewOrder {
         id: id(n),
         merchant: id(wanted.merchant),
         customer: wanted.customer.map(id::<CustomerId>),
@@ -81,10 +93,6 @@ pub(crate) fn order_like(n: u128, wanted: &Wanted) -> Order {
         zone: id::<ZoneId>(wanted.zone),
         rules: ZoneRules::default(),
         travel_seconds: 900,
-    };
-    match new.place(now) {
-        Ok(Event::Placed { order }) => Arc::unwrap_or_clone(order),
-        other => panic!("not placed: {other:?}"),
     }
 }
 
@@ -157,7 +165,7 @@ pub(crate) fn shifting(driver: &mut Driver, shift: Shift) -> Entry {
     let before = driver.version;
     driver.shift = shift;
     driver.version += 1;
-    let event = DriverEvent::ShiftChanged { shift };
+    let event = DriverEvent::ShiftChanged { shift, command: None };
     let recorded = DriverRecorded { seq: driver.version, at: at(1), by: Party::Driver(driver.id), event };
     Entry::driver(before, driver.clone(), vec![recorded])
 }

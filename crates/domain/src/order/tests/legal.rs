@@ -161,8 +161,18 @@ pub(super) fn step(before: &Order, after: &Order, events: &[Event]) -> Result<()
     must!("nothing happens after the end", !before.status().is_final() || events.is_empty());
     must!("no event, no change", !events.is_empty() || before == after);
     must!("what was placed stays", {
-        let placed = |o: &Order| (o.id, o.merchant, o.zone, o.speed, o.size, o.placed_at, o.promised_at, o.gives_up_at);
+        let placed = |o: &Order| (o.id, o.merchant, o.speed, o.size, o.placed_at);
         placed(before) == placed(after)
+    });
+    must!("an order's zone changes only where it is moved", {
+        let moved = events.iter().any(|event| matches!(event, Event::ZoneChanged { .. }));
+        moved == (before.zone != after.zone) && (!moved || before.status().is_waiting())
+    });
+    must!("promise and give-up change together, with a seller's ready time, and not where windows are the promise", {
+        let by = |time: fn(&Order) -> Timestamp| time(after) - time(before);
+        let moved = events.iter().any(|event| matches!(event, Event::SellerConfirmed { times: Some(_), .. }));
+        let (promise, end) = (by(|o| o.promised_at), by(|o| o.gives_up_at));
+        promise == end && (promise != Span::zero()) == moved && (!moved || before.window().is_none())
     });
     must!("no task goes away", before.tasks.len() <= after.tasks.len());
     must!(

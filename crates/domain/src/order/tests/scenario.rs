@@ -123,6 +123,7 @@ pub(super) enum Deed {
     LoseDriver(Who),
     FindDriver(Who),
     Prioritise(i16),
+    ChangeZone(u8),
     Depart(Who, Which),
     Arrive(Who, Which),
     Complete(Who, Which, Tried),
@@ -169,7 +170,7 @@ fn reason() -> impl Strategy<Value = FailReason> {
 fn deed() -> impl Strategy<Value = Deed> {
     let tried = prop_oneof![6 => Just(Tried::Right), 3 => Just(Tried::Wrong), 1 => Just(Tried::Nothing)];
     prop_oneof![
-        6 => (0..5u8, prop::option::of(0..4000i64)).prop_map(|(s, ready)| Deed::Confirm(s, ready)),
+        6 => (0..5u8, prop::option::of(0..8000i64)).prop_map(|(s, ready)| Deed::Confirm(s, ready)),
         2 => (0..5u8).prop_map(Deed::Reject),
         1 => Just(Deed::LapseConfirmation),
         8 => (0..4u8, 1..60i64).prop_map(|(d, open)| Deed::Offer(d, open)),
@@ -182,6 +183,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => who().prop_map(Deed::LoseDriver),
         1 => who().prop_map(Deed::FindDriver),
         1 => (-3..3i16).prop_map(Deed::Prioritise),
+        1 => (0..3u8).prop_map(Deed::ChangeZone),
         6 => (who(), which()).prop_map(|(w, t)| Deed::Depart(w, t)),
         6 => (who(), which()).prop_map(|(w, t)| Deed::Arrive(w, t)),
         14 => (who(), which(), tried).prop_map(|(w, t, c)| Deed::Complete(w, t, c)),
@@ -250,6 +252,9 @@ impl Step {
             Deed::Unassign => Command::Unassign { reason: ReleaseReason::ByHand },
             Deed::LoseDriver(who) => Command::LoseDriver { driver: who.of(order), reason: ReleaseReason::DriverLost },
             Deed::FindDriver(who) => Command::FindDriver { driver: who.of(order) },
+            Deed::ChangeZone(n) => {
+                Command::ChangeZone { zone: ZoneId::from_uuid(uuid::Uuid::from_u128(400 + u128::from(n))) }
+            }
             Deed::Prioritise(priority) => Command::Prioritise { priority },
             Deed::Depart(who, which) => Command::Depart { driver: who.of(order), task: which.of(order) },
             Deed::Arrive(who, which) => Command::Arrive { driver: who.of(order), task: which.of(order) },

@@ -90,12 +90,13 @@ impl Dispatcher {
         }
         state.intended = plan.intended;
         for (driver, standby) in plan.standby {
-            self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
+            let _ = self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
         }
         self.look_at_the_idle(state, now);
         let nobody = plan.unserved.into_iter();
-        let records: Vec<_> =
-            nobody.filter_map(|(order, summary, detail)| self.to_record(order, summary, detail, now)).collect();
+        let records: Vec<_> = nobody
+            .filter_map(|(order, summary, detail)| self.to_record(order, summary, || detail, now, false))
+            .collect();
         if !records.is_empty() {
             self.doors.journal.note(Entry::decisions(records));
         }
@@ -147,8 +148,9 @@ impl Dispatcher {
             entry.asked = Some((step.driver, std::time::Instant::now()));
             entry.view.clone()
         };
-        let ends = step.handed_over.max(step.picked_up).max(now + Span::seconds(SHORTEST_HOLD_SECONDS));
-        let Ok(commitment) = Window::new(now, ends) else { return false };
+        let starts = step.leaves.max(now);
+        let ends = step.handed_over.max(step.picked_up).max(starts + Span::seconds(SHORTEST_HOLD_SECONDS));
+        let Ok(commitment) = Window::new(starts, ends) else { return false };
         let decision = NewDecision {
             order: step.order,
             driver: Some(step.driver),
@@ -156,7 +158,7 @@ impl Dispatcher {
             summary: step.summary,
             detail: step.reasons,
         };
-        self.propose(&view, step.driver, commitment, true, decision);
+        self.propose(&view, step.driver, commitment, Some(step.route), decision);
         true
     }
 
@@ -172,7 +174,7 @@ impl Dispatcher {
         let Some(reason) = change(told.get(&driver).map_or(&[], Vec::as_slice), &stops) else { return };
         told.insert(driver, stops.clone());
         let route = Arc::new(PlannedRoute { generation, reason, made_at, stops });
-        self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
+        let _ = self.doors.drivers.door.tell(driver, DriverMsg::Route(route));
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::place::Place;
+use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed};
 use posthaste_matching::routed::problem::{DriverIndex, NEVER, OrderIndex, PlaceIndex};
@@ -25,13 +26,21 @@ pub(in crate::zones) use drivers::Whereabouts;
 use roster::{coming, end_as_planned};
 
 use super::standby::Ahead;
-use super::{Intended, Roads, Snapshot};
+use super::{Intended, Roads, Snapshot, Waits};
 use crate::learned::Learned;
-use crate::zones::cell::ZoneCell;
-use crate::zones::dispatcher::urgency;
+use crate::zones::cell::{RefusedBy, Waiting, ZoneCell};
+use crate::zones::dispatcher::{may_be_recorded, urgency};
 
 /// What a plan that moves a promise must gain at least: a minute of one customer's time.
 const MOVE_GAIN: i64 = 100 * 60;
+/// Orders that one plan looks at for each driver, and at least and at most. Fewer, and what goes well together is not
+/// seen together; more, and a pass has no time for any of them. Who is beyond comes in as those before are carried.
+const LOOKED_AT: (usize, usize, usize) = (16, 64, 512);
+/// How many offers an order must have time for, one after another, before it is given up: from then on it is offered to
+/// whoever has it on their route, though they need not leave yet.
+const LAST_OFFERS: i32 = 3;
+/// Seconds on top, for the plans between them.
+const BETWEEN_OFFERS: Second = 10;
 /// Waiting orders that one plan may mean for another driver than the one before did, at most: people at shops and at
 /// screens get used to a plan.
 const MOST_MOVED: usize = 12;
@@ -65,6 +74,10 @@ struct Builder<'a> {
     travel: StraightLine,
     /// How long before a driver has to leave he is asked.
     lead: Second,
+    /// How long before an order is given up it is offered to whoever has it on their route.
+    last_offers: Second,
+    /// Whether the plan is carried out, so that it matters whom a driver's calendar keeps from being asked.
+    is_carried_out: bool,
     /// The farthest a driver may be from the first pickup of an order that waits.
     radius_meters: Option<u32>,
     places: Places,
@@ -73,14 +86,38 @@ struct Builder<'a> {
     fleet: Vec<Driver>,
     orders: Vec<OrderId>,
     carried: Vec<Carried>,
-    waiting: Vec<bool>,
+    waiting: Vec<Option<Waits>>,
     index: HashMap<OrderId, OrderIndex>,
     routes: Routes,
     /// For each driver, the act that he said he does next.
     chosen: Vec<Option<Act>>,
     whereabouts: &'a mut Whereabouts,
     intended: &'a Intended,
+    /// The driver for whom the plan before meant an order.
+    meant_for: HashMap<OrderId, DriverId>,
     learned: &'a Learned,
+}
+
+/// A waiting order as it is copied.
+struct Asked {
+    view: OrderView,
+    /// Who was just asked to hold time for it.
+    driver: Option<DriverId>,
+    gives_up_at: Timestamp,
+    refused: Vec<RefusedBy>,
+    may_be_recorded: bool,
+}
+
+impl Asked {
+    fn of(waiting: &Waiting) -> Self {
+        Self {
+            view: waiting.view.clone(),
+            driver: waiting.asked.map(|(driver, _)| driver),
+            gives_up_at: waiting.gives_up_at,
+            refused: waiting.refused.clone(),
+            may_be_recorded: may_be_recorded(waiting),
+        }
+    }
 }
 
 impl Snapshot {
@@ -96,14 +133,13 @@ impl Snapshot {
         let mut views: Vec<DriverView> = cell.board.lock().drivers().cloned().collect();
         end_as_planned(&mut views, cell, now);
         let work = cell.work.lock().clone();
-        let mut asked: Vec<(OrderView, Option<DriverId>)> =
-            cell.waiting.lock().values().map(|w| (w.view.clone(), w.asked.map(|(driver, _)| driver))).collect();
+        let mut asked: Vec<Asked> = cell.waiting.lock().values().map(Asked::of).collect();
         whereabouts.keep(|driver| work.contains_key(driver));
         let mut builder = Builder::new(cell, now, whereabouts, intended);
         let mut able: Vec<&DriverView> = views.iter().filter(|d| d.shift.takes_work() && !d.stale).collect();
         able.sort_by_key(|d| d.id);
         // What is looked at first is planned first, when there is more than a pass has time for.
-        asked.sort_by_key(|(view, _)| urgency(view));
+        asked.sort_by_cached_key(|asked| urgency(&asked.view));
         let held = held(&asked);
         for view in &able {
             builder.driver(view, work.get(&view.id), held.get(&view.id).map_or(&[], Vec::as_slice));
@@ -114,14 +150,19 @@ impl Snapshot {
             builder.driver_to_come(view, *start);
         }
         able.extend(coming.iter().map(|(view, _)| view));
-        for (view, _) in asked.iter().filter(|(_, driver)| driver.is_none()) {
-            builder.waiting_order(view, &able);
+        for asked in asked.iter().filter(|asked| asked.driver.is_none()) {
+            builder.waiting_order(asked, &able);
         }
         builder.put_intended();
         let known = cell.seen.lock().clone();
         let seen = builder.seen(&known);
-        let expected = builder.expected(&seen, known.front().map(|s| s.at), generation);
-        builder.carried.extend(expected);
+        let (for_each, least, most) = LOOKED_AT;
+        let most = (for_each * builder.drivers.len()).clamp(least, most);
+        // Where a plan cannot look at all that is real, nothing is expected.
+        if builder.orders.len() < most {
+            let expected = builder.expected(&seen, known.front().map(|s| s.at), generation);
+            builder.carried.extend(expected.into_iter().take(most - builder.orders.len()));
+        }
         let is_sent = |driver: &DriverId| work.get(driver).is_some_and(|w| w.standby.is_some());
         let is_sent = builder.drivers.iter().map(is_sent).collect();
         let ahead = rules.send_ahead.then(|| Ahead::new(&known, seen, is_sent));
@@ -132,6 +173,7 @@ impl Snapshot {
             drivers: builder.drivers,
             here,
             orders: builder.orders,
+            numbers: builder.index,
             waiting: builder.waiting,
             chosen: builder.chosen,
             problem: Problem {
@@ -142,7 +184,7 @@ impl Snapshot {
                 weights: Weights { moved: MOVE_GAIN, ..Weights::default() },
             },
             routes: builder.routes,
-            budget: Budget { seed: generation, moves: MOST_MOVED, ..Budget::default() },
+            budget: Budget { seed: generation, moves: MOST_MOVED, most, ..Budget::default() },
             lead: builder.lead,
             ahead,
         }
@@ -150,11 +192,11 @@ impl Snapshot {
 }
 
 /// Orders that drivers were just asked to hold time for, by driver.
-fn held(asked: &[(OrderView, Option<DriverId>)]) -> HashMap<DriverId, Vec<&OrderView>> {
+fn held(asked: &[Asked]) -> HashMap<DriverId, Vec<&OrderView>> {
     let mut held: HashMap<DriverId, Vec<&OrderView>> = HashMap::new();
-    for (view, driver) in asked {
-        if let Some(driver) = driver {
-            held.entry(*driver).or_default().push(view);
+    for asked in asked {
+        if let Some(driver) = asked.driver {
+            held.entry(driver).or_default().push(&asked.view);
         }
     }
     held
@@ -167,6 +209,8 @@ impl<'a> Builder<'a> {
             now,
             travel: cell.travel(now),
             lead: Second::try_from(rules.offer_lead_seconds).unwrap_or(NEVER),
+            last_offers: LAST_OFFERS * Second::try_from(rules.offer_seconds).unwrap_or(NEVER / 8) + BETWEEN_OFFERS,
+            is_carried_out: rules.policy == Policy::Routed,
             radius_meters: rules.pickup_radius_meters,
             places: Places::default(),
             drivers: Vec::new(),
@@ -180,6 +224,7 @@ impl<'a> Builder<'a> {
             chosen: Vec::new(),
             whereabouts,
             intended,
+            meant_for: intended.iter().flat_map(|(d, acts)| acts.iter().map(|(order, _)| (*order, *d))).collect(),
             learned: &cell.learned,
         }
     }
@@ -192,7 +237,7 @@ impl<'a> Builder<'a> {
         seconds(at - self.now)
     }
 
-    fn push(&mut self, id: OrderId, carried: Carried, waiting: bool) -> OrderIndex {
+    fn push(&mut self, id: OrderId, carried: Carried, waiting: Option<Waits>) -> OrderIndex {
         let number = OrderIndex::try_from(self.orders.len()).unwrap_or(OrderIndex::MAX);
         self.orders.push(id);
         self.carried.push(carried);

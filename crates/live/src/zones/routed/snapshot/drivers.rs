@@ -95,18 +95,18 @@ impl Builder<'_> {
             free_at: self.at(free_at),
             pace: pace(view.vehicle),
             shift_end: view.shift.until().map_or(NEVER, |until| self.at(until)),
-            capacity: i64::from(view.capacity_left),
+            capacity: i64::from(view.capacity),
             load: 0,
             bound: 0,
+            at_work: true,
         };
         let mut route = Vec::new();
         let mut to_pick_up = Vec::new();
         for order in work.iter().flat_map(|w| &w.orders) {
             let first = work.and_then(|w| w.chosen).filter(|(chosen, _)| *chosen == order.id).map(|(_, task)| task);
             let Some(carried) = self.carried_order(order, index, first) else { continue };
-            driver.capacity += carried.size;
             let aboard = order.pickups().all(|t| t.status.is_final());
-            let number = self.push(order.id, carried, false);
+            let number = self.push(order.id, carried, None);
             if aboard {
                 driver.load += i64::from(order.size);
                 route.push(Act::Dropoff(number));
@@ -117,9 +117,11 @@ impl Builder<'_> {
         for order in held.iter().filter(|order| work.is_none_or(|w| w.orders.iter().all(|o| o.id != order.id))) {
             let mut carried = self.order(order);
             carried.pinned = Some(index);
-            driver.capacity += carried.size;
-            to_pick_up.push(self.push(order.id, carried, false));
+            to_pick_up.push(self.push(order.id, carried, None));
         }
+        // What holds the driver's time and is on no route takes its room all the way.
+        let elsewhere = view.commitments.iter().filter(|c| !self.index.contains_key(&c.order));
+        driver.capacity = (driver.capacity - elsewhere.map(|c| i64::from(c.size)).sum::<i64>()).max(0);
         if let Some((order, kind)) = heading
             && let Some(number) = self.index.get(&order)
         {
@@ -149,7 +151,7 @@ impl Builder<'_> {
         self.whereabouts.stands.remove(&view.id);
         let free_at = self.at(start);
         if let Some(driver) = self.fleet.last_mut() {
-            driver.free_at = free_at;
+            (driver.free_at, driver.at_work) = (free_at, false);
         }
     }
 }

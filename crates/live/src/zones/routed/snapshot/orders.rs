@@ -1,12 +1,14 @@
 //! Orders: those that drivers have, and those that wait.
 
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::TaskId;
 use posthaste_domain::order::{Order, Speed, Task};
+use posthaste_domain::place::Place;
 use posthaste_matching::routed::problem::{DriverIndex, NEVER};
 use posthaste_matching::routed::{Opening, Order as Carried, Second, Service};
 use posthaste_matching::{DriverView, OrderView};
 
-use super::{Builder, seconds};
+use super::{Asked, Builder, Waits, seconds};
 use crate::zones::cell::{order_view, stop_view};
 
 /// Priorities above this count like it.
@@ -63,19 +65,38 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn waiting_order(&mut self, view: &OrderView, able: &[&DriverView]) {
+    pub(super) fn waiting_order(&mut self, asked: &Asked, able: &[&DriverView]) {
+        let Asked { view, gives_up_at, refused, may_be_recorded, .. } = asked;
         let mut carried = self.order(view);
-        let is_far = |d: &DriverView| {
-            self.radius_meters.is_some_and(|limit| d.place.meters_to(view.first_stop()) > f64::from(limit))
-        };
-        let barred =
-            able.iter().filter(|d| !d.serves(view.speed) || view.cooling_until(d.id, self.now).is_some() || is_far(d));
+        let is_far =
+            |d: &DriverView| self.radius_meters.is_some_and(|limit| is_farther(d.place, view.first_stop(), limit));
+        let cools = |d: &DriverView| !view.cooling.is_empty() && view.cooling_until(d.id, self.now).is_some();
+        let has_refused = |d: &DriverView| refused.iter().any(|refused| refused.holds(d, self.now));
+        let would_refuse =
+            |d: &DriverView| self.is_carried_out && (has_refused(d) || has_time_for_nothing(d, self.now));
+        let is_barred = |d: &DriverView| !d.serves(view.speed) || cools(d) || would_refuse(d) || is_far(d);
+        let barred = able.iter().filter(|d| is_barred(d));
         carried.barred = barred.filter_map(|d| self.driver_index.get(&d.id).copied()).collect();
         carried.barred.sort_unstable();
-        let intended = self.intended.iter().find(|(_, acts)| acts.iter().any(|(order, _)| *order == view.id));
-        carried.promised = intended.and_then(|(driver, _)| self.driver_index.get(driver).copied());
-        self.push(view.id, carried, true);
+        carried.promised = self.meant_for.get(&view.id).and_then(|driver| self.driver_index.get(driver)).copied();
+        let waits = Waits { last_call: self.at(*gives_up_at) - self.last_offers, may_be_recorded: *may_be_recorded };
+        self.push(view.id, carried, Some(waits));
     }
+}
+
+/// Whether a driver has an order that shares their time with no other, as those of zones that plan no routes do: they
+/// would refuse whatever begins before it is over.
+fn has_time_for_nothing(driver: &DriverView, now: Timestamp) -> bool {
+    driver.commitments.iter().any(|c| c.lane.is_none() && c.window.start() <= now && now < c.window.end())
+}
+
+/// Metres of one degree of latitude, less than they are.
+const METERS_OF_A_DEGREE: f64 = 110_000.0;
+
+/// Whether two places are farther from each other than this, most often told by their latitudes alone.
+fn is_farther(one: Place, other: Place, meters: u32) -> bool {
+    let limit = f64::from(meters);
+    (one.lat() - other.lat()).abs() * METERS_OF_A_DEGREE > limit || one.meters_to(other) > limit
 }
 
 pub(super) fn halves(task_seconds: i64) -> Service {

@@ -48,7 +48,7 @@ pub(super) fn coming(cell: &ZoneCell, now: Timestamp) -> Vec<(DriverView, Timest
                 vehicle: VehicleSpeed::default(),
                 fast: driver.speeds.contains(&Speed::Fast),
                 slow: driver.speeds.contains(&Speed::Slow),
-                capacity_left: driver.capacity,
+                capacity: driver.capacity,
                 open_orders: 0,
                 commitments: Vec::new(),
             };

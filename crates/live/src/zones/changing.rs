@@ -1,0 +1,198 @@
+//! Zones are made, changed and removed: first in Postgres, then in memory.
+//!
+//! What is begun is carried to its end, whoever asked for it and has gone. Where it is unknown whether a change was stored,
+//! it is looked up; and what is served is brought, now and then and on doubt, to what is stored ([`Zones::as_stored`]).
+
+use std::sync::Arc;
+
+use posthaste_domain::ids::ZoneId;
+use posthaste_geography::ZoneShape;
+use posthaste_protocol::zones::{PutZone, ZoneView};
+use posthaste_storage::zones::{Zone, ZoneError};
+
+use super::{CreatedZone, Zones, check, view};
+use crate::carried::{UNKNOWN, Within};
+use crate::orders::Idempotency;
+use crate::reconcile::Mended;
+use crate::system::Doors;
+use crate::{Cause, Refused};
+
+impl Zones {
+    /// Makes a zone; it takes orders when this returns. A key used before gives its first answer.
+    pub async fn create(
+        &self,
+        zone: PutZone,
+        idempotency: Option<Idempotency>,
+        cause: Cause,
+    ) -> Result<CreatedZone, Refused> {
+        let doors = self.0.doors.get()?;
+        let shape = check(&zone)?;
+        let (zones, carried) = (self.clone(), doors.carried.clone());
+        carried.through(async move { zones.make(&doors, zone, &shape, idempotency, cause).await }).await
+    }
+
+    async fn make(
+        &self,
+        doors: &Doors,
+        zone: PutZone,
+        shape: &Arc<ZoneShape>,
+        idempotency: Option<Idempotency>,
+        cause: Cause,
+    ) -> Result<CreatedZone, Refused> {
+        let _one = self.0.changing.lock().await;
+        let now = doors.clock.now();
+        let stored = Zone { created_at: now, ..row(doors.clock.id(), zone, 1)? };
+        let view = view(stored.clone(), shape);
+        let answer = idempotency.as_ref().map(|key| key.record_of(201, &view, now)).transpose()?;
+        match posthaste_storage::zones::insert(&self.0.pool, &stored, answer.as_ref()).await {
+            Ok(()) => {}
+            // A request sent twice may run into the name of the zone that it made.
+            Err(error @ (ZoneError::IdempotencyKeyUsed | ZoneError::NameTaken)) => {
+                let Some(key) = idempotency else { return Err(error.into()) };
+                return match key.first_answer(&self.0.pool).await {
+                    Ok((status, body)) => Ok(CreatedZone::Replayed(status, body)),
+                    Err(Refused::LostRace) => Err(error.into()),
+                    Err(refused) => Err(refused),
+                };
+            }
+            Err(error) => self.find_out(doors, error, stored.id, |found| found.version == stored.version).await?,
+        }
+        tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
+        let cell = self.put_cell(view, shape, false);
+        self.start(cell.id, doors).await?;
+        self.move_what_waits(doors);
+        Ok(CreatedZone::New(self.changed(&cell, doors)))
+    }
+
+    /// Replaces name, area, rules and travel model. Orders under way keep their zone.
+    pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
+        let doors = self.0.doors.get()?;
+        let shape = check(&zone)?;
+        let (zones, carried) = (self.clone(), doors.carried.clone());
+        carried.through(async move { zones.change(&doors, id, zone, &shape, cause).await }).await
+    }
+
+    async fn change(
+        &self,
+        doors: &Doors,
+        id: ZoneId,
+        zone: PutZone,
+        shape: &Arc<ZoneShape>,
+        cause: Cause,
+    ) -> Result<Arc<ZoneView>, Refused> {
+        let _one = self.0.changing.lock().await;
+        for last in [false, true] {
+            let before = self.get(id)?;
+            let stored = Zone { created_at: before.created_at, ..row(id, zone.clone(), before.version + 1)? };
+            match posthaste_storage::zones::update(&self.0.pool, before.version, &stored).await {
+                Ok(()) => {}
+                // Only this server changes zones: what is served here is behind, as an answer was lost.
+                Err(ZoneError::VersionConflict) if !last => {
+                    self.take_over(doors).await?;
+                    continue;
+                }
+                Err(error) => {
+                    let ours = |found: &Zone| found.version == stored.version && found.name == stored.name;
+                    self.find_out(doors, error, id, |found| ours(found) && found.deleted_at.is_none()).await?;
+                }
+            }
+            tracing::info!(zone = %id, by = %cause.by, "zone changed");
+            let cell = self.put_cell(view(stored, shape), shape, false);
+            self.move_what_waits(doors);
+            return Ok(self.changed(&cell, doors));
+        }
+        Err(Refused::LostRace)
+    }
+
+    /// Removes a zone: no new orders. What waits there, or comes to wait again, moves to another zone around its pickup,
+    /// where there is one. What is under way, and what no zone is around, is finished by the zone's drivers.
+    pub async fn remove(&self, id: ZoneId, cause: Cause) -> Result<(), Refused> {
+        let doors = self.0.doors.get()?;
+        let (zones, carried) = (self.clone(), doors.carried.clone());
+        carried
+            .through(async move {
+                let _one = zones.0.changing.lock().await;
+                zones.get(id)?;
+                match posthaste_storage::zones::delete(&zones.0.pool, id, doors.clock.now()).await {
+                    // Where it is gone from there already, an answer was lost: it only has to go from here.
+                    Ok(_) => {}
+                    Err(error) => zones.find_out(&doors, error, id, |found| found.deleted_at.is_some()).await?,
+                }
+                tracing::info!(zone = %id, by = %cause.by, "zone removed");
+                zones.take_out(id)?;
+                zones.move_what_waits(&doors);
+                Ok(())
+            })
+            .await
+    }
+
+    /// A write failed. Where it is unknown whether it did, it is looked up: it may be stored after all.
+    async fn find_out(
+        &self,
+        doors: &Doors,
+        error: ZoneError,
+        id: ZoneId,
+        is_done: impl Fn(&Zone) -> bool,
+    ) -> Result<(), Refused> {
+        if !matches!(&error, ZoneError::Storage(error) if error.is_unknown()) {
+            return Err(error.into());
+        }
+        tracing::warn!(zone = %id, "unknown whether a change of the zone was stored: it is looked up");
+        doors.doubt();
+        let look = || async { Ok(posthaste_storage::zones::get(&self.0.pool, id).await?.filter(|zone| is_done(zone))) };
+        doors.carried.look_up(Within::Moments, look).await.map(drop).ok_or(UNKNOWN)
+    }
+
+    /// Brings what is served to what is stored.
+    pub(crate) async fn as_stored(&self, doors: &Doors) -> Result<(), Refused> {
+        let _one = self.0.changing.lock().await;
+        self.take_over(doors).await
+    }
+
+    /// The same, for who changes zones.
+    async fn take_over(&self, doors: &Doors) -> Result<(), Refused> {
+        let stored = posthaste_storage::zones::served(&self.0.pool).await?;
+        for served in self.list() {
+            if stored.iter().all(|zone| zone.id != served.id) {
+                doors.mended(Mended::Zone(served.id));
+                self.take_out(served.id)?;
+                self.move_what_waits(doors);
+            }
+        }
+        for zone in stored {
+            let id = zone.id;
+            let known = self.cell(id);
+            if known.as_ref().is_some_and(|cell| {
+                let config = cell.config.load();
+                !config.removed && config.view.version == zone.version
+            }) {
+                continue;
+            }
+            doors.mended(Mended::Zone(id));
+            self.load(zone)?;
+            if known.is_none() {
+                self.start(id, doors).await?;
+            }
+            self.move_what_waits(doors);
+            if let Some(cell) = self.cell(id) {
+                self.changed(&cell, doors);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A zone as it is to be stored.
+fn row(id: ZoneId, zone: PutZone, version: u64) -> Result<Zone, Refused> {
+    Ok(Zone {
+        id,
+        name: zone.name.trim().to_owned(),
+        area: zone.area,
+        rules: zone.rules.into(),
+        travel: serde_json::to_value(zone.travel)
+            .map_err(|_| Refused::Broken("a travel model cannot be written down"))?,
+        created_at: posthaste_domain::Timestamp::UNIX_EPOCH,
+        version,
+        deleted_at: None,
+    })
+}
