@@ -354,5 +354,5 @@ async fn a_socket_that_stops_reading_is_closed_and_slows_nobody() {
 
 fn closed_as_too_slow(server: &Server) -> bool {
     let code = posthaste_protocol::socket::close::TOO_SLOW.to_string();
-    server.log().iter().any(|line| line.contains("a socket ended") && line.contains(&code))
+    server.log().iter().any(|line| line.contains("a socket was closed") && line.contains(&code))
 }

@@ -36,9 +36,10 @@ impl DataDir {
         self.home(server).join("data")
     }
 
-    /// The process number of its Postgres, as that wrote it down.
+    /// The process number of its Postgres, where that lives.
     pub fn postmaster(&self, server: &Server) -> Option<i32> {
-        pid_in(&self.cluster(server))
+        let cluster = self.cluster(server);
+        pid_in(&cluster).filter(|pid| serves(*pid, &cluster))
     }
 
     /// Kills its Postgres as a crash would.
@@ -59,10 +60,7 @@ impl DataDir {
 
     /// Waits until another Postgres than that one runs.
     pub async fn until_started_again(&self, server: &Server, after: i32) {
-        until("Postgres is started again", async || {
-            self.postmaster(server).filter(|pid| *pid != after && is_alive(*pid))
-        })
-        .await;
+        until("Postgres is started again", async || self.postmaster(server).filter(|pid| *pid != after)).await;
     }
 }
 
@@ -88,14 +86,6 @@ fn pid_in(cluster: &std::path::Path) -> Option<i32> {
 /// Whether the process works there, and is no other that was given a dead one's number.
 fn serves(pid: i32, cluster: &std::path::Path) -> bool {
     std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster)
-}
-
-fn is_alive(pid: i32) -> bool {
-    Command::new("kill")
-        .args(["-0", &pid.to_string()])
-        .stderr(std::process::Stdio::null())
-        .status()
-        .is_ok_and(|s| s.success())
 }
 
 fn signal(pid: i32, name: &str) {

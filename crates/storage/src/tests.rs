@@ -10,6 +10,7 @@ mod orders;
 mod performance;
 mod places;
 mod plans;
+mod refreshing;
 mod roster;
 mod schemas;
 mod story;
