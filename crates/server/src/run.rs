@@ -59,6 +59,7 @@ impl Server {
             checkpoint_every: Duration::from_secs(u64::from(configuration.checkpoint_seconds)),
             track_retention_days: configuration.track_retention_days,
             trial: None,
+            ..Settings::default()
         };
         let system = System::start(database.pool.clone(), clock.clone(), settings).await?;
         let limits = limits(configuration);

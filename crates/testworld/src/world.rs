@@ -89,8 +89,12 @@ impl TestWorld {
 
     async fn start(plan: &Plan, pool: Pool) -> Result<Self, OpenError> {
         pool::migrate(&pool).await?;
-        let settings =
-            Settings { checkpoint_every: CHECKPOINT_EVERY, track_retention_days: TRACK_DAYS, trial: Some(TRIAL) };
+        let settings = Settings {
+            checkpoint_every: CHECKPOINT_EVERY,
+            track_retention_days: TRACK_DAYS,
+            trial: Some(TRIAL),
+            ..Settings::default()
+        };
         let clock = plan.live.clock().clone();
         let system = System::start(pool.clone(), clock.clone(), settings).await?;
         let begun = async {
