@@ -340,10 +340,11 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
         doors.zones.load(zone)?;
     }
     let door = &doors.orders.door;
-    let (mut failed, mut with_work, mut waiting) = (None, BTreeSet::new(), Vec::new());
+    let (mut failed, mut with_work, mut waiting, mut around) = (None, BTreeSet::new(), Vec::new(), BTreeSet::new());
     let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, |order| {
         with_work.extend(order.working_driver());
         waiting.extend(Some(order.id).filter(|_| order.status() == Status::Confirmed));
+        around.insert(order.zone);
         if failed.is_none() {
             // What is stored has been told before, or whoever follows it begins with a snapshot.
             let told = Told::up_to(order.version);
@@ -353,6 +354,12 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
     .await?;
     if let Some(refused) = failed {
         return Err(refused.into());
+    }
+    // A zone that was removed is there as long as it has orders: they are finished by its drivers, or find another.
+    for zone in around.into_iter().filter(|zone| doors.zones.cell(*zone).is_none()) {
+        if let Some(removed) = posthaste_storage::zones::get(&doors.pool, zone).await? {
+            doors.zones.load(removed)?;
+        }
     }
     let mut positions: std::collections::HashMap<_, _> =
         posthaste_storage::positions::all(&doors.pool).await?.into_iter().map(|p| (p.driver, p)).collect();

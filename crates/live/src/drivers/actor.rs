@@ -169,7 +169,7 @@ impl Actor for DriverActor {
 
     async fn handle(
         &self,
-        myself: DriverRef,
+        _: DriverRef,
         message: DriverMsg,
         state: &mut DriverState,
     ) -> Result<(), ActorProcessingErr> {

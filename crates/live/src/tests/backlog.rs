@@ -266,17 +266,6 @@ async fn a_driver_who_stands_at_the_shop_is_asked_as_soon_as_one_who_is_near() {
     assert!(asked_after.iter().all(|seconds| *seconds < 300), "{asked_after:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_would_be_given_up_is_offered_though_its_driver_need_not_leave_yet() {
-    let short = RulesView { give_up_seconds: 300, offer_seconds: 60, ..rules(Policy::Routed) };
-    let stage = Stage::with_rules(short).await;
-    let driver = stage.driver_on_shift(place(52.1, 13.099)).await;
-    let mut order = stage.fast_order();
-    order.pickups[0].ready_at = Some(stage.in_minutes(60));
-    let order = stage.place(order).await;
-    assert_eq!(stage.accepted(order.id).await, driver);
-}
-
 /// When a driver had an order or an offer of it.
 type Spans = HashMap<DriverId, Vec<(Timestamp, Timestamp)>>;
 
@@ -334,7 +323,7 @@ async fn expired(stage: &Stage, orders: &[OrderId], drivers: &[DriverId], grace:
 async fn nothing_expires_beside_the_idle(policy: Policy) {
     let short = RulesView { give_up_seconds: 240, offer_seconds: 60, cool_down_seconds: 30, ..rules(policy) };
     let stage = Stage::with_rules(short).await;
-    let orders = place_all(&stage, 120).await;
+    let orders = place_all(&stage, 260).await;
     let drivers = eight_come(&stage).await;
     let mut offers = 0;
     let all = tokio::time::timeout(PATIENCE, async {

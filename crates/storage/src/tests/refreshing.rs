@@ -31,7 +31,7 @@ fn named(page: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let touched = page.split_once("touch crates/{").and_then(|(_, rest)| rest.split_once('}')).expect("it touches").0;
     let checked = page.split("-p posthaste-").skip(1).filter_map(|rest| rest.split_whitespace().next());
     // What the page says after its command is no part of that.
-    let checked = checked.map(|name| name.trim_matches('`').to_owned()).collect();
+    let checked = checked.map(|name| name.trim_matches(|c: char| !c.is_alphanumeric()).to_owned()).collect();
     (touched.split(',').map(str::to_owned).collect(), checked)
 }
 
