@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use harness::*;
 use posthaste_client::{Client, Event, Idempotency, ListOrders};
-use posthaste_domain::Span;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::Status;
 use posthaste_domain::party::Party;
