@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Live orders stored.
     #[arg(long, default_value_t = 100_000)]
     orders: usize,
+    /// Zones that they lie in. A start is as long with 50 as with one: each zone asks its own orders.
+    #[arg(long, default_value_t = 1)]
+    zones: usize,
     /// Rounds; the middle one counts.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -24,7 +27,7 @@ pub(crate) struct Options {
 
 pub(crate) async fn run(options: Options) -> Outcome<Report> {
     let database = Database::start().await?;
-    store_orders(&database, options.orders).await?;
+    store(&database, options.orders, options.zones, |n| n % 2 == 0).await?;
     let count = options.orders.to_string();
     let (mut bare, mut live, mut ratios, mut seconds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
@@ -43,7 +46,8 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
     }
     let mut report = Report::new("restart: live orders from Postgres to ready");
     report.mark("orders ready over bare actors spawned, by rate", median(ratios), "x", Mark::AtLeast(0.5));
-    report.figure(format!("time to ready with {} live orders", options.orders), median(seconds), "s");
+    let what = format!("time to ready with {} live orders in {} zones", options.orders, options.zones);
+    report.figure(what, median(seconds), "s");
     report.figure("orders a second", median(live), "/s");
     report.figure("bare actors a second", median(bare), "/s");
     Ok(report)
@@ -51,14 +55,28 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
 
 /// Stores live orders, each awaiting its seller's word, in one zone.
 pub(crate) async fn store_orders(database: &Database, count: usize) -> Outcome<Vec<OrderId>> {
+    store(database, count, 1, |_| true).await
+}
+
+/// Stores live orders, spread over zones; the others wait for a driver.
+async fn store(
+    database: &Database,
+    count: usize,
+    zones: usize,
+    awaits: impl Fn(usize) -> bool,
+) -> Outcome<Vec<OrderId>> {
     let pool = database.pool().await?;
     let system = stage::system(pool.clone()).await?;
-    let zone = stage::make_zone(&system).await?;
+    let mut places = Vec::new();
+    for n in 0..zones.max(1) {
+        places.push(stage::make_zone_called(&system, &format!("Zone {n}")).await?);
+    }
     system.stop().await;
     let (mut stored, mut ids) = (0, Vec::with_capacity(count));
     while stored < count {
         let size = BATCH.min(count - stored);
-        let orders: Vec<_> = (stored..stored + size).map(|n| stage::order(n, true, zone)).collect();
+        let orders: Vec<_> =
+            (stored..stored + size).map(|n| stage::order(n, awaits(n), places[n % places.len()])).collect();
         let entries: Vec<_> = orders.iter().map(stage::entry).collect();
         for outcome in journal::write(&pool, &entries).await {
             outcome?;

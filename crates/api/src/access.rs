@@ -279,7 +279,11 @@ impl Rule {
     /// Whether nothing is to be written into the audit log beforehand: nothing is changed, or the entry is written with
     /// the change itself.
     fn is_noted_by_itself(&self) -> bool {
-        self.method == "GET" || self.path.starts_with("/v1/account")
+        // To the letter: a path that only begins alike is another's.
+        let is_accounts = ["/v1/account", "/v1/accounts"]
+            .into_iter()
+            .any(|of| self.path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        self.method == "GET" || is_accounts
     }
 
     /// Whether the route takes or gives the cookie of a session, so that it matters whose page asks.

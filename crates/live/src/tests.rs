@@ -16,6 +16,7 @@ mod routed;
 mod shadow;
 mod stage;
 mod standby;
+mod storm;
 mod streams;
 mod tracking;
 mod views;

@@ -137,7 +137,7 @@ impl Actor for DriverActor {
     type State = DriverState;
     type Arguments = DriverArgs;
 
-    async fn pre_start(&self, myself: DriverRef, args: DriverArgs) -> Result<DriverState, ActorProcessingErr> {
+    async fn pre_start(&self, _: DriverRef, args: DriverArgs) -> Result<DriverState, ActorProcessingErr> {
         let mut state = DriverState {
             driver: args.driver,
             presence: args.presence,
@@ -163,7 +163,7 @@ impl Actor for DriverActor {
             state.presence.wake_on_sign_of_life();
         }
         self.publish(&state);
-        self.watch(&myself, &mut state);
+        self.watch(&mut state);
         Ok(state)
     }
 
@@ -180,7 +180,7 @@ impl Actor for DriverActor {
             }
             DriverMsg::Shift { change, cause, reply } => {
                 let span = cause.span();
-                self.on_shift(&myself, state, change, cause, reply).instrument(span).await
+                self.on_shift(state, change, cause, reply).instrument(span).await
             }
             DriverMsg::Next { task, cause, reply } => {
                 let span = cause.span();
@@ -206,11 +206,11 @@ impl Actor for DriverActor {
                 Ok(())
             }
             DriverMsg::OrderChanged(order, outcome) => {
-                self.on_order_changed(&myself, state, order, outcome);
+                self.on_order_changed(state, order, outcome);
                 Ok(())
             }
             DriverMsg::Standing(order) => {
-                self.on_standing(&myself, state, order);
+                self.on_standing(state, order);
                 Ok(())
             }
             DriverMsg::Compare(stored) => {
@@ -223,11 +223,11 @@ impl Actor for DriverActor {
                 Ok(())
             }
             DriverMsg::Awake => {
-                self.on_awake(&myself, state);
+                self.on_awake(state);
                 Ok(())
             }
             DriverMsg::Standby(standby) => {
-                self.on_standby(&myself, state, standby);
+                self.on_standby(state, standby);
                 Ok(())
             }
             DriverMsg::Internal(Alarm::Proposed) => {
@@ -239,7 +239,7 @@ impl Actor for DriverActor {
                 Ok(())
             }
             DriverMsg::Internal(Alarm::Watch(generation)) => {
-                self.on_watch(&myself, state, generation);
+                self.on_watch(state, generation);
                 Ok(())
             }
         }
@@ -328,13 +328,7 @@ impl DriverActor {
         self.ask_order(order.id, command, cause, reply);
     }
 
-    pub(super) fn on_order_changed(
-        &self,
-        myself: &DriverRef,
-        state: &mut DriverState,
-        order: Arc<Order>,
-        outcome: Option<&'static str>,
-    ) {
+    pub(super) fn on_order_changed(&self, state: &mut DriverState, order: Arc<Order>, outcome: Option<&'static str>) {
         let known = state.orders.get(&order.id).cloned();
         if known.as_ref().is_some_and(|k| k.version > order.version) {
             return;
@@ -364,7 +358,7 @@ impl DriverActor {
             self.show_route(state);
         }
         if in_hand && !in_hand_before && state.stale {
-            self.watch(myself, state);
+            self.watch(state);
         }
         self.publish(state);
     }

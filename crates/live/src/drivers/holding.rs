@@ -13,7 +13,7 @@ use posthaste_domain::order::Order;
 use posthaste_protocol::socket::ServerMessage;
 use ractor::ActorProcessingErr;
 
-use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
+use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
 use crate::Refused;
 use crate::orders::OrderMsg;
 use crate::reconcile::Mended;
@@ -65,11 +65,11 @@ impl DriverActor {
     }
 
     /// The answer: as if the order had changed.
-    pub(super) fn on_standing(&self, myself: &DriverRef, state: &mut DriverState, order: Arc<Order>) {
+    pub(super) fn on_standing(&self, state: &mut DriverState, order: Arc<Order>) {
         let id = order.id;
         let held = |state: &DriverState| (state.proposed.contains_key(&id), state.orders.get(&id).map(|o| o.version));
         let before = held(state);
-        self.on_order_changed(myself, state, order, None);
+        self.on_order_changed(state, order, None);
         if before != held(state) {
             self.doors.mended(Mended::Holding(self.id, id));
         }

@@ -11,7 +11,7 @@ use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
 use ractor::ActorProcessingErr;
 
-use super::actor::{DriverActor, DriverRef, DriverState};
+use super::actor::{DriverActor, DriverState};
 use crate::door::Reply;
 use crate::{Cause, Refused};
 
@@ -38,7 +38,6 @@ impl From<Shift> for ShiftChange {
 impl DriverActor {
     pub(super) async fn on_shift(
         &self,
-        myself: &DriverRef,
         state: &mut DriverState,
         ShiftChange { shift, place, hand_back }: ShiftChange,
         cause: Cause,
@@ -87,7 +86,7 @@ impl DriverActor {
             self.show_route(state);
         }
         self.publish(state);
-        self.watch(myself, state);
+        self.watch(state);
         if changed.is_some() {
             self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
             self.show_operations(state);

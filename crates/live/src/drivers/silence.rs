@@ -14,14 +14,14 @@ use posthaste_protocol::socket::Alert;
 use posthaste_storage::decisions::NewDecision;
 use serde_json::json;
 
-use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
+use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
 
 /// How long orders have to be rid of a driver who is gone, before they are asked again (real time): the database may
 /// have been away.
 const ASK_AGAIN_SECONDS: i64 = 15;
 
 impl DriverActor {
-    pub(super) fn on_awake(&self, myself: &DriverRef, state: &mut DriverState) {
+    pub(super) fn on_awake(&self, state: &mut DriverState) {
         let was_missed = state.stale || state.gone.is_some();
         if was_missed {
             tracing::info!(driver = %self.id, "heard of again");
@@ -33,11 +33,11 @@ impl DriverActor {
         self.publish(state);
         self.show_operations(state);
         if was_missed {
-            self.watch(myself, state);
+            self.watch(state);
         }
     }
 
-    pub(super) fn on_watch(&self, myself: &DriverRef, state: &mut DriverState, generation: u64) {
+    pub(super) fn on_watch(&self, state: &mut DriverState, generation: u64) {
         if generation != state.watch {
             return;
         }
@@ -51,7 +51,7 @@ impl DriverActor {
             state.gone = Some(ReleaseReason::DriverLost);
         }
         self.hand_on(state);
-        self.watch(myself, state);
+        self.watch(state);
     }
 
     /// Silent too long: no new work, and open offers go to somebody who hears them.
@@ -103,7 +103,7 @@ impl DriverActor {
     }
 
     /// Sets the alarm for what is due next: that he is silent, that he is lost, or that orders are asked again.
-    pub(super) fn watch(&self, myself: &DriverRef, state: &mut DriverState) {
+    pub(super) fn watch(&self, state: &mut DriverState) {
         state.watch += 1;
         let silent = state.presence.silent_for();
         let within = if state.driver.shift.is_on() && !state.stale {
@@ -116,9 +116,11 @@ impl DriverActor {
             };
             soonest.max(self.as_silence(first - self.lost_after(state) - self.doors.clock.now()))
         };
-        let (generation, myself) = (state.watch, myself.clone());
+        let (generation, id, doors) = (state.watch, self.id, std::sync::Arc::downgrade(&self.doors));
         self.doors.silence.after(within.max(Span::seconds(1)), move || {
-            let _ = myself.cast(DriverMsg::Internal(Alarm::Watch(generation)));
+            if let Some(doors) = doors.upgrade() {
+                let _ = doors.drivers.door.tell(id, DriverMsg::Internal(Alarm::Watch(generation)));
+            }
         });
     }
 

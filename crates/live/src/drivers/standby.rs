@@ -8,7 +8,7 @@ use posthaste_domain::ids::MerchantId;
 use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::StandbyView;
 
-use super::actor::{Alarm, DriverActor, DriverMsg, DriverRef, DriverState};
+use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
 
 /// Advice to wait for work somewhere.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,17 +38,25 @@ impl Standby {
 }
 
 impl DriverActor {
+    /// Sets an alarm. It holds the driver's name, not their actor, which may have ended by then.
+    fn ring(&self, at: Timestamp, alarm: Alarm) {
+        let (id, doors) = (self.id, std::sync::Arc::downgrade(&self.doors));
+        self.doors.alarms.set(at, move || {
+            if let Some(doors) = doors.upgrade() {
+                let _ = doors.drivers.door.tell(id, DriverMsg::Internal(alarm));
+            }
+        });
+    }
+
     /// Takes advice, if he has nothing better to do.
-    pub(super) fn on_standby(&self, myself: &DriverRef, state: &mut DriverState, standby: Standby) {
+    pub(super) fn on_standby(&self, state: &mut DriverState, standby: Standby) {
         if state.standby.is_some() || !state.is_free() || standby.until <= self.doors.clock.now() {
             return;
         }
         state.standby = Some(standby);
         tracing::debug!(driver = %self.id, lat = standby.place.lat(), lng = standby.place.lng(), "sent ahead");
-        let (myself, until) = (myself.clone(), standby.until);
-        self.doors.alarms.set(until, move || {
-            let _ = myself.cast(DriverMsg::Internal(Alarm::StandbyEnds(until)));
-        });
+        let until = standby.until;
+        self.ring(until, Alarm::StandbyEnds(until));
         self.show_route(state);
         self.publish(state);
     }

@@ -58,9 +58,17 @@ async fn silence_moves_the_offer_on_and_the_late_answer_is_refused() {
 async fn an_order_waits_visibly_until_a_driver_appears() {
     let stage = Stage::open().await;
     let order = stage.place(stage.fast_order()).await;
-    let board = stage.system.zones().board(stage.zone).await.unwrap();
     assert_eq!(stage.order(order.id).await.status(), Status::Confirmed);
-    assert!(board.waiting.iter().any(|w| w.id == order.id) || board.waiting_total == 0);
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        loop {
+            let board = stage.system.zones().board(stage.zone).await.unwrap();
+            if board.waiting_total == 1 && board.waiting[0].id == order.id {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    seen.await.expect("it waits where operations look");
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     assert_eq!(stage.offered(order.id).await.0, driver);
 }
