@@ -18,7 +18,6 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    #[expect(clippy::new_without_default, reason = "each is another")]
     pub fn new() -> Self {
         let path = std::env::temp_dir().join(format!("posthaste-private-{}", id::<OrderId>()));
         Self { path, home: std::sync::OnceLock::new() }

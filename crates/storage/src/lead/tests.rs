@@ -99,7 +99,7 @@ async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_i
     assert!(writes(&pool).await.is_err(), "the first writes after another");
     // Nobody waits for a connection that cannot come, whatever pool of the first it would be of.
     for pool in [&pool, &beside] {
-        let refused = pool.0.acquire().await.err().expect("no connection");
+        let refused = pool.0.acquire().await.expect_err("no connection");
         assert!(matches!(refused, sqlx::Error::PoolClosed), "{refused}");
     }
     assert_eq!(clock::load(&database.pool).await.unwrap(), Some(mark));

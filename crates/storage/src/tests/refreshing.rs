@@ -29,9 +29,9 @@ fn checks_queries(source: &str) -> bool {
 /// The crates that the page's command touches, and those that it checks.
 fn named(page: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let touched = page.split_once("touch crates/{").and_then(|(_, rest)| rest.split_once('}')).expect("it touches").0;
-    let checked = page.split("-p posthaste-").skip(1).filter_map(|rest| rest.split_whitespace().next());
-    // What the page says after its command is no part of that.
-    let checked = checked.map(|name| name.trim_matches(|c: char| !c.is_alphanumeric()).to_owned()).collect();
+    let is_of_a_name = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '-';
+    let checked = page.split("-p posthaste-").skip(1).map(|rest| rest.chars().take_while(is_of_a_name).collect());
+    let checked = checked.collect();
     (touched.split(',').map(str::to_owned).collect(), checked)
 }
 
