@@ -140,7 +140,7 @@ impl Storm {
                         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
                         body["id"].as_str().expect("an id").parse().expect("an id")
                     }
-                    Err(Refused::Unavailable(_)) => continue,
+                    Err(Refused::Unavailable(_) | Refused::LostRace) => continue,
                     Err(other) => panic!("{other}"),
                 };
                 self.orders.lock().push(id);
@@ -196,7 +196,7 @@ impl Storm {
             }
             self.asked.fetch_add(1, Ordering::Relaxed);
             match asking.await.expect("no panic") {
-                Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(Refused::Unavailable(_) | Refused::LostRace) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Ok(_) | Err(Refused::Order(_) | Refused::NotFound(_)) => return,
                 Err(other) => panic!("{other}"),
             }
@@ -315,6 +315,7 @@ fn setting(name: &str, usual: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a storm is run by command: cargo test -p posthaste-live storm -- --ignored --nocapture"]
 async fn a_system_that_goes_on_serving_comes_through_a_storm_whole() {
     let seconds = setting("POSTHASTE_STORM_SECONDS", 10);
     let seed = setting("POSTHASTE_STORM_SEED", u64::from(std::process::id()));
