@@ -7,7 +7,7 @@
 //!
 //! - A position without a fix (0, 0) is never believed; a measure that says nothing costs only itself ([`Report::new`]).
 //! - The positions of one device are in the order of its own times; of several at one time the last that came counts.
-//!   How far its clock is off is learned ([`device_clock`]), so that a slow clock moves its driver at once.
+//!   How far its clock is off is learned (`device_clock`), so that a slow clock moves its driver at once.
 //! - A jump that nobody can drive is believed when the device insists on it.
 //! - A coarse position replaces a finer one as soon as the driver may have come farther than it is off.
 
