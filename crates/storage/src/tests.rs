@@ -13,6 +13,6 @@ mod plans;
 mod refreshing;
 mod roster;
 mod schemas;
-mod story;
+pub(crate) mod story;
 mod webhooks;
 mod zones;

@@ -57,7 +57,25 @@ pub async fn write(pool: &Pool, entries: &[Entry]) -> Vec<Result<(), AppendError
             }
         }
     }
+    follow_first(entries, &mut outcomes);
     outcomes
+}
+
+/// An entry whose idempotency key was another's of the same batch has that one's outcome where it was not written for
+/// sure: no answer may be there under the key.
+fn follow_first(entries: &[Entry], outcomes: &mut [Result<(), AppendError>]) {
+    let key = |n: usize| entries[n].idempotency.as_ref().map(|record| (&record.principal, &record.key));
+    for n in 0..outcomes.len() {
+        if !matches!(outcomes[n], Err(AppendError::IdempotencyKeyUsed)) {
+            continue;
+        }
+        let is_lost = |m: &usize| {
+            matches!(outcomes[*m], Err(AppendError::Unknown(_) | AppendError::Unavailable(_))) && key(*m) == key(n)
+        };
+        if let Some(first) = (0..n).find(is_lost) {
+            outcomes[n] = outcomes[first].clone();
+        }
+    }
 }
 
 /// Why a group was not written.
@@ -239,4 +257,25 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
     .fetch_one(connection)
     .await
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::story::answer;
+
+    fn under(key: &str) -> Entry {
+        Entry::default().idempotency(answer(key))
+    }
+
+    #[test]
+    fn who_came_second_under_a_key_hears_of_an_answer_only_where_the_first_was_written() {
+        let broke = || AppendError::Unknown(Arc::new(std::io::Error::other("it broke")));
+        let entries = [under("a"), under("a"), under("b"), under("b")];
+        let used = || Err(AppendError::IdempotencyKeyUsed);
+        let mut outcomes = vec![Err(broke()), used(), Ok(()), used()];
+        follow_first(&entries, &mut outcomes);
+        assert!(matches!(outcomes[1], Err(AppendError::Unknown(_))), "{outcomes:?}");
+        assert!(matches!(outcomes[3], Err(AppendError::IdempotencyKeyUsed)), "{outcomes:?}");
+    }
 }
