@@ -58,8 +58,7 @@ impl Carried {
         let task = self.tasks.spawn(work.in_current_span());
         match tokio::time::timeout(PATIENCE, task).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(UNKNOWN),
-            Err(_) => Err(UNKNOWN),
+            Ok(Err(_)) | Err(_) => Err(UNKNOWN),
         }
     }
 

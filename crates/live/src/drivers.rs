@@ -164,7 +164,7 @@ impl Kind for DriverKind {
     }
 
     fn announce() -> DriverMsg {
-        DriverMsg::CatchUp
+        DriverMsg::Loaded
     }
 
     async fn settled(&self, _: DriverId, (): ()) -> Result<(), Refused> {
@@ -312,9 +312,7 @@ impl Drivers {
             reply,
         };
         match self.door.ask(id, message).await {
-            Err(refused @ (Refused::NotFound(_) | Refused::Order(_))) => {
-                self.repeated(id, &command).await?.ok_or(refused)
-            }
+            Err(refused) if repeated::may_be_one(&refused) => self.repeated(id, &command).await?.ok_or(refused),
             answer => answer,
         }
     }

@@ -119,8 +119,7 @@ impl System {
         let doors = &self.doors;
         let mut waiting = 0;
         let (mut zones, mut dispatchers) = (0, 0);
-        for id in doors.zones.ids() {
-            let Some(cell) = doors.zones.cell(id) else { continue };
+        for cell in doors.zones.cells() {
             waiting += cell.waiting.lock().len();
             zones = zones.max(cell.actor.depth());
             dispatchers = dispatchers.max(cell.dispatcher.depth());

@@ -192,7 +192,7 @@ impl Orders {
         let order = Arc::clone(order);
         let recorded = Recorded { seq: 1, at: now, by: cause.by, event };
         let events: Arc<[_]> = Arc::new([(recorded, order.status())]);
-        let placing = Placing { order, events, idempotency, cause, doors: Arc::clone(&doors), _turn: turn };
+        let placing = Placing { order, events, idempotency, cause, doors: Arc::clone(&doors), turn };
         doors.carried.through(placing.commit()).await
     }
 

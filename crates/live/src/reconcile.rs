@@ -5,7 +5,7 @@
 //! still differs at a second look is mended, each by asking who owns it to go on from what is stored. What is mended is
 //! counted ([`Doors::mended`]); the count stays at zero unless something is wrong here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -102,16 +102,26 @@ pub(crate) async fn run(doors: Weak<Doors>) {
         if doubted {
             tokio::time::sleep(SOON).await;
         }
-        if let Err(refused) = pass(&here).await {
-            tracing::debug!(%refused, "memory was not held against what is stored; the next look does it");
+        pass(&here).await;
+    }
+}
+
+/// One look at everything. No part keeps another from being looked at: what cannot be read now is looked at by the next.
+async fn pass(doors: &Arc<Doors>) {
+    let parts = [
+        ("zones", doors.zones.as_stored(doors).await),
+        ("rosters", crate::drivers::roster::as_stored(doors).await),
+        ("orders", orders_and_drivers(doors).await),
+    ];
+    for (part, outcome) in parts {
+        if let Err(refused) = outcome {
+            tracing::debug!(part, %refused, "memory was not held against what is stored; the next look does it");
         }
     }
 }
 
-/// Looks twice, and mends what differs at both. Whoever is asked to says what it was.
-async fn pass(doors: &Arc<Doors>) -> Result<(), Refused> {
-    doors.zones.as_stored(doors).await?;
-    crate::drivers::roster::as_stored(doors).await?;
+/// Looks twice at orders, and mends what differs at both. Drivers are told once what is stored as theirs.
+async fn orders_and_drivers(doors: &Arc<Doors>) -> Result<(), Refused> {
     let stored = all(doors).await?;
     let suspects = differences(doors, &stored);
     compare_drivers(doors, &stored).await?;
@@ -119,10 +129,10 @@ async fn pass(doors: &Arc<Doors>) -> Result<(), Refused> {
         return Ok(());
     }
     tokio::time::sleep(BETWEEN).await;
-    let ids: Vec<OrderId> = suspects.iter().map(|difference| difference.order()).collect();
-    let again = posthaste_storage::orders::standings_of(&doors.pool, &ids).await?;
-    let still: BTreeSet<Difference> = differences_of(doors, &again, &ids);
-    for difference in suspects.intersection(&still) {
+    let ids: BTreeSet<OrderId> = suspects.iter().map(|difference| difference.order()).collect();
+    let list: Vec<OrderId> = ids.iter().copied().collect();
+    let again = posthaste_storage::orders::standings_of(&doors.pool, &list).await?;
+    for difference in suspects.intersection(&differences_of(doors, &again, &ids)) {
         mend(doors, *difference);
     }
     Ok(())
@@ -169,53 +179,46 @@ async fn all(doors: &Doors) -> Result<Vec<Standing>, Refused> {
 
 /// Where memory differs from all that is stored.
 fn differences(doors: &Doors, stored: &[Standing]) -> BTreeSet<Difference> {
-    let mut found = differences_of(doors, stored, &[]);
-    let live: BTreeSet<OrderId> = stored.iter().map(|standing| standing.id).collect();
-    let not_live = |order: &OrderId| !live.contains(order);
-    found.extend(doors.orders.door.keys().into_iter().filter(not_live).map(Difference::Over));
-    for (zone, waiting) in waiting(doors) {
-        found.extend(waiting.into_iter().filter(not_live).map(|order| Difference::Listed(order, zone)));
-    }
-    found
+    let known = doors.orders.door.keys().into_iter().chain(listed(doors).into_keys()).collect();
+    differences_of(doors, stored, &known)
 }
 
 /// Where memory differs from what is stored of some orders: those of `asked` that are not stored as live are over.
-fn differences_of(doors: &Doors, stored: &[Standing], asked: &[OrderId]) -> BTreeSet<Difference> {
+fn differences_of(doors: &Doors, stored: &[Standing], asked: &BTreeSet<OrderId>) -> BTreeSet<Difference> {
     let mut found = BTreeSet::new();
-    let waiting = waiting(doors);
-    let lists = |zone: ZoneId, order: &OrderId| waiting.get(&zone).is_some_and(|listed| listed.contains(order));
-    for standing in stored {
-        match doors.orders.door.told(standing.id).map(|told| told.version()) {
-            None => _ = found.insert(Difference::Missing(standing.id)),
-            Some(told) if told < standing.version => {
-                found.insert(Difference::Behind(standing.id, told, standing.version));
-            }
+    let listed = listed(doors);
+    let zones_of = |order: &OrderId| listed.get(order).map_or(&[][..], Vec::as_slice);
+    for Standing { id, version, zone, waits, .. } in stored {
+        match doors.orders.door.told(*id).map(|told| told.version()) {
+            None => _ = found.insert(Difference::Missing(*id)),
+            Some(told) if told < *version => _ = found.insert(Difference::Behind(*id, told, *version)),
             Some(_) => {}
         }
-        if standing.waits && !lists(standing.zone, &standing.id) {
-            found.insert(Difference::Unlisted(standing.id, standing.zone));
+        if *waits && !zones_of(id).contains(zone) {
+            found.insert(Difference::Unlisted(*id, *zone));
         }
-        for zone in waiting.keys().filter(|zone| !(standing.waits && **zone == standing.zone)) {
-            if lists(*zone, &standing.id) {
-                found.insert(Difference::Listed(standing.id, *zone));
-            }
-        }
+        let wrong = zones_of(id).iter().filter(|listing| !(*waits && *listing == zone));
+        found.extend(wrong.map(|listing| Difference::Listed(*id, *listing)));
     }
-    let is_live: BTreeSet<OrderId> = stored.iter().map(|standing| standing.id).collect();
-    for order in asked.iter().filter(|order| !is_live.contains(order)) {
+    let live: BTreeSet<OrderId> = stored.iter().map(|standing| standing.id).collect();
+    for order in asked.difference(&live) {
         if doors.orders.door.present(*order).is_some() {
             found.insert(Difference::Over(*order));
         }
-        let listing = waiting.iter().filter(|(_, listed)| listed.contains(order));
-        found.extend(listing.map(|(zone, _)| Difference::Listed(*order, *zone)));
+        found.extend(zones_of(order).iter().map(|listing| Difference::Listed(*order, *listing)));
     }
     found
 }
 
-/// What each zone believes to wait in it.
-fn waiting(doors: &Doors) -> BTreeMap<ZoneId, BTreeSet<OrderId>> {
-    let cells = doors.zones.ids().into_iter().filter_map(|zone| doors.zones.cell(zone));
-    cells.map(|cell| (cell.id, cell.waiting.lock().keys().copied().collect())).collect()
+/// The orders that zones believe to wait in them: nearly always one zone each.
+fn listed(doors: &Doors) -> HashMap<OrderId, Vec<ZoneId>> {
+    let mut listed: HashMap<OrderId, Vec<ZoneId>> = HashMap::new();
+    for cell in doors.zones.cells() {
+        for order in cell.waiting.lock().keys() {
+            listed.entry(*order).or_default().push(cell.id);
+        }
+    }
+    listed
 }
 
 fn mend(doors: &Arc<Doors>, difference: Difference) {
@@ -255,15 +258,16 @@ async fn compare_drivers(doors: &Arc<Doors>, stored: &[Standing]) -> Result<(), 
     for (driver, version) in &records {
         let known = doors.drivers.presences.get(driver).map(|presence| presence.summary().driver.version);
         if doors.drivers.door.present(*driver).is_none() {
-            doors.drivers.door.find(*driver).await?;
-            doors.mended(Mended::Driver(*driver));
+            if doors.drivers.door.find(*driver).await.is_ok() {
+                doors.mended(Mended::Driver(*driver));
+            }
         } else if known.is_none_or(|known| known < *version) {
             let _ = doors.drivers.door.tell(*driver, DriverMsg::CatchUp);
         }
     }
     for driver in theirs.keys() {
-        // Who went off shift with work is watched over until it is done.
-        doors.drivers.door.find(*driver).await?;
+        // Who went off shift with work is watched over until it is done. Who cannot be read now is looked for again.
+        let _ = doors.drivers.door.find(*driver).await;
     }
     for driver in doors.drivers.door.keys() {
         let _ = doors.drivers.door.tell(driver, DriverMsg::Compare(theirs.remove(&driver).unwrap_or_default()));

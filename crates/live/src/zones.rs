@@ -226,6 +226,11 @@ impl Zones {
         self.0.cells.get(&id).map(|cell| Arc::clone(&cell))
     }
 
+    /// Every zone that is in memory, removed ones with orders among them.
+    pub(crate) fn cells(&self) -> Vec<Arc<ZoneCell>> {
+        self.0.cells.iter().map(|cell| Arc::clone(&cell)).collect()
+    }
+
     pub(crate) fn ids(&self) -> Vec<ZoneId> {
         self.0.cells.iter().map(|cell| cell.id).collect()
     }

@@ -74,6 +74,8 @@ pub(crate) enum DriverMsg {
     Compare(Vec<(OrderId, u64)>),
     /// What is stored of the driver may be further than the record here: read it, and tell how they stand.
     CatchUp,
+    /// Tell everybody how the driver stands: they were just read from Postgres.
+    Loaded,
     /// Tell the boards how he stands: they have lost him, or zones changed.
     Announce,
     /// Heard of again after silence.
@@ -218,6 +220,10 @@ impl Actor for DriverActor {
                 Ok(())
             }
             DriverMsg::CatchUp => self.on_catch_up(state).await,
+            DriverMsg::Loaded => {
+                self.on_loaded(state);
+                Ok(())
+            }
             DriverMsg::Announce => {
                 self.publish(state);
                 Ok(())

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::Order;
 use posthaste_protocol::socket::ServerMessage;
@@ -90,19 +91,29 @@ impl DriverActor {
 
     /// Takes over the stored record where it is further, and tells everybody how the driver stands.
     pub(super) async fn on_catch_up(&self, state: &mut DriverState) -> Result<(), ActorProcessingErr> {
-        let read = || async {
-            let stored = posthaste_storage::drivers::get(&self.doors.pool, self.id).await?;
-            stored.ok_or(Refused::NotFound("driver"))
-        };
-        let stored = self.doors.carried.read(read).await?;
+        let stored = self.stored().await?;
         if stored.version > state.driver.version {
             state.driver = Arc::new(stored);
             self.doors.mended(Mended::Driver(self.id));
         }
+        self.on_loaded(state);
+        Ok(())
+    }
+
+    /// The record as it is stored, however long reading it takes.
+    pub(super) async fn stored(&self) -> Result<Driver, Refused> {
+        let read = || async {
+            let stored = posthaste_storage::drivers::get(&self.doors.pool, self.id).await?;
+            stored.ok_or(Refused::NotFound("driver"))
+        };
+        self.doors.carried.read(read).await
+    }
+
+    /// Tells everybody how the driver stands: nobody may have heard of this actor, or of a change.
+    pub(super) fn on_loaded(&self, state: &DriverState) {
         self.publish(state);
         self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
         self.show_route(state);
         self.show_operations(state);
-        Ok(())
     }
 }

@@ -4,12 +4,22 @@
 //! does not: what is refused now is looked for there.
 
 use posthaste_domain::ids::DriverId;
-use posthaste_domain::order::done_before;
+use posthaste_domain::order::{Rejected, done_before};
 
 use super::commands::to_order;
 use super::{DriverCommand, Drivers};
 use crate::Refused;
 use crate::orders::Done;
+
+/// Whether a repetition may be refused so. What is wrong with a code is never because it was done before: then the task
+/// is done, and says so.
+pub(super) fn may_be_one(refused: &Refused) -> bool {
+    match refused {
+        Refused::NotFound(_) => true,
+        Refused::Order(rejected) => !matches!(rejected, Rejected::CodeRequired | Rejected::CodeLocked { .. }),
+        _ => false,
+    }
+}
 
 impl Drivers {
     /// What a command that is refused now came to when it was done before; nothing where it never was.

@@ -1,6 +1,6 @@
 //! The roster: who is planned to work when. In Postgres, and in memory at the zones of each driver, where plans read it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
@@ -70,7 +70,7 @@ impl Drivers {
                         return first_answer(&doors, idempotency, Refused::ShiftsOverlap).await;
                     }
                     Err(RosterError::NoSuchDriver) => return Err(Refused::NotFound("driver")),
-                    Err(RosterError::Storage(error)) => find_out(&doors, error, shift, true).await?,
+                    Err(RosterError::Storage(error)) => find_out(&doors, error, (driver, shift.id), true).await?,
                 }
                 tracing::info!(%driver, shift = %shift.id, %start, %end, by = %cause.by, "shift planned");
                 put_on(&doors, &record, shift);
@@ -94,22 +94,13 @@ impl Drivers {
         carried
             .through(async move {
                 let _one = doors.drivers.rosters.lock().await;
-                let known = on_rosters(&doors, driver).contains(&shift);
+                let known = doors.zones.cells().iter().any(|cell| cell.roster.lock().contains_key(&shift));
                 match posthaste_storage::roster::delete(&doors.pool, driver, shift).await {
                     Ok(true) => {}
                     // Where it is gone from there already, an answer was lost: it only has to go from here.
                     Ok(false) if known => {}
                     Ok(false) => return Err(Refused::NotFound("shift")),
-                    Err(error) if error.is_unknown() => {
-                        doors.doubt();
-                        let look = || async {
-                            let left =
-                                posthaste_storage::roster::of_driver(&doors.pool, driver, doors.clock.now()).await?;
-                            Ok(left.iter().all(|left| left.id != shift).then_some(()))
-                        };
-                        doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)?;
-                    }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => find_out(&doors, error, (driver, shift), false).await?,
                 }
                 tracing::info!(%driver, %shift, by = %cause.by, "planned shift dropped");
                 take_off(&doors, &record, shift);
@@ -119,28 +110,23 @@ impl Drivers {
     }
 }
 
-/// A shift may have been stored: it is looked up.
-async fn find_out(doors: &Doors, error: StorageError, shift: PlannedShift, wanted: bool) -> Result<(), Refused> {
+/// A write failed. Where it is unknown whether it did, it is looked up: the driver's shift may be there, or gone, as it
+/// was to be.
+async fn find_out(
+    doors: &Doors,
+    error: StorageError,
+    (driver, shift): (DriverId, ShiftId),
+    is_there: bool,
+) -> Result<(), Refused> {
     if !error.is_unknown() {
         return Err(error.into());
     }
     doors.doubt();
     let look = || async {
-        let stored = posthaste_storage::roster::of_driver(&doors.pool, shift.driver, doors.clock.now()).await?;
-        Ok((stored.iter().any(|stored| stored.id == shift.id) == wanted).then_some(()))
+        let stored = posthaste_storage::roster::of_driver(&doors.pool, driver, doors.clock.now()).await?;
+        Ok((stored.iter().any(|stored| stored.id == shift) == is_there).then_some(()))
     };
     doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)
-}
-
-/// The shifts of a driver that are on rosters.
-fn on_rosters(doors: &Doors, driver: DriverId) -> BTreeSet<ShiftId> {
-    let cells = doors.zones.ids().into_iter().filter_map(|zone| doors.zones.cell(zone));
-    cells
-        .flat_map(|cell| {
-            let roster = cell.roster.lock();
-            roster.iter().filter(|(_, r)| r.shift.driver == driver).map(|(id, _)| *id).collect::<Vec<_>>()
-        })
-        .collect()
 }
 
 /// Takes a shift off the rosters of its driver's zones.
@@ -156,15 +142,18 @@ pub(crate) async fn as_stored(doors: &Doors) -> Result<(), Refused> {
     let _one = doors.drivers.rosters.lock().await;
     let now = doors.clock.now();
     let stored = posthaste_storage::roster::ending_after(&doors.pool, now).await?;
-    let cells: Vec<_> = doors.zones.ids().into_iter().filter_map(|zone| doors.zones.cell(zone)).collect();
-    for cell in &cells {
+    let ids: BTreeSet<ShiftId> = stored.iter().map(|shift| shift.id).collect();
+    let mut known: HashMap<ShiftId, Arc<Driver>> = HashMap::new();
+    for cell in doors.zones.cells() {
         let mut gone = BTreeSet::new();
-        cell.roster.lock().retain(|id, rostered| {
-            let is_stored = rostered.shift.during.end() <= now || stored.iter().any(|shift| shift.id == *id);
-            if !is_stored {
-                gone.insert(rostered.shift.driver);
+        cell.roster.lock().retain(|id, Rostered { driver, shift }| {
+            let stays = ids.contains(id) || shift.during.end() <= now;
+            if stays {
+                known.insert(*id, Arc::clone(driver));
+            } else {
+                gone.insert(driver.id);
             }
-            is_stored
+            stays
         });
         for driver in gone {
             doors.mended(Mended::Roster(driver));
@@ -172,7 +161,14 @@ pub(crate) async fn as_stored(doors: &Doors) -> Result<(), Refused> {
         }
     }
     for shift in stored {
-        let Some(record) = record_of(doors, shift.driver).await? else { continue };
+        // Nearly all are on some roster, which knows whose they are.
+        let record = match known.remove(&shift.id) {
+            Some(record) => record,
+            None => match record_of(doors, shift.driver).await? {
+                Some(record) => record,
+                None => continue,
+            },
+        };
         let is_on =
             |zone: &ZoneId| doors.zones.cell(*zone).is_none_or(|cell| cell.roster.lock().contains_key(&shift.id));
         if !record.zones.iter().all(is_on) {

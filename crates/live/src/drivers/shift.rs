@@ -134,11 +134,7 @@ impl DriverActor {
                 return Err(refused);
             }
             self.doors.doubt();
-            let read = || async {
-                let stored = posthaste_storage::drivers::get(&self.doors.pool, self.id).await?;
-                stored.ok_or(Refused::NotFound("driver"))
-            };
-            let stored = self.doors.carried.read(read).await?;
+            let stored = self.stored().await?;
             if stored != driver {
                 state.driver = Arc::new(stored);
                 return Err(refused);

@@ -22,7 +22,7 @@ pub(super) struct Placing {
     pub(super) cause: Cause,
     pub(super) doors: Arc<Doors>,
     /// Whose turn it is where the number of orders is limited.
-    pub(super) _turn: Option<OwnedMutexGuard<()>>,
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Placing {
@@ -66,12 +66,14 @@ impl Placing {
     }
 
     /// The commit's outcome is unknown. If it is stored, it lives; the caller hears so if that is soon known.
-    async fn look_up(self) -> Result<Placed, Refused> {
+    async fn look_up(mut self) -> Result<Placed, Refused> {
         let (doors, id) = (Arc::clone(&self.doors), self.order.id);
         let look = move |doors: Arc<Doors>| async move { Ok(posthaste_storage::orders::get(&doors.pool, id).await?) };
         if doors.carried.look_up(Within::Moments, || look(Arc::clone(&doors))).await.is_some() {
             return self.live();
         }
+        // Nobody waits for their turn behind what may never come.
+        self.turn = None;
         let carried = doors.carried.clone();
         carried.beside(async move {
             if doors.carried.look_up(Within::ItsTime, || look(Arc::clone(&doors))).await.is_some() {

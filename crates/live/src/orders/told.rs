@@ -115,8 +115,8 @@ impl Doors {
         }
         let history = posthaste_storage::orders::timeline(&self.pool, id, 0).await?;
         // More may have been committed between the two readings: that is told by who commits it.
-        let until = |seq: u64, history: &[(Recorded, Status)]| history.partition_point(|(r, _)| r.seq <= seq);
-        let (from, to) = (until(known, &history), until(order.version, &history));
+        let until = |seq: u64| history.partition_point(|(recorded, _)| recorded.seq <= seq);
+        let (from, to) = (until(known), until(order.version));
         let before = Order::replay(history[..from].iter().map(|(recorded, _)| recorded));
         let events: Arc<[(Recorded, Status)]> = history[from..to].into();
         // Every driver that the missed steps speak of, not only those at their ends.

@@ -140,7 +140,7 @@ impl Storm {
                         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
                         body["id"].as_str().expect("an id").parse().expect("an id")
                     }
-                    Err(Refused::Unavailable(_) | Refused::LostRace) => continue,
+                    Err(Refused::Unavailable(_)) => continue,
                     Err(other) => panic!("{other}"),
                 };
                 self.orders.lock().push(id);
@@ -196,8 +196,9 @@ impl Storm {
             }
             self.asked.fetch_add(1, Ordering::Relaxed);
             match asking.await.expect("no panic") {
-                Err(Refused::Unavailable(_) | Refused::LostRace) => tokio::time::sleep(Duration::from_millis(10)).await,
-                Ok(_) | Err(Refused::Order(_) | Refused::NotFound(_)) => return,
+                Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+                // Where a driver was killed with an order on its way to them, Postgres has the last word on their time.
+                Ok(_) | Err(Refused::Order(_) | Refused::NotFound(_) | Refused::DriverUnsuited(_)) => return,
                 Err(other) => panic!("{other}"),
             }
         }
@@ -315,7 +316,7 @@ fn setting(name: &str, usual: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a storm is run by command: cargo test -p posthaste-live storm -- --ignored --nocapture"]
+#[ignore = "a step of its own in .ci/run; by hand: cargo test -p posthaste-live storm -- --ignored --nocapture"]
 async fn a_system_that_goes_on_serving_comes_through_a_storm_whole() {
     let seconds = setting("POSTHASTE_STORM_SECONDS", 10);
     let seed = setting("POSTHASTE_STORM_SEED", u64::from(std::process::id()));
@@ -335,7 +336,7 @@ async fn a_system_that_goes_on_serving_comes_through_a_storm_whole() {
     }
     storm.over.store(true, Ordering::Relaxed);
     // It has settled when nobody has anything left to do: everything live comes to an end, with no restart.
-    let patience = Duration::from_secs(60 + 2 * seconds);
+    let patience = Duration::from_secs(180 + 2 * seconds);
     for task in tasks {
         match tokio::time::timeout(patience, task).await {
             Ok(done) => done.expect("no panic"),
