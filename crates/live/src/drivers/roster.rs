@@ -94,7 +94,9 @@ impl Drivers {
         carried
             .through(async move {
                 let _one = doors.drivers.rosters.lock().await;
-                let known = doors.zones.cells().iter().any(|cell| cell.roster.lock().contains_key(&shift));
+                let is_theirs = |rostered: &Rostered| rostered.shift.driver == driver;
+                let known =
+                    doors.zones.cells().iter().any(|cell| cell.roster.lock().get(&shift).is_some_and(is_theirs));
                 match posthaste_storage::roster::delete(&doors.pool, driver, shift).await {
                     Ok(true) => {}
                     // Where it is gone from there already, an answer was lost: it only has to go from here.
