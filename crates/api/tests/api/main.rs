@@ -9,6 +9,7 @@ mod documented;
 mod edge;
 mod extremes;
 mod fields;
+mod hang_ups;
 mod insight;
 mod logs;
 mod messages;

@@ -44,7 +44,10 @@ impl Server {
     }
 
     pub(crate) async fn limited(limits: Limits) -> Self {
-        let stage = Stage::with(limits).await;
+        Self::on(Stage::with(limits).await).await
+    }
+
+    pub(crate) async fn on(stage: Stage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -151,6 +154,16 @@ impl Socket {
             }
             other => panic!("expected a message, got {other:?}"),
         }
+    }
+
+    /// The next message, however long it takes; none when the connection has ended.
+    pub(crate) async fn try_next(&mut self) -> Option<Value> {
+        while let Some(Ok(message)) = self.stream.next().await {
+            if let Message::Text(text) = message {
+                return Some(serde_json::from_str(text.as_str()).unwrap());
+            }
+        }
+        None
     }
 
     /// The next message of a kind; others are skipped.

@@ -19,7 +19,7 @@ use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_storage::pool::Schemas;
 use posthaste_storage::sealed::Seal;
-use posthaste_storage::testing::TestDatabase;
+use posthaste_storage::testing::{Relay, TestDatabase};
 use posthaste_testworld::Plan;
 use posthaste_webhooks::{Allowed, Webhooks};
 use serde_json::{Value, json};
@@ -159,6 +159,15 @@ impl Stage {
         let mut stage = Self::on(database, system, mailbox, limits, change).await;
         stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
         stage
+    }
+
+    /// On a database whose connections can be cut, with a clock that runs at `speed`.
+    pub(crate) async fn behind_a_relay(speed: f64) -> (Self, Relay) {
+        let (database, relay) = TestDatabase::behind_a_relay().await;
+        let clock = Clock::at_speed(speed, None).unwrap();
+        let system = System::start(database.pool.clone(), clock, Settings::default()).await.unwrap();
+        let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
+        (Self::on(database, system, mailbox, Limits::default(), |_| {}).await, relay)
     }
 
     /// Another process on the same database, as far as identity is concerned. Dropped before the first.

@@ -305,7 +305,7 @@ async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
     let actor = doors.orders.door.present(order.id).expect("an actor");
     doors.orders.door.leave(order.id, &actor.get_cell());
     actor.stop(None);
-    assert!(!stage.system.differences().await.is_empty(), "it is missed");
+    assert!(!stage.system.differences().await.expect("what is stored").is_empty(), "it is missed");
     doors.doubt();
     stage.until_whole().await;
     let alert = tokio::time::timeout(Duration::from_secs(20), async {

@@ -96,12 +96,12 @@ impl Stage {
     /// Waits until memory is as it is stored, and everything that lives is known to whom it concerns.
     pub(super) async fn until_whole(&self) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while !self.system.differences().await.is_empty() {
+            while !self.system.differences().await.expect("what is stored").is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
         if waited.await.is_err() {
-            panic!("memory is not as it is stored: {:#?}", self.system.differences().await);
+            panic!("memory is not as it is stored: {:#?}", self.system.differences().await.expect("what is stored"));
         }
     }
 

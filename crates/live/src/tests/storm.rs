@@ -356,7 +356,7 @@ async fn a_system_that_goes_on_serving_comes_through_a_storm_whole() {
                 panic!(
                     "seed {seed}: {} orders never came to an end: {:?}",
                     storm.live(),
-                    storm.stage.system.differences().await
+                    storm.stage.system.differences().await.expect("what is stored")
                 );
             }
         }

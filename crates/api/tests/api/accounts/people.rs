@@ -1,6 +1,6 @@
 //! People at their devices.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -29,6 +29,11 @@ impl Login {
 
     pub(crate) fn id(&self) -> String {
         self.body["login_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The account's id.
+    pub(crate) async fn account(&self, stage: &Stage) -> String {
+        stage.get("/v1/account", &self.access()).await.id()
     }
 
     pub(crate) async fn try_refresh(&self, stage: &Stage) -> Answer {
@@ -81,17 +86,24 @@ pub(crate) fn code_in(message: &str) -> String {
     code
 }
 
+fn registration(role: &str, email: &str) -> Value {
+    json!({"role": role, "email": email, "password": PASSWORD, "name": "Somebody"})
+}
+
 pub(crate) async fn ask(stage: &Stage, role: &str, email: &str) -> Answer {
-    let body = json!({"role": role, "email": email, "password": PASSWORD, "name": "Somebody"});
-    stage.call(Method::POST, "/v1/accounts", None, Some(&body)).await
+    stage.call(Method::POST, "/v1/accounts", None, Some(&registration(role, email))).await
 }
 
 pub(crate) async fn register(stage: &Stage, role: &str, email: &str) -> Value {
-    let asked = ask(stage, role, email).await;
+    register_from(stage, Ipv4Addr::LOCALHOST.into(), role, email).await
+}
+
+pub(crate) async fn register_from(stage: &Stage, address: IpAddr, role: &str, email: &str) -> Value {
+    let asked = from_ip(stage, address, "/v1/accounts", &registration(role, email)).await;
     assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
     let code = code_in(&message(stage, email, &["is your code"]).await);
     let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
-    let verified = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+    let verified = from_ip(stage, address, "/v1/accounts/verify", &body).await;
     assert_eq!(verified.status, StatusCode::CREATED, "{verified:?}");
     verified.body
 }
@@ -101,7 +113,11 @@ pub(crate) fn credentials(email: &str) -> Value {
 }
 
 pub(crate) async fn log_in(stage: &Stage, email: &str) -> Login {
-    let answer = stage.call(Method::POST, "/v1/sessions", None, Some(&credentials(email))).await;
+    log_in_from(stage, Ipv4Addr::LOCALHOST.into(), email).await
+}
+
+pub(crate) async fn log_in_from(stage: &Stage, address: IpAddr, email: &str) -> Login {
+    let answer = from_ip(stage, address, "/v1/sessions", &credentials(email)).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     Login { body: answer.body }
 }
