@@ -8,11 +8,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::{MerchantId, OrderId, TaskId};
-use posthaste_domain::order::{Command, Event, Order};
-use posthaste_domain::party::Party;
+use posthaste_domain::order::{Command, Order};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::problem::Answer;
 use posthaste_live::orders::Done;
+use posthaste_protocol::audience::timeline_entry;
 use posthaste_protocol::orders::{
     CancelOrder, ConfirmOrder, DecisionView, OrderView, RejectOrder, TimelineEntry, TrackingLink,
 };
@@ -48,8 +48,9 @@ async fn ask(app: &AppState, admitted: &Admitted, id: OrderId, command: Command)
 
 /// One order
 ///
-/// Codes and contacts are shown to those who need them: a seller sees the code of its own pickup, the owning
-/// merchant and the customer the code of the delivery, a driver none.
+/// Codes and contacts are shown to those who need them: a seller of a part sees that part, the code of its pickup, status and
+/// driver; the owning merchant and the customer the code of the delivery; a driver no code, and a stop's contact while the
+/// stop is theirs to do.
 #[utoipa::path(get, path = "/v1/orders/{id}", tag = "orders",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = OrderView)))]
@@ -131,8 +132,8 @@ fn seller(admitted: &Admitted, named: Option<MerchantId>) -> Answer<MerchantId> 
 
 /// What happened to an order
 ///
-/// Every event, oldest first, numbered without gaps, on one page. Customers do not see who was asked; sellers who
-/// do not own the order see no proofs.
+/// Every event, oldest first, numbered without gaps, on one page. Who was asked is seen by operations alone, and a seller of a
+/// part sees what is of that part.
 #[utoipa::path(get, path = "/v1/orders/{id}/timeline", tag = "orders",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = Page<TimelineEntry>)))]
@@ -143,41 +144,15 @@ pub(crate) async fn timeline(
 ) -> Answer<Json<Page<TimelineEntry>>> {
     let order = visible(&app, &admitted, id).await?;
     let events = stored::timeline(app.pool(), id, 0).await.map_err(unread)?;
-    let is_customer = admitted.caller.customer().is_some();
-    let sees_proofs = is_customer || admitted.scope == Scope::All || admitted.caller.merchant() == Some(order.merchant);
-    let entries = events.iter().map(|(recorded, status)| {
-        let mut entry = TimelineEntry::of(recorded, *status);
-        if is_customer && is_inner(&recorded.event) {
-            entry.by = Party::System;
-            entry.data.clear();
-        }
-        if !sees_proofs {
-            entry.data.remove("proof");
-        }
-        entry
-    });
+    let audience = admitted.caller.audience();
+    let entries = events.iter().map(|(recorded, status)| timeline_entry(recorded, *status, &order, audience));
     Ok(Json(Page { items: entries.collect(), next_cursor: None }))
-}
-
-/// Who was asked and what was typed is not the customer's business.
-fn is_inner(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Offered { .. }
-            | Event::OfferDeclined { .. }
-            | Event::OfferWithdrawn { .. }
-            | Event::CodeRefused { .. }
-            | Event::CodeUnlocked { .. }
-            | Event::Escalated { .. }
-            | Event::EscalationEnded { .. }
-            | Event::Prioritised { .. }
-            | Event::ZoneChanged { .. }
-    )
 }
 
 /// Why an order has its driver, or none
 ///
-/// The dispatcher's newest recorded decision: the choice, and for every candidate passed over the reason.
+/// The dispatcher's newest recorded decision: the choice, and for every candidate passed over the reason. A merchant sees how
+/// many drivers were passed over for which reason, and the driver only where that driver has the order.
 #[utoipa::path(get, path = "/v1/orders/{id}/decision", tag = "orders",
     params(("id" = String, Path, description = "The order.", example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = DecisionView)))]
@@ -186,16 +161,17 @@ pub(crate) async fn decision(
     admitted: Admitted,
     Path(id): Path<OrderId>,
 ) -> Answer<Json<DecisionView>> {
-    visible(&app, &admitted, id).await?;
+    let order = visible(&app, &admitted, id).await?;
     let newest = decisions::newest(app.pool(), id).await.map_err(unread)?;
     let decision = newest.ok_or_else(|| no_such("decision: the dispatcher has not looked at the order yet"))?;
-    Ok(Json(DecisionView {
+    let view = DecisionView {
         order_id: decision.order,
         at: decision.at,
         driver_id: decision.driver,
         summary: decision.summary,
         detail: decision.detail,
-    }))
+    };
+    Ok(Json(view.of(&order, admitted.caller.audience())))
 }
 
 /// The order's tracking link

@@ -11,7 +11,7 @@ use posthaste_domain::ids::{AccountId, ApiKeyId, CustomerId, DriverId, LoginId, 
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::accounts::KeyWorld;
-use posthaste_protocol::orders::Audience;
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -244,7 +244,7 @@ impl Caller {
             Party::System | Party::Admin(_) => Audience::Operations,
             Party::Merchant(id) => Audience::Merchant(id),
             Party::Customer(_) => Audience::Customer,
-            Party::Driver(_) => Audience::Driver,
+            Party::Driver(id) => Audience::Driver(id),
         }
     }
 }

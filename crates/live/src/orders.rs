@@ -14,7 +14,7 @@ use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, ids::ZoneId};
 use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_matching::Question;
-use posthaste_protocol::orders::Audience;
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::IdempotencyRecord;
 use posthaste_storage::pool::Pool;
@@ -384,6 +384,9 @@ impl Orders {
     pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
         let doors = self.doors.get()?;
         let order = self.get(id).await?;
+        if !TrackingView::is_open(&order, doors.clock.now()) {
+            return Err(Refused::NotFound("tracking link"));
+        }
         crate::streams::tracking_view(&doors, &order).await
     }
 

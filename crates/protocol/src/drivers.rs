@@ -9,7 +9,8 @@ use posthaste_domain::roster::PlannedShift;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use crate::orders::{Audience, OrderView, PlaceView, TaskView, WindowView};
+use crate::audience::Audience;
+use crate::orders::{OrderView, PlaceView, TaskView, WindowView};
 
 fn both_speeds() -> Vec<Speed> {
     vec![Speed::Fast, Speed::Slow]
@@ -323,7 +324,7 @@ pub struct OfferView {
     pub deadline: DateTime<Utc>,
     /// The time it would take of the driver.
     pub commitment: WindowView,
-    /// The work, without codes.
+    /// The work, without codes and contacts: whoever takes it gets them.
     pub order: OrderView,
 }
 
@@ -336,7 +337,7 @@ impl OfferView {
             id: offer.id,
             deadline: offer.deadline,
             commitment: WindowView { start: offer.commitment.start(), end: offer.commitment.end() },
-            order: OrderView::of(order, Audience::Driver),
+            order: OrderView::of(order, Audience::Driver(offer.driver)),
         })
     }
 }

@@ -1,9 +1,10 @@
 //! What goes over the wire: the views of REST and the messages of the sockets.
 //!
 //! Shared by the server's routes and the client, so that the two cannot drift apart. A view is made
-//! from a domain type by a function that takes who is looking ([`orders::Audience`]); secrets such as
+//! from a domain type by a function that takes who is looking ([`audience::Audience`]); secrets such as
 //! codes are left out there and nowhere else.
 //!
+//! - [`audience`]: who is looking, and what of an order they may see.
 //! - [`problem`]: the one error format (RFC 9457) and the list of its codes.
 //! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
 //! - [`socket`]: the envelope and every message of the socket protocol.
@@ -12,6 +13,7 @@
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
 pub mod accounts;
+pub mod audience;
 pub mod clock;
 pub mod drivers;
 pub mod google;

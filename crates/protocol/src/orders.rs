@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId, TaskId, ZoneId};
-use posthaste_domain::order::{self, FailReason, Order, Proof, Recorded, Speed, Status, TaskKind, TaskStatus};
+use posthaste_domain::order::{self, FailReason, Order, Proof, Speed, Status, TaskKind, TaskStatus};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::audience::{Audience, Viewer};
 
 /// A position in degrees (WGS 84).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -175,19 +177,6 @@ pub struct CreateOrder {
     pub needs_confirmation: Option<bool>,
 }
 
-/// Who is looking: decides which codes and contacts are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Operations: everything.
-    Operations,
-    /// A merchant: pickup codes of its own parts; the delivery code and contact where it owns the order.
-    Merchant(MerchantId),
-    /// The customer: the delivery code, no pickup contacts.
-    Customer,
-    /// A driver: contacts, no codes.
-    Driver,
-}
-
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
@@ -243,10 +232,10 @@ pub struct TaskView {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProofView {
-    /// Reference to a photo.
+    /// Link to a photo, `https://` or `http://`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub photo_url: Option<String>,
-    /// Reference to a signature.
+    /// Link to a signature, `https://` or `http://`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_url: Option<String>,
     /// Who received it.
@@ -276,6 +265,16 @@ impl From<Proof> for ProofView {
     }
 }
 
+/// Whether this is an address of the web, which a browser opens as a page and never runs.
+fn is_link(text: &str) -> bool {
+    let rest = ["https://", "http://"].iter().find_map(|scheme| {
+        let (head, rest) = text.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '"' | '<' | '>' | '\\' | '`');
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '[') && rest.chars().all(is_plain))
+}
+
 impl ProofView {
     /// The domain's proof, or the field that is wrong.
     pub fn into_proof(self) -> Result<Proof, crate::problem::FieldError> {
@@ -289,6 +288,11 @@ impl ProofView {
         for (field, text) in texts {
             if text.as_ref().is_some_and(|t| t.chars().count() > order::MOST_TEXT) {
                 return Err(wrong(field, format!("longer than {} characters", order::MOST_TEXT)));
+            }
+        }
+        for (field, text) in &texts[..2] {
+            if text.as_ref().is_some_and(|t| !is_link(t)) {
+                return Err(wrong(field, "must begin with https:// or http:// and hold no spaces".to_owned()));
             }
         }
         let place = self.place.map(|p| Place::new(p.lat, p.lng)).transpose();
@@ -391,15 +395,17 @@ impl OrderView {
     /// What `audience` may see of the order.
     #[must_use]
     pub fn of(order: &Order, audience: Audience) -> Self {
+        let viewer = audience.of(order);
+        let tasks = order.tasks.iter().filter(|task| viewer.sees_task(task));
         Self {
             id: order.id,
             status: order.status(),
             version: order.version,
             speed: order.speed,
             merchant_id: order.merchant,
-            customer_id: order.customer,
+            customer_id: order.customer.filter(|_| viewer.sees_customer()),
             zone_id: order.zone,
-            reference: order.reference.clone(),
+            reference: order.reference.clone().filter(|_| viewer.sees_reference()),
             size: order.size,
             priority: order.priority,
             placed_at: order.placed_at,
@@ -407,48 +413,37 @@ impl OrderView {
             eta: order.estimates.newest().map(EtaView::from),
             driver_id: order.assignment.map(|a| a.driver),
             assigned_at: order.assignment.map(|a| a.at),
-            tasks: order.tasks.iter().map(|t| TaskView::of(t, order.merchant, audience)).collect(),
+            tasks: tasks.map(|task| TaskView::of(task, order, viewer)).collect(),
             settled_at: order.settled_at,
             ended_because: order.ended_because.clone(),
             escalated: order
                 .escalated
-                .filter(|_| matches!(audience, Audience::Operations | Audience::Merchant(_)))
+                .filter(|_| viewer.sees_escalation())
                 .map(|escalated| EscalationView { since: escalated.since, reason: escalated.reason.name().to_owned() }),
         }
     }
 }
 
 impl TaskView {
-    fn of(task: &order::Task, owner: MerchantId, audience: Audience) -> Self {
-        let at_door = task.kind == TaskKind::Delivery;
-        let sees_code = match audience {
-            Audience::Operations => true,
-            Audience::Merchant(m) => task.seller == Some(m) || (at_door && owner == m),
-            Audience::Customer => at_door,
-            Audience::Driver => false,
-        };
-        let sees_contact = match audience {
-            Audience::Operations | Audience::Driver => true,
-            Audience::Merchant(m) => task.seller == Some(m) || owner == m,
-            Audience::Customer => at_door,
-        };
+    fn of(task: &order::Task, order: &Order, viewer: Viewer) -> Self {
+        let place = viewer.place(order, task);
         Self {
             id: task.id,
             kind: task.kind,
             status: task.status,
             merchant_id: task.seller,
-            lat: task.place.lat(),
-            lng: task.place.lng(),
-            contact: if sees_contact { task.contact.clone().into() } else { ContactView::default() },
+            lat: place.lat,
+            lng: place.lng,
+            contact: if viewer.sees_contact(task) { task.contact.clone().into() } else { ContactView::default() },
             window: task.window.map(|w| WindowView { start: w.start(), end: w.end() }),
             ready_at: task.ready_at,
             service_seconds: task.service_seconds,
             confirm_by: task.confirmation_due(),
             code_required: task.code.is_some(),
-            code: task.code.as_ref().filter(|_| sees_code).map(|c| c.digits().to_owned()),
+            code: task.code.as_ref().filter(|_| viewer.sees_code(order, task)).map(|c| c.digits().to_owned()),
             arrived_at: task.arrived_at,
             done_at: task.done_at,
-            proof: task.proof.clone().filter(|_| sees_contact).map(Into::into),
+            proof: task.proof.clone().filter(|_| viewer.sees_proof(task)).map(Into::into),
         }
     }
 }
@@ -473,31 +468,6 @@ pub struct TimelineEntry {
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     #[schema(value_type = Object)]
     pub data: serde_json::Map<String, serde_json::Value>,
-}
-
-impl TimelineEntry {
-    /// The entry of a recorded event, without what only the database needs (the first state, return tasks).
-    #[must_use]
-    pub fn of(recorded: &Recorded, status: Status) -> Self {
-        let mut data = match &recorded.event {
-            order::Event::Placed { .. } => serde_json::Map::new(),
-            event => match serde_json::to_value(event) {
-                Ok(serde_json::Value::Object(data)) => data,
-                _ => serde_json::Map::new(),
-            },
-        };
-        for hidden in ["type", "returns", "command", "from"] {
-            data.remove(hidden);
-        }
-        Self {
-            seq: recorded.seq,
-            at: recorded.at,
-            by: recorded.by,
-            event: recorded.event.name().to_owned(),
-            status,
-            data,
-        }
-    }
 }
 
 /// Cancels an order.
@@ -604,4 +574,30 @@ pub struct DecisionView {
     /// The numbers: the choice, the candidates passed over, and each one's reason.
     #[schema(value_type = Object)]
     pub detail: serde_json::Value,
+}
+
+impl DecisionView {
+    /// What `audience` may see of a recorded decision about the order: the numbers are for operations. Others learn how many
+    /// drivers were passed over for which reason, and who it is that has the order.
+    #[must_use]
+    pub fn of(self, order: &Order, audience: Audience) -> Self {
+        if audience.of(order) == Viewer::Operations {
+            return self;
+        }
+        let count = |pair: &serde_json::Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_u64()?));
+        let counts = self.detail.get("counts").and_then(|counts| counts.as_array());
+        let counts: Vec<_> = counts.into_iter().flatten().filter_map(count).collect();
+        let passed: Vec<_> = counts.iter().map(|(why, many)| format!("{many} {}", why.replace('_', " "))).collect();
+        let summary = match (self.driver_id, passed.is_empty()) {
+            (Some(_), _) => "a driver was chosen".to_owned(),
+            (None, true) => "no driver yet".to_owned(),
+            (None, false) => format!("no driver: {}", passed.join(", ")),
+        };
+        Self {
+            driver_id: self.driver_id.filter(|chosen| order.assignment.is_some_and(|has| has.driver == *chosen)),
+            detail: serde_json::json!({ "counts": counts }),
+            summary,
+            ..self
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a tracking link shows: the holder's order and nothing more.
 
 use chrono::{DateTime, Utc};
+use posthaste_domain::Span;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Estimate, Order, Recorded, Status, TaskKind};
 use posthaste_domain::place::Place;
@@ -8,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::orders::{EtaView, PlaceView};
+
+/// How long after an order's end its tracking links still say how it ended. Shorter, and who asks next week where their parcel
+/// went finds nothing; longer, and links in old messages stay good.
+pub const LINK_LASTS: Span = Span::days(14);
 
 /// A step of the order that the customer cares about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -79,8 +84,9 @@ pub struct TrackingView {
     /// When the hand-over at the door is expected now; absent when the order is over or on its way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta: Option<EtaView>,
-    /// The door.
-    pub destination: PlaceView,
+    /// The door; absent when the order is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<PlaceView>,
     /// What to tell the driver at the door.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_code: Option<String>,
@@ -92,6 +98,12 @@ pub struct TrackingView {
 }
 
 impl TrackingView {
+    /// Whether the order's links still open it: until [`LINK_LASTS`] after the order was settled.
+    #[must_use]
+    pub fn is_open(order: &Order, now: DateTime<Utc>) -> bool {
+        order.settled_at.is_none_or(|settled| now < settled + LINK_LASTS)
+    }
+
     /// The view of an order. `driver` is shown only while a driver has the order in hand.
     #[must_use]
     pub fn of(
@@ -102,7 +114,6 @@ impl TrackingView {
     ) -> Self {
         let status = order.status();
         let door = order.tasks.iter().find(|t| t.kind == TaskKind::Delivery);
-        let nowhere = PlaceView { lat: 0.0, lng: 0.0 };
         let live = status.is_underway();
         Self {
             order_id: order.id,
@@ -110,7 +121,7 @@ impl TrackingView {
             seq: order.version,
             promised_at: order.promised_at,
             eta: eta.map(EtaView::from),
-            destination: door.map_or(nowhere, |t| PlaceView::from(t.place)),
+            destination: door.filter(|_| !status.is_final()).map(|t| PlaceView::from(t.place)),
             delivery_code: door
                 .filter(|_| !status.is_final() && status != Status::Returning)
                 .and_then(|t| t.code.as_ref())

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod audiences;
 mod checkpoints;
 mod connections;
 mod document;

@@ -156,7 +156,7 @@ async fn neither_world_sees_anything_of_the_other() {
         assert_eq!(told.body["total"]["orders"]["placed"], 1, "each counts its own: {told:?}");
     }
     // The live driver, not a test driver, is asked.
-    let asked = stage.get(&format!("/v1/orders/{live_order}/decision"), &live).await;
+    let asked = stage.get(&format!("/v1/orders/{live_order}/decision"), &stage.admin).await;
     assert_eq!(asked.body["driver_id"], driver, "{asked:?}");
     let rival = people::merchant(stage, "rival@example.org").await.1;
     let rivals = key(stage, &rival, "test").await;

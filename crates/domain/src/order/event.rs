@@ -253,6 +253,35 @@ pub struct Recorded {
 }
 
 impl Event {
+    /// The task that it is about, of those that are about one.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Departed { task, .. }
+            | Self::Arrived { task }
+            | Self::CodeRefused { task, .. }
+            | Self::CodeUnlocked { task }
+            | Self::PickedUp { task, .. }
+            | Self::Delivered { task, .. }
+            | Self::Returned { task }
+            | Self::Failed { task, .. } => Some(*task),
+            Self::Placed { .. }
+            | Self::SellerConfirmed { .. }
+            | Self::SellerRejected { .. }
+            | Self::Offered { .. }
+            | Self::OfferDeclined { .. }
+            | Self::OfferWithdrawn { .. }
+            | Self::Assigned { .. }
+            | Self::Unassigned { .. }
+            | Self::Escalated { .. }
+            | Self::EscalationEnded { .. }
+            | Self::Prioritised { .. }
+            | Self::ZoneChanged { .. }
+            | Self::Canceled { .. }
+            | Self::Expired => None,
+        }
+    }
+
     /// The names of all events.
     pub const NAMES: [&str; 22] = [
         "placed",

@@ -7,8 +7,9 @@ use posthaste_domain::ids::{DriverId, OrderId, TaskId};
 use posthaste_domain::order::{Order, Status, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::orders::OrderView;
 
 use super::Standby;
 use super::actor::DriverState;
@@ -131,7 +132,7 @@ pub(super) fn open_stops(work: &Work) -> Vec<(&Order, &Task)> {
 #[must_use]
 pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
     let views: HashMap<OrderId, OrderView> =
-        work.in_hand.iter().map(|o| (o.id, OrderView::of(o, Audience::Driver))).collect();
+        work.in_hand.iter().map(|o| (o.id, OrderView::of(o, Audience::Driver(driver)))).collect();
     let stop = |(order, task): (&Order, &Task)| {
         let view = views.get(&order.id)?;
         let task_view = view.tasks.iter().find(|t| t.id == task.id)?.clone();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use posthaste_domain::ids::{DriverId, MerchantId, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_domain::place::Place;
+use posthaste_protocol::audience::{Audience, timeline_entry};
 use posthaste_protocol::drivers::PositionView;
-use posthaste_protocol::orders::{Audience, EtaView, OrderView, TimelineEntry};
+use posthaste_protocol::orders::{EtaView, OrderView};
 use posthaste_protocol::socket::{Header, OrderChanged, PositionUpdate, ServerMessage, Step, Unnumbered};
 use posthaste_protocol::tracking::{TrackingPosition, TrackingStep};
 
@@ -40,12 +41,8 @@ impl Streams {
             }
         }
         let message = |audience: Audience| {
-            let mut entries: Vec<_> =
-                events.iter().map(|(recorded, status)| TimelineEntry::of(recorded, *status)).collect();
-            if matches!(audience, Audience::Merchant(merchant) if merchant != order.merchant) {
-                // Proofs are for the order's owner, as in its timeline over REST.
-                entries.iter_mut().for_each(|entry| drop(entry.data.remove("proof")));
-            }
+            let entry = |(recorded, status): &(Recorded, Status)| timeline_entry(recorded, *status, order, audience);
+            let entries = events.iter().map(entry).collect();
             ServerMessage::Order(Box::new(OrderChanged { events: entries, order: OrderView::of(order, audience) }))
         };
         let mut merchants: Vec<_> = order.tasks.iter().filter_map(|t| t.seller).collect();

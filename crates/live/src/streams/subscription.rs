@@ -5,7 +5,8 @@ use std::sync::Arc;
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_domain::place::Place;
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::audience::Audience;
+use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::socket::{Hello, Resumed, ServerMessage, Snapshot, Step};
 use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
 
@@ -92,6 +93,9 @@ impl Subscription {
     async fn begin_tracking(&self, doors: &Doors, id: OrderId, last: Option<u64>) -> Result<Vec<Frame>, Refused> {
         let hub = &*self.hub;
         let order = doors.orders.get(id).await?;
+        if !TrackingView::is_open(&order, doors.clock.now()) {
+            return Err(Refused::NotFound("tracking link"));
+        }
         if let Some(from) = last.filter(|from| *from <= order.version) {
             let missed = steps(&doors.timeline(id, from).await?);
             let to = missed.last().map_or(from, |step| step.seq);

@@ -6,7 +6,8 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Event, Rejected, ReleaseReason, Status, TaskKind};
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::orders::{Audience, OrderView};
+use posthaste_protocol::audience::Audience;
+use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::RulesView;
 
@@ -114,7 +115,7 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     let first = later.begin(Hello::default()).await.expect("begun");
     let (_, ServerMessage::Snapshot(snapshot)) = read(&first[0]) else { panic!("a snapshot") };
     assert!(format!("{snapshot:?}").contains("driver_lost"));
-    assert_eq!(OrderView::of(&escalated, Audience::Driver).escalated, None);
+    assert_eq!(OrderView::of(&escalated, Audience::Driver(lost)).escalated, None);
     // After a restart, too.
     let stage = stage.crash_and_restart().await;
     let _other_is_there = alive(&stage, other).await;

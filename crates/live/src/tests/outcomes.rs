@@ -7,7 +7,7 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, FailReason, Status, TaskKind};
 use posthaste_domain::party::Party;
-use posthaste_protocol::orders::Audience;
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::Cut;

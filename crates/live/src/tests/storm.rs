@@ -14,7 +14,7 @@ use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::order::{Command, FailReason, Order, Recorded, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::orders::Audience;
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::{Cut, Relay};
 use rand::rngs::StdRng;

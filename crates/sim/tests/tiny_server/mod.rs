@@ -25,11 +25,12 @@ use posthaste_domain::place::Place;
 use posthaste_domain::roster::PlannedShift;
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::audience::Audience;
 use posthaste_protocol::clock::ClockView;
 use posthaste_protocol::drivers::{
     CreateDriver, DriverView, OfferView, PlanShift, PlannedShiftView, RouteView, StopView,
 };
-use posthaste_protocol::orders::{Audience, CreateDelivery, CreateOrder, OrderView, TaskView};
+use posthaste_protocol::orders::{CreateDelivery, CreateOrder, OrderView, TaskView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
@@ -222,7 +223,7 @@ impl Books {
     fn route(&self, driver: DriverId) -> RouteView {
         let mut stops = Vec::new();
         for order in self.orders.values().filter(|order| order.working_driver() == Some(driver)) {
-            let view = OrderView::of(order, Audience::Driver);
+            let view = OrderView::of(order, Audience::Driver(driver));
             let open = |task: &TaskView| order.task(task.id).is_some_and(|t| !t.status.is_final());
             stops.extend(view.tasks.into_iter().filter(open).map(|task| StopView {
                 order_id: order.id,

@@ -3,7 +3,8 @@
 
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{Event, Order, Recorded, Status};
-use posthaste_protocol::orders::{Audience, OrderView, TimelineEntry};
+use posthaste_protocol::audience::{Audience, timeline_entry};
+use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::webhooks::{OrderEvent, WebhookBody, WebhookData, WebhookMessageView, WebhookTest};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::{StorageError, orders};
@@ -35,15 +36,11 @@ fn event(history: &[(Recorded, Status)], sequence: u64, merchant: MerchantId) ->
         order.apply(&recorded.event, recorded.at);
     }
     let (recorded, status) = history.iter().find(|(recorded, _)| recorded.seq == sequence)?;
-    let mut entry = TimelineEntry::of(recorded, *status);
-    if order.merchant != merchant {
-        // Proofs are the owner's, as in the timeline.
-        entry.data.remove("proof");
-    }
+    let entry = timeline_entry(recorded, *status, &order, Audience::Merchant(merchant));
     Some(OrderEvent {
         order_id: order.id,
         sequence,
-        by: recorded.by,
+        by: entry.by,
         status: *status,
         details: entry.data,
         order: OrderView::of(&order, Audience::Merchant(merchant)),
