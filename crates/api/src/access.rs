@@ -19,6 +19,7 @@ use posthaste_domain::order::Order;
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential, KeyScope, Role, bearer};
+use posthaste_http::bounds::{AllBounds, Bounds};
 use posthaste_http::idempotency::fingerprint;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
@@ -312,6 +313,12 @@ impl Access {
     }
 }
 
+/// The limits of every operation, as the API document states them.
+static BOUNDS: LazyLock<AllBounds> = LazyLock::new(|| {
+    let document = serde_json::to_value(crate::openapi::document()).unwrap_or_default();
+    AllBounds::of(&document)
+});
+
 /// Lets a request through, or answers 401 or 403. Runs before anything of the request is read.
 pub(crate) async fn enforce(
     State(app): State<AppState>,
@@ -323,6 +330,9 @@ pub(crate) async fn enforce(
         tracing::error!(path, "no rule says who may use this route: nobody may");
         return Err(Code::Forbidden.into());
     };
+    if let Some(bounds) = BOUNDS.get(request.method(), rule.path) {
+        request.extensions_mut().insert::<&'static Bounds>(bounds);
+    }
     if let Some(Closed(problem)) = request.extensions_mut().remove() {
         return Err(problem.into());
     }

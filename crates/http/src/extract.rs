@@ -4,13 +4,14 @@ use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use bytes::Bytes;
 use posthaste_protocol::problem::{Code, FieldError, Problem, holds_nul};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::error::Category;
 
+use crate::bounds::Bounds;
 use crate::problem::{Answer, Failure};
 
 /// A JSON body, with the bytes it came as (an idempotency key stands for them).
@@ -38,8 +39,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Failure;
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         require_json(request.headers())?;
+        let bounds = bounds(request.extensions());
         let bytes = read(request, state).await?;
         let value = parse(&bytes)?;
+        bounds.map_or(Ok(()), |bounds| bounds.check(&bytes))?;
         Ok(Self { value, bytes })
     }
 }
@@ -48,12 +51,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrDef
     type Rejection = Failure;
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let is_json = require_json(request.headers());
+        let bounds = bounds(request.extensions());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
         is_json?;
-        Ok(Self(parse(&bytes)?))
+        let value = parse(&bytes)?;
+        bounds.map_or(Ok(()), |bounds| bounds.check(&bytes))?;
+        Ok(Self(value))
     }
 }
 
@@ -77,11 +83,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
             return Err(bad_query("no text may hold the character U+0000").into());
         }
+        if let (Some(bounds), Some(query)) = (bounds(&parts.extensions), parts.uri.query()) {
+            bounds.check_query(query)?;
+        }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(bad_query(&rejection.body_text()).into()),
         }
     }
+}
+
+/// The limits of the operation that is asked for, as whoever sorts the requests put them beside it.
+fn bounds(extensions: &Extensions) -> Option<&'static Bounds> {
+    extensions.get::<&'static Bounds>().copied()
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Failure> {

@@ -7,10 +7,12 @@
 //! - [`pages`]: opaque cursors and page sizes. [`limits`]: what is refused so that the rest is served.
 //! - [`request_id`]: one id from the request to the log, the events and back to the caller.
 //! - [`address`]: where a request comes from, [`quota`]: how many may come from there, [`browsers`]: headers, CORS.
+//! - [`bounds`]: what a request may hold, as the API document says.
 //! - [`openapi`]: what every operation of the API document has in common.
 
 pub mod address;
 pub mod auth;
+pub mod bounds;
 pub mod browsers;
 pub mod extract;
 pub mod idempotency;
