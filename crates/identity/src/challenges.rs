@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::Identity;
+use crate::audit::folding::Same;
 use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
 
@@ -83,8 +84,8 @@ impl Identity {
         let hash = self.code_hash(id, &code);
         store::add(connection, id, account, purpose, &hash, now, expires_at, TRIES).await?;
         let entry = about("code.requested", account, purpose.name());
-        let same = format!("{} {}", purpose.name(), account.map(|id| id.to_string()).unwrap_or_default());
-        self.note_folded_with(connection, origin, &same, "code.requested", entry).await?;
+        let same = Same { kind: purpose.name(), ..Same::about("code.requested", account) };
+        self.note_folded_with(connection, origin, same, entry).await?;
         Ok((CodeSent { challenge_id: id, expires_at }, code))
     }
 
@@ -105,9 +106,8 @@ impl Identity {
         let right = tried.as_ref().is_some_and(|tried| crate::same(&self.code_hash(id, code), &tried.hash));
         if !right {
             let account = tried.as_ref().and_then(|tried| tried.account);
-            let same = format!("{purpose} {}", account.map(|id| id.to_string()).unwrap_or_default());
-            let entry = async { Ok(about("code.failed", account, purpose)) };
-            self.note_folded(origin, "code.failed", &same, entry).await?;
+            let same = Same { kind: purpose, ..Same::about("code.failed", account) };
+            self.note_folded(origin, same, about("code.failed", account, purpose)).await?;
         }
         let tried = tried.ok_or(Refused::NotFound("code: it was used, has ended, or never was. Ask for a new one"))?;
         if !right {

@@ -195,6 +195,7 @@ impl Identity {
             Work::Repeats => self.write_repeats(now).await,
             Work::Tidy => {
                 self.0.revocations.tidy(now);
+                self.throttle().tidy(now);
                 challenges::store::forget(self.pool(), now - Span::days(1)).await?;
                 logins::store::forget(self.pool(), now).await?;
                 google::store::forget(self.pool(), now).await?;

@@ -15,6 +15,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::accounts::{self, Account, email_key};
+use crate::audit::folding::Same;
 use crate::audit::{Entry, Origin};
 use crate::password::Place;
 use crate::refused::Refused;
@@ -41,17 +42,18 @@ pub(crate) struct Begun {
     pub(crate) refresh_expires_at: Timestamp,
 }
 
-/// What nobody in particular tried with an account, or without one. What was typed is not noted: people type passwords
-/// where their email belongs.
-fn about(act: &'static str, account: Option<&Account>) -> Entry {
-    let entry = Entry::new(act, "nobody");
-    match account {
-        Some(account) => entry.on(account.id),
-        None => entry,
-    }
-}
-
 impl Identity {
+    /// Notes what nobody in particular tried with an account, or without one. What was typed is not noted: people type
+    /// passwords where their email belongs.
+    async fn note_attempt(&self, origin: &Origin, act: &'static str, account: Option<&Account>) -> Result<(), Refused> {
+        let (entry, id) = (Entry::new(act, "nobody"), account.map(|account| account.id));
+        let entry = match id {
+            Some(id) => entry.on(id),
+            None => entry,
+        };
+        self.note_folded(origin, Same::about(act, id), entry).await
+    }
+
     /// Signs in.
     pub(crate) async fn log_in(
         &self,
@@ -71,18 +73,14 @@ impl Identity {
         let look = self.look_up(place, &email, &asked.password);
         let (right, account) = match self.throttled(&email, known_device, origin, look).await {
             Err(Refused::Throttled { seconds }) => {
-                let entry = async {
-                    let account = accounts::store::by_sign_in(self.pool(), &email).await?;
-                    Ok(about("login.throttled", account.as_ref()))
-                };
-                self.note_folded(origin, "login.throttled", &email, entry).await?;
+                let account = accounts::store::by_sign_in(self.pool(), &email).await?;
+                self.note_attempt(origin, "login.throttled", account.as_ref()).await?;
                 return Err(Refused::Throttled { seconds });
             }
             seen => seen?,
         };
         if !right {
-            let entry = async { Ok(about("login.failed", account.as_ref())) };
-            self.note_folded(origin, "login.failed", &email, entry).await?;
+            self.note_attempt(origin, "login.failed", account.as_ref()).await?;
         }
         let account = account.filter(|_| right).ok_or(Refused::WrongCredentials)?;
         if let Some(reason) = account.ban_reason {
@@ -340,8 +338,8 @@ impl Identity {
         if right {
             return Ok(());
         }
-        let entry = async { Ok(Entry::new("proof.failed", account.id).on(account.id)) };
-        self.note_folded(origin, "proof.failed", &account.key(), entry).await?;
+        let entry = Entry::new("proof.failed", account.id).on(account.id);
+        self.note_folded(origin, Same::about("proof.failed", Some(account.id)), entry).await?;
         Err(Refused::WrongCredentials)
     }
 

@@ -9,6 +9,7 @@ use posthaste_storage::testing::TestDatabase;
 
 use serde_json::json;
 
+use crate::audit::folding::Same;
 use crate::{Entry, Hashing, Identity, Origin, Parts, Settings};
 
 async fn open(database: &TestDatabase, settings: Settings) -> Identity {
@@ -61,8 +62,8 @@ async fn what_is_repeated_within_a_minute_is_one_entry_with_a_count() {
     let identity = open(&database, Settings::default()).await;
     let origin = Origin::local();
     for _ in 0..25 {
-        let entry = async { Ok(Entry::new("login.failed", "nobody").with(json!({"kind": "guess"}))) };
-        identity.note_folded(&origin, "login.failed", "ada", entry).await.unwrap();
+        let entry = Entry::new("login.failed", "nobody").with(json!({"kind": "guess"}));
+        identity.note_folded(&origin, Same::about("login.failed", None), entry).await.unwrap();
     }
     let written = async || -> Vec<serde_json::Value> {
         let query = sqlx::query_scalar("SELECT details FROM audit_log WHERE act = 'login.failed' ORDER BY at, id");

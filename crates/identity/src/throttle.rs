@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use parking_lot::Mutex;
 use posthaste_domain::Timestamp;
 use posthaste_http::address::ClientAddress;
+use sha2::{Digest, Sha256};
 
 /// Buckets kept at most. When there are more, full ones go, then the ones that fill soonest: an attacker with endless
 /// addresses frees his own places, not the memory of the machine.
@@ -59,6 +60,15 @@ struct Bucket {
     seen: Timestamp,
 }
 
+impl Rate {
+    /// What a bucket would hold now if it had no rim.
+    fn filled(self, bucket: &Bucket, now: Timestamp) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is far below 2^52")]
+        let minutes = (now - bucket.seen).num_milliseconds().max(0) as f64 / 60_000.0;
+        bucket.left + minutes * self.per_minute
+    }
+}
+
 /// Buckets of one kind.
 #[derive(Debug)]
 struct Buckets<K> {
@@ -66,15 +76,13 @@ struct Buckets<K> {
     buckets: HashMap<K, Bucket>,
 }
 
-impl<K: Hash + Eq + Clone> Buckets<K> {
+impl<K: Hash + Eq + Copy> Buckets<K> {
     fn new(rate: Rate) -> Self {
         Self { rate, buckets: HashMap::new() }
     }
 
     fn left(&self, bucket: Bucket, now: Timestamp) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is far below 2^52")]
-        let minutes = (now - bucket.seen).num_milliseconds().max(0) as f64 / 60_000.0;
-        (bucket.left + minutes * self.rate.per_minute).min(self.rate.burst)
+        self.rate.filled(&bucket, now).min(self.rate.burst)
     }
 
     /// Seconds until there is one again; none where there is.
@@ -90,7 +98,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         if self.buckets.len() >= MOST && !self.buckets.contains_key(key) {
             self.tidy(now);
         }
-        self.buckets.insert(key.clone(), Bucket { left: (left - 1.0).max(0.0), seen: now });
+        self.buckets.insert(*key, Bucket { left: (left - 1.0).max(0.0), seen: now });
     }
 
     /// Puts back what was taken.
@@ -98,20 +106,25 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         if let Some(bucket) = self.buckets.get(key).copied() {
             let left = self.left(bucket, now) + 1.0;
             if left < self.rate.burst {
-                self.buckets.insert(key.clone(), Bucket { left, seen: now });
+                self.buckets.insert(*key, Bucket { left, seen: now });
             } else {
                 self.buckets.remove(key);
             }
         }
     }
 
+    /// Forgets those that are full again, and gives back the room of a flood that is over.
+    fn forget_full(&mut self, now: Timestamp) {
+        let rate = self.rate;
+        self.buckets.retain(|_, bucket| rate.filled(bucket, now) < rate.burst);
+        if self.buckets.capacity() > 4 * self.buckets.len().max(1024) {
+            self.buckets.shrink_to_fit();
+        }
+    }
+
     fn tidy(&mut self, now: Timestamp) {
         let rate = self.rate;
-        let full = |bucket: &Bucket| {
-            #[expect(clippy::cast_precision_loss, reason = "a span of milliseconds is far below 2^52")]
-            let minutes = (now - bucket.seen).num_milliseconds().max(0) as f64 / 60_000.0;
-            bucket.left + minutes * rate.per_minute
-        };
+        let full = |bucket: &Bucket| rate.filled(bucket, now);
         self.buckets.retain(|_, bucket| full(bucket) < rate.burst);
         for limit in [0.75, 0.5, 0.25, 0.0] {
             if self.buckets.len() < MOST {
@@ -122,28 +135,37 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 }
 
+/// Whom something is counted for: what was typed is not kept, and takes the same room whatever it was.
+type Who = [u8; 16];
+
+fn who(typed: &str) -> Who {
+    let mut short = Who::default();
+    short.copy_from_slice(&Sha256::digest(typed.as_bytes())[..16]);
+    short
+}
+
 /// A try that was taken, to be given back where it was right.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Try {
-    email: String,
+    account: Who,
     from: ClientAddress,
     known_device: bool,
 }
 
 #[derive(Debug)]
 struct All {
-    pairs: Buckets<(String, IpAddr)>,
+    pairs: Buckets<(Who, IpAddr)>,
     addresses: Buckets<IpAddr>,
     sites: Buckets<IpAddr>,
-    accounts: Buckets<String>,
-    codes: Buckets<(&'static str, String, IpAddr)>,
-    code_receivers: Buckets<(&'static str, String)>,
+    accounts: Buckets<Who>,
+    codes: Buckets<(&'static str, Who, IpAddr)>,
+    code_receivers: Buckets<(&'static str, Who)>,
     code_addresses: Buckets<IpAddr>,
     code_sites: Buckets<IpAddr>,
-    numbers: Buckets<String>,
-    number_ranges: Buckets<String>,
-    factors: Buckets<String>,
+    numbers: Buckets<Who>,
+    number_ranges: Buckets<Who>,
+    factors: Buckets<Who>,
     google: Buckets<IpAddr>,
 }
 
@@ -175,10 +197,10 @@ impl Throttle {
     pub(crate) fn login(&self, email: &str, address: IpAddr, known_device: bool, now: Timestamp) -> Result<Try, u32> {
         let mut all = self.0.lock();
         let from = ClientAddress(address);
-        let (network, site, email) = (from.network(), from.site(), email.to_owned());
-        let pair = (email.clone(), site);
+        let (network, site, account) = (from.network(), from.site(), who(email));
+        let pair = (account, site);
         let here = all.addresses.wait(&network, now).max(all.sites.wait(&site, now));
-        let anywhere = if known_device { None } else { all.accounts.wait(&email, now) };
+        let anywhere = if known_device { None } else { all.accounts.wait(&account, now) };
         if let Some(seconds) = all.pairs.wait(&pair, now).max(here).max(anywhere) {
             return Err(seconds);
         }
@@ -186,28 +208,29 @@ impl Throttle {
         all.addresses.take(&network, now);
         all.sites.take(&site, now);
         if !known_device {
-            all.accounts.take(&email, now);
+            all.accounts.take(&account, now);
         }
-        Ok(Try { email, from, known_device })
+        Ok(Try { account, from, known_device })
     }
 
     /// Gives back a try that was right, or that nobody had the time to look at.
     pub(crate) fn give_back(&self, tried: Try, now: Timestamp) {
-        let Try { email, from, known_device } = tried;
+        let Try { account, from, known_device } = tried;
         let mut all = self.0.lock();
         all.addresses.give_back(&from.network(), now);
         all.sites.give_back(&from.site(), now);
         if !known_device {
-            all.accounts.give_back(&email, now);
+            all.accounts.give_back(&account, now);
         }
-        all.pairs.give_back(&(email, from.site()), now);
+        all.pairs.give_back(&(account, from.site()), now);
     }
 
     /// Notes that somebody showed who he is: what others tried does not count against the account any more.
     pub(crate) fn proved(&self, email: &str, address: IpAddr) {
         let mut all = self.0.lock();
-        all.pairs.buckets.remove(&(email.to_owned(), ClientAddress(address).site()));
-        all.accounts.buckets.remove(email);
+        let account = who(email);
+        all.pairs.buckets.remove(&(account, ClientAddress(address).site()));
+        all.accounts.buckets.remove(&account);
     }
 
     /// Takes one code for `purpose` to be sent to `receiver`; or the seconds to wait. Purposes are counted apart, so that
@@ -221,7 +244,7 @@ impl Throttle {
     ) -> Result<(), u32> {
         let mut all = self.0.lock();
         let (network, site) = (ClientAddress(address).network(), ClientAddress(address).site());
-        let (here, anywhere) = ((purpose, receiver.to_owned(), site), (purpose, receiver.to_owned()));
+        let (here, anywhere) = ((purpose, who(receiver), site), (purpose, who(receiver)));
         let asking = all.code_addresses.wait(&network, now).max(all.code_sites.wait(&site, now));
         let wait = all.codes.wait(&here, now).max(all.code_receivers.wait(&anywhere, now)).max(asking);
         if let Some(seconds) = wait {
@@ -236,8 +259,8 @@ impl Throttle {
 
     /// Takes one text to be sent to a number; or the seconds to wait.
     pub(crate) fn text(&self, number: &str, now: Timestamp) -> Result<(), u32> {
-        let range = number.get(..number.len().saturating_sub(RANGE_DIGITS)).unwrap_or(number).to_owned();
-        let number = number.to_owned();
+        let range = number.get(..number.len().saturating_sub(RANGE_DIGITS)).unwrap_or(number);
+        let (range, number) = (who(range), who(number));
         let mut all = self.0.lock();
         if let Some(seconds) = all.numbers.wait(&number, now).max(all.number_ranges.wait(&range, now)) {
             return Err(seconds);
@@ -250,10 +273,10 @@ impl Throttle {
     /// Takes one try at the account's second factor; or the seconds to wait.
     pub(crate) fn factor(&self, account: &str, now: Timestamp) -> Result<(), u32> {
         let mut all = self.0.lock();
-        if let Some(seconds) = all.factors.wait(&account.to_owned(), now) {
+        if let Some(seconds) = all.factors.wait(&who(account), now) {
             return Err(seconds);
         }
-        all.factors.take(&account.to_owned(), now);
+        all.factors.take(&who(account), now);
         Ok(())
     }
 
@@ -267,9 +290,37 @@ impl Throttle {
         Ok(())
     }
 
+    /// Forgets what has filled again: whatever strangers made here ends by time, and not only when there is too much of it.
+    pub(crate) fn tidy(&self, now: Timestamp) {
+        let mut all = self.0.lock();
+        let All {
+            pairs,
+            addresses,
+            sites,
+            accounts,
+            codes,
+            code_receivers,
+            code_addresses,
+            code_sites,
+            numbers,
+            number_ranges,
+            factors,
+            google,
+        } = &mut *all;
+        pairs.forget_full(now);
+        codes.forget_full(now);
+        code_receivers.forget_full(now);
+        for by_address in [addresses, sites, code_addresses, code_sites, google] {
+            by_address.forget_full(now);
+        }
+        for by_text in [accounts, numbers, number_ranges, factors] {
+            by_text.forget_full(now);
+        }
+    }
+
     /// The second factor was right.
     pub(crate) fn factor_proved(&self, account: &str) {
-        self.0.lock().factors.buckets.remove(account);
+        self.0.lock().factors.buckets.remove(&who(account));
     }
 }
 
@@ -285,6 +336,25 @@ mod tests {
     /// The `n`th /64 of a /48.
     fn corner(n: u128) -> IpAddr {
         IpAddr::from(((0x2001_0db8_0001 << 16 | n) << 64 | 1).to_be_bytes())
+    }
+
+    #[test]
+    fn what_was_counted_ends_by_time() {
+        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        for n in 0..50 {
+            let typed = "x".repeat(250_000) + &n.to_string();
+            assert!(fails(&throttle, &typed, address(1), start));
+            throttle.code("recover", &typed, address(n), start).unwrap();
+        }
+        throttle.text("+491701234567", start).unwrap();
+        throttle.factor("account", start).unwrap();
+        throttle.google(address(1), start).unwrap();
+        throttle.tidy(start + Span::seconds(1));
+        let kept = format!("{throttle:?}").len();
+        assert!((1_000..100_000).contains(&kept), "keys are of a fixed size: {kept}");
+        throttle.tidy(start + Span::days(1));
+        let left = format!("{throttle:?}");
+        assert_eq!(left.matches("seen:").count(), 0, "{left}");
     }
 
     fn fails(throttle: &Throttle, email: &str, address: IpAddr, now: Timestamp) -> bool {

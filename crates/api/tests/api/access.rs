@@ -66,7 +66,7 @@ impl World {
     }
 
     /// The path with ids of the owner's things in it. Orders are fresh where a driver is not needed.
-    async fn path(&self, path: &str, role: Role) -> String {
+    pub(crate) async fn path_of_owner(&self, path: &str, role: Role) -> String {
         let order = if role == Role::Driver || path.contains("/drivers/") {
             self.assigned.clone()
         } else {
@@ -201,7 +201,7 @@ async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
     let rule = Rule::of(&method.parse().unwrap(), path).unwrap_or_else(|| panic!("{method} {path} has no rule"));
     let verb: Method = method.parse().unwrap();
     let send = async |role: Role, token: Option<&str>| {
-        let (url, body) = (world.path(path, role).await, world.body(path, operation, role));
+        let (url, body) = (world.path_of_owner(path, role).await, world.body(path, operation, role));
         world.stage.call(verb.clone(), &url, token, body.as_ref()).await
     };
     let of_accounts = operation["tags"][0] == "accounts";
@@ -222,7 +222,7 @@ async fn try_route(world: &World, method: &str, path: &str, operation: &Value) {
         assert_eq!(got, (StatusCode::UNAUTHORIZED, code), "{method} {path} with a token that is {kind}");
         if rule.is_socket() {
             // Browsers send it in the query.
-            let url = format!("{}?access_token={token}", world.path(path, Role::Admin).await);
+            let url = format!("{}?access_token={token}", world.path_of_owner(path, Role::Admin).await);
             let refused = world.stage.call(verb.clone(), &url, None, None).await;
             let got = (refused.status, refused.code());
             assert_eq!(got, (StatusCode::UNAUTHORIZED, code), "{path} with a token in the query that is {kind}");

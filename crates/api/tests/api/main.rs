@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod audiences;
+mod bounds;
 mod checkpoints;
 mod connections;
 mod document;

@@ -1,13 +1,14 @@
 //! Acts that anybody can repeat without end: guesses, codes asked for. The log is kept for ever, so nobody is to make it
-//! grow as he likes. Of the same act about the same account from the same site, the first is written at once; what more
+//! grow as they like. Of the same act about the same account from the same site, the first is written at once, and all that
+//! is about no account counts as the same, whatever was typed; what more
 //! comes within a minute is counted, and written as one entry when the minute is over. A process that is killed forgets
 //! what it has counted and not written, never a first one.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 
 use parking_lot::Mutex;
+use posthaste_domain::ids::AccountId;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::address::ClientAddress;
 use serde_json::json;
@@ -23,12 +24,32 @@ const MINUTE: Span = Span::seconds(60);
 /// in a minute.
 const MOST: usize = 1000;
 
-/// What makes two acts the same.
+/// What makes two acts of one site the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Same {
+    /// The act.
+    pub(crate) act: &'static str,
+    /// The account that it is about, where there is one.
+    pub(crate) about: Option<AccountId>,
+    /// What else tells it apart.
+    pub(crate) kind: &'static str,
+}
+
+impl Same {
+    /// An act about an account, or about none.
+    pub(crate) fn about(act: &'static str, about: Option<AccountId>) -> Self {
+        Self { act, about, kind: "" }
+    }
+}
+
+/// What is counted together. Of a fixed size, as what strangers type is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     act: &'static str,
-    /// Whom it is about, as it was typed: in memory alone.
-    about: String,
+    /// Whom it is about; all that is about no account is the same.
+    about: Option<AccountId>,
+    /// What else tells it apart: the purpose of a code.
+    kind: &'static str,
     site: IpAddr,
 }
 
@@ -47,11 +68,12 @@ pub(crate) struct Folding(Mutex<HashMap<Key, Repeats>>);
 
 impl Folding {
     /// Counts an act. Its key where it is the first one, and to be written.
-    fn count(&self, act: &'static str, about: &str, origin: &Origin, now: Timestamp) -> Option<Key> {
+    fn count(&self, what: Same, origin: &Origin, now: Timestamp) -> Option<Key> {
+        let Same { act, about, kind } = what;
         let mut all = self.0.lock();
-        let mut key = Key { act, about: about.to_owned(), site: ClientAddress(origin.address).site() };
+        let mut key = Key { act, about, kind, site: ClientAddress(origin.address).site() };
         if all.len() >= MOST && !all.contains_key(&key) {
-            key = Key { act, about: String::new(), site: Ipv4Addr::UNSPECIFIED.into() };
+            key = Key { about: None, site: Ipv4Addr::UNSPECIFIED.into(), ..key };
         }
         if let Some(repeats) = all.get_mut(&key) {
             (repeats.more, repeats.last) = (repeats.more + 1, now);
@@ -86,23 +108,9 @@ impl Folding {
 }
 
 impl Identity {
-    /// Writes an entry that may come again and again, unless it has just been written: `about` says what is the same.
-    /// The entry is made only where it is written.
-    pub(crate) async fn note_folded(
-        &self,
-        origin: &Origin,
-        act: &'static str,
-        about: &str,
-        entry: impl Future<Output = Result<Entry, Refused>>,
-    ) -> Result<(), Refused> {
-        let Some(key) = self.0.folding.count(act, about, origin, self.now()) else { return Ok(()) };
-        let entry = match entry.await {
-            Ok(entry) => entry,
-            Err(refused) => {
-                self.0.folding.forget(&key);
-                return Err(refused);
-            }
-        };
+    /// Writes an entry that may come again and again, unless it has just been written: `what` says what is the same.
+    pub(crate) async fn note_folded(&self, origin: &Origin, what: Same, entry: Entry) -> Result<(), Refused> {
+        let Some(key) = self.0.folding.count(what, origin, self.now()) else { return Ok(()) };
         let noted = self.note(origin, entry.clone()).await;
         match noted {
             Ok(()) => self.0.folding.written(&key, entry),
@@ -116,11 +124,10 @@ impl Identity {
         &self,
         connection: &mut PgConnection,
         origin: &Origin,
-        about: &str,
-        act: &'static str,
+        what: Same,
         entry: Entry,
     ) -> Result<(), Refused> {
-        let Some(key) = self.0.folding.count(act, about, origin, self.now()) else { return Ok(()) };
+        let Some(key) = self.0.folding.count(what, origin, self.now()) else { return Ok(()) };
         let noted = self.audit(connection, origin, entry.clone()).await;
         match noted {
             Ok(()) => self.0.folding.written(&key, entry),
@@ -152,6 +159,25 @@ impl Identity {
 mod tests {
     use super::*;
 
+    const ADA: u128 = 1;
+    const BOB: u128 = 2;
+
+    fn id(n: u128) -> AccountId {
+        posthaste_domain::ids::Id::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    fn failed(n: u128) -> Same {
+        Same::about("login.failed", Some(id(n)))
+    }
+
+    #[test]
+    fn guesses_at_nobody_are_one_entry_a_site_whatever_was_typed() {
+        let (folding, now) = (Folding::default(), Timestamp::UNIX_EPOCH);
+        let nobody = || folding.count(Same::about("login.failed", None), &from(1), now);
+        assert!(nobody().is_some());
+        assert!((0..1000).all(|_| nobody().is_none()));
+    }
+
     fn from(n: u32) -> Origin {
         Origin { address: Ipv4Addr::from(n).into(), ..Origin::local() }
     }
@@ -159,14 +185,14 @@ mod tests {
     #[test]
     fn the_first_is_written_and_the_rest_of_its_minute_is_counted() {
         let (folding, start) = (Folding::default(), Timestamp::UNIX_EPOCH);
-        let key = folding.count("login.failed", "ada", &from(1), start).unwrap();
+        let key = folding.count(failed(ADA), &from(1), start).unwrap();
         folding.written(&key, Entry::new("login.failed", "nobody").on("ada"));
         for second in 1..40 {
-            assert!(folding.count("login.failed", "ada", &from(1), start + Span::seconds(second)).is_none());
+            assert!(folding.count(failed(ADA), &from(1), start + Span::seconds(second)).is_none());
         }
-        assert!(folding.count("login.failed", "bob", &from(1), start).is_some());
-        assert!(folding.count("login.failed", "ada", &from(2), start).is_some());
-        assert!(folding.count("code.failed", "ada", &from(1), start).is_some());
+        assert!(folding.count(failed(BOB), &from(1), start).is_some());
+        assert!(folding.count(failed(ADA), &from(2), start).is_some());
+        assert!(folding.count(Same::about("code.failed", Some(id(ADA))), &from(1), start).is_some());
         assert!(folding.due(start + Span::seconds(59)).is_empty());
         let due = folding.due(start + MINUTE);
         assert_eq!(due.len(), 1, "{due:?}");
@@ -175,13 +201,13 @@ mod tests {
         assert_eq!(folding.due(start + MINUTE).len(), 1, "until it is written it is due");
         folding.forget(key);
         assert!(folding.due(start + MINUTE).is_empty() && folding.0.lock().is_empty());
-        assert!(folding.count("login.failed", "ada", &from(1), start + MINUTE).is_some(), "and then it is a first one");
+        assert!(folding.count(failed(ADA), &from(1), start + MINUTE).is_some(), "and then it is a first one");
     }
 
     #[test]
     fn a_flood_from_everywhere_writes_a_bounded_number_and_loses_none() {
         let (folding, now) = (Folding::default(), Timestamp::UNIX_EPOCH);
-        let written = (0..50_000).filter(|n| folding.count("login.failed", "ada", &from(*n), now).is_some()).count();
+        let written = (0..50_000).filter(|n| folding.count(failed(ADA), &from(*n), now).is_some()).count();
         assert!(written <= MOST + 1, "{written}");
         let counted: u32 = folding.due(now + MINUTE).iter().map(|(_, repeats)| repeats.more).sum();
         assert_eq!(counted as usize + written, 50_000);
