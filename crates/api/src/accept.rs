@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use posthaste_http::address::ClientAddress;
 use posthaste_http::limits::ConnectionLimits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,8 +28,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::worlds::Worlds;
 
+mod crowd;
 mod instead;
 
+use crowd::{Crowd, Entered};
 use instead::Instead;
 
 /// How long to wait when a connection cannot be taken for want of means, such as open files.
@@ -36,6 +39,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long somebody who had connected just before the server was told to stop has to begin his request. Lower turns away
 /// who is far; higher keeps a stop waiting for connections that were opened in advance.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
+/// How long one waits for a connection that was asked to make room, before the next one is.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often it is said that no more connections are taken.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -49,9 +54,10 @@ pub(crate) async fn accept(
 ) -> bool {
     let most = limits.most.clamp(1, Semaphore::MAX_PERMITS >> 4);
     let places = Arc::new(Semaphore::new(most));
+    let crowd = Arc::new(Crowd::new(limits.of_one_address.min(most)));
     let (stop, stopping) = watch::channel(());
     let patience = tokio::select! {
-        () = take(&listener, &places, &worlds, limits, &stopping) => Duration::ZERO,
+        () = take(&listener, (&places, &crowd), &worlds, limits, &stopping) => Duration::ZERO,
         patience = shutdown => patience,
     };
     drop((listener, stopping));
@@ -62,7 +68,7 @@ pub(crate) async fn accept(
 
 async fn take(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    (places, crowd): (&Arc<Semaphore>, &Arc<Crowd>),
     worlds: &Worlds,
     limits: ConnectionLimits,
     stopping: &watch::Receiver<()>,
@@ -71,9 +77,12 @@ async fn take(
     loop {
         if places.available_permits() == 0 && said.is_none_or(|at: Instant| at.elapsed() > SAY_EVERY) {
             said = Some(Instant::now());
-            tracing::warn!(most = limits.most, "as many connections as are allowed: new ones wait");
+            tracing::warn!(
+                most = limits.most,
+                "as many connections as are allowed: those that rest make room for new ones"
+            );
         }
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let Some(place) = place(places, crowd).await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(taken) => taken,
             Err(error) if is_of_the_client(&error) => continue,
@@ -83,11 +92,32 @@ async fn take(
                 continue;
             }
         };
+        let network = ClientAddress(peer.ip().to_canonical()).network();
+        let is_bounded = !worlds.live().limits().proxies.iter().any(|proxy| proxy.holds(peer.ip()));
+        let Some(entered) = crowd.enter(network, is_bounded, Instant::now()) else {
+            tracing::debug!(%peer, "an address has as many connections as it may, and all of them are busy");
+            continue;
+        };
         // Small frames are written when they are ready, not when the peer has confirmed the one before.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delay");
         }
-        tokio::spawn(carry(stream, peer, worlds.clone(), limits, stopping.clone(), place));
+        tokio::spawn(carry(stream, peer, worlds.clone(), limits, stopping.clone(), (place, entered)));
+    }
+}
+
+/// A place for one more connection. While all are taken, those that rest are asked to make room.
+async fn place(places: &Arc<Semaphore>, crowd: &Crowd) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Some(place);
+        }
+        crowd.make_room(Instant::now());
+        match tokio::time::timeout(LOOK_AGAIN, Arc::clone(places).acquire_owned()).await {
+            Ok(place) => return place.ok(),
+            // Those that were asked are slow to go, or all were busy: the next.
+            Err(_) => {}
+        }
     }
 }
 
@@ -103,9 +133,9 @@ async fn carry(
     worlds: Worlds,
     limits: ConnectionLimits,
     mut stopping: watch::Receiver<()>,
-    _place: OwnedSemaphorePermit,
+    (_place, entered): (OwnedSemaphorePermit, Entered),
 ) {
-    let activity = Arc::new(Activity::new());
+    let activity = Arc::clone(&entered.guest.activity);
     let answering = Arc::clone(&activity);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
@@ -144,6 +174,7 @@ async fn carry(
             tokio::select! {
                 event = carried => event,
                 _ = stopping.changed(), if !told => Event::Stop,
+                () = entered.guest.leave.notified() => Event::MakeRoom,
             }
         };
         match (event, activity.due(&limits)) {
@@ -158,6 +189,8 @@ async fn carry(
                 timer.as_mut().reset(Instant::now() + FIRST_BYTE);
             }
             (Event::Time, _) if told && activity.is(Phase::New) => return,
+            (Event::MakeRoom, _) if !activity.is(Phase::Busy) => return,
+            (Event::MakeRoom, _) => connection.as_mut().graceful_shutdown(),
             (Event::Stop, _) => {
                 (told, leaving) = (true, true);
                 connection.as_mut().graceful_shutdown();
@@ -183,6 +216,7 @@ enum Event {
     Ended(hyper::Result<()>),
     Time,
     Stop,
+    MakeRoom,
 }
 
 /// What a connection is doing.
@@ -219,6 +253,11 @@ impl Activity {
         self.now.load(Ordering::Relaxed) & 3 == phase as u64
     }
 
+    /// Since when it does that.
+    fn since(&self) -> Instant {
+        self.began + Duration::from_millis(self.now.load(Ordering::Relaxed) >> 2)
+    }
+
     fn reads_head(&self) -> bool {
         self.is(Phase::Head) || self.is(Phase::New)
     }
@@ -226,7 +265,7 @@ impl Activity {
     /// When it is too late for what it does. Requests have a time limit of their own.
     fn due(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let now = self.now.load(Ordering::Relaxed);
-        let since = self.began + Duration::from_millis(now >> 2);
+        let since = self.since();
         match now & 3 {
             phase if phase == Phase::Idle as u64 => Some(since + limits.idle),
             phase if phase == Phase::Head as u64 || phase == Phase::New as u64 => Some(since + limits.head_within),

@@ -10,10 +10,11 @@ mod written;
 
 use std::sync::LazyLock;
 
-use axum::http::{Method, header};
-use axum::response::{Html, IntoResponse};
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
 use posthaste_http::auth::Role;
 use posthaste_http::limits::Limits;
+use posthaste_http::made_once::MadeOnce;
 use posthaste_protocol::socket::{ClientMessage, Described, ServerMessage};
 use serde_json::{Map, Value, json};
 
@@ -261,17 +262,18 @@ fn operations_of(one: &Channel, operations: &mut Map<String, Value>) {
 #[utoipa::path(get, path = "/asyncapi.json", tag = "server",
     responses((status = 200, body = serde_json::Value, content_type = "application/json",
         example = json!({"asyncapi": "3.0.0"}))))]
-pub(crate) async fn read() -> impl IntoResponse {
-    static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
-    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
+pub(crate) async fn read(headers: HeaderMap) -> Response {
+    static TEXT: LazyLock<MadeOnce> = LazyLock::new(|| MadeOnce::new("application/json", document().to_string()));
+    TEXT.answer(&headers)
 }
 
 /// The sockets' document as a page
 #[utoipa::path(get, path = "/docs/sockets", tag = "server",
     responses((status = 200, body = String, content_type = "text/html")))]
-pub(crate) async fn show() -> Html<&'static str> {
-    static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&document()));
-    Html(PAGE.as_str())
+pub(crate) async fn show(headers: HeaderMap) -> Response {
+    static PAGE: LazyLock<MadeOnce> =
+        LazyLock::new(|| MadeOnce::new("text/html; charset=utf-8", page::render(&document())));
+    PAGE.answer(&headers)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use posthaste_http::browsers::Kind;
-use posthaste_http::limits::{carried, room, within};
+use posthaste_http::limits::{Limits, carried, room, whole_body, within};
 use posthaste_http::metrics::Counted;
 use posthaste_http::request_id::Identified;
 use posthaste_http::{address, problem};
@@ -47,9 +47,15 @@ impl Edge {
         let limits = self.app.limits();
         address::note(&mut request, &limits.proxies);
         let metered = Metered::begin(&mut request);
+        // Nobody takes a place that all share while they are waited for.
+        let most = body_limit(&request, limits);
+        let mut request = match whole_body(request, most, limits.request_timeout).await {
+            Ok(request) => request,
+            Err(refused) => return refused.into_response(),
+        };
         let response = match room(&self.running, &request) {
             Ok(room) => {
-                DefaultBodyLimit::max(limits.body_bytes).apply(&mut request);
+                DefaultBodyLimit::max(most).apply(&mut request);
                 if request.method().is_safe() {
                     problem::caught(within(limits.request_timeout, next.run(request))).await
                 } else {
@@ -63,6 +69,13 @@ impl Edge {
             None => response,
         }
     }
+}
+
+/// How long a body may be. An outline of as many corners as a zone may have is longer than anything else.
+fn body_limit(request: &Request, limits: &Limits) -> usize {
+    let path = request.uri().path();
+    let is_zone = path == "/v1/zones" || path.starts_with("/v1/zones/");
+    if is_zone { limits.body_bytes.max(limits.outline_bytes) } else { limits.body_bytes }
 }
 
 /// All of it, where no other origin may ask.

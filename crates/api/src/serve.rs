@@ -1,13 +1,20 @@
 //! The router with everything that stands before the routes, and how it is served and stopped.
 
 use std::future::Future;
+use std::sync::LazyLock;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use posthaste_http::made_once::MadeOnce;
+use posthaste_http::problem::Failure;
 use posthaste_http::{browsers, problem};
 use posthaste_live::stopping::Leave;
 use tokio::net::TcpListener;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::edge::{self, Edge};
 use crate::openapi::{document, routes};
@@ -21,8 +28,7 @@ pub fn router(app: AppState) -> Router {
     let (routes, _) = routes().split_for_parts();
     let routes = routes
         .route_layer(from_fn_with_state(app.clone(), access::enforce))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document()))
-        .fallback(problem::not_found)
+        .merge(for_everybody(&app))
         .method_not_allowed_fallback(problem::method_not_allowed);
     // Each layer is a few allocations for every request, and one more for each that stands around it.
     let routes = match app.limits().browsers.cors() {
@@ -34,6 +40,23 @@ pub fn router(app: AppState) -> Router {
     };
     // Outside of what puts the request's id into a problem: that writes the body anew.
     routes.layer(browsers::compression()).with_state(app)
+}
+
+/// What stands in no table: the document of the API, the page that shows it, and what is not there. A stranger is counted before
+/// anything is made for them.
+fn for_everybody(app: &AppState) -> Router<AppState> {
+    static DOCUMENT: LazyLock<MadeOnce> =
+        LazyLock::new(|| MadeOnce::new("application/json", serde_json::to_vec(&document()).unwrap_or_default()));
+    Router::new()
+        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .route("/openapi.json", get(async |headers: HeaderMap| DOCUMENT.answer(&headers)))
+        .fallback(problem::not_found)
+        .layer(from_fn_with_state(app.clone(), count_first))
+}
+
+async fn count_first(State(app): State<AppState>, request: Request, next: Next) -> Result<Response, Failure> {
+    app.counts().stranger(&request)?;
+    Ok(next.run(request).await)
 }
 
 /// Serves the API until `shutdown`, which says how to leave, and then, within the budget of that: takes no new connection,

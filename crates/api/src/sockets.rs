@@ -13,6 +13,7 @@ mod command;
 mod driver;
 mod end;
 mod handshake;
+mod holders;
 mod inbox;
 mod line;
 mod position;
@@ -29,6 +30,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use self::handshake::Handshake;
+pub(crate) use self::holders::Holders;
 pub(crate) use self::session::SILENT_HEARTBEATS;
 use self::session::Session;
 use crate::AppState;
@@ -55,7 +57,9 @@ async fn follow(
     admitted: Option<&Admitted>,
 ) -> Answer<Response> {
     let seat = seat(&app)?;
-    let stream = app.system().streams().open(subject).await.map_err(refused)?;
+    let is_link = matches!(subject, Subject::Tracking(_));
+    let most = if is_link { app.limits().socket.of_one_link } else { usize::MAX };
+    let stream = app.system().streams().open(subject).await.map_err(refused)?.at_most(most);
     let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller));
     Ok(handshake.upgrade(move |upgraded| session.follow(upgraded)))
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::banned::Dispatching;
 use crate::quotas::Counts;
+use crate::sockets::Holders;
 use crate::worlds::SharedTestDoor;
 
 /// Which program this is, for `/version`.
@@ -48,6 +49,7 @@ struct Shared {
     limits: Limits,
     build: Build,
     seats: Arc<Semaphore>,
+    holders: Holders,
     running: Arc<Semaphore>,
     counts: Counts,
     bans_changed: Arc<Notify>,
@@ -74,7 +76,8 @@ impl AppState {
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
         let counts = Counts::new(limits.quotas);
-        let shared = Arc::new(Shared { limits, build, seats, running, counts, bans_changed, test });
+        let holders = Holders::default();
+        let shared = Arc::new(Shared { limits, build, seats, holders, running, counts, bans_changed, test });
         let (world, in_flight) = (KeyWorld::Live, InFlight::default());
         Self(Arc::new(Inner { world, system, pool, keys, webhooks, identity, in_flight, shared }))
     }
@@ -158,6 +161,11 @@ impl AppState {
     /// Where the way to the test world is left.
     pub(crate) fn test_door(&self) -> &SharedTestDoor {
         &self.0.shared.test
+    }
+
+    /// Who has how many sockets open.
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.0.shared.holders
     }
 
     /// A socket's seat; none when as many are open as the limits allow.

@@ -7,6 +7,7 @@
 //! - [`pages`]: opaque cursors and page sizes. [`limits`]: what is refused so that the rest is served.
 //! - [`request_id`]: one id from the request to the log, the events and back to the caller.
 //! - [`address`]: where a request comes from, [`quota`]: how many may come from there, [`browsers`]: headers, CORS.
+//! - [`made_once`]: documents that are the same for everybody.
 //! - [`bounds`]: what a request may hold, as the API document says.
 //! - [`openapi`]: what every operation of the API document has in common.
 
@@ -18,6 +19,7 @@ pub mod extract;
 pub mod idempotency;
 pub mod limits;
 pub mod links;
+pub mod made_once;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;

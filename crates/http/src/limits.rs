@@ -4,7 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_protocol::problem::{Code, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +22,8 @@ use crate::quota::Quotas;
 pub struct Limits {
     /// Bytes of a request's body. Too low refuses a zone with a long coastline; too high lets callers fill memory.
     pub body_bytes: usize,
+    /// Bytes of a body that holds the outline of a zone: as many corners as one may have, as maps write them.
+    pub outline_bytes: usize,
     /// How long a request may take. Too low breaks what is merely slow; too high keeps callers waiting for the dead.
     pub request_timeout: Duration,
     /// Requests at the same time. Above it the answer is 503 at once: a queue would only be a slower refusal.
@@ -43,6 +47,8 @@ pub struct Limits {
 pub struct ConnectionLimits {
     /// Connections at the same time. Above it new ones wait until one ends.
     pub most: usize,
+    /// Connections of one address (a /64 of IPv6), other than proxies of one's own. Above it its longest resting one makes room.
+    pub of_one_address: usize,
     /// How long a client may take to send the head of a request. Too low cuts off phones in tunnels; too high lets
     /// few clients hold many connections.
     pub head_within: Duration,
@@ -56,6 +62,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             most: 16_384,
+            of_one_address: 2_048,
             head_within: Duration::from_secs(15),
             idle: Duration::from_secs(75),
             head_bytes: 16 * 1024,
@@ -80,12 +87,19 @@ pub struct SocketLimits {
     pub messages_per_second: u32,
     /// Commands of one driver that may wait for the one before them.
     pub waiting_commands: usize,
+    /// Sockets of one login, key or token; the oldest makes room for a new one. Too low closes tablets of a busy shop; too high
+    /// lets one account take everybody's.
+    pub of_one_login: usize,
+    /// Sockets of one tracking link, in the same way.
+    pub of_one_link: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 256 * 1024,
+            // 20,000 corners of some 50 bytes.
+            outline_bytes: 1024 * 1024,
             request_timeout: Duration::from_secs(10),
             concurrent_requests: 4096,
             sockets: 100_000,
@@ -108,6 +122,8 @@ impl Default for SocketLimits {
             batch_positions: 500,
             messages_per_second: 50,
             waiting_commands: 32,
+            of_one_login: 64,
+            of_one_link: 256,
         }
     }
 }
@@ -118,6 +134,47 @@ pub async fn within(limit: Duration, answer: impl Future<Output = Response>) -> 
         Ok(response) => response,
         Err(_) => Failure::from(Problem::new(Code::Timeout).retry_after(1)).into_response(),
     }
+}
+
+/// The request with its body, all of it. Before that nothing that all share is held for it, and after that no refusal leaves half
+/// a body on the connection.
+///
+/// # Errors
+///
+/// 413 when it is longer than `most` (at once where its length is told), 408 when it does not come within `limit`, 400 when it
+/// breaks off. The connection is closed then: what is left of the body would be taken for a request.
+pub async fn whole_body(request: Request, most: usize, limit: Duration) -> Result<Request, Response> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let closing = |problem: Problem| {
+        let mut response = Failure::from(problem).into_response();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    };
+    let too_large = || closing(Problem::new(Code::TooLarge).detail(format!("a body may have {most} bytes here")));
+    let told = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|told| told > most as u64) {
+        return Err(too_large());
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(limit, axum::body::to_bytes(body, most)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, axum::body::Body::from(bytes))),
+        Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(closing(Problem::new(Code::Malformed).detail("the body broke off"))),
+        Err(_) => Err(closing(Problem::new(Code::Timeout).retry_after(1).detail("the body did not come in time"))),
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
 }
 
 /// The answer of a request that writes. What it began is carried to its end by a task of its own: the caller may hang up or

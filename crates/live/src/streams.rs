@@ -27,8 +27,8 @@ pub use frame::Frame;
 pub(crate) use hub::{HubActor, HubMsg};
 pub use outbox::{Direct, Offered, Outbox};
 pub(crate) use publish::position_view;
-pub use subscription::Subscription;
 pub(crate) use subscription::tracking_view;
+pub use subscription::{Ender, Subscription};
 pub(crate) use view::Scope;
 pub use view::View;
 

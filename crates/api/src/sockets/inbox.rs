@@ -34,7 +34,12 @@ pub(super) struct Inbox {
     longest: usize,
     /// The parts so far of a message that is not whole, each sent as a frame.
     parts: Option<Vec<u8>>,
+    /// How many those are.
+    count: u32,
 }
+
+/// Frames of one message at most. Clients that stream a message cut it into a few; each frame is work, and says little.
+const MOST_PARTS: u32 = 128;
 
 /// The head of a client's frame.
 struct Head {
@@ -79,6 +84,10 @@ impl Inbox {
         if !is_control && (opcode == CONTINUATION) != self.parts.is_some() {
             return Err(End::NotTheProtocol);
         }
+        // A part that holds nothing and is not the last brings a message no nearer to its end.
+        if !is_control && !last && short == 0 || opcode == CONTINUATION && self.count >= MOST_PARTS {
+            return Err(End::TooLarge);
+        }
         let wide = match short {
             126 => 2,
             127 => 8,
@@ -111,6 +120,7 @@ impl Inbox {
                 PONG => return Ok(Some(Incoming::Pong)),
                 CLOSE => return Ok(Some(Incoming::Close(close_code(&self.bytes[head.payload])?))),
                 CONTINUATION => {
+                    self.count += 1;
                     let parts = self.parts.get_or_insert_default();
                     parts.extend_from_slice(&self.bytes[head.payload]);
                     if head.last {
@@ -124,7 +134,7 @@ impl Inbox {
                     }
                 }
                 _ if head.last => return text(&self.bytes[head.payload]).map(Some),
-                _ => self.parts = Some(self.bytes[head.payload].to_vec()),
+                _ => (self.parts, self.count) = (Some(self.bytes[head.payload].to_vec()), 1),
             }
         }
     }
@@ -272,6 +282,29 @@ mod tests {
         assert_eq!(said(&mut inbox).last().unwrap(), &format!("{:?}", End::TooLarge));
         let mut inbox = Inbox::new(200);
         inbox.feed(&[0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+        assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
+    }
+
+    #[test]
+    fn a_message_in_endless_or_empty_parts_is_refused() {
+        let mut inbox = Inbox::new(200);
+        inbox.feed(&frame(0x01, b""));
+        assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
+        let mut inbox = Inbox::new(200);
+        inbox.feed(&frame(0x01, b"x"));
+        inbox.feed(&frame(0x00, b""));
+        assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
+        let mut inbox = Inbox::new(100_000);
+        inbox.feed(&frame(0x01, b"x"));
+        (1..MOST_PARTS - 1).for_each(|_| inbox.feed(&frame(0x00, b"x")));
+        inbox.feed(&frame(0x80, b""));
+        assert_eq!(
+            said(&mut inbox),
+            ["x".repeat(MOST_PARTS as usize - 1)],
+            "as many as there may be, the last one empty"
+        );
+        inbox.feed(&frame(0x01, b"x"));
+        (0..MOST_PARTS).for_each(|_| inbox.feed(&frame(0x00, b"x")));
         assert_eq!(said(&mut inbox), [format!("{:?}", End::TooLarge)]);
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::end::End;
 use super::handshake::Upgraded;
+use super::holders::Held;
 use super::inbox::Inbox;
 use super::line::{Heard, Line};
 use crate::AppState;
@@ -51,6 +52,7 @@ pub(super) struct Session {
     heard: Instant,
     pace: Pace,
     _seat: OwnedSemaphorePermit,
+    _held: Option<Held>,
 }
 
 impl Session {
@@ -67,7 +69,9 @@ impl Session {
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
         let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
         let rights = Rights::of(caller.map(|caller| caller.role));
-        Self { id, path, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat }
+        let most = app.limits().socket.of_one_login;
+        let held = caller.map(|caller| app.holders().enter(caller, stream.ender(), most));
+        Self { id, path, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat, _held: held }
     }
 
     /// Takes a new token, of the same party, so that the connection can go on.

@@ -120,17 +120,80 @@ async fn a_connection_rests_between_requests_and_is_let_go_after_long() {
     assert!(began.elapsed() >= idle - Duration::from_millis(50), "{:?}", began.elapsed());
 }
 
+/// The head of a request whose body is still to come.
+fn head_of(path: &str, token: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_allowed_wait_and_sockets_are_not_among_them() {
+async fn more_connections_than_allowed_wait_for_those_at_work_and_sockets_are_not_among_them() {
     let server = server(ConnectionLimits { most: 1, ..ConnectionLimits::default() }).await;
     let (_, _socket) = server.driver("Grace").await;
-    let mut first = connect(&server, LIVE).await;
-    answer(&mut first).await;
+    let mut first = connect(&server, &head_of("/v1/orders", "x", 2)).await;
     let mut second = connect(&server, LIVE).await;
     let mut byte = [0];
     assert!(timeout(Duration::from_millis(200), second.peek(&mut byte)).await.is_err(), "it waits");
-    drop(first);
-    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+    first.write_all(b"{}").await.unwrap();
+    answer(&mut first).await;
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "), "the first rests, and makes room");
+    assert_eq!(rest(&mut first).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_does_not_keep_every_connection() {
+    let server = server(ConnectionLimits { most: 30, ..ConnectionLimits::default() }).await;
+    let mut resting = Vec::new();
+    for _ in 0..60 {
+        let mut stream = connect(&server, LIVE).await;
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "), "each new one finds room");
+        resting.push(stream);
+    }
+    assert_eq!(rest(&mut resting[0]).await, "", "whoever rests longest made it");
+    resting[59].write_all(LIVE.as_bytes()).await.unwrap();
+    assert!(answer(&mut resting[59]).await.starts_with("HTTP/1.1 200 "), "the newest are still there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_come_take_nobodys_place() {
+    let server = Server::limited(Limits { concurrent_requests: 4, ..Limits::default() }).await;
+    let mut mute = Vec::new();
+    for _ in 0..40 {
+        mute.push(connect(&server, &format!("{}{{", head_of("/v1/sessions", "x", 200))).await);
+    }
+    for _ in 0..20 {
+        let mut stream = connect(&server, "GET /v1/clock HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 401 "), "there is room for it");
+    }
+    drop(mute);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_leaves_the_connection_good_or_says_that_it_ends() {
+    let server = server(ConnectionLimits::default()).await;
+    let body = order_body().to_string();
+    // By nobody, by somebody who may not, for something that is not there, and of another kind; head and body apart.
+    let text = head_of("/v1/orders", &server.stage.merchant, body.len()).replace("application/json", "text/plain");
+    for (head, status) in [
+        (head_of("/v1/orders", "x", body.len()), "401"),
+        (head_of("/v1/orders", &server.stage.customer, body.len()), "403"),
+        (head_of("/v1/nowhere", &server.stage.merchant, body.len()), "404"),
+        (text, "415"),
+    ] {
+        let mut stream = connect(&server, &head).await;
+        tokio::task::yield_now().await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let refused = answer(&mut stream).await;
+        assert!(refused.starts_with(&format!("HTTP/1.1 {status} ")), "{refused}");
+        stream.write_all(LIVE.as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "), "after {status}");
+    }
+    let mut stream = connect(&server, &head_of("/v1/orders", "x", 100_000_000)).await;
+    let refused = rest(&mut stream).await;
+    assert!(refused.starts_with("HTTP/1.1 413 ") && refused.contains("connection: close"), "at once: {refused}");
+    assert_problem(&refused, "too_large");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,9 @@ async fn every_answer_tells_browsers_what_they_may_do_with_it() {
         assert_eq!(told(&headers, "x-content-type-options"), "nosniff", "{path}");
         assert_eq!(told(&headers, "referrer-policy"), "no-referrer", "{path}");
         assert_eq!(told(&headers, "strict-transport-security"), "max-age=600", "{path}");
-        assert_eq!(told(&headers, "cache-control"), "no-store", "{path}");
+        // What is the same for everybody may be kept and asked about.
+        let keep = if path == "/openapi.json" { "no-cache" } else { "no-store" };
+        assert_eq!(told(&headers, "cache-control"), keep, "{path}");
         let policy = told(&headers, "content-security-policy");
         assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}");
         assert_eq!(policy.contains("script-src 'self'"), path.starts_with("/docs"), "{path}: {policy}");
@@ -187,4 +189,27 @@ async fn strangers_are_counted_by_address_and_cannot_forge_one() {
     for (address, status) in [("1::1", fine), ("1::2", fine), ("1::ffff:3", many), ("1:1::1", fine)] {
         assert_eq!(from(&format!("[2001:db8:{address}]:1"), "/version", &[]).await, status, "{address}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_made_once_and_strangers_are_counted_before() {
+    let quotas = Quotas { address_per_minute: 60, ..Quotas::default() };
+    let stage = Stage::with(Limits { quotas, ..Limits::default() }).await;
+    for path in ["/openapi.json", "/asyncapi.json", "/docs/sockets"] {
+        let first = get(&stage, path, &[]).await;
+        let tag = told(&first.headers, "etag").to_owned();
+        assert!(first.status == StatusCode::OK && tag.len() > 10, "{path}: {:?}", first.headers);
+        let again = get(&stage, path, &[("if-none-match", tag.as_str())]).await;
+        assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path}");
+    }
+    let mut refused = None;
+    for _ in 0..200 {
+        let answer = get(&stage, "/openapi.json", &[]).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("one address may not ask without end");
+    assert!(told(&refused.headers, "etag").is_empty(), "and nothing was made for the answer");
 }

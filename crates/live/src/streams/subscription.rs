@@ -1,6 +1,6 @@
 //! One subscriber: how it begins, what it gets next, and its end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId};
 use posthaste_domain::order::{Order, Recorded, Status};
@@ -25,6 +25,19 @@ pub struct Subscription {
     topic: Arc<Topic>,
     outbox: Arc<Outbox>,
     subject: Subject,
+    most: usize,
+}
+
+/// Ends a subscription from elsewhere.
+pub struct Ender(Weak<Outbox>);
+
+impl Ender {
+    /// Another connection takes its place.
+    pub fn replace(&self) {
+        if let Some(outbox) = self.0.upgrade() {
+            outbox.close(Closed::Replaced);
+        }
+    }
 }
 
 impl Drop for Subscription {
@@ -45,7 +58,21 @@ impl Subscription {
             Subject::Driver(_) | Subject::Tracking(_) => QUEUE_OF_ONE,
             Subject::Merchant(_) | Subject::Operations(_) => QUEUE_OF_DESK,
         };
-        Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject })
+        let most = if let Subject::Driver(_) = subject { CONNECTIONS_PER_DRIVER } else { usize::MAX };
+        Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject, most })
+    }
+
+    /// As many may follow this subject at the same time; the oldest makes room for a new one. Drivers have a bound of their own.
+    #[must_use]
+    pub fn at_most(mut self, most: usize) -> Self {
+        self.most = self.most.min(most.max(1));
+        self
+    }
+
+    /// What ends it from elsewhere.
+    #[must_use]
+    pub fn ender(&self) -> Ender {
+        Ender(Arc::downgrade(&self.outbox))
     }
 
     /// Names the numbering.
@@ -63,9 +90,8 @@ impl Subscription {
     /// The first frames after the client's `hello`: `resumed` and what was missed, or a `snapshot`. From now on
     /// the outbox fills, without a gap to these frames.
     pub async fn begin(&mut self, hello: Hello) -> Result<Vec<Frame>, Refused> {
-        let most = if let Subject::Driver(_) = self.subject { CONNECTIONS_PER_DRIVER } else { usize::MAX };
         let last = hello.last_seq.filter(|_| hello.epoch.as_deref() == Some(self.topic.epoch.as_str()));
-        let start = self.topic.subscribe(Arc::clone(&self.outbox), last, most);
+        let start = self.topic.subscribe(Arc::clone(&self.outbox), last, self.most);
         let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping"))?;
         if let Subject::Tracking(order) = self.subject {
             return self.begin_tracking(&doors, order, last).await;
