@@ -287,6 +287,11 @@ impl Rule {
         self.method == "GET" || is_accounts
     }
 
+    /// Whether operations read about people there: who did stands in the audit log.
+    fn reads_persons(&self) -> bool {
+        self.method == "GET" && ["/v1/accounts", "/v1/accounts/{id}", "/v1/audit"].contains(&self.path)
+    }
+
     /// Whether the route takes or gives the cookie of a session, so that it matters whose page asks.
     #[must_use]
     pub fn takes_cookie(&self) -> bool {
@@ -357,13 +362,28 @@ pub(crate) async fn enforce(
             }
         };
         app.counts().caller(&request, &caller)?;
-        let scope = rule.access.scope(caller.role).ok_or_else(|| forbidden(caller.role))?;
+        let account = caller.login().map(|proof| proof.account);
+        let Some(scope) = rule.access.scope(caller.role) else {
+            // Somebody tries doors. What cannot be noted now is refused all the same.
+            let act = "access.refused";
+            let (origin, entry) = note(&request, &caller, act);
+            if let Err(error) = app.identity().note_often(&origin, account, (act, rule.path), entry).await {
+                tracing::warn!(%error, path = rule.path, "a refusal could not be noted");
+            }
+            return Err(forbidden(caller.role));
+        };
         rule.suits(&caller)?;
+        if rule.reads_persons() && caller.role == Role::Admin {
+            let act = "persons.read";
+            let (origin, entry) = note(&request, &caller, act);
+            app.identity().note_often(&origin, account, (act, rule.path), entry).await?;
+        }
         if rule.sensitive {
             app.identity().show_fresh(&caller).await?;
         }
         if (rule.sensitive || caller.role == Role::Admin) && !rule.is_noted_by_itself() {
-            let (origin, entry) = note(&request, &caller, rule);
+            // Written before it is done: what cannot be noted is not done.
+            let (origin, entry) = note(&request, &caller, format!("{} {}", rule.method, rule.path));
             app.identity().note(&origin, entry).await?;
         }
         request.extensions_mut().insert(caller);
@@ -392,13 +412,13 @@ fn of_world(app: &AppState, caller: Caller) -> Answer<Caller> {
     Err(Problem::new(Code::Unauthenticated).detail(detail).into())
 }
 
-/// What somebody is about to do, for the audit log. Written before it is done: what cannot be noted is not done.
-fn note(request: &Request, caller: &Caller, rule: &Rule) -> (Origin, Entry) {
+/// What somebody does, and where from, for the audit log.
+fn note(request: &Request, caller: &Caller, act: impl Into<String>) -> (Origin, Entry) {
     let address = request.extensions().get::<ClientAddress>().map(|address| address.0);
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default();
     let local = Origin::local();
     let origin = Origin { address: address.unwrap_or(local.address), request_id, ..local };
-    (origin, Entry::new(format!("{} {}", rule.method, rule.path), caller.actor()).on(request.uri().path()))
+    (origin, Entry::new(act, caller.actor()).on(request.uri().path()))
 }
 
 fn forbidden(role: Role) -> Failure {

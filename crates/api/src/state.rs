@@ -16,6 +16,7 @@ use posthaste_webhooks::Webhooks;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::banned::Dispatching;
+use crate::insight::Asking;
 use crate::quotas::Counts;
 use crate::sockets::Holders;
 use crate::worlds::SharedTestDoor;
@@ -50,6 +51,7 @@ struct Shared {
     build: Build,
     seats: Arc<Semaphore>,
     holders: Holders,
+    asking: Asking,
     running: Arc<Semaphore>,
     counts: Counts,
     bans_changed: Arc<Notify>,
@@ -76,8 +78,8 @@ impl AppState {
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
         let counts = Counts::new(limits.quotas);
-        let holders = Holders::default();
-        let shared = Arc::new(Shared { limits, build, seats, holders, running, counts, bans_changed, test });
+        let (holders, asking) = (Holders::default(), Asking::default());
+        let shared = Arc::new(Shared { limits, build, seats, holders, asking, running, counts, bans_changed, test });
         let (world, in_flight) = (KeyWorld::Live, InFlight::default());
         Self(Arc::new(Inner { world, system, pool, keys, webhooks, identity, in_flight, shared }))
     }
@@ -161,6 +163,11 @@ impl AppState {
     /// Where the way to the test world is left.
     pub(crate) fn test_door(&self) -> &SharedTestDoor {
         &self.0.shared.test
+    }
+
+    /// Who is asking how deliveries went.
+    pub(crate) fn asking(&self) -> &Asking {
+        &self.0.shared.asking
     }
 
     /// Who has how many sockets open.

@@ -4,6 +4,7 @@ pub(crate) mod manage;
 pub(crate) mod profile;
 pub(crate) mod register;
 pub(crate) mod routes;
+pub(crate) mod standing;
 pub(crate) mod store;
 
 use posthaste_domain::Timestamp;

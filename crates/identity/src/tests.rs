@@ -10,7 +10,7 @@ use posthaste_storage::testing::TestDatabase;
 use serde_json::json;
 
 use crate::audit::folding::Same;
-use crate::{Entry, Hashing, Identity, Origin, Parts, Settings};
+use crate::{Entry, Hashing, Identity, Origin, Parts, Settings, Standing};
 
 async fn open(database: &TestDatabase, settings: Settings) -> Identity {
     let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
@@ -77,4 +77,15 @@ async fn what_is_repeated_within_a_minute_is_one_entry_with_a_count() {
     let details = written().await;
     assert_eq!(details.len(), 2, "{details:?}");
     assert_eq!((&details[1]["more"], &details[1]["kind"]), (&json!(24), &json!("guess")), "{details:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_nobody_knows_may_not_be_named_but_in_development() {
+    let database = TestDatabase::new().await;
+    let nobody =
+        posthaste_domain::party::Party::Merchant(posthaste_domain::ids::Id::from_uuid(uuid::Uuid::from_u128(9)));
+    let identity = open(&database, Settings::default()).await;
+    assert_eq!(identity.standing(nobody).await.unwrap(), Standing::Unknown);
+    let identity = open(&database, Settings { development: true, ..Settings::default() }).await;
+    assert_eq!(identity.standing(nobody).await.unwrap(), Standing::Acting);
 }

@@ -166,13 +166,14 @@ pub struct CreateOrder {
     /// Units of a vehicle's capacity, 1 to 1000.
     #[serde(default = "one")]
     pub size: u32,
-    /// Higher goes first among waiting orders.
+    /// Higher goes first among waiting orders. For operations: a merchant leaves it out.
     #[serde(default)]
     pub priority: i16,
     /// Which hand-overs need a code; both by default.
     #[serde(default)]
     pub codes: CodesView,
-    /// Whether sellers have to confirm. By default all but the caller's own pickups do.
+    /// Whether sellers have to confirm. By default all but the caller's own pickups do; `false` of a merchant counts for its own
+    /// pickups, as nobody commits another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_confirmation: Option<bool>,
 }

@@ -29,6 +29,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+use crate::messages::tests_sent::Tests;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -58,6 +59,7 @@ struct Inner {
     allowed: Allowed,
     work: Notify,
     owners: OnceLock<Arc<dyn Owners>>,
+    tests: Tests,
 }
 
 /// A connection to the database in a transaction, for who writes with what webhooks write.
@@ -82,12 +84,17 @@ impl Webhooks {
     /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them.
     #[must_use]
     pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed) -> Self {
-        Self(Arc::new(Inner { pool, clock, seal, allowed, work: Notify::new(), owners: OnceLock::new() }))
+        let tests = Tests::new(std::time::Instant::now());
+        Self(Arc::new(Inner { pool, clock, seal, allowed, work: Notify::new(), owners: OnceLock::new(), tests }))
     }
 
     /// Says who tells merchants. Once; until then their endpoints wait to be told of.
     pub fn connect(&self, owners: Arc<dyn Owners>) {
         let _ = self.0.owners.set(owners);
+    }
+
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.0.tests
     }
 
     pub(crate) fn pool(&self) -> &Pool {

@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod routes;
 pub(crate) mod store;
+pub(crate) mod tests_sent;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{WebhookEndpointId, WebhookMessageId};
@@ -29,6 +30,7 @@ impl Webhooks {
 
     /// A message that says nothing, to see whether it arrives. It waits for no order's.
     pub(crate) async fn test(&self, caller: &Caller, id: WebhookEndpointId) -> Result<WebhookMessageView, Refused> {
+        self.tests().take(id, reach(caller), std::time::Instant::now())?;
         let now = self.now();
         let new = New {
             id: self.clock().id(),

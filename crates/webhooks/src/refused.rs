@@ -17,6 +17,12 @@ pub enum Refused {
     /// Not possible as things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Too often.
+    #[error("too often: in {seconds} s again")]
+    TooOften {
+        /// How long to wait.
+        seconds: u32,
+    },
     /// The idempotency key stands for another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
@@ -47,6 +53,9 @@ impl From<Refused> for Failure {
             Refused::Invalid(errors) => Problem::new(Code::Invalid).errors(errors),
             Refused::NotFound(what) => Problem::new(Code::NotFound).detail(format!("no such {what}")),
             Refused::Conflict(why) => Problem::new(Code::Conflict).detail(why),
+            Refused::TooOften { seconds } => Problem::new(Code::RateLimited)
+                .detail("an endpoint is tested a few times a minute")
+                .retry_after(seconds),
             Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
             Refused::Storage(error) if error.is_temporary() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "webhooks could not be read or written");

@@ -6,10 +6,12 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{CodeRule, NewPickup, NewStop};
+use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_http::extract::Json as Body;
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
+use posthaste_identity::Standing;
 use posthaste_live::orders::{PlaceOrder, Placed};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
 use posthaste_protocol::problem::FieldError;
@@ -45,6 +47,7 @@ pub(crate) async fn place(
     Body { value, bytes }: Body<CreateOrder>,
 ) -> Answer<Response> {
     let order = read(value, admitted.caller.merchant())?;
+    named(&app, &order, admitted.caller.merchant()).await?;
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
     let placed = app.system().orders().place(order, idempotency, admitted.cause()).await.map_err(refused)?;
@@ -59,6 +62,32 @@ pub(crate) async fn place(
     })
 }
 
+/// Whom the order names is there and may act: nobody is sent to a shop that was shut out, and no order stands in the list of a
+/// customer whom nobody knows. `caller` is the merchant who sent it.
+async fn named(app: &AppState, order: &PlaceOrder, caller: Option<MerchantId>) -> Answer<()> {
+    let mut asked: Vec<(String, Party)> = Vec::new();
+    if caller.is_none() {
+        asked.push(("merchant_id".to_owned(), Party::Merchant(order.merchant)));
+    }
+    for (n, pickup) in order.pickups.iter().enumerate() {
+        if Some(pickup.seller) != caller && pickup.seller != order.merchant {
+            asked.push((format!("pickups[{n}].merchant_id"), Party::Merchant(pickup.seller)));
+        }
+    }
+    let customer = order.customer.filter(|_| !app.identity().is_development());
+    asked.extend(customer.map(|customer| ("customer_id".to_owned(), Party::Customer(customer))));
+    let mut errors = Vec::new();
+    for (field, party) in asked {
+        match app.identity().standing(party).await? {
+            Standing::Acting => {}
+            Standing::Unknown => errors.push(wrong(field, "is nobody's: there is no such account")),
+            // Why somebody else may not work is not told.
+            Standing::Waiting | Standing::Banned => errors.push(wrong(field, "may not work here at present")),
+        }
+    }
+    all_right(errors)
+}
+
 /// What the live system takes, or every field that is wrong. `caller` is the merchant who sent it.
 fn read(new: CreateOrder, caller: Option<MerchantId>) -> Answer<PlaceOrder> {
     let mut errors = Vec::new();
@@ -68,8 +97,11 @@ fn read(new: CreateOrder, caller: Option<MerchantId>) -> Answer<PlaceOrder> {
         .pickups
         .into_iter()
         .enumerate()
-        .filter_map(|(n, pickup)| read_pickup(n, pickup, owner, confirms, &mut errors))
+        .filter_map(|(n, pickup)| read_pickup(n, pickup, (owner, caller), confirms, &mut errors))
         .collect();
+    if caller.is_some() && new.priority != 0 {
+        errors.push(wrong("priority", "is for operations to set: leave it out"));
+    }
     let door = new.delivery;
     let delivery = stop("delivery", (door.lat, door.lng), door.contact, door.service_seconds, door.window, &mut errors);
     let (Some(merchant), Some(delivery), true) = (owner, delivery, errors.is_empty()) else {
@@ -109,7 +141,7 @@ fn owner(new: &CreateOrder, caller: Option<MerchantId>, errors: &mut Vec<FieldEr
 fn read_pickup(
     n: usize,
     pickup: CreatePickup,
-    owner: Option<MerchantId>,
+    (owner, caller): (Option<MerchantId>, Option<MerchantId>),
     confirms: Option<bool>,
     errors: &mut Vec<FieldError>,
 ) -> Option<NewPickup> {
@@ -117,7 +149,9 @@ fn read_pickup(
     let place = (pickup.lat, pickup.lng);
     let stop = stop(&path, place, pickup.contact, pickup.service_seconds, pickup.window, errors)?;
     let seller = pickup.merchant_id.or(owner)?;
-    let needs_confirmation = confirms.unwrap_or(Some(seller) != owner);
+    // A merchant answers for itself alone; operations for all.
+    let is_others = caller.is_some() && caller != Some(seller);
+    let needs_confirmation = is_others || confirms.unwrap_or(Some(seller) != owner);
     Some(NewPickup { seller, needs_confirmation, ready_at: pickup.ready_at, stop })
 }
 
@@ -193,6 +227,10 @@ mod tests {
         };
         assert_eq!(confirms(None), [false, true]);
         assert_eq!(confirms(Some(true)), [true, true]);
-        assert_eq!(confirms(Some(false)), [false, false]);
+        assert_eq!(confirms(Some(false)), [false, true], "nobody is committed by another");
+        let mut by_operations = sent(Some(false));
+        by_operations.merchant_id = Some(merchant(1));
+        let order = read(by_operations, None).unwrap();
+        assert!(order.pickups.iter().all(|pickup| !pickup.needs_confirmation));
     }
 }

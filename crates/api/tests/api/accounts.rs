@@ -118,3 +118,56 @@ async fn ones_own_account_is_reached_by_signing_in_alone_and_others_accounts_by_
     let refused = stage.get("/v1/account/keys", &login.access()).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_names_sellers_who_may_act_and_commits_none_of_them() {
+    let stage = Stage::new().await;
+    let order = |seller: &str, needs: Option<bool>| {
+        let mut body = order_body();
+        let mut second = body["pickups"][0].clone();
+        second["merchant_id"] = json!(seller);
+        body["pickups"].as_array_mut().unwrap().push(second);
+        body["needs_confirmation"] = json!(needs);
+        body
+    };
+    let (shop, _) = people::merchant(&stage, "shop@example.org").await;
+    let party = shop["party"].as_str().unwrap();
+    let placed = stage.post("/v1/orders", &stage.merchant, &order(party, Some(false))).await;
+    assert_eq!(placed.status, StatusCode::CREATED, "{placed:?}");
+    let status = |n: usize| placed.body["tasks"][n]["confirm_by"].is_string();
+    assert_eq!((status(0), status(1)), (false, true), "the other shop is asked: {placed:?}");
+    let waiting = people::register(&stage, "merchant", "waiting@example.org").await;
+    let ban = format!("/v1/accounts/{}/ban", shop["id"].as_str().unwrap());
+    assert!(stage.post(&ban, &stage.admin, &json!({"reason": "closed"})).await.status.is_success());
+    for seller in [party, waiting["party"].as_str().unwrap()] {
+        let refused = stage.post("/v1/orders", &stage.merchant, &order(seller, None)).await;
+        assert_eq!(
+            (refused.status, refused.fields()),
+            (StatusCode::UNPROCESSABLE_ENTITY, vec!["pickups[1].merchant_id"])
+        );
+        let mut by_operations = order(seller, None);
+        by_operations["merchant_id"] = json!(seller);
+        let refused = stage.post("/v1/orders", &stage.admin, &by_operations).await;
+        assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["merchant_id"]));
+    }
+    let mut urgent = order_body();
+    urgent["priority"] = json!(5);
+    let refused = stage.post("/v1/orders", &stage.merchant, &urgent).await;
+    assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["priority"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_about_people_and_who_tries_doors_stands_in_the_audit_log_once_a_minute() {
+    let stage = Stage::new().await;
+    for _ in 0..20 {
+        stage.get("/v1/accounts", &stage.admin).await;
+        let refused = stage.get("/v1/accounts", &stage.merchant).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    }
+    let all = stage.get("/v1/audit?limit=200", &stage.admin).await.body;
+    let count = |act: &str| {
+        let entries = all["items"].as_array().unwrap().iter();
+        entries.filter(|entry| entry["act"] == act && entry["subject"] == "/v1/accounts").count()
+    };
+    assert_eq!((count("persons.read"), count("access.refused")), (1, 1), "{all}");
+}

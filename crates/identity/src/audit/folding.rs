@@ -119,6 +119,22 @@ impl Identity {
         noted
     }
 
+    /// Writes what one account may do many times a minute, such as reading about others or asking for what it may not have: the
+    /// first of a minute, and how many followed. `kind` tells the acts apart.
+    ///
+    /// # Errors
+    ///
+    /// The database is away.
+    pub async fn note_often(
+        &self,
+        origin: &Origin,
+        account: Option<AccountId>,
+        (act, kind): (&'static str, &'static str),
+        entry: Entry,
+    ) -> Result<(), Refused> {
+        self.note_folded(origin, Same { kind, ..Same::about(act, account) }, entry).await
+    }
+
     /// The same in the transaction of what the entry tells of.
     pub(crate) async fn note_folded_with(
         &self,
