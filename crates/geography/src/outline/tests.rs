@@ -181,8 +181,24 @@ fn rings_that_meet_in_one_point_are_taken_and_a_ring_that_comes_back_to_it_is_no
     let both = [petal(3.0), petal(4.0)].concat();
     twice.push(vec![both]);
     assert!(!agrees(&twice).unwrap());
+    let hourglass = vec![vec![vec![(0.0, 0.0), (4.0, 4.0), (8.0, 0.0), (8.0, 8.0), (4.0, 4.0), (0.0, 8.0)]]];
+    assert!(!agrees(&hourglass).unwrap());
     let on_an_edge = vec![vec![vec![(0.0, 0.0), (8.0, 0.0), (8.0, 4.0), (4.0, 0.0), (0.0, 4.0)]]];
     assert!(!agrees(&on_an_edge).unwrap());
+}
+
+#[test]
+fn a_ring_that_touches_itself_where_another_lies_between_is_refused() {
+    let at = |angle: f64, far: f64| (4.0 + far * angle.cos(), 4.0 + far * angle.sin());
+    let between = vec![vec![(4.0, 4.0), at(0.7, 1.0), at(1.0, 1.0)]];
+    let pinched = vec![vec![(4.0, 4.0), at(1.5, 6.0), at(0.2, 6.0), (4.0, 4.0), at(0.5, 4.0), at(1.2, 4.0)]];
+    let below = vec![vec![(4.0, 4.0), at(0.2, 1.0), at(0.4, 1.0)]];
+    let on_its_edge = vec![vec![(0.0, 4.0), (8.0, 4.0), (8.0, 9.0), (4.0, 4.0), (3.0, 9.0)]];
+    for drawing in [[between, pinched], [below, on_its_edge]] {
+        assert!(!agrees(&drawing).unwrap());
+        let refused = check(&read(&geojson(&drawing)).unwrap(), &Work::default()).unwrap_err();
+        assert!(matches!(refused, InvalidShape::SelfIntersecting { polygon: 1, .. }), "{refused}");
+    }
 }
 
 /// Edges, and the steps that the check of them takes.
