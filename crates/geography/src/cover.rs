@@ -2,13 +2,14 @@
 //!
 //! The cells are found from the coarsest down. A cell stands for a box of latitude and longitude that surely
 //! holds every place which H3 assigns to the cell or to any of its descendants; a box that no edge meets is
-//! decided at once with all that is in it. So the cut is never wrong, whatever the projection does to a cell's
+//! decided at once with all that is in it. What an edge misses, it misses in all that is below. So the cut is never wrong, whatever the projection does to a cell's
 //! outline: a doubtful cell is a border cell, and asks the polygon.
 
 use geo::Coord;
 use h3o::{CellIndex, LatLng, Resolution};
 
-use crate::edges::{Edges, LatLngBox, Lies};
+use crate::edges::{Edge, Edges, LatLngBox};
+use crate::work::Work;
 use crate::zone_shape::InvalidShape;
 
 /// Cells that a shape aims to stay under; above, a coarser resolution is taken. At 12 bytes each and
@@ -34,7 +35,7 @@ pub(crate) struct Cover {
 }
 
 /// Cuts a shape of the given area (km²) and border length (km).
-pub(crate) fn cut(edges: &Edges, area: f64, border: f64) -> Result<Cover, InvalidShape> {
+pub(crate) fn cut(edges: &Edges, area: f64, border: f64, work: &Work) -> Result<Cover, InvalidShape> {
     let finest = u8::from(FINEST);
     let resolution = (COARSEST..=finest).rev().find_map(|level| {
         let resolution = Resolution::try_from(level).ok()?;
@@ -44,38 +45,65 @@ pub(crate) fn cut(edges: &Edges, area: f64, border: f64) -> Result<Cover, Invali
     if estimate(resolution, area, border) > MOST_CELLS as f64 {
         return Err(InvalidShape::TooLarge { square_kilometers: area, most_cells: MOST_CELLS });
     }
-    let mut cover = Cover { resolution, inside: Vec::new(), border: Vec::new() };
-    let mut open: Vec<CellIndex> = CellIndex::base_cells().collect();
-    while let Some(cell) = open.pop() {
-        match lies(cell, edges) {
-            Lies::Outside => {}
-            Lies::Inside => cover.inside.extend(cell.children(resolution)),
-            Lies::Across if cell.resolution() == resolution => cover.border.push(cell),
-            Lies::Across => {
-                if let Some(next) = cell.resolution().succ() {
-                    open.extend(cell.children(next));
-                }
-            }
-        }
-        if cover.inside.len() + cover.border.len() > MOST_CELLS {
-            return Err(InvalidShape::TooLarge { square_kilometers: area, most_cells: MOST_CELLS });
+    let cover = Cover { resolution, inside: Vec::new(), border: Vec::new() };
+    let too_large = InvalidShape::TooLarge { square_kilometers: area, most_cells: MOST_CELLS };
+    let mut cutting = Cutting { edges: edges.all(), shape: edges, cover, too_large, work };
+    let all: Vec<u32> = (0..).take(edges.all().len()).collect();
+    // Cells that the shape's own box misses would cost a step for every edge.
+    let shapes = edges.bounds();
+    for cell in CellIndex::base_cells() {
+        let (first, second) = boxes(cell);
+        if first.meets(&shapes) || second.is_some_and(|second| second.meets(&shapes)) {
+            cutting.cut(cell, &all)?;
         }
     }
-    Ok(cover)
+    Ok(cutting.cover)
+}
+
+struct Cutting<'a> {
+    shape: &'a Edges,
+    edges: &'a [Edge],
+    cover: Cover,
+    too_large: InvalidShape,
+    work: &'a Work,
+}
+
+impl Cutting<'_> {
+    /// Decides a cell with all that is in it. Only edges that may meet every cell above it are given: others touch no
+    /// place of the cell. So an edge costs a step for each cell that it passes, and a few more at each height.
+    fn cut(&mut self, cell: CellIndex, given: &[u32]) -> Result<(), InvalidShape> {
+        self.work.add(given.len() + 1);
+        self.work.check()?;
+        let (first, second) = boxes(cell);
+        let may_meet = |edge: &Edge| edge.may_meet(&first) || second.is_some_and(|second| edge.may_meet(&second));
+        let meeting: Vec<u32> = given.iter().copied().filter(|place| may_meet(&self.edges[*place as usize])).collect();
+        let resolution = self.cover.resolution;
+        if meeting.is_empty() {
+            let center = LatLng::from(cell);
+            if self.shape.contain_counted(Coord { x: center.lng(), y: center.lat() }, self.work) {
+                self.make_room(usize::try_from(cell.children_count(resolution)).unwrap_or(usize::MAX))?;
+                self.cover.inside.extend(cell.children(resolution));
+            }
+        } else if cell.resolution() == resolution {
+            self.make_room(1)?;
+            self.cover.border.push(cell);
+        } else if let Some(next) = cell.resolution().succ() {
+            for child in cell.children(next) {
+                self.cut(child, &meeting)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_room(&self, cells: usize) -> Result<(), InvalidShape> {
+        let taken = self.cover.inside.len() + self.cover.border.len();
+        if taken.saturating_add(cells) > MOST_CELLS { Err(self.too_large.clone()) } else { Ok(()) }
+    }
 }
 
 /// About how many cells an area takes, with a border three cells wide.
 fn estimate(resolution: Resolution, area: f64, border: f64) -> f64 {
     area / resolution.area_km2() + 3.0 * border / resolution.edge_length_km()
-}
-
-fn lies(cell: CellIndex, edges: &Edges) -> Lies {
-    let (first, second) = boxes(cell);
-    let Some(second) = second else { return edges.lies(&first) };
-    match (edges.lies(&first), edges.lies(&second)) {
-        (one, other) if one == other => one,
-        _ => Lies::Across,
-    }
 }
 
 /// The box of a cell, in two parts where it passes the antimeridian.

@@ -10,11 +10,14 @@
 //! tests hold the zone map against the polygons and the grid against a scan of everybody.
 
 mod cover;
+mod crossings;
 mod edges;
 pub mod grid;
 mod nearest;
+mod nesting;
 mod outline;
 pub mod travel;
+mod work;
 pub mod zone_map;
 pub mod zone_shape;
 

@@ -4,17 +4,21 @@
 //! each other in single points at most, and every hole lies in the polygon that it is cut from. What even-odd
 //! containment then says is what the drawing means.
 
-use geo::line_intersection::{LineIntersection, line_intersection};
-use geo::{Coord, Line};
+use geo::Coord;
 use serde_json::Value;
 
 use crate::edges::{Edge, Edges};
+use crate::work::Work;
 use crate::zone_shape::InvalidShape;
+use crate::{crossings, nesting};
 
 /// Vertices that a shape may have. Far more than a hand-drawn area or a simplified municipality needs.
 pub(crate) const MOST_VERTICES: usize = 20_000;
 /// GeoJSON positions nearer to the antimeridian than this, in degrees, count as touching it (about a centimetre).
 const ANTIMERIDIAN_MARGIN: f64 = 1e-7;
+/// Coordinates nearer to 0 than this, in degrees, are 0 (a tenth of a micrometre). With smaller ones the predicates of
+/// geometry would not be exact: products of their differences are no floating-point numbers any more.
+const NO_DEGREES: f64 = 1e-12;
 
 /// A closed ring without its repeated last point, and the part of the drawing it belongs to.
 #[derive(Debug, Clone)]
@@ -27,12 +31,12 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    fn edges(&self, ring: u32) -> impl Iterator<Item = Edge> {
+    pub(crate) fn edges(&self, ring: u32) -> impl Iterator<Item = Edge> {
         let next = self.points.iter().cycle().skip(1);
         self.points.iter().zip(next).zip(0..).map(move |((a, b), index)| Edge::new(*a, *b, ring, index))
     }
 
-    fn is_hole(&self) -> bool {
+    pub(crate) fn is_hole(&self) -> bool {
         self.place > 0
     }
 }
@@ -88,7 +92,8 @@ fn read_ring(points: &[Value], polygon: usize, ring: usize) -> Result<Vec<Coord>
         if jumps || lng.abs() > 180.0 - ANTIMERIDIAN_MARGIN {
             return Err(InvalidShape::CrossesAntimeridian { polygon, ring, position });
         }
-        read.push(Coord { x: lng, y: lat });
+        let kept = |degrees: f64| if degrees.abs() < NO_DEGREES { 0.0 } else { degrees };
+        read.push(Coord { x: kept(lng), y: kept(lat) });
     }
     if read.len() < 4 {
         return Err(InvalidShape::TooFewPoints { polygon, ring });
@@ -102,69 +107,15 @@ fn read_ring(points: &[Value], polygon: usize, ring: usize) -> Result<Vec<Coord>
 }
 
 /// The edges of sound rings.
-pub(crate) fn check(rings: &[Ring]) -> Result<Edges, InvalidShape> {
+pub(crate) fn check(rings: &[Ring], work: &Work) -> Result<Edges, InvalidShape> {
     let all: Vec<Edge> = rings.iter().zip(0..).flat_map(|(ring, number)| ring.edges(number)).collect();
-    let edges = Edges::new(&all);
-    for band in edges.bands() {
-        for (position, edge) in band.iter().enumerate() {
-            for other in &band[position + 1..] {
-                check_pair(rings, edge, other)?;
-            }
-        }
-    }
+    crossings::check(rings, &all, work)?;
+    let edges = Edges::new(all, work);
     if rings.len() > 1 {
-        check_nesting(rings, &edges)?;
+        nesting::check(rings, &edges, work)?;
     }
     Ok(edges)
 }
 
-fn check_pair(rings: &[Ring], one: &Edge, other: &Edge) -> Result<(), InvalidShape> {
-    let ((west, east), (other_west, other_east)) = (one.lng_range(), other.lng_range());
-    if east < other_west || other_east < west || one.high.y < other.low.y || other.high.y < one.low.y {
-        return Ok(());
-    }
-    let Some(meeting) = line_intersection(Line::new(one.low, one.high), Line::new(other.low, other.high)) else {
-        return Ok(());
-    };
-    let ring = &rings[one.ring as usize];
-    let LineIntersection::SinglePoint { intersection: at, is_proper } = meeting else {
-        return Err(meet(rings, one, other, one.low));
-    };
-    let same_ring = one.ring == other.ring;
-    let last = ring.points.len() as u32 - 1;
-    let apart = one.index.abs_diff(other.index);
-    let neighbours = same_ring && (apart == 1 || apart == last);
-    if is_proper || (same_ring && !neighbours) { Err(meet(rings, one, other, at)) } else { Ok(()) }
-}
-
-fn meet(rings: &[Ring], one: &Edge, other: &Edge, at: Coord) -> InvalidShape {
-    let ring = &rings[one.ring as usize];
-    if one.ring == other.ring {
-        InvalidShape::SelfIntersecting { polygon: ring.polygon, ring: ring.place, lat: at.y, lng: at.x }
-    } else {
-        InvalidShape::RingsOverlap { lat: at.y, lng: at.x }
-    }
-}
-
-/// Outer borders lie outside everything else, holes inside their own polygon and outside its other holes.
-fn check_nesting(rings: &[Ring], edges: &Edges) -> Result<(), InvalidShape> {
-    for (ring, number) in rings.iter().zip(0u32..) {
-        let outer = number - ring.place as u32;
-        for edge in ring.edges(number) {
-            let middle = Coord { x: (edge.low.x + edge.high.x) / 2.0, y: (edge.low.y + edge.high.y) / 2.0 };
-            for point in [edge.low, edge.high, middle] {
-                let among_others = edges.contain_strictly(point, |e| e.ring != number);
-                let in_own = edges.contain_strictly(point, |e| e.ring == outer);
-                let wrong = if ring.is_hole() {
-                    among_others == Some(false) || in_own == Some(false)
-                } else {
-                    among_others == Some(true)
-                };
-                if wrong {
-                    return Err(InvalidShape::RingsOverlap { lat: point.y, lng: point.x });
-                }
-            }
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

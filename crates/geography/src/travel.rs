@@ -106,7 +106,7 @@ pub type TravelSettings = StraightLine;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field} must lie between {least} and {most}, got {given}")]
 pub struct InvalidTravel {
-    /// The field.
+    /// The field, as the API names it.
     pub field: &'static str,
     /// The least value that can be run.
     pub least: f64,
@@ -161,7 +161,7 @@ impl StraightLine {
         let step = f64::from(self.round_up_to_seconds.unwrap_or(1));
         let bounds = [
             ("detour_factor", self.detour_factor, Self::DETOUR_FACTOR),
-            ("speed_meters_per_second", self.speed_meters_per_second, Self::SPEED_METERS_PER_SECOND),
+            ("meters_per_second", self.speed_meters_per_second, Self::SPEED_METERS_PER_SECOND),
             ("round_up_to_seconds", step, Self::ROUND_UP_TO_SECONDS),
         ];
         let wrong: Vec<InvalidTravel> = bounds
@@ -253,7 +253,7 @@ mod tests {
     fn settings_are_read_with_defaults_and_checked() {
         let settings: TravelSettings = serde_json::from_str(r#"{"speed_meters_per_second":0}"#).unwrap();
         assert_eq!(settings.detour_factor, 1.35);
-        assert_eq!(settings.check().unwrap_err()[0].field, "speed_meters_per_second");
+        assert_eq!(settings.check().unwrap_err()[0].field, "meters_per_second");
         assert!(TravelSettings::default().check().is_ok());
         assert!(serde_json::from_str::<VehicleSpeed>("0").is_err());
     }

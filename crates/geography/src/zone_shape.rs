@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::cover::{self, Cover};
 use crate::edges::Edges;
 use crate::outline::{self, Ring};
+use crate::work::Work;
 
 /// Why a drawing is not a zone. Rings are named by the polygon they are in and their place in it, both counted
 /// from 0; ring 0 of a polygon is its outer border.
@@ -97,6 +98,12 @@ pub enum InvalidShape {
         /// The most that are served.
         most: usize,
     },
+    /// Its edges lie so that it takes too much work to read.
+    #[error("the shape is too intricate: it takes more than {most} comparisons of its edges: simplify it")]
+    TooIntricate {
+        /// The most comparisons that are made for a shape.
+        most: u64,
+    },
 }
 
 /// The smallest box around a shape, in degrees.
@@ -131,13 +138,17 @@ impl ZoneShape {
     /// # Errors
     /// [`InvalidShape`] names the first fault found and where it is.
     pub fn from_geojson(geojson: &Value) -> Result<Self, InvalidShape> {
+        Self::read(geojson, &Work::default())
+    }
+
+    pub(crate) fn read(geojson: &Value, work: &Work) -> Result<Self, InvalidShape> {
         let rings = outline::read(geojson)?;
-        let edges = outline::check(&rings)?;
+        let edges = outline::check(&rings, work)?;
         let square_kilometers = area(&rings);
         if !square_kilometers.is_normal() || square_kilometers <= 0.0 {
             return Err(InvalidShape::Empty);
         }
-        let cover = cover::cut(&edges, square_kilometers, border(&rings))?;
+        let cover = cover::cut(&edges, square_kilometers, border(&rings), work)?;
         Ok(Self { geojson: Arc::new(geojson.clone()), bounds: bounds(&rings), square_kilometers, edges, cover })
     }
 

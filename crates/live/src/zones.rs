@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::ZoneRules;
@@ -26,6 +27,7 @@ use posthaste_protocol::socket::ServerMessage;
 use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, ZoneView};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::zones::{Zone, ZoneError};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::Refused;
 use crate::drivers::DriverMsg;
@@ -260,9 +262,23 @@ impl Zones {
     }
 }
 
+/// Areas are read and cut into cells one at a time: whoever wants a zone waits, and nobody else.
+static READING: Mutex<()> = Mutex::new(());
+
+/// Reads an area and cuts it into cells. That is up to a second of work, so the runtime's worker first hands over what
+/// else it has to do.
 fn shape(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
+    let read = || {
+        let _one = READING.lock();
+        ZoneShape::from_geojson(area)
+    };
+    let read = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+        // No runtime, or one of a single thread as in tests: there is no other worker to hand over to.
+        _ => read(),
+    };
     let wrong = |problem: String| Refused::InvalidZone(vec![("area".to_owned(), problem)]);
-    ZoneShape::from_geojson(area).map(Arc::new).map_err(|error| wrong(error.to_string()))
+    read.map(Arc::new).map_err(|error| wrong(error.to_string()))
 }
 
 /// Everything that is wrong with a zone, or its shape.
@@ -310,5 +326,43 @@ impl From<ZoneError> for Refused {
             ZoneError::IdempotencyKeyUsed | ZoneError::VersionConflict => Self::LostRace,
             ZoneError::Storage(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn zone(travel: &serde_json::Value) -> PutZone {
+        let area = json!({"type": "Polygon", "coordinates": [[[0, 0], [0.1, 0], [0.1, 0.1], [0, 0]]]});
+        serde_json::from_value(json!({"name": "a zone", "area": area, "travel": travel})).expect("a zone")
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_travel_model_is_said_by_the_names_of_its_fields() {
+        for (field, (_, most)) in TRAVEL_BOUNDS {
+            let refused = check(&zone(&json!({field: most as u32 + 1}))).expect_err("above the greatest value");
+            let Refused::InvalidZone(wrong) = refused else { panic!("{refused:?}") };
+            let [(named, problem)] = &wrong[..] else { panic!("{wrong:?}") };
+            assert_eq!(*named, format!("travel.{field}"));
+            assert!(problem.starts_with(&format!("{field} must lie between")), "{problem}");
+        }
+        assert!(check(&zone(&json!({}))).is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_waits_for_an_area_to_be_read_holds_no_worker() {
+        let (reading, heard) = {
+            let _another = READING.lock();
+            let reading = tokio::spawn(async { check(&zone(&json!({}))).is_ok() });
+            let (say, heard) = std::sync::mpsc::channel();
+            tokio::spawn(async move { say.send(()) });
+            // The only worker takes the first task first, and comes to the second when it was given back.
+            (reading, heard.recv_timeout(std::time::Duration::from_secs(30)))
+        };
+        assert_eq!(heard, Ok(()));
+        assert!(reading.await.expect("a task"));
     }
 }
