@@ -387,6 +387,8 @@ async fn nobody_meets_an_id_a_word_or_a_field_that_is_not_theirs() {
         .map(|line| line.split_once(": ").unwrap())
         .map(|(field, who)| (field, who.split(' ').collect()))
         .collect();
+    // Whether there is another page depends on how much there is.
+    seen.retain(|field, _| !field.ends_with(".next_cursor"));
     for (field, who) in &seen {
         let may = said
             .get(field.as_str())

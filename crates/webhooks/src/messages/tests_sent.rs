@@ -10,7 +10,7 @@ use crate::Refused;
 /// Tests of one endpoint in a minute. Enough to see a receiver fail and be mended; no load for whoever it is.
 const OF_ONE: u32 = 6;
 /// Tests of all endpoints of one merchant in a minute: endpoints are made and taken away again.
-const OF_ALL: u32 = 30;
+const OF_ALL: u32 = 120;
 /// Endpoints and merchants remembered at most.
 const MOST: usize = 50_000;
 

@@ -92,7 +92,12 @@ async fn what_comes_back_is_good_once_for_the_browser_that_began_and_for_ten_min
         assert_failed(wrong, &begun.try_back(&stage, &path).await);
     }
     let endless = format!("/v1/sessions/google/callback?code=x&state={}", "x".repeat(4000));
-    assert_failed("an endless state", &begun.try_back(&stage, &endless).await);
+    let refused = begun.try_back(&stage, &endless).await;
+    assert_eq!(
+        (refused.status, refused.fields()),
+        (StatusCode::UNPROCESSABLE_ENTITY, vec!["state"]),
+        "an endless state"
+    );
 
     begun.come_back(&stage, &back).await;
     assert_failed("back again", &begun.try_back(&stage, &back).await);
