@@ -190,10 +190,10 @@ impl Identity {
                 let own = account.email_claim.is_none();
                 return own.then(|| letters::recover(&account.email, &code, good_for));
             }
-            let phone = account.phone.filter(|_| account.phone_verified_at.is_some())?;
+            let phone = account.recovery_phone(self.now())?;
             // Whoever knows several addresses of a number may not send it more texts for that; nobody is told.
-            self.throttle().text(&phone, self.now()).ok()?;
-            Some(letters::code_by_text(&phone, &code, good_for))
+            self.throttle().text(phone, self.now()).ok()?;
+            Some(letters::code_by_text(phone, &code, good_for))
         });
         if let Some(letter) = letter {
             self.notifications().put(&mut transaction, &letter).await?;
