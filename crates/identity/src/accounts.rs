@@ -60,6 +60,11 @@ impl Account {
         self.totp_confirmed_at.is_some()
     }
 
+    /// What its holder is called, and chooses no password from.
+    pub(crate) fn called(&self) -> Vec<String> {
+        vec![self.email.clone(), self.name.clone()]
+    }
+
     /// The telephone number that recovers the password at `now`: one that was verified, a day ago or with the registration.
     pub(crate) fn recovery_phone(&self, now: Timestamp) -> Option<&str> {
         let verified_at = self.phone_verified_at?;

@@ -43,6 +43,10 @@ const CODES_RECEIVER: Rate = Rate { burst: 30.0, per_minute: 0.5 };
 /// Codes of any purpose that are asked for from one address, and from one site.
 const CODES_ADDRESS: Rate = Rate { burst: 30.0, per_minute: 1.0 };
 const CODES_SITE: Rate = Rate { burst: 120.0, per_minute: 4.0 };
+/// New passwords of strangers that are judged, from one address and from one site. One takes up to some tens of
+/// milliseconds: higher, and one address keeps a core busy; lower, and an office of people who register waits.
+const JUDGED: Rate = Rate { burst: 40.0, per_minute: 10.0 };
+const JUDGED_SITE: Rate = Rate { burst: 160.0, per_minute: 40.0 };
 /// Wrong codes from one address, and from one site. Each code takes five tries; without these, whoever asks for many codes
 /// of many accounts has five tries at each of them. An address has 308 tries on the first day and 288 on others: at a
 /// million codes, one that is right in nine years. Lower, and an office of people who mistype waits.
@@ -173,6 +177,8 @@ struct All {
     code_receivers: Buckets<(&'static str, Who)>,
     code_addresses: Buckets<IpAddr>,
     code_sites: Buckets<IpAddr>,
+    judged: Buckets<IpAddr>,
+    judged_sites: Buckets<IpAddr>,
     wrong_codes: Buckets<IpAddr>,
     wrong_code_sites: Buckets<IpAddr>,
     numbers: Buckets<Who>,
@@ -196,6 +202,8 @@ impl Default for Throttle {
             code_receivers: Buckets::new(CODES_RECEIVER),
             code_addresses: Buckets::new(CODES_ADDRESS),
             code_sites: Buckets::new(CODES_SITE),
+            judged: Buckets::new(JUDGED),
+            judged_sites: Buckets::new(JUDGED_SITE),
             wrong_codes: Buckets::new(WRONG_CODES),
             wrong_code_sites: Buckets::new(WRONG_CODES_SITE),
             numbers: Buckets::new(NUMBER),
@@ -271,6 +279,18 @@ impl Throttle {
         Ok(())
     }
 
+    /// Takes one new password to be judged, from `address`; or the seconds to wait.
+    pub(crate) fn judge(&self, address: IpAddr, now: Timestamp) -> Result<(), u32> {
+        let (mut all, from) = (self.0.lock(), ClientAddress(address));
+        let (network, site) = (from.network(), from.site());
+        if let Some(seconds) = all.judged.wait(&network, now).max(all.judged_sites.wait(&site, now)) {
+            return Err(seconds);
+        }
+        all.judged.take(&network, now);
+        all.judged_sites.take(&site, now);
+        Ok(())
+    }
+
     /// Takes one try at a code that was sent, from `address`; or the seconds to wait.
     pub(crate) fn guess(&self, address: IpAddr, now: Timestamp) -> Result<Guess, u32> {
         let (mut all, from) = (self.0.lock(), ClientAddress(address));
@@ -335,6 +355,8 @@ impl Throttle {
             code_receivers,
             code_addresses,
             code_sites,
+            judged,
+            judged_sites,
             wrong_codes,
             wrong_code_sites,
             numbers,
@@ -345,7 +367,10 @@ impl Throttle {
         pairs.forget_full(now);
         codes.forget_full(now);
         code_receivers.forget_full(now);
-        for by_address in [addresses, sites, code_addresses, code_sites, wrong_codes, wrong_code_sites, google] {
+        for by_address in [addresses, sites, code_addresses, code_sites, google] {
+            by_address.forget_full(now);
+        }
+        for by_address in [judged, judged_sites, wrong_codes, wrong_code_sites] {
             by_address.forget_full(now);
         }
         for by_text in [accounts, numbers, number_ranges, factors] {
@@ -384,6 +409,7 @@ mod tests {
         throttle.text("+491701234567", start).unwrap();
         throttle.factor("account", start).unwrap();
         throttle.google(address(1), start).unwrap();
+        throttle.judge(address(1), start).unwrap();
         let _wrong = throttle.guess(address(1), start).unwrap();
         throttle.tidy(start + Span::seconds(1));
         let kept = format!("{throttle:?}").len();
@@ -512,6 +538,14 @@ mod tests {
         assert_eq!((0..100).filter(|n| wrong(neighbour(*n), start)).count(), 20);
         let site = (1..1000).filter(|n| wrong(corner(*n), start)).count();
         assert_eq!(site, 60, "eighty for the site");
+    }
+
+    #[test]
+    fn strangers_have_few_passwords_judged() {
+        let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!((0..100).filter(|_| throttle.judge(address(1), now).is_ok()).count(), 40);
+        assert_eq!(throttle.judge(address(1), now), Err(6));
+        assert_eq!((0..1000).filter(|n| throttle.judge(corner(*n), now).is_ok()).count(), 160, "of one site");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Register {
     pub role: RegisterAs,
     /// The email address.
     pub email: String,
-    /// The password: 10 to 200 characters.
+    /// The password: 10 to 200 characters, and none of those that are guessed first.
     #[schema(value_type = String, format = Password)]
     pub password: Secret,
     /// How the account's holder is called, 1 to 100 characters.

@@ -74,6 +74,7 @@ impl Identity {
             return Err(Refused::field("new_password", problem));
         }
         self.show_owner(proof, &account, Some(&asked.password), origin).await?;
+        self.hasher().judge("new_password", &asked.new_password, account.called()).await?;
         let (now, hash) = (self.now(), self.hasher().hash(&asked.new_password).await?);
         let mut transaction = self.pool().connections().begin().await?;
         let found = store::lock(&mut transaction, account.id).await?;
@@ -189,7 +190,7 @@ impl Identity {
         if !challenges::store::done(&mut transaction, passed.id, now).await? {
             return Err(Refused::Conflict("the code was used already"));
         }
-        let mut ended = Vec::new();
+        let ended;
         match passed.purpose {
             Purpose::ChangeEmail { email } => {
                 if !store::set_email(&mut transaction, account.id, &email).await? {

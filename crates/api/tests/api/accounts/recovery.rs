@@ -258,3 +258,34 @@ async fn the_number_of_the_registration_is_verified_by_who_is_signed_in() {
     let asked = stage.post("/v1/account/phone", &login.access(), &json!({"phone": NUMBER})).await;
     assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_chosen() {
+    let stage = Stage::new().await;
+    let mut asked = json!({"role": "customer", "email": "lovelace@example.org", "name": "Augusta Kingsworth"});
+    for common in ["1234567890", "password123", "qwertyuiop", "Password1!", "kingsworth1", "lovelace@1"] {
+        asked["password"] = json!(common);
+        let refused = stage.call(Method::POST, "/v1/accounts", None, Some(&asked)).await;
+        assert_eq!((refused.code(), refused.fields()), ("invalid", vec!["password"]), "{common}: {refused:?}");
+    }
+    assert_eq!(written(&stage).await, 0);
+    people::register(&stage, "customer", "lovelace@example.org").await;
+    let login = people::log_in(&stage, "lovelace@example.org").await;
+    for own in ["Password1!", "lovelace@1"] {
+        let change = json!({"password": PASSWORD, "new_password": own});
+        let refused = stage.post("/v1/account/password", &login.access(), &change).await;
+        assert_eq!(refused.fields(), ["new_password"], "{own}: {refused:?}");
+    }
+    let forgot = json!({"email": "lovelace@example.org"});
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&forgot)).await;
+    let code = code_in(&message(&stage, "lovelace@example.org", &["new password"]).await);
+    let mut body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    for own in ["Password1!", "lovelace@1"] {
+        body["password"] = json!(own);
+        let refused = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+        assert_eq!(refused.fields(), ["password"], "{own}: {refused:?}");
+    }
+    body["password"] = json!(NEW);
+    let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "the code is still good: {reset:?}");
+}
