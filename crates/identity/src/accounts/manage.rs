@@ -129,7 +129,7 @@ impl Identity {
     /// What every change of what an account is recovered by wants, as each of them is worth a new password: the password,
     /// however lately somebody signed in, and where the second factor is on, that too and lately. A stolen access token
     /// is not enough.
-    async fn show_owner(
+    pub(crate) async fn show_owner(
         &self,
         proof: &LoginProof,
         account: &Account,
