@@ -7,9 +7,9 @@ pub(crate) mod routes;
 pub(crate) mod standing;
 pub(crate) mod store;
 
-use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{AccountId, AdminId, CustomerId, DriverId, Id, MerchantId};
 use posthaste_domain::party::Party;
+use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::Role;
 use posthaste_notifications::Message;
 use posthaste_protocol::accounts::AccountView;
@@ -17,6 +17,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::google::Linked;
+
+/// How long a telephone number has been the account's before it recovers the password. Shorter, and who got at an account
+/// for a moment has taken it before its owner has read that the number was changed; longer, and who has a new number and
+/// forgets the password waits for nothing.
+const YOUNGEST_NUMBER: Span = Span::hours(24);
 
 /// The longest name.
 pub(crate) const LONGEST_NAME: usize = 100;
@@ -56,6 +61,22 @@ impl Account {
         self.totp_confirmed_at.is_some()
     }
 
+    /// What its holder is called, and chooses no password from.
+    pub(crate) fn called(&self) -> Vec<String> {
+        vec![self.email.clone(), self.name.clone()]
+    }
+
+    /// The telephone number that recovers the password at `now`: one that was verified, a day ago or with the registration.
+    pub(crate) fn recovery_phone(&self, now: Timestamp) -> Option<&str> {
+        let verified_at = self.phone_verified_at?;
+        self.phone.as_deref().filter(|_| recovers(self.created_at, verified_at, now))
+    }
+
+    /// Whether the number came with the registration and waits to be verified.
+    pub(crate) fn registered_with(&self, phone: &str) -> bool {
+        self.phone_verified_at.is_none() && self.phone.as_deref() == Some(phone)
+    }
+
     /// What the account is found by, and no other: its email address, or its number while the address is only claimed.
     pub(crate) fn key(&self) -> String {
         let by_number = self.phone.clone().filter(|_| self.email_claim.is_some());
@@ -89,6 +110,12 @@ impl Account {
             profile: self.profile.clone(),
         }
     }
+}
+
+/// Whether a number that was verified at a time recovers the password at `now`: the one that the account was made with at
+/// once, any other when its owner had the time to hear of it.
+fn recovers(created_at: Timestamp, verified_at: Timestamp, now: Timestamp) -> bool {
+    verified_at <= created_at || now - verified_at >= YOUNGEST_NUMBER
 }
 
 /// The party of a role.
@@ -192,7 +219,25 @@ mod tests {
         assert_eq!(email_key(" Ada@Example.ORG "), "ada@example.org");
     }
 
+    #[test]
+    fn a_new_number_recovers_nothing_for_a_day_and_the_one_of_the_registration_at_once() {
+        let created = Timestamp::UNIX_EPOCH;
+        assert!(recovers(created, created, created), "the account was made with it");
+        let changed = created + Span::days(400);
+        for (hours, expected) in [(0, false), (1, false), (23, false), (24, true), (1000, true)] {
+            assert_eq!(recovers(created, changed, changed + Span::hours(hours)), expected, "{hours}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_number_that_recovers_does_not_stop_to(verified in 0_i64..10_000_000, age in 0_i64..1_000_000, more in 0_i64..1_000_000) {
+            let at = |seconds| Timestamp::UNIX_EPOCH + Span::seconds(seconds);
+            let now = |age| recovers(at(0), at(verified), at(verified + age));
+            prop_assert!(!now(age) || now(age + more));
+            prop_assert_eq!(now(age), verified == 0 || age >= 86_400);
+        }
+
         #[test]
         fn no_text_makes_the_checks_panic(text in ".{0,300}") {
             let _ = (wrong_email(&text), wrong_phone(&text), wrong_name(&text));

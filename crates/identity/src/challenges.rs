@@ -94,7 +94,7 @@ impl Identity {
     }
 
     /// Whether the code is the one of the challenge. A try is used up before anything is compared, so that many at once
-    /// do not get more tries.
+    /// do not get more tries; one of the address too, which has it back unless the code was wrong.
     pub(crate) async fn pass(
         &self,
         id: ChallengeId,
@@ -102,8 +102,15 @@ impl Identity {
         code: &Secret,
         origin: &Origin,
     ) -> Result<Passed, Refused> {
-        let tried = store::take_try(self.pool(), id, purpose, self.now()).await?;
-        let right = tried.as_ref().is_some_and(|tried| crate::same(&self.code_hash(id, code), &tried.hash));
+        let guess = self.throttle().guess(origin.address, self.now());
+        let guess = guess.map_err(|seconds| Refused::Throttled { seconds })?;
+        let tried = store::take_try(self.pool(), id, purpose, self.now()).await;
+        let compared = matches!(tried, Ok(Some(_)));
+        let right = matches!(&tried, Ok(Some(tried)) if crate::same(&self.code_hash(id, code), &tried.hash));
+        if right || !compared {
+            self.throttle().not_wrong(guess, self.now());
+        }
+        let tried = tried?;
         if !right {
             let account = tried.as_ref().and_then(|tried| tried.account);
             let same = Same { kind: purpose, ..Same::about("code.failed", account) };

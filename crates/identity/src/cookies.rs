@@ -4,6 +4,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use posthaste_domain::Span;
 use posthaste_protocol::accounts::Secret;
 
+use crate::refused::Refused;
+
 /// Who may send a cookie along.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SameSite {
@@ -22,11 +24,22 @@ pub(crate) struct Cookie {
 }
 
 impl Cookie {
-    /// What a browser sent.
-    pub(crate) fn read(self, headers: &HeaderMap) -> Option<Secret> {
+    /// What a browser sent. Several of one name are refused: a page of a sibling domain can set one with a longer path,
+    /// which comes first, and nobody can tell whose is whose.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Malformed`] where there are several.
+    pub(crate) fn read(self, headers: &HeaderMap) -> Result<Option<Secret>, Refused> {
         let values = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, text)| *name == self.name && !text.is_empty()).map(|(_, text)| text.into())
+        let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut ours = pairs.filter(|(name, text)| name.trim_end() == self.name && !text.is_empty());
+        match (ours.next(), ours.next()) {
+            (first, None) => Ok(first.map(|(_, text)| text.into())),
+            (_, Some(_)) => Err(Refused::Malformed(
+                "several cookies have the name of one: remove those of this site and its neighbours, and sign in again",
+            )),
+        }
     }
 
     /// The header that sets it for a time; none takes it away.
@@ -55,14 +68,25 @@ mod tests {
     fn a_cookie_is_found_among_others_and_kept_from_scripts_and_other_sites() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, "a=b; __Secure-posthaste_refresh=phr_x; c=d".parse().unwrap());
-        assert_eq!(REFRESH.read(&headers).unwrap().expose(), "phr_x");
+        assert_eq!(REFRESH.read(&headers).unwrap().unwrap().expose(), "phr_x");
         headers.clear();
         headers.append(header::COOKIE, "posthaste_refresh=phr_x; __Secure-posthaste_refresh=".parse().unwrap());
-        assert_eq!(REFRESH.read(&headers), None);
+        assert_eq!(REFRESH.read(&headers).unwrap(), None);
         let set = REFRESH.set("phr_x", Span::days(1));
         let text = set.to_str().unwrap();
         for part in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/v1/sessions", "Max-Age=86400"] {
             assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_several_with_one_name_none_is_taken() {
+        let both = ["__Secure-posthaste_refresh=phr_eve; __Secure-posthaste_refresh=phr_ada"];
+        let apart = ["__Secure-posthaste_refresh=phr_eve", "a=b;__Secure-posthaste_refresh =phr_ada"];
+        for lines in [&both[..], &apart[..]] {
+            let mut headers = HeaderMap::new();
+            lines.iter().for_each(|line| _ = headers.append(header::COOKIE, line.parse().unwrap()));
+            assert!(matches!(REFRESH.read(&headers), Err(Refused::Malformed(_))), "{lines:?}");
         }
     }
 }

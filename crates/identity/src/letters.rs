@@ -1,4 +1,6 @@
-//! What people are written. Plain words; codes first, so that they show in a preview.
+//! What people are written. Plain words, and all of them ours; codes first, so that they show in a preview.
+
+mod harmless;
 
 use posthaste_domain::Span;
 use posthaste_notifications::Message;
@@ -56,9 +58,15 @@ pub(crate) fn notice(to: &Account, what: &str, origin: &Origin) -> Message {
     let text = format!(
         "{what}\n\nFrom: {} ({}).\n\nIf it was not you: have your password replaced and end all sessions.",
         origin.address,
-        if origin.device.is_empty() { "an unnamed device" } else { &origin.device },
+        harmless::device(&origin.device),
     );
     to.message("Your account", text)
+}
+
+/// A Google account signs in from now on.
+pub(crate) fn google_linked(to: &Account, email: &str, origin: &Origin) -> Message {
+    let what = format!("The Google account {} can sign in to your account from now on.", harmless::name(email));
+    notice(to, &what, origin)
 }
 
 pub(crate) fn banned(to: &Account, reason: &str) -> Message {

@@ -52,6 +52,7 @@ pub const LIMITS: &[FieldLimit] = &[
     ("ChangePassword", "new_password", PASSWORD),
     ("ChangeEmail", "email", EMAIL),
     ("SetPhone", "phone", PHONE),
+    ("SetPhone", "password", PASSWORD),
     ("Ban", "reason", Limit::Characters(1, LONGEST_REASON)),
     ("CreateApiKey", "name", NAME),
     ("CreateApiKey", "scopes", Limit::Entries(1, KeyScope::ALL.len())),

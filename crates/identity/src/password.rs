@@ -1,4 +1,6 @@
-//! Passwords: what one must be, and argon2id on threads of its own, few at once.
+//! Passwords: what one must be, and argon2id on threads of its own, few at once. `guessing` says which are guessed first.
+
+mod guessing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +21,7 @@ pub(crate) const LONGEST: usize = 200;
 /// How long a login waits for its turn at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is wrong with a new password.
+/// What is seen at once to be wrong with a new password. Whether it is easy to guess takes longer: [`Hasher::judge`].
 #[must_use]
 pub(crate) fn wrong(password: &Secret, email: &str) -> Option<String> {
     let text = password.expose();
@@ -70,10 +72,22 @@ impl Hasher {
         })))
     }
 
+    /// Refuses a new password that is guessed first: then `field` is wrong. `about` is what its owner is called.
+    pub(crate) async fn judge(
+        &self,
+        field: &'static str,
+        password: &Secret,
+        about: Vec<String>,
+    ) -> Result<(), Refused> {
+        let password = password.clone();
+        let found = self.run(self.place()?, move |_| guessing::guessed_first(password.expose(), &about)).await?;
+        found.map_or(Ok(()), |why| Err(Refused::field(field, why)))
+    }
+
     /// The hash of a new password, with its parameters.
     pub(crate) async fn hash(&self, password: &Secret) -> Result<String, Refused> {
         let password = password.clone();
-        self.run(self.place()?, move |inner| hash(&inner.argon2, password.expose())).await?
+        self.run(self.place()?, move |inner| inner.hash(password.expose())).await?
     }
 
     /// Whether the password is the one of the hash. Without a hash it takes as long, and is not.
@@ -90,6 +104,7 @@ impl Hasher {
     ) -> Result<bool, Refused> {
         let password = password.clone();
         self.run(place, move |inner| {
+            inner.hashed.fetch_add(1, Ordering::Relaxed);
             let known = stored.is_some();
             let stored = stored.as_deref().unwrap_or(&inner.decoy);
             let parsed =
@@ -129,7 +144,6 @@ impl Hasher {
         let turn = turn.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
         let inner = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || {
-            inner.hashed.fetch_add(1, Ordering::Relaxed);
             let done = work(&inner);
             drop(place);
             done
@@ -137,6 +151,13 @@ impl Hasher {
         let done = done.await.map_err(|error| Refused::Internal(format!("hashing failed: {error}")));
         drop(turn);
         done
+    }
+}
+
+impl Inner {
+    fn hash(&self, password: &str) -> Result<String, Refused> {
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        hash(&self.argon2, password)
     }
 }
 
@@ -192,6 +213,18 @@ mod tests {
         }
         assert!(checked >= 4 && busy > 5_000, "{checked} checked, {busy} told to come back");
         assert!(!hasher.check(&"guess".into(), None).await.unwrap(), "and afterwards all is well");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_guessed_first_is_refused_by_name_and_not_hashed() {
+        let hasher = Hasher::new(CHEAP).unwrap();
+        let about = vec!["shop@example.org".to_owned()];
+        for common in ["1234567890", "password123", "qwertyuiop", "Password1!"] {
+            let judged = hasher.judge("new_password", &common.into(), about.clone()).await;
+            assert!(matches!(judged, Err(Refused::Invalid(fields)) if fields[0].field == "new_password"), "{common}");
+        }
+        hasher.judge("new_password", &"correct horse battery".into(), about).await.unwrap();
+        assert_eq!(hasher.hashed(), 0);
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub enum Refused {
     /// Fields are wrong.
     #[error("fields are wrong")]
     Invalid(Vec<FieldError>),
+    /// The request is not understood.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// Nothing of the kind, or not the caller's.
     #[error("no such {0}")]
     NotFound(&'static str),
@@ -107,6 +110,7 @@ impl From<Refused> for Failure {
 fn problem(refused: Refused) -> Problem {
     match refused {
         Refused::Invalid(errors) => Problem::new(Code::Invalid).errors(errors),
+        Refused::Malformed(why) => Problem::new(Code::Malformed).detail(why),
         Refused::NotFound(what) => Problem::new(Code::NotFound).detail(format!("no such {what}")),
         Refused::Conflict(why) => Problem::new(Code::Conflict).detail(why),
         Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::LoginProof;
-use posthaste_protocol::accounts::{RecoveryCodes, SecondFactorOffer, Secret};
+use posthaste_protocol::accounts::{RecoveryCodes, SecondFactorOffer, Secret, StepUp};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde_json::json;
@@ -131,12 +131,22 @@ impl Identity {
         Ok(shown)
     }
 
-    /// A new secret. It counts once a code came back; until then nothing has changed.
-    pub(crate) async fn offer_second_factor(&self, proof: &LoginProof) -> Result<SecondFactorOffer, Refused> {
-        self.fresh(proof).await?;
+    /// A new secret. It counts once a code came back; until then nothing has changed. Whoever turns it on can keep the
+    /// account's owner out, so it wants the password; who has none has signed in with Google lately.
+    pub(crate) async fn offer_second_factor(
+        &self,
+        proof: &LoginProof,
+        shown: &StepUp,
+        origin: &Origin,
+    ) -> Result<SecondFactorOffer, Refused> {
         let account = self.account(proof.account).await?;
         if account.has_second_factor() {
             return Err(Refused::Conflict("it is on already: turn it off first"));
+        }
+        if account.has_password {
+            self.show_owner(proof, &account, shown.password.as_ref(), origin).await?;
+        } else {
+            self.fresh(proof).await?;
         }
         let secret: [u8; SECRET] = rand::random();
         let sealed = self.seal().seal(PURPOSE, account.id.uuid().as_bytes(), &secret)?;
@@ -210,7 +220,10 @@ impl Identity {
         }
         let codes = self.new_recovery_codes(&mut transaction, account.id).await?;
         self.audit(&mut transaction, origin, Entry::new("recovery_codes.renewed", account.id).on(account.id)).await?;
+        let what = "The recovery codes of your account were replaced: the old ones are of no use any more.";
+        self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
         transaction.commit().await?;
+        self.notifications().wake();
         Ok(codes)
     }
 

@@ -43,6 +43,15 @@ const CODES_RECEIVER: Rate = Rate { burst: 30.0, per_minute: 0.5 };
 /// Codes of any purpose that are asked for from one address, and from one site.
 const CODES_ADDRESS: Rate = Rate { burst: 30.0, per_minute: 1.0 };
 const CODES_SITE: Rate = Rate { burst: 120.0, per_minute: 4.0 };
+/// New passwords of strangers that are judged, from one address and from one site. One takes up to some tens of
+/// milliseconds: higher, and one address keeps a core busy; lower, and an office of people who register waits.
+const JUDGED: Rate = Rate { burst: 40.0, per_minute: 10.0 };
+const JUDGED_SITE: Rate = Rate { burst: 160.0, per_minute: 40.0 };
+/// Wrong codes from one address, and from one site. Each code takes five tries; without these, whoever asks for many codes
+/// of many accounts has five tries at each of them. An address has 308 tries on the first day and 288 on others: at a
+/// million codes, one that is right in nine years. Lower, and an office of people who mistype waits.
+const WRONG_CODES: Rate = Rate { burst: 20.0, per_minute: 0.2 };
+const WRONG_CODES_SITE: Rate = Rate { burst: 80.0, per_minute: 0.8 };
 /// Texts to one number, and to a range of a thousand numbers: whoever earns by texts to numbers of his own has many.
 const NUMBER: Rate = Rate { burst: 5.0, per_minute: 0.1 };
 const NUMBER_RANGE: Rate = Rate { burst: 20.0, per_minute: 1.0 };
@@ -153,6 +162,11 @@ pub(crate) struct Try {
     known_device: bool,
 }
 
+/// A try at a code that was taken, to be given back where it was not wrong.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Guess(ClientAddress);
+
 #[derive(Debug)]
 struct All {
     pairs: Buckets<(Who, IpAddr)>,
@@ -163,6 +177,10 @@ struct All {
     code_receivers: Buckets<(&'static str, Who)>,
     code_addresses: Buckets<IpAddr>,
     code_sites: Buckets<IpAddr>,
+    judged: Buckets<IpAddr>,
+    judged_sites: Buckets<IpAddr>,
+    wrong_codes: Buckets<IpAddr>,
+    wrong_code_sites: Buckets<IpAddr>,
     numbers: Buckets<Who>,
     number_ranges: Buckets<Who>,
     factors: Buckets<Who>,
@@ -184,6 +202,10 @@ impl Default for Throttle {
             code_receivers: Buckets::new(CODES_RECEIVER),
             code_addresses: Buckets::new(CODES_ADDRESS),
             code_sites: Buckets::new(CODES_SITE),
+            judged: Buckets::new(JUDGED),
+            judged_sites: Buckets::new(JUDGED_SITE),
+            wrong_codes: Buckets::new(WRONG_CODES),
+            wrong_code_sites: Buckets::new(WRONG_CODES_SITE),
             numbers: Buckets::new(NUMBER),
             number_ranges: Buckets::new(NUMBER_RANGE),
             factors: Buckets::new(FACTOR),
@@ -257,6 +279,37 @@ impl Throttle {
         Ok(())
     }
 
+    /// Takes one new password to be judged, from `address`; or the seconds to wait.
+    pub(crate) fn judge(&self, address: IpAddr, now: Timestamp) -> Result<(), u32> {
+        let (mut all, from) = (self.0.lock(), ClientAddress(address));
+        let (network, site) = (from.network(), from.site());
+        if let Some(seconds) = all.judged.wait(&network, now).max(all.judged_sites.wait(&site, now)) {
+            return Err(seconds);
+        }
+        all.judged.take(&network, now);
+        all.judged_sites.take(&site, now);
+        Ok(())
+    }
+
+    /// Takes one try at a code that was sent, from `address`; or the seconds to wait.
+    pub(crate) fn guess(&self, address: IpAddr, now: Timestamp) -> Result<Guess, u32> {
+        let (mut all, from) = (self.0.lock(), ClientAddress(address));
+        let (network, site) = (from.network(), from.site());
+        if let Some(seconds) = all.wrong_codes.wait(&network, now).max(all.wrong_code_sites.wait(&site, now)) {
+            return Err(seconds);
+        }
+        all.wrong_codes.take(&network, now);
+        all.wrong_code_sites.take(&site, now);
+        Ok(Guess(from))
+    }
+
+    /// Gives back a try at a code that was right, or that nothing was compared with.
+    pub(crate) fn not_wrong(&self, Guess(from): Guess, now: Timestamp) {
+        let mut all = self.0.lock();
+        all.wrong_codes.give_back(&from.network(), now);
+        all.wrong_code_sites.give_back(&from.site(), now);
+    }
+
     /// Takes one text to be sent to a number; or the seconds to wait.
     pub(crate) fn text(&self, number: &str, now: Timestamp) -> Result<(), u32> {
         let range = number.get(..number.len().saturating_sub(RANGE_DIGITS)).unwrap_or(number);
@@ -302,6 +355,10 @@ impl Throttle {
             code_receivers,
             code_addresses,
             code_sites,
+            judged,
+            judged_sites,
+            wrong_codes,
+            wrong_code_sites,
             numbers,
             number_ranges,
             factors,
@@ -311,6 +368,9 @@ impl Throttle {
         codes.forget_full(now);
         code_receivers.forget_full(now);
         for by_address in [addresses, sites, code_addresses, code_sites, google] {
+            by_address.forget_full(now);
+        }
+        for by_address in [judged, judged_sites, wrong_codes, wrong_code_sites] {
             by_address.forget_full(now);
         }
         for by_text in [accounts, numbers, number_ranges, factors] {
@@ -349,6 +409,8 @@ mod tests {
         throttle.text("+491701234567", start).unwrap();
         throttle.factor("account", start).unwrap();
         throttle.google(address(1), start).unwrap();
+        throttle.judge(address(1), start).unwrap();
+        let _wrong = throttle.guess(address(1), start).unwrap();
         throttle.tidy(start + Span::seconds(1));
         let kept = format!("{throttle:?}").len();
         assert!((1_000..100_000).contains(&kept), "keys are of a fixed size: {kept}");
@@ -460,6 +522,46 @@ mod tests {
         throttle.factor_proved("acc");
         assert!(throttle.factor("acc", now).is_ok());
         assert_eq!((2..100).filter(|n| code(*n)).count(), 25, "from everywhere there are thirty");
+    }
+
+    #[test]
+    fn wrong_codes_are_few_from_one_address_and_from_one_site() {
+        let (throttle, start) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        let wrong = |from: IpAddr, now| throttle.guess(from, now).is_ok();
+        assert_eq!((0..100).filter(|_| wrong(address(1), start)).count(), 20);
+        assert_eq!(throttle.guess(address(1), start).unwrap_err(), 300, "one in five minutes");
+        assert!(wrong(address(2), start), "others are not slowed down");
+        let day = (1..=24 * 60).filter(|minute| wrong(address(1), start + Span::minutes(*minute))).count();
+        assert_eq!(day, 288, "and 20 at once: one in a million takes nine years");
+        // A /64 counts as one address, a /48 as one site.
+        let neighbour = |n: u128| IpAddr::from(((0x2001_0db8_0001_u128 << 80) | n).to_be_bytes());
+        assert_eq!((0..100).filter(|n| wrong(neighbour(*n), start)).count(), 20);
+        let site = (1..1000).filter(|n| wrong(corner(*n), start)).count();
+        assert_eq!(site, 60, "eighty for the site");
+    }
+
+    #[test]
+    fn strangers_have_few_passwords_judged() {
+        let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!((0..100).filter(|_| throttle.judge(address(1), now).is_ok()).count(), 40);
+        assert_eq!(throttle.judge(address(1), now), Err(6));
+        assert_eq!((0..1000).filter(|n| throttle.judge(corner(*n), now).is_ok()).count(), 160, "of one site");
+    }
+
+    #[test]
+    fn a_right_code_costs_nothing() {
+        let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
+        for _ in 0..500 {
+            let guess = throttle.guess(address(1), now).unwrap();
+            throttle.not_wrong(guess, now);
+        }
+        assert!(throttle.0.lock().wrong_codes.buckets.is_empty(), "nothing is remembered of it");
+        assert!(throttle.0.lock().wrong_code_sites.buckets.is_empty());
+        let _wrong = throttle.guess(address(1), now).unwrap();
+        let right = throttle.guess(address(1), now).unwrap();
+        throttle.not_wrong(right, now);
+        let more = (0..100).filter(|_| throttle.guess(address(1), now).is_ok()).count();
+        assert_eq!(more, 19, "wrong ones still count");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Register {
     pub role: RegisterAs,
     /// The email address.
     pub email: String,
-    /// The password: 10 to 200 characters.
+    /// The password: 10 to 200 characters, and none of those that are guessed first.
     #[schema(value_type = String, format = Password)]
     pub password: Secret,
     /// How the account's holder is called, 1 to 100 characters.
@@ -115,7 +115,7 @@ pub enum SendBy {
     /// To the email address.
     #[default]
     Email,
-    /// As a text, where the account has a verified telephone number.
+    /// As a text, where the account has a telephone number that was verified a day ago, or when it was registered.
     Text,
 }
 
@@ -333,12 +333,16 @@ pub struct ChangeEmail {
     pub email: String,
 }
 
-/// Sets the telephone number; a code goes to it.
+/// Sets the telephone number, with proof of the password; a code goes to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetPhone {
     /// In international form: `+` and 8 to 15 digits.
     pub phone: String,
+    /// The password. Not asked for where the number is the one that came with the registration and was not verified yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub password: Option<Secret>,
 }
 
 /// Shows again who one is: the second factor where it is on, the password where it is not.

@@ -73,10 +73,8 @@ impl Identity {
         if let Some(problem) = password::wrong(&asked.new_password, &account.email) {
             return Err(Refused::field("new_password", problem));
         }
-        if account.has_second_factor() {
-            self.fresh(proof).await?;
-        }
-        self.show_password(&account, &asked.password, origin).await?;
+        self.show_owner(proof, &account, Some(&asked.password), origin).await?;
+        self.hasher().judge("new_password", &asked.new_password, account.called()).await?;
         let (now, hash) = (self.now(), self.hasher().hash(&asked.new_password).await?);
         let mut transaction = self.pool().connections().begin().await?;
         let found = store::lock(&mut transaction, account.id).await?;
@@ -110,10 +108,7 @@ impl Identity {
             return Err(Refused::field("email", problem));
         }
         let account = self.account(proof.account).await?;
-        if account.has_second_factor() {
-            self.fresh(proof).await?;
-        }
-        self.show_password(&account, &asked.password, origin).await?;
+        self.show_owner(proof, &account, Some(&asked.password), origin).await?;
         let email = asked.email.trim().to_owned();
         self.may_send(Channel::Email, "change_email", &super::email_key(&email), origin)?;
         let is_known = store::by_key(self.pool(), &email).await?.is_some();
@@ -131,7 +126,25 @@ impl Identity {
         Ok(sent)
     }
 
-    /// Begins to set the telephone number: a code goes to it.
+    /// What every change of what an account is recovered by wants, as each of them is worth a new password: the password,
+    /// however lately somebody signed in, and where the second factor is on, that too and lately. A stolen access token
+    /// is not enough.
+    pub(crate) async fn show_owner(
+        &self,
+        proof: &LoginProof,
+        account: &Account,
+        password: Option<&Secret>,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
+        if account.has_second_factor() {
+            self.fresh(proof).await?;
+        }
+        let password = password.ok_or_else(|| Refused::field("password", "is required: it shows that it is you"))?;
+        self.show_password(account, password, origin).await
+    }
+
+    /// Begins to set the telephone number: a code goes to it. With the same proof as a change of the email address, but
+    /// for the number that came with the registration: whoever chose it had the password.
     pub(crate) async fn set_phone(
         &self,
         proof: &LoginProof,
@@ -141,7 +154,12 @@ impl Identity {
         if let Some(problem) = wrong_phone(&asked.phone) {
             return Err(Refused::field("phone", problem));
         }
-        self.fresh(proof).await?;
+        let account = self.account(proof.account).await?;
+        if account.registered_with(&asked.phone) && asked.password.is_none() {
+            self.fresh(proof).await?;
+        } else {
+            self.show_owner(proof, &account, asked.password.as_ref(), origin).await?;
+        }
         self.may_send(Channel::Text, "verify_phone", &asked.phone, origin)?;
         let mut transaction = self.pool().connections().begin().await?;
         let purpose = Purpose::VerifyPhone { phone: asked.phone.clone() };
@@ -172,7 +190,7 @@ impl Identity {
         if !challenges::store::done(&mut transaction, passed.id, now).await? {
             return Err(Refused::Conflict("the code was used already"));
         }
-        let mut ended = Vec::new();
+        let ended;
         match passed.purpose {
             Purpose::ChangeEmail { email } => {
                 if !store::set_email(&mut transaction, account.id, &email).await? {
@@ -181,6 +199,7 @@ impl Identity {
                 challenges::store::end(&mut transaction, account.id, &challenges::OPEN_FOR_EMAIL, now).await?;
                 let but = Some(proof.login);
                 ended = logins::store::revoke(&mut transaction, account.id, None, but, "email_changed", now).await?;
+                // As it was read before: to the old address.
                 let what = "The email address of your account was changed: this one is not its address any more.";
                 self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
                 self.audit(&mut transaction, origin, Entry::new("email.changed", account.id).on(account.id)).await?;
@@ -190,6 +209,11 @@ impl Identity {
                 if !store::set_phone(&mut transaction, account.id, &phone, now).await? {
                     return Err(Refused::Conflict("another account is registered with this number"));
                 }
+                let but = Some(proof.login);
+                ended = logins::store::revoke(&mut transaction, account.id, None, but, "phone_changed", now).await?;
+                let what = "The telephone number of your account was changed. In a day the password can be replaced with \
+                            a code that is sent to the new one.";
+                self.notifications().put(&mut transaction, &letters::notice(&account, what, origin)).await?;
                 self.audit(&mut transaction, origin, Entry::new("phone.verified", account.id).on(account.id)).await?;
             }
             Purpose::Register(_) | Purpose::Recover => {

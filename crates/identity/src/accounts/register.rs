@@ -7,7 +7,7 @@ use posthaste_domain::ids::AccountId;
 use posthaste_http::auth::Role;
 use posthaste_notifications::{Channel, Message};
 use posthaste_protocol::accounts::{
-    AccountView, CodeSent, ForgotPassword, Register, RegisterAs, ResetPassword, SendBy, Verify, VerifyBy,
+    AccountView, CodeSent, ForgotPassword, Register, RegisterAs, ResetPassword, Secret, SendBy, Verify, VerifyBy,
 };
 use posthaste_protocol::problem::FieldError;
 use serde_json::json;
@@ -49,6 +49,8 @@ impl Identity {
         if !errors.is_empty() {
             return Err(Refused::Invalid(errors));
         }
+        let about = vec![asked.email.trim().to_owned(), asked.name.clone()];
+        self.judge(&asked.password, about, origin).await?;
         let number = asked.phone.as_deref().filter(|_| asked.verify_by == VerifyBy::Phone);
         let key = number.map_or_else(|| email_key(&asked.email), str::to_owned);
         let channel = if number.is_some() { Channel::Text } else { Channel::Email };
@@ -136,12 +138,7 @@ impl Identity {
     /// # Errors
     ///
     /// [`Refused`] where the address is wrong or taken, or the password no secret.
-    pub async fn create_admin(
-        &self,
-        email: &str,
-        name: &str,
-        password: &posthaste_protocol::accounts::Secret,
-    ) -> Result<AccountView, Refused> {
+    pub async fn create_admin(&self, email: &str, name: &str, password: &Secret) -> Result<AccountView, Refused> {
         let asked = Register {
             role: RegisterAs::Customer,
             email: email.to_owned(),
@@ -154,6 +151,8 @@ impl Identity {
         if !errors.is_empty() {
             return Err(Refused::Invalid(errors));
         }
+        let about = vec![email.trim().to_owned(), name.to_owned()];
+        self.hasher().judge("password", password, about).await?;
         let hash = self.hasher().hash(password).await?;
         let id: AccountId = self.clock().id();
         let (email, name) = (email.trim().to_owned(), name.trim().to_owned());
@@ -190,10 +189,10 @@ impl Identity {
                 let own = account.email_claim.is_none();
                 return own.then(|| letters::recover(&account.email, &code, good_for));
             }
-            let phone = account.phone.filter(|_| account.phone_verified_at.is_some())?;
+            let phone = account.recovery_phone(self.now())?;
             // Whoever knows several addresses of a number may not send it more texts for that; nobody is told.
-            self.throttle().text(&phone, self.now()).ok()?;
-            Some(letters::code_by_text(&phone, &code, good_for))
+            self.throttle().text(phone, self.now()).ok()?;
+            Some(letters::code_by_text(phone, &code, good_for))
         });
         if let Some(letter) = letter {
             self.notifications().put(&mut transaction, &letter).await?;
@@ -211,9 +210,12 @@ impl Identity {
         if let Some(problem) = password::wrong(&asked.password, "") {
             return Err(Refused::field("password", problem));
         }
+        self.judge(&asked.password, Vec::new(), origin).await?;
         let now = self.now();
         let passed = self.pass(asked.challenge_id, "recover", &asked.code, origin).await?;
         let id = passed.account.ok_or(Refused::WrongCode { left: None })?;
+        let called = self.account(id).await?.called();
+        self.hasher().judge("password", &asked.password, called).await?;
         let hash = self.hasher().hash(&asked.password).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let account = store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
@@ -238,6 +240,14 @@ impl Identity {
         self.throttle().proved(&account.key(), origin.address);
         self.throttle().proved(&email_key(&account.email), origin.address);
         Ok(())
+    }
+
+    /// Refuses a password of somebody who has shown nothing yet where it is one that is guessed first: not too many, as
+    /// each takes a while.
+    async fn judge(&self, password: &Secret, about: Vec<String>, origin: &Origin) -> Result<(), Refused> {
+        let wait = self.throttle().judge(origin.address, self.now());
+        wait.map_err(|seconds| Refused::Throttled { seconds })?;
+        self.hasher().judge("password", password, about).await
     }
 
     /// A code may be sent to `receiver`: there is somebody who carries it, and not too many were.

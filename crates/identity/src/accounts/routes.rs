@@ -146,9 +146,10 @@ pub(crate) async fn verify_email(
 
 /// Set one's telephone number
 ///
-/// A code goes to it as a text.
+/// With proof of the password; a code goes to the number as a text. The number that came with the registration is verified
+/// without.
 #[utoipa::path(post, path = "/v1/account/phone", tag = "accounts",
-    request_body(content = SetPhone, example = json!({"phone": "+4930123456"})),
+    request_body(content = SetPhone, example = json!({"phone": "+4930123456", "password": "correct horse battery"})),
     responses((status = 202, body = CodeSent)))]
 pub(crate) async fn set_phone(
     State(identity): State<Identity>,
@@ -160,6 +161,8 @@ pub(crate) async fn set_phone(
 }
 
 /// Send back the code of a telephone number
+///
+/// All other sessions end, and the account's holder is written to. The number recovers the password a day later.
 #[utoipa::path(post, path = "/v1/account/phone/verify", tag = "accounts",
     request_body(content = Verify, example = json!({"challenge_id": "chl_01jd8v7cjxfm9sxv0q3e0b5z1c", "code": "123456"})),
     responses((status = 200, body = AccountView)))]

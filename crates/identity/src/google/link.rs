@@ -60,8 +60,7 @@ impl Identity {
         }
         let entry = Entry::new("google.linked", account.id).on(account.id).with(json!({"login": proof.login}));
         self.audit(&mut transaction, origin, entry).await?;
-        let what = format!("The Google account {} can sign in to your account from now on.", linked.email);
-        self.notifications().put(&mut transaction, &letters::notice(&account, &what, origin)).await?;
+        self.notifications().put(&mut transaction, &letters::google_linked(&account, &linked.email, origin)).await?;
         transaction.commit().await?;
         self.notifications().wake();
         Ok(self.account(proof.account).await?.view())

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 use super::{CameBack, Ending, GOOD_FOR, Start};
 use crate::audit::Origin;
 use crate::cookies::{Cookie, SameSite};
+use crate::refused::Refused;
 use crate::routes::own;
 use crate::{Identity, logins};
 
@@ -87,7 +88,7 @@ pub(crate) async fn returned_from_google(
         error: given.error.as_deref(),
         issuer: given.iss.as_deref(),
     };
-    let page = identity.returned_from_google(&came, COOKIE.read(&headers).as_ref()).await?;
+    let page = identity.returned_from_google(&came, COOKIE.read(&headers)?.as_ref()).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, String::from(page))]).into_response())
 }
 
@@ -107,7 +108,7 @@ pub(crate) async fn confirm_google(
     origin: Origin,
     Body { value: asked, .. }: Body<ConfirmGoogle>,
 ) -> Answer<Response> {
-    let secret = secret(asked.secret.as_ref(), &headers);
+    let secret = secret(asked.secret.as_ref(), &headers)?;
     let ending = Ending { state: &asked.state, secret: secret.as_ref(), code: asked.google_code.as_ref() };
     let opened = identity.confirm_google(&asked, &ending, &origin).await?;
     let mut response = logins::routes::answer(&identity, StatusCode::CREATED, opened, asked.refresh_in);
@@ -117,8 +118,8 @@ pub(crate) async fn confirm_google(
     Ok(response)
 }
 
-fn secret(in_body: Option<&Secret>, headers: &HeaderMap) -> Option<Secret> {
-    in_body.cloned().or_else(|| COOKIE.read(headers))
+fn secret(in_body: Option<&Secret>, headers: &HeaderMap) -> Result<Option<Secret>, Refused> {
+    in_body.map_or_else(|| COOKIE.read(headers), |secret| Ok(Some(secret.clone())))
 }
 
 /// Begin to link one's Google account
@@ -153,7 +154,7 @@ pub(crate) async fn confirm_link(
     Body { value: asked, .. }: Body<ConfirmGoogleLink>,
 ) -> Answer<Response> {
     let proof = own(&caller)?;
-    let secret = secret(asked.secret.as_ref(), &headers);
+    let secret = secret(asked.secret.as_ref(), &headers)?;
     let ending = Ending { state: &asked.state, secret: secret.as_ref(), code: asked.google_code.as_ref() };
     let account = identity.confirm_link(&proof, &ending, &origin).await.map_err(Failure::from)?;
     let mut response = Json(account).into_response();

@@ -58,7 +58,9 @@ pub(crate) async fn open(
     origin: Origin,
     Body { value: asked, .. }: Body<LogIn>,
 ) -> Answer<Response> {
-    let opened = identity.log_in(&asked, COOKIE.read(&headers).as_ref(), &origin).await?;
+    // It only shows a known device: who has several signs in as one who has none.
+    let cookie = COOKIE.read(&headers).ok().flatten();
+    let opened = identity.log_in(&asked, cookie.as_ref(), &origin).await?;
     Ok(answer(&identity, StatusCode::CREATED, opened, asked.refresh_in))
 }
 
@@ -91,11 +93,11 @@ pub(crate) async fn refresh(
 }
 
 fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Refused> {
-    match (asked.refresh_token, COOKIE.read(headers)) {
-        (Some(token), _) => Ok((token, RefreshIn::Body)),
-        (None, Some(token)) => Ok((token, RefreshIn::Cookie)),
-        (None, None) => Err(Refused::LoginEnded),
+    if let Some(token) = asked.refresh_token {
+        return Ok((token, RefreshIn::Body));
     }
+    let token = COOKIE.read(headers)?.ok_or(Refused::LoginEnded)?;
+    Ok((token, RefreshIn::Cookie))
 }
 
 /// Sign out
@@ -111,11 +113,12 @@ pub(crate) async fn end(
     origin: Origin,
     JsonOrDefault(asked): JsonOrDefault<Refresh>,
 ) -> Answer<Response> {
+    let came = COOKIE.read(&headers)?;
     if let Ok((token, _)) = token(asked, &headers) {
         identity.log_out(&token, &origin).await?;
     }
     // Only a cookie that came is taken away: who was sent here without his own keeps it.
-    let taken_away = COOKIE.read(&headers).map(|_| [(header::SET_COOKIE, COOKIE.clear())]);
+    let taken_away = came.map(|_| [(header::SET_COOKIE, COOKIE.clear())]);
     Ok(match taken_away {
         Some(header) => (StatusCode::NO_CONTENT, header).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use posthaste_http::auth::Caller;
-use posthaste_http::extract::Json as Body;
+use posthaste_http::extract::{Json as Body, JsonOrDefault};
 use posthaste_http::problem::Answer;
-use posthaste_protocol::accounts::{FactorCode, RecoveryCodes, SecondFactorOffer};
+use posthaste_protocol::accounts::{FactorCode, RecoveryCodes, SecondFactorOffer, StepUp};
 
 use crate::Identity;
 use crate::audit::Origin;
@@ -14,11 +14,18 @@ use crate::routes::own;
 
 /// Ask for a second factor
 ///
-/// A secret for an authenticator, with a QR code. Nothing changes until a first code comes back.
+/// With proof of the password, where there is one. A secret for an authenticator, with a QR code. Nothing changes until a
+/// first code comes back.
 #[utoipa::path(post, path = "/v1/account/second-factor", tag = "accounts",
+    request_body(content = StepUp, example = json!({"password": "correct horse battery"})),
     responses((status = 200, body = SecondFactorOffer)))]
-pub(crate) async fn offer(State(identity): State<Identity>, caller: Caller) -> Answer<Json<SecondFactorOffer>> {
-    Ok(Json(identity.offer_second_factor(&own(&caller)?).await?))
+pub(crate) async fn offer(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    JsonOrDefault(shown): JsonOrDefault<StepUp>,
+) -> Answer<Json<SecondFactorOffer>> {
+    Ok(Json(identity.offer_second_factor(&own(&caller)?, &shown, &origin).await?))
 }
 
 /// Turn the second factor on

@@ -146,3 +146,26 @@ async fn the_log_says_whose_account_was_tried_and_does_not_grow_with_the_tries()
     assert_eq!(failed, 2, "one for ada, one for nobody");
     assert!(!all.body.to_string().contains("my password"), "what was typed is not kept");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_has_few_wrong_codes_however_many_it_asks_for_and_others_go_on() {
+    let stage = Stage::new().await;
+    let mut tried = Vec::new();
+    for n in 0..6 {
+        let email = json!({"email": format!("somebody{n}@example.org")});
+        let asked = people::from(&stage, STRANGER, "/v1/password/forgot", &email).await;
+        assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+        let body =
+            json!({"challenge_id": asked.body["challenge_id"], "code": "000000", "password": "battery staple horse"});
+        for _ in 0..4 {
+            tried.push(people::from(&stage, STRANGER, "/v1/password/reset", &body).await);
+        }
+    }
+    let limited = tried.iter().filter(|answer| answer.code() == "rate_limited").count();
+    // In a slow run one or two more have become free.
+    assert!((2..=4).contains(&limited), "twenty of twenty-four: {limited}");
+    assert!(tried.iter().take(20).all(|answer| answer.code() == "wrong_code"));
+    let last = tried.last().unwrap();
+    assert_eq!((last.status, last.code()), (StatusCode::TOO_MANY_REQUESTS, "rate_limited"), "{last:?}");
+    people::register_from(&stage, IpAddr::from(OWNER), "customer", "ada@example.org").await;
+}

@@ -72,3 +72,25 @@ async fn a_cookie_is_taken_away_only_where_one_came() {
     let over = post(&stage, "/v1/sessions/end", OWN, Some("__Secure-posthaste_refresh=phr_over")).await;
     assert!(over.header(header::SET_COOKIE).contains("Max-Age=0"), "{over:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_that_a_neighbour_planted_beside_ones_own_is_not_taken() {
+    let stage = Stage::new().await;
+    let sign_in = async |email: &str| {
+        people::register(&stage, "customer", email).await;
+        let body = json!({"email": email, "password": people::PASSWORD});
+        cookie(&stage.call(Method::POST, "/v1/sessions", None, Some(&body)).await)
+    };
+    let (mine, planted) = (sign_in("ada@example.org").await, sign_in("eve@example.org").await);
+    for path in ["/v1/sessions/refresh", "/v1/sessions/end"] {
+        let refused = post(&stage, path, OWN, Some(&format!("{planted}; {mine}"))).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "malformed"), "{path}");
+        assert!(refused.body["detail"].as_str().unwrap().contains("several cookies"), "{refused:?}");
+        assert_eq!(refused.header(header::SET_COOKIE), "", "{path}");
+    }
+    assert_eq!(
+        post(&stage, "/v1/sessions/refresh", OWN, Some(&mine)).await.status,
+        StatusCode::OK,
+        "nothing was used up"
+    );
+}

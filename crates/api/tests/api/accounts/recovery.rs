@@ -3,12 +3,14 @@
 use axum::http::{Method, StatusCode};
 use posthaste_domain::Span;
 use posthaste_http::limits::Limits;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::people::{self, PASSWORD, code_in, message};
+use super::people::{self, Login, PASSWORD, code_in, message};
+use super::second_factor;
 use crate::stage::Stage;
 
 const NEW: &str = "battery staple horse";
+const NUMBER: &str = "+4930123456";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_an_account_is_told_to_the_owner_of_the_address_alone() {
@@ -163,29 +165,127 @@ async fn password_and_email_are_changed_with_proof_of_the_old_ones() {
     message(&stage, "bob@example.org", &["has an account already"]).await;
 }
 
+/// Asks for a code to a number, with the password; what is to be sent back.
+async fn ask_for_number(stage: &Stage, login: &Login, number: &str) -> Value {
+    let body = json!({"phone": number, "password": PASSWORD});
+    let asked = stage.post("/v1/account/phone", &login.access(), &body).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+    let code = code_in(&message(stage, number, &["posthaste code"]).await);
+    json!({"challenge_id": asked.body["challenge_id"], "code": code})
+}
+
+/// Messages that were ever written.
+async fn written(stage: &Stage) -> i64 {
+    let count = sqlx::query_scalar("SELECT count(*) FROM outbox_messages");
+    count.fetch_one(stage.database.pool.connections()).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_telephone_number_counts_once_its_code_came_back_and_recovers_passwords_then() {
+async fn a_telephone_number_counts_once_its_code_came_back_and_recovers_passwords_a_day_later() {
     let stage = Stage::new().await;
     people::register(&stage, "customer", "ada@example.org").await;
     let login = people::log_in(&stage, "ada@example.org").await;
     let refused = stage.post("/v1/account/phone", &login.access(), &json!({"phone": "0301234"})).await;
     assert_eq!(refused.fields(), ["phone"]);
-    let asked = stage.post("/v1/account/phone", &login.access(), &json!({"phone": "+4930123456"})).await;
-    assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
-    let code = code_in(&message(&stage, "+4930123456", &["posthaste code"]).await);
-    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    let body = ask_for_number(&stage, &login, NUMBER).await;
     let verified = stage.post("/v1/account/phone/verify", &login.access(), &body).await;
-    assert_eq!((&verified.body["phone"], &verified.body["phone_verified"]), (&json!("+4930123456"), &json!(true)));
-    let body = json!({"email": "ada@example.org", "send_by": "text"});
-    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&body)).await;
-    assert_eq!(asked.status, StatusCode::ACCEPTED);
-    let newest = || message(&stage, "+4930123456", &["posthaste code"]);
-    let mut code2 = code_in(&newest().await);
-    while code2 == code {
+    assert_eq!((&verified.body["phone"], &verified.body["phone_verified"]), (&json!(NUMBER), &json!(true)));
+
+    // Whoever set it may be a thief: the answer is as ever, and no text is written.
+    let forgot = json!({"email": "ada@example.org", "send_by": "text"});
+    let before = written(&stage).await;
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&forgot)).await;
+    assert_eq!((asked.status, written(&stage).await), (StatusCode::ACCEPTED, before), "{asked:?}");
+
+    let a_day_ago = "UPDATE accounts SET phone_verified_at = phone_verified_at - interval '24 hours'";
+    sqlx::query(a_day_ago).execute(stage.database.pool.connections()).await.unwrap();
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&forgot)).await;
+    assert_eq!((asked.status, written(&stage).await), (StatusCode::ACCEPTED, before + 1), "{asked:?}");
+    let newest = || message(&stage, NUMBER, &["posthaste code"]);
+    let mut code = code_in(&newest().await);
+    while body["code"] == json!(code) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        code2 = code_in(&newest().await);
+        code = code_in(&newest().await);
     }
-    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code2, "password": NEW});
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code, "password": NEW});
     let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
     assert_eq!(reset.status, StatusCode::NO_CONTENT, "{reset:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_token_sets_no_telephone_number_and_the_owner_is_told_of_every_one() {
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let (login, other) =
+        (people::log_in(&stage, "ada@example.org").await, people::log_in(&stage, "ada@example.org").await);
+    let before = written(&stage).await;
+    for (password, expected) in [(None, "invalid"), (Some("a wrong password"), "wrong_credentials")] {
+        let mut body = json!({"phone": NUMBER});
+        if let Some(password) = password {
+            body["password"] = json!(password);
+        }
+        let refused = stage.post("/v1/account/phone", &login.access(), &body).await;
+        assert_eq!(refused.code(), expected, "{refused:?}");
+    }
+    assert_eq!(written(&stage).await, before, "no code is sent");
+    let body = ask_for_number(&stage, &login, NUMBER).await;
+    let verified = stage.post("/v1/account/phone/verify", &login.access(), &body).await;
+    assert_eq!(verified.status, StatusCode::OK, "{verified:?}");
+    message(&stage, "ada@example.org", &["telephone number of your account was changed"]).await;
+    assert_eq!(stage.get("/v1/account", &other.access()).await.code(), "login_ended", "as for the email address");
+    assert_eq!(stage.get("/v1/account", &login.access()).await.status, StatusCode::OK);
+
+    // Where the second factor is on, it is wanted beside the password.
+    second_factor::turn_on(&stage, &login).await;
+    let body = json!({"phone": "+4940123456", "password": PASSWORD});
+    let refused = stage.post("/v1/account/phone", &login.access(), &body).await;
+    assert_eq!(refused.code(), "step_up_required", "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_the_registration_is_verified_by_who_is_signed_in() {
+    let stage = Stage::new().await;
+    let body = json!({"role": "customer", "email": "ada@example.org", "password": PASSWORD, "name": "Ada",
+        "phone": NUMBER});
+    let asked = stage.call(Method::POST, "/v1/accounts", None, Some(&body)).await;
+    let code = code_in(&message(&stage, "ada@example.org", &["is your code"]).await);
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    let made = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+    assert_eq!((made.status, &made.body["phone_verified"]), (StatusCode::CREATED, &json!(false)), "{made:?}");
+    let login = people::log_in(&stage, "ada@example.org").await;
+    let another = stage.post("/v1/account/phone", &login.access(), &json!({"phone": "+4940123456"})).await;
+    assert_eq!(another.fields(), ["password"]);
+    let asked = stage.post("/v1/account/phone", &login.access(), &json!({"phone": NUMBER})).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_chosen() {
+    let stage = Stage::new().await;
+    let mut asked = json!({"role": "customer", "email": "lovelace@example.org", "name": "Augusta Kingsworth"});
+    for common in ["1234567890", "password123", "qwertyuiop", "Password1!", "kingsworth1", "lovelace@1"] {
+        asked["password"] = json!(common);
+        let refused = stage.call(Method::POST, "/v1/accounts", None, Some(&asked)).await;
+        assert_eq!((refused.code(), refused.fields()), ("invalid", vec!["password"]), "{common}: {refused:?}");
+    }
+    assert_eq!(written(&stage).await, 0);
+    people::register(&stage, "customer", "lovelace@example.org").await;
+    let login = people::log_in(&stage, "lovelace@example.org").await;
+    for own in ["Password1!", "lovelace@1"] {
+        let change = json!({"password": PASSWORD, "new_password": own});
+        let refused = stage.post("/v1/account/password", &login.access(), &change).await;
+        assert_eq!(refused.fields(), ["new_password"], "{own}: {refused:?}");
+    }
+    let forgot = json!({"email": "lovelace@example.org"});
+    let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&forgot)).await;
+    let code = code_in(&message(&stage, "lovelace@example.org", &["new password"]).await);
+    let mut body = json!({"challenge_id": asked.body["challenge_id"], "code": code});
+    for own in ["Password1!", "lovelace@1"] {
+        body["password"] = json!(own);
+        let refused = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+        assert_eq!(refused.fields(), ["password"], "{own}: {refused:?}");
+    }
+    body["password"] = json!(NEW);
+    let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+    assert_eq!(reset.status, StatusCode::NO_CONTENT, "the code is still good: {reset:?}");
 }

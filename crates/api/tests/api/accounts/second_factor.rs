@@ -47,7 +47,9 @@ pub(crate) async fn turn_on(stage: &Stage, login: &Login) -> (Authenticator, Vec
 
 /// With the code of so many steps from now.
 async fn turn_on_at(stage: &Stage, login: &Login, step: i64) -> (Authenticator, Vec<String>) {
-    let offer = stage.call(Method::POST, "/v1/account/second-factor", Some(&login.access()), None).await;
+    let without = stage.call(Method::POST, "/v1/account/second-factor", Some(&login.access()), None).await;
+    assert_eq!(without.fields(), ["password"], "a stolen token keeps nobody out: {without:?}");
+    let offer = stage.post("/v1/account/second-factor", &login.access(), &json!({"password": PASSWORD})).await;
     assert_eq!(offer.status, StatusCode::OK, "{offer:?}");
     assert!(offer.body["qr_svg"].as_str().unwrap().contains("<svg"));
     let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap());
@@ -91,6 +93,7 @@ async fn signing_in_wants_the_second_factor_once_and_no_code_twice() {
     let login = Login { body: recovered.body };
     let renewed = stage.call(Method::POST, "/v1/account/recovery-codes", Some(&login.access()), None).await;
     assert_eq!(renewed.status, StatusCode::OK, "{renewed:?}");
+    people::message(&stage, "ada@example.org", &["recovery codes of your account were replaced"]).await;
     assert_eq!(log_in_with(&stage, "ada@example.org", &codes[1]).await.code(), "wrong_code", "the old ones are over");
     let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), None).await;
     assert_eq!(off.status, StatusCode::NO_CONTENT);

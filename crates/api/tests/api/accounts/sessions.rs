@@ -176,3 +176,21 @@ async fn keys_rotate_under_load_and_nobody_is_signed_out() {
         assert_eq!(stage.get("/v1/account", &token).await.status, StatusCode::OK);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_word_of_a_stranger_stands_in_a_letter() {
+    const PHISHING: &str = "X). Your account is locked, visit https://evil.example/unlock now (Mozilla";
+    let stage = Stage::new().await;
+    people::register(&stage, "customer", "ada@example.org").await;
+    let login = people::log_in(&stage, "ada@example.org").await;
+    let body = json!({"password": people::PASSWORD, "new_password": "battery staple horse"});
+    let request = Request::post("/v1/account/password")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {}", login.access()))
+        .header(header::USER_AGENT, PHISHING);
+    let changed = stage.send(request.body(Body::from(body.to_string())).unwrap()).await;
+    assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    let letter = people::message(&stage, "ada@example.org", &["Your password was changed"]).await;
+    assert!(letter.contains("(a program)"), "{letter}");
+    assert!(!["locked", "evil", "https", "Mozilla"].iter().any(|word| letter.contains(word)), "{letter}");
+}
