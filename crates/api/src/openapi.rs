@@ -262,7 +262,7 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
         ],
         ("POST", "/v1/sessions/refresh") => &[Code::LoginEnded, Code::Banned, Code::Forbidden],
         ("POST", "/v1/sessions/end") => &[Code::Forbidden],
-        ("POST", "/v1/account/password" | "/v1/account/email") => {
+        ("POST", "/v1/account/password" | "/v1/account/email" | "/v1/account/phone") => {
             &[Code::WrongCredentials, Code::StepUpRequired, Code::Conflict, Code::RateLimited]
         }
         ("POST", "/v1/account/email/verify" | "/v1/account/phone/verify") => {
@@ -272,13 +272,13 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
             &[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::Conflict, Code::RateLimited]
         }
         ("PUT", _) if path.starts_with("/v1/account/profile/") => &[Code::Conflict],
-        ("POST", "/v1/account/phone") => &[Code::StepUpRequired, Code::RateLimited],
         ("POST", "/v1/account/second-factor/confirm") => {
             &[Code::StepUpRequired, Code::Conflict, Code::WrongCode, Code::RateLimited]
         }
-        ("POST", "/v1/account/second-factor" | "/v1/account/recovery-codes" | "/v1/account/keys") => {
-            &[Code::StepUpRequired, Code::Conflict]
+        ("POST", "/v1/account/second-factor") => {
+            &[Code::StepUpRequired, Code::Conflict, Code::WrongCredentials, Code::RateLimited]
         }
+        ("POST", "/v1/account/recovery-codes" | "/v1/account/keys") => &[Code::StepUpRequired, Code::Conflict],
         ("DELETE", "/v1/account/second-factor") => &[Code::StepUpRequired],
         ("POST", "/v1/sessions/google") => &[Code::NotFound],
         ("GET", "/v1/sessions/google/callback") => &[Code::SignInFailed, Code::NotFound],
@@ -290,7 +290,9 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
             Code::NotFound,
             Code::LinkRequired,
         ],
-        ("POST", "/v1/account/google") => &[Code::StepUpRequired, Code::NotFound],
+        ("POST", "/v1/account/google") => {
+            &[Code::StepUpRequired, Code::WrongCredentials, Code::RateLimited, Code::NotFound]
+        }
         ("POST", "/v1/account/google/confirm") => &[Code::SignInFailed, Code::Banned, Code::NotFound, Code::Conflict],
         ("DELETE", "/v1/account/google") => &[Code::StepUpRequired, Code::Conflict],
         ("POST", "/v1/accounts/{id}/activate" | "/v1/accounts/{id}/ban") => &[Code::StepUpRequired, Code::Conflict],

@@ -78,6 +78,7 @@ pub const LIMITS: &[FieldLimit] = &[
     ("Document", "number", Limit::Characters(0, LONGEST)),
     ("BeginGoogle", "return_to", Limit::Address(LONGEST_PAGE)),
     ("LinkGoogle", "return_to", Limit::Address(LONGEST_PAGE)),
+    ("LinkGoogle", "password", PASSWORD),
     ("ConfirmGoogle", "state", CARRIED),
     ("ConfirmGoogle", "secret", CARRIED),
     ("ConfirmGoogle", "google_code", CARRIED),

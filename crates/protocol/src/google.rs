@@ -29,6 +29,10 @@ pub struct LinkGoogle {
     /// `browser` or `app`, as for signing in.
     #[serde(default)]
     pub ended_by: EndedBy,
+    /// The account's password, where it has one: whoever is linked signs in from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password)]
+    pub password: Option<crate::accounts::Secret>,
 }
 
 /// What ends a sign-in with Google.

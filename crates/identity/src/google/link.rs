@@ -13,14 +13,19 @@ use crate::refused::Refused;
 use crate::{Identity, letters};
 
 impl Identity {
-    /// Begins to link.
+    /// Begins to link. It is a way into the account for good, so it wants what a new password wants.
     pub(crate) async fn begin_link(
         &self,
         proof: &LoginProof,
         asked: &LinkGoogle,
         origin: &Origin,
     ) -> Result<Start, Refused> {
-        self.fresh(proof).await?;
+        let account = self.account(proof.account).await?;
+        if account.has_password {
+            self.show_owner(proof, &account, asked.password.as_ref(), origin).await?;
+        } else {
+            self.fresh(proof).await?;
+        }
         let begin = BeginGoogle { return_to: asked.return_to.clone(), register_as: None, ended_by: asked.ended_by };
         self.begin_google(&begin, Some((proof.account, proof.login)), origin).await
     }

@@ -125,9 +125,11 @@ fn secret(in_body: Option<&Secret>, headers: &HeaderMap) -> Result<Option<Secret
 /// Begin to link one's Google account
 ///
 /// The browser goes to `authorization_url`, and comes back to `return_to`. Then `/v1/account/google/confirm`, in the same
-/// session.
+/// session. It wants the account's password, as it is a way in for good; where there is none, a fresh sign-in.
 #[utoipa::path(post, path = "/v1/account/google", tag = "accounts",
-    request_body(content = LinkGoogle, example = json!({"return_to": "https://shop.example.org/account"})),
+    request_body(content = LinkGoogle, example = json!({
+        "return_to": "https://shop.example.org/account", "password": "battery staple horse",
+    })),
     responses((status = 200, body = GoogleBegun,
         headers(("set-cookie" = String, description = "Says later that it is the same browser, unless an app ends it.")))))]
 pub(crate) async fn begin_link(

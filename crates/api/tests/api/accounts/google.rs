@@ -225,9 +225,15 @@ async fn linking_and_unlinking_want_a_fresh_proof_and_nobody_elses_account() {
     people::register(&stage, "customer", "ada@example.org").await;
     let login = people::log_in(&stage, "ada@example.org").await;
     let page = json!({"return_to": format!("{PUBLIC}/account")});
+    // A stolen access token is not enough to add a way in.
+    let refused = stage.post("/v1/account/google", &login.access(), &page).await;
+    assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["password"]));
+    let guessed = json!({"return_to": page["return_to"], "password": "not this password"});
+    let refused = stage.post("/v1/account/google", &login.access(), &guessed).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "wrong_credentials"));
+    let refused = stage.post("/v1/account/google", &stage.customer, &page).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "forbidden"));
     for (token, code) in [(login.access(), "step_up_required"), (stage.customer.clone(), "forbidden")] {
-        let refused = stage.post("/v1/account/google", &token, &page).await;
-        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, code));
         let refused = stage.call(Method::DELETE, "/v1/account/google", Some(&token), None).await;
         assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, code));
     }

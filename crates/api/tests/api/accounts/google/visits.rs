@@ -5,7 +5,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use super::super::people::Login;
+use super::super::people::{self, Login};
 use super::PAGE;
 use crate::stage::{Answer, Stage};
 
@@ -24,7 +24,9 @@ pub(super) async fn begin(stage: &Stage, asked: Value) -> Visit {
 }
 
 pub(super) async fn begin_link(stage: &Stage, login: &Login) -> Visit {
-    let answer = stage.post("/v1/account/google", &login.access(), &json!({"return_to": PAGE})).await;
+    let answer = stage
+        .post("/v1/account/google", &login.access(), &json!({"return_to": PAGE, "password": people::PASSWORD}))
+        .await;
     Visit::of(&answer)
 }
 
