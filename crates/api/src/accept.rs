@@ -113,10 +113,9 @@ async fn place(places: &Arc<Semaphore>, crowd: &Crowd) -> Option<OwnedSemaphoreP
             return Some(place);
         }
         crowd.make_room(Instant::now());
-        match tokio::time::timeout(LOOK_AGAIN, Arc::clone(places).acquire_owned()).await {
-            Ok(place) => return place.ok(),
-            // Those that were asked are slow to go, or all were busy: the next.
-            Err(_) => {}
+        // In that time those that were asked go; if not, or all were busy, the next are asked.
+        if let Ok(place) = tokio::time::timeout(LOOK_AGAIN, Arc::clone(places).acquire_owned()).await {
+            return place.ok();
         }
     }
 }

@@ -266,7 +266,7 @@ impl World {
         if viewer.name == "operations" {
             return Vec::new();
         }
-        let is_known = |name: &str| name == viewer.name || known.iter().any(|known| *known == name);
+        let is_known = |name: &str| name == viewer.name || known.contains(&name);
         self.names.iter().filter(|(name, _)| !is_known(name)).map(|(n, id)| (n.as_str(), id.as_str())).collect()
     }
 }

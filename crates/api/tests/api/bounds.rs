@@ -109,7 +109,8 @@ fn at<'a>(document: &'a Value, schema: &'a Value, pointer: &str) -> &'a Value {
     }
     let Some(rest) = pointer.strip_prefix('/') else { return schema };
     for way in ["oneOf", "anyOf", "allOf"] {
-        for one in schema[way].as_array().into_iter().flatten().filter(|one| one["type"] != "null") {
+        let mut all = schema[way].as_array().into_iter().flatten();
+        if let Some(one) = all.find(|one| one["type"] != "null") {
             return at(document, one, pointer);
         }
     }
