@@ -166,7 +166,7 @@ pub struct CreateOrder {
     /// Units of a vehicle's capacity, 1 to 1000.
     #[serde(default = "one")]
     pub size: u32,
-    /// Higher goes first among waiting orders. For operations: a merchant leaves it out.
+    /// Higher goes first among waiting orders. A merchant says 0 or 1; more is for operations.
     #[serde(default)]
     pub priority: i16,
     /// Which hand-overs need a code; both by default.

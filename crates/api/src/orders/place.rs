@@ -22,6 +22,9 @@ use crate::refusals::refused;
 use crate::texts::{all_right, wrong};
 
 const PATH: &str = "/v1/orders";
+/// The highest priority that a merchant says: one step, to put what is urgent before what is not. More would let a merchant go
+/// before everybody whenever it likes.
+const MOST_OF_MERCHANTS: i16 = 1;
 
 /// Place an order
 ///
@@ -99,8 +102,9 @@ fn read(new: CreateOrder, caller: Option<MerchantId>) -> Answer<PlaceOrder> {
         .enumerate()
         .filter_map(|(n, pickup)| read_pickup(n, pickup, (owner, caller), confirms, &mut errors))
         .collect();
-    if caller.is_some() && new.priority != 0 {
-        errors.push(wrong("priority", "is for operations to set: leave it out"));
+    if caller.is_some() && !(0..=MOST_OF_MERCHANTS).contains(&new.priority) {
+        let problem = format!("must be 0 to {MOST_OF_MERCHANTS} of a merchant: more is for operations to say");
+        errors.push(wrong("priority", problem));
     }
     let door = new.delivery;
     let delivery = stop("delivery", (door.lat, door.lng), door.contact, door.service_seconds, door.window, &mut errors);

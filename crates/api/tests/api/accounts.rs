@@ -151,9 +151,15 @@ async fn an_order_names_sellers_who_may_act_and_commits_none_of_them() {
         assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["merchant_id"]));
     }
     let mut urgent = order_body();
-    urgent["priority"] = json!(5);
-    let refused = stage.post("/v1/orders", &stage.merchant, &urgent).await;
-    assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["priority"]));
+    for (priority, status) in [(1, 201), (2, 422), (32767, 422), (-1, 422)] {
+        urgent["priority"] = json!(priority);
+        let answer = stage.post("/v1/orders", &stage.merchant, &urgent).await;
+        assert_eq!(answer.status.as_u16(), status, "{priority}: {answer:?}");
+        assert_eq!(answer.fields(), if status == 201 { vec![] } else { vec!["priority"] });
+    }
+    urgent["merchant_id"] = json!(crate::stage::merchant_id(1));
+    urgent["priority"] = json!(32767);
+    assert_eq!(stage.post("/v1/orders", &stage.admin, &urgent).await.status, StatusCode::CREATED);
 }
 
 #[tokio::test(flavor = "multi_thread")]
