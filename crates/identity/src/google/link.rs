@@ -20,6 +20,7 @@ impl Identity {
         asked: &LinkGoogle,
         origin: &Origin,
     ) -> Result<Start, Refused> {
+        self.google()?;
         let account = self.account(proof.account).await?;
         if account.has_password {
             self.show_owner(proof, &account, asked.password.as_ref(), origin).await?;
