@@ -43,7 +43,8 @@ impl MadeOnce {
         headers.insert(header::CONTENT_TYPE, self.kind.clone());
         let takes_gzip = has(asked, header::ACCEPT_ENCODING, |coding| {
             let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-            name.trim().eq_ignore_ascii_case("gzip") && !quality.replace(' ', "").starts_with("q=0")
+            let quality = quality.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+            name.trim().eq_ignore_ascii_case("gzip") && quality.is_ok_and(|quality| quality > 0.0)
         });
         match &self.gzip {
             Some(gzip) if takes_gzip => {
