@@ -243,8 +243,13 @@ impl Orders {
         }
     }
 
-    /// What is refused now may have been done the first time: since then its window has passed, or its zone is gone.
-    async fn replay_or(&self, refused: Refused, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
+    /// What is refused now may have been done the first time: since then its window has passed, its zone is gone, or a seller was
+    /// shut out.
+    ///
+    /// # Errors
+    ///
+    /// `refused`, where the key was not used before.
+    pub async fn replay_or(&self, refused: Refused, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
         match self.replay(idempotency).await {
             Err(Refused::LostRace) => Err(refused),
             answer => answer,
@@ -380,13 +385,17 @@ impl Orders {
         expected(order, carrier, doors.clock.now(), &doors)
     }
 
+    /// The order of a tracking link, as long as its links open it.
+    pub(crate) async fn tracked(&self, id: OrderId) -> Result<Arc<Order>, Refused> {
+        let (order, doors) = (self.get(id).await?, self.doors.get()?);
+        let is_open = TrackingView::is_open(&order, doors.clock.now());
+        if is_open { Ok(order) } else { Err(Refused::NotFound("tracking link")) }
+    }
+
     /// The order as the holder of its tracking link sees it now.
     pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
         let doors = self.doors.get()?;
-        let order = self.get(id).await?;
-        if !TrackingView::is_open(&order, doors.clock.now()) {
-            return Err(Refused::NotFound("tracking link"));
-        }
+        let order = self.tracked(id).await?;
         crate::streams::tracking_view(&doors, &order).await
     }
 

@@ -5,13 +5,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::contact::Contact;
 use posthaste_domain::ids::MerchantId;
-use posthaste_domain::order::{CodeRule, NewPickup, NewStop};
+use posthaste_domain::order::{CodeRule, InvalidOrder, NewPickup, NewStop};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_http::extract::Json as Body;
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_identity::Standing;
+use posthaste_live::Refused;
 use posthaste_live::orders::{PlaceOrder, Placed};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
 use posthaste_protocol::problem::FieldError;
@@ -50,10 +51,16 @@ pub(crate) async fn place(
     Body { value, bytes }: Body<CreateOrder>,
 ) -> Answer<Response> {
     let order = read(value, admitted.caller.merchant())?;
-    named(&app, &order, admitted.caller.merchant()).await?;
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
-    let placed = app.system().orders().place(order, idempotency, admitted.cause()).await.map_err(refused)?;
+    let orders = app.system().orders();
+    let wrong = named(&app, &order, admitted.caller.merchant()).await?;
+    let placed = if wrong.is_empty() {
+        orders.place(order, idempotency, admitted.cause()).await
+    } else {
+        orders.replay_or(Refused::InvalidOrder(wrong), idempotency).await
+    };
+    let placed = placed.map_err(refused)?;
     drop(running);
     Ok(match placed {
         Placed::New(order) => {
@@ -65,9 +72,9 @@ pub(crate) async fn place(
     })
 }
 
-/// Whom the order names is there and may act: nobody is sent to a shop that was shut out, and no order stands in the list of a
-/// customer whom nobody knows. `caller` is the merchant who sent it.
-async fn named(app: &AppState, order: &PlaceOrder, caller: Option<MerchantId>) -> Answer<()> {
+/// Whom the order names and who is not there, or may not act: nobody is sent to a shop that was shut out, and no order stands in
+/// the list of a customer whom nobody knows. `caller` is the merchant who sent it.
+async fn named(app: &AppState, order: &PlaceOrder, caller: Option<MerchantId>) -> Answer<Vec<InvalidOrder>> {
     let mut asked: Vec<(String, Party)> = Vec::new();
     if caller.is_none() {
         asked.push(("merchant_id".to_owned(), Party::Merchant(order.merchant)));
@@ -79,16 +86,17 @@ async fn named(app: &AppState, order: &PlaceOrder, caller: Option<MerchantId>) -
     }
     let customer = order.customer.filter(|_| !app.identity().is_development());
     asked.extend(customer.map(|customer| ("customer_id".to_owned(), Party::Customer(customer))));
-    let mut errors = Vec::new();
+    let mut wrong = Vec::new();
     for (field, party) in asked {
-        match app.identity().standing(party).await? {
-            Standing::Acting => {}
-            Standing::Unknown => errors.push(wrong(field, "is nobody's: there is no such account")),
+        let problem = match app.identity().standing(party).await? {
+            Standing::Acting => continue,
+            Standing::Unknown => "is nobody's: there is no such account",
             // Why somebody else may not work is not told.
-            Standing::Waiting | Standing::Banned => errors.push(wrong(field, "may not work here at present")),
-        }
+            Standing::Waiting | Standing::Banned => "may not work here at present",
+        };
+        wrong.push(InvalidOrder { field, problem: problem.to_owned() });
     }
-    all_right(errors)
+    Ok(wrong)
 }
 
 /// What the live system takes, or every field that is wrong. `caller` is the merchant who sent it.

@@ -18,7 +18,8 @@ mod waiting;
 
 use serde_json::json;
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 
 use crate::stage::{Stage, order_body};
 
@@ -136,6 +137,14 @@ async fn an_order_names_sellers_who_may_act_and_commits_none_of_them() {
     assert_eq!(placed.status, StatusCode::CREATED, "{placed:?}");
     let status = |n: usize| placed.body["tasks"][n]["confirm_by"].is_string();
     assert_eq!((status(0), status(1)), (false, true), "the other shop is asked: {placed:?}");
+    let kept = order(party, None);
+    let send = async || {
+        let request = Request::post("/v1/orders").header("authorization", format!("Bearer {}", stage.merchant));
+        let request = request.header("content-type", "application/json").header("idempotency-key", "kept");
+        stage.send(request.body(Body::from(kept.to_string())).unwrap()).await
+    };
+    let first = send().await;
+    assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
     let waiting = people::register(&stage, "merchant", "waiting@example.org").await;
     let ban = format!("/v1/accounts/{}/ban", shop["id"].as_str().unwrap());
     assert!(stage.post(&ban, &stage.admin, &json!({"reason": "closed"})).await.status.is_success());
@@ -150,6 +159,8 @@ async fn an_order_names_sellers_who_may_act_and_commits_none_of_them() {
         let refused = stage.post("/v1/orders", &stage.admin, &by_operations).await;
         assert_eq!((refused.status, refused.fields()), (StatusCode::UNPROCESSABLE_ENTITY, vec!["merchant_id"]));
     }
+    let again = send().await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body), "what was done is answered as it was");
     let mut urgent = order_body();
     for (priority, status) in [(1, 201), (2, 422), (32767, 422), (-1, 422)] {
         urgent["priority"] = json!(priority);

@@ -118,10 +118,7 @@ impl Subscription {
     /// The missed steps come from Postgres, so a tracking stream resumes across restarts.
     async fn begin_tracking(&self, doors: &Doors, id: OrderId, last: Option<u64>) -> Result<Vec<Frame>, Refused> {
         let hub = &*self.hub;
-        let order = doors.orders.get(id).await?;
-        if !TrackingView::is_open(&order, doors.clock.now()) {
-            return Err(Refused::NotFound("tracking link"));
-        }
+        let order = doors.orders.tracked(id).await?;
         if let Some(from) = last.filter(|from| *from <= order.version) {
             let missed = steps(&doors.timeline(id, from).await?);
             let to = missed.last().map_or(from, |step| step.seq);
