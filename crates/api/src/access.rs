@@ -23,7 +23,7 @@ use posthaste_http::bounds::{AllBounds, Bounds};
 use posthaste_http::idempotency::fingerprint;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
-use posthaste_identity::{Entry, Origin};
+use posthaste_identity::{Entry, Origin, Same};
 use posthaste_live::Cause;
 use posthaste_live::orders::Idempotency;
 use posthaste_protocol::problem::{Code, Problem};
@@ -341,7 +341,11 @@ pub(crate) async fn enforce(
         tracing::error!(path, "no rule says who may use this route: nobody may");
         return Err(Code::Forbidden.into());
     };
-    if let Some(bounds) = BOUNDS.get(request.method(), rule.path).filter(|_| !rule.is_whole_at_once()) {
+    let holds_something = !request.method().is_safe() || request.uri().query().is_some();
+    if holds_something
+        && !rule.is_whole_at_once()
+        && let Some(bounds) = BOUNDS.get(request.method(), rule.path)
+    {
         request.extensions_mut().insert::<&'static Bounds>(bounds);
     }
     if let Some(Closed(problem)) = request.extensions_mut().remove() {
@@ -369,11 +373,12 @@ pub(crate) async fn enforce(
         };
         app.counts().caller(&request, &caller)?;
         let account = caller.login().map(|proof| proof.account);
+        let same = |act| Same { kind: rule.path, ..Same::about(act, account) };
         let Some(scope) = rule.access.scope(caller.role) else {
             // Somebody tries doors. What cannot be noted now is refused all the same.
             let act = "access.refused";
             let (origin, entry) = note(&request, &caller, act);
-            if let Err(error) = app.identity().note_often(&origin, account, (act, rule.path), entry).await {
+            if let Err(error) = app.identity().note_folded(&origin, same(act), entry).await {
                 tracing::warn!(%error, path = rule.path, "a refusal could not be noted");
             }
             return Err(forbidden(caller.role));
@@ -382,7 +387,7 @@ pub(crate) async fn enforce(
         if rule.reads_persons() && caller.role == Role::Admin {
             let act = "persons.read";
             let (origin, entry) = note(&request, &caller, act);
-            app.identity().note_often(&origin, account, (act, rule.path), entry).await?;
+            app.identity().note_folded(&origin, same(act), entry).await?;
         }
         if rule.sensitive {
             app.identity().show_fresh(&caller).await?;

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
+use posthaste_domain::ids::AccountId;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::request_id::RequestId;
 use serde_json::{Value, json};
@@ -64,6 +65,15 @@ impl Entry {
     #[must_use]
     pub fn new(act: impl Into<String>, actor: impl ToString) -> Self {
         Self { act: act.into(), actor: actor.to_string(), subject: None, details: json!({}) }
+    }
+
+    /// What nobody in particular did, with an account where there is one.
+    pub(crate) fn of_nobody(act: &'static str, account: Option<AccountId>) -> Self {
+        let entry = Self::new(act, "nobody");
+        match account {
+            Some(account) => entry.on(account),
+            None => entry,
+        }
     }
 
     /// On whom or what.

@@ -126,9 +126,5 @@ impl Identity {
 
 /// What nobody in particular did with a code, of an account where there is one.
 fn about(act: &'static str, account: Option<AccountId>, purpose: &str) -> Entry {
-    let entry = Entry::new(act, "nobody").with(json!({"purpose": purpose}));
-    match account {
-        Some(account) => entry.on(account),
-        None => entry,
-    }
+    Entry::of_nobody(act, account).with(json!({"purpose": purpose}))
 }

@@ -54,6 +54,7 @@ use tokio::task::JoinHandle;
 pub use access_token::LONGEST as LONGEST_ACCESS_TOKEN;
 pub use accounts::manage::{Dispatch, Later, NewDriver};
 pub use accounts::standing::Standing;
+pub use audit::folding::Same;
 pub use audit::{Entry, Origin};
 pub use google::settings::{GOOGLE, GoogleSettings, WrongSetting};
 pub use limits::LIMITS;

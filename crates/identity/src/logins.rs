@@ -46,12 +46,8 @@ impl Identity {
     /// Notes what nobody in particular tried with an account, or without one. What was typed is not noted: people type
     /// passwords where their email belongs.
     async fn note_attempt(&self, origin: &Origin, act: &'static str, account: Option<&Account>) -> Result<(), Refused> {
-        let (entry, id) = (Entry::new(act, "nobody"), account.map(|account| account.id));
-        let entry = match id {
-            Some(id) => entry.on(id),
-            None => entry,
-        };
-        self.note_folded(origin, Same::about(act, id), entry).await
+        let id = account.map(|account| account.id);
+        self.note_folded(origin, Same::about(act, id), Entry::of_nobody(act, id)).await
     }
 
     /// Signs in.

@@ -143,11 +143,7 @@ impl Identity {
         if account.has_second_factor() {
             return Err(Refused::Conflict("it is on already: turn it off first"));
         }
-        if account.has_password {
-            self.show_owner(proof, &account, shown.password.as_ref(), origin).await?;
-        } else {
-            self.fresh(proof).await?;
-        }
+        self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let secret: [u8; SECRET] = rand::random();
         let sealed = self.seal().seal(PURPOSE, account.id.uuid().as_bytes(), &secret)?;
         if !store::offer(self.pool(), account.id, &sealed).await? {

@@ -144,6 +144,48 @@ impl<K: Hash + Eq + Copy> Buckets<K> {
     }
 }
 
+/// What is counted by where it comes from: the address, and with more room the site that it belongs to.
+#[derive(Debug)]
+struct Origins {
+    addresses: Buckets<IpAddr>,
+    sites: Buckets<IpAddr>,
+}
+
+impl Origins {
+    fn new(address: Rate, site: Rate) -> Self {
+        Self { addresses: Buckets::new(address), sites: Buckets::new(site) }
+    }
+
+    /// Seconds until there is one again from both; none where there is.
+    fn wait(&self, from: ClientAddress, now: Timestamp) -> Option<u32> {
+        self.addresses.wait(&from.network(), now).max(self.sites.wait(&from.site(), now))
+    }
+
+    fn take(&mut self, from: ClientAddress, now: Timestamp) {
+        self.addresses.take(&from.network(), now);
+        self.sites.take(&from.site(), now);
+    }
+
+    /// Takes one where there is one; or the seconds to wait.
+    fn try_take(&mut self, from: ClientAddress, now: Timestamp) -> Result<(), u32> {
+        if let Some(seconds) = self.wait(from, now) {
+            return Err(seconds);
+        }
+        self.take(from, now);
+        Ok(())
+    }
+
+    fn give_back(&mut self, from: ClientAddress, now: Timestamp) {
+        self.addresses.give_back(&from.network(), now);
+        self.sites.give_back(&from.site(), now);
+    }
+
+    fn forget_full(&mut self, now: Timestamp) {
+        self.addresses.forget_full(now);
+        self.sites.forget_full(now);
+    }
+}
+
 /// Whom something is counted for: what was typed is not kept, and takes the same room whatever it was.
 type Who = [u8; 16];
 
@@ -170,17 +212,13 @@ pub(crate) struct Guess(ClientAddress);
 #[derive(Debug)]
 struct All {
     pairs: Buckets<(Who, IpAddr)>,
-    addresses: Buckets<IpAddr>,
-    sites: Buckets<IpAddr>,
+    logins: Origins,
     accounts: Buckets<Who>,
     codes: Buckets<(&'static str, Who, IpAddr)>,
     code_receivers: Buckets<(&'static str, Who)>,
-    code_addresses: Buckets<IpAddr>,
-    code_sites: Buckets<IpAddr>,
-    judged: Buckets<IpAddr>,
-    judged_sites: Buckets<IpAddr>,
-    wrong_codes: Buckets<IpAddr>,
-    wrong_code_sites: Buckets<IpAddr>,
+    code_origins: Origins,
+    judged: Origins,
+    wrong_codes: Origins,
     numbers: Buckets<Who>,
     number_ranges: Buckets<Who>,
     factors: Buckets<Who>,
@@ -195,17 +233,13 @@ impl Default for Throttle {
     fn default() -> Self {
         Self(Mutex::new(All {
             pairs: Buckets::new(PAIR),
-            addresses: Buckets::new(ADDRESS),
-            sites: Buckets::new(SITE),
+            logins: Origins::new(ADDRESS, SITE),
             accounts: Buckets::new(ACCOUNT),
             codes: Buckets::new(CODES),
             code_receivers: Buckets::new(CODES_RECEIVER),
-            code_addresses: Buckets::new(CODES_ADDRESS),
-            code_sites: Buckets::new(CODES_SITE),
-            judged: Buckets::new(JUDGED),
-            judged_sites: Buckets::new(JUDGED_SITE),
-            wrong_codes: Buckets::new(WRONG_CODES),
-            wrong_code_sites: Buckets::new(WRONG_CODES_SITE),
+            code_origins: Origins::new(CODES_ADDRESS, CODES_SITE),
+            judged: Origins::new(JUDGED, JUDGED_SITE),
+            wrong_codes: Origins::new(WRONG_CODES, WRONG_CODES_SITE),
             numbers: Buckets::new(NUMBER),
             number_ranges: Buckets::new(NUMBER_RANGE),
             factors: Buckets::new(FACTOR),
@@ -219,16 +253,14 @@ impl Throttle {
     pub(crate) fn login(&self, email: &str, address: IpAddr, known_device: bool, now: Timestamp) -> Result<Try, u32> {
         let mut all = self.0.lock();
         let from = ClientAddress(address);
-        let (network, site, account) = (from.network(), from.site(), who(email));
-        let pair = (account, site);
-        let here = all.addresses.wait(&network, now).max(all.sites.wait(&site, now));
+        let account = who(email);
+        let (pair, here) = ((account, from.site()), all.logins.wait(from, now));
         let anywhere = if known_device { None } else { all.accounts.wait(&account, now) };
         if let Some(seconds) = all.pairs.wait(&pair, now).max(here).max(anywhere) {
             return Err(seconds);
         }
         all.pairs.take(&pair, now);
-        all.addresses.take(&network, now);
-        all.sites.take(&site, now);
+        all.logins.take(from, now);
         if !known_device {
             all.accounts.take(&account, now);
         }
@@ -239,8 +271,7 @@ impl Throttle {
     pub(crate) fn give_back(&self, tried: Try, now: Timestamp) {
         let Try { account, from, known_device } = tried;
         let mut all = self.0.lock();
-        all.addresses.give_back(&from.network(), now);
-        all.sites.give_back(&from.site(), now);
+        all.logins.give_back(from, now);
         if !known_device {
             all.accounts.give_back(&account, now);
         }
@@ -264,50 +295,34 @@ impl Throttle {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<(), u32> {
-        let mut all = self.0.lock();
-        let (network, site) = (ClientAddress(address).network(), ClientAddress(address).site());
-        let (here, anywhere) = ((purpose, who(receiver), site), (purpose, who(receiver)));
-        let asking = all.code_addresses.wait(&network, now).max(all.code_sites.wait(&site, now));
+        let (mut all, from) = (self.0.lock(), ClientAddress(address));
+        let (here, anywhere) = ((purpose, who(receiver), from.site()), (purpose, who(receiver)));
+        let asking = all.code_origins.wait(from, now);
         let wait = all.codes.wait(&here, now).max(all.code_receivers.wait(&anywhere, now)).max(asking);
         if let Some(seconds) = wait {
             return Err(seconds);
         }
         all.codes.take(&here, now);
         all.code_receivers.take(&anywhere, now);
-        all.code_addresses.take(&network, now);
-        all.code_sites.take(&site, now);
+        all.code_origins.take(from, now);
         Ok(())
     }
 
     /// Takes one new password to be judged, from `address`; or the seconds to wait.
     pub(crate) fn judge(&self, address: IpAddr, now: Timestamp) -> Result<(), u32> {
-        let (mut all, from) = (self.0.lock(), ClientAddress(address));
-        let (network, site) = (from.network(), from.site());
-        if let Some(seconds) = all.judged.wait(&network, now).max(all.judged_sites.wait(&site, now)) {
-            return Err(seconds);
-        }
-        all.judged.take(&network, now);
-        all.judged_sites.take(&site, now);
-        Ok(())
+        self.0.lock().judged.try_take(ClientAddress(address), now)
     }
 
     /// Takes one try at a code that was sent, from `address`; or the seconds to wait.
     pub(crate) fn guess(&self, address: IpAddr, now: Timestamp) -> Result<Guess, u32> {
-        let (mut all, from) = (self.0.lock(), ClientAddress(address));
-        let (network, site) = (from.network(), from.site());
-        if let Some(seconds) = all.wrong_codes.wait(&network, now).max(all.wrong_code_sites.wait(&site, now)) {
-            return Err(seconds);
-        }
-        all.wrong_codes.take(&network, now);
-        all.wrong_code_sites.take(&site, now);
+        let from = ClientAddress(address);
+        self.0.lock().wrong_codes.try_take(from, now)?;
         Ok(Guess(from))
     }
 
     /// Gives back a try at a code that was right, or that nothing was compared with.
     pub(crate) fn not_wrong(&self, Guess(from): Guess, now: Timestamp) {
-        let mut all = self.0.lock();
-        all.wrong_codes.give_back(&from.network(), now);
-        all.wrong_code_sites.give_back(&from.site(), now);
+        self.0.lock().wrong_codes.give_back(from, now);
     }
 
     /// Takes one text to be sent to a number; or the seconds to wait.
@@ -348,17 +363,13 @@ impl Throttle {
         let mut all = self.0.lock();
         let All {
             pairs,
-            addresses,
-            sites,
+            logins,
             accounts,
             codes,
             code_receivers,
-            code_addresses,
-            code_sites,
+            code_origins,
             judged,
-            judged_sites,
             wrong_codes,
-            wrong_code_sites,
             numbers,
             number_ranges,
             factors,
@@ -367,11 +378,9 @@ impl Throttle {
         pairs.forget_full(now);
         codes.forget_full(now);
         code_receivers.forget_full(now);
-        for by_address in [addresses, sites, code_addresses, code_sites, google] {
-            by_address.forget_full(now);
-        }
-        for by_address in [judged, judged_sites, wrong_codes, wrong_code_sites] {
-            by_address.forget_full(now);
+        google.forget_full(now);
+        for by_origin in [logins, code_origins, judged, wrong_codes] {
+            by_origin.forget_full(now);
         }
         for by_text in [accounts, numbers, number_ranges, factors] {
             by_text.forget_full(now);
@@ -555,8 +564,8 @@ mod tests {
             let guess = throttle.guess(address(1), now).unwrap();
             throttle.not_wrong(guess, now);
         }
-        assert!(throttle.0.lock().wrong_codes.buckets.is_empty(), "nothing is remembered of it");
-        assert!(throttle.0.lock().wrong_code_sites.buckets.is_empty());
+        assert!(throttle.0.lock().wrong_codes.addresses.buckets.is_empty(), "nothing is remembered of it");
+        assert!(throttle.0.lock().wrong_codes.sites.buckets.is_empty());
         let _wrong = throttle.guess(address(1), now).unwrap();
         let right = throttle.guess(address(1), now).unwrap();
         throttle.not_wrong(right, now);

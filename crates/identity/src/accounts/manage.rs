@@ -143,6 +143,21 @@ impl Identity {
         self.show_password(account, password, origin).await
     }
 
+    /// The same of an account that may have no password: whoever has none has signed in with Google lately.
+    pub(crate) async fn show_owner_or_fresh(
+        &self,
+        proof: &LoginProof,
+        account: &Account,
+        password: Option<&Secret>,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
+        if account.has_password {
+            self.show_owner(proof, account, password, origin).await
+        } else {
+            self.fresh(proof).await
+        }
+    }
+
     /// Begins to set the telephone number: a code goes to it. With the same proof as a change of the email address, but
     /// for the number that came with the registration: whoever chose it had the password.
     pub(crate) async fn set_phone(

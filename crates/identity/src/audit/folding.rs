@@ -24,32 +24,29 @@ const MINUTE: Span = Span::seconds(60);
 /// in a minute.
 const MOST: usize = 1000;
 
-/// What makes two acts of one site the same.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Same {
+/// What makes two acts of one site the same. Of a fixed size, as what strangers type is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Same {
     /// The act.
-    pub(crate) act: &'static str,
-    /// The account that it is about, where there is one.
-    pub(crate) about: Option<AccountId>,
-    /// What else tells it apart.
-    pub(crate) kind: &'static str,
+    pub act: &'static str,
+    /// The account that it is about; all that is about no account is the same.
+    pub about: Option<AccountId>,
+    /// What else tells it apart: the purpose of a code, a route.
+    pub kind: &'static str,
 }
 
 impl Same {
     /// An act about an account, or about none.
-    pub(crate) fn about(act: &'static str, about: Option<AccountId>) -> Self {
+    #[must_use]
+    pub fn about(act: &'static str, about: Option<AccountId>) -> Self {
         Self { act, about, kind: "" }
     }
 }
 
-/// What is counted together. Of a fixed size, as what strangers type is not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// What is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    act: &'static str,
-    /// Whom it is about; all that is about no account is the same.
-    about: Option<AccountId>,
-    /// What else tells it apart: the purpose of a code.
-    kind: &'static str,
+    what: Same,
     site: IpAddr,
 }
 
@@ -69,18 +66,17 @@ pub(crate) struct Folding(Mutex<HashMap<Key, Repeats>>);
 impl Folding {
     /// Counts an act. Its key where it is the first one, and to be written.
     fn count(&self, what: Same, origin: &Origin, now: Timestamp) -> Option<Key> {
-        let Same { act, about, kind } = what;
         let mut all = self.0.lock();
-        let mut key = Key { act, about, kind, site: ClientAddress(origin.address).site() };
+        let mut key = Key { what, site: ClientAddress(origin.address).site() };
         if all.len() >= MOST && !all.contains_key(&key) {
-            key = Key { about: None, site: Ipv4Addr::UNSPECIFIED.into(), ..key };
+            key = Key { what: Same { about: None, ..what }, site: Ipv4Addr::UNSPECIFIED.into() };
         }
         if let Some(repeats) = all.get_mut(&key) {
             (repeats.more, repeats.last) = (repeats.more + 1, now);
             return None;
         }
         let repeats = Repeats { first: now, last: now, more: 0, origin: origin.clone(), entry: None };
-        all.insert(key.clone(), repeats);
+        all.insert(key, repeats);
         Some(key)
     }
 
@@ -96,10 +92,7 @@ impl Folding {
         let mut all = self.0.lock();
         let is_over = |repeats: &Repeats| now - repeats.first >= MINUTE;
         all.retain(|_, repeats| repeats.more > 0 || !is_over(repeats));
-        all.iter()
-            .filter(|(_, repeats)| is_over(repeats))
-            .map(|(key, repeats)| (key.clone(), repeats.clone()))
-            .collect()
+        all.iter().filter(|(_, repeats)| is_over(repeats)).map(|(key, repeats)| (*key, repeats.clone())).collect()
     }
 
     fn forget(&self, key: &Key) {
@@ -109,7 +102,11 @@ impl Folding {
 
 impl Identity {
     /// Writes an entry that may come again and again, unless it has just been written: `what` says what is the same.
-    pub(crate) async fn note_folded(&self, origin: &Origin, what: Same, entry: Entry) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    ///
+    /// The database is away.
+    pub async fn note_folded(&self, origin: &Origin, what: Same, entry: Entry) -> Result<(), Refused> {
         let Some(key) = self.0.folding.count(what, origin, self.now()) else { return Ok(()) };
         let noted = self.note(origin, entry.clone()).await;
         match noted {
@@ -117,22 +114,6 @@ impl Identity {
             Err(_) => self.0.folding.forget(&key),
         }
         noted
-    }
-
-    /// Writes what one account may do many times a minute, such as reading about others or asking for what it may not have: the
-    /// first of a minute, and how many followed. `kind` tells the acts apart.
-    ///
-    /// # Errors
-    ///
-    /// The database is away.
-    pub async fn note_often(
-        &self,
-        origin: &Origin,
-        account: Option<AccountId>,
-        (act, kind): (&'static str, &'static str),
-        entry: Entry,
-    ) -> Result<(), Refused> {
-        self.note_folded(origin, Same { kind, ..Same::about(act, account) }, entry).await
     }
 
     /// The same in the transaction of what the entry tells of.
@@ -155,7 +136,7 @@ impl Identity {
     /// Writes what was repeated.
     pub(crate) async fn write_repeats(&self, now: Timestamp) -> Result<(), Refused> {
         for (key, repeats) in self.0.folding.due(now) {
-            let entry = repeats.entry.unwrap_or_else(|| Entry::new(key.act, "nobody"));
+            let entry = repeats.entry.unwrap_or_else(|| Entry::new(key.what.act, "nobody"));
             let counted = json!({"more": repeats.more, "since": repeats.first, "until": repeats.last});
             let details = match (entry.details.clone(), counted) {
                 (serde_json::Value::Object(mut details), serde_json::Value::Object(counted)) => {

@@ -22,11 +22,7 @@ impl Identity {
     ) -> Result<Start, Refused> {
         self.google()?;
         let account = self.account(proof.account).await?;
-        if account.has_password {
-            self.show_owner(proof, &account, asked.password.as_ref(), origin).await?;
-        } else {
-            self.fresh(proof).await?;
-        }
+        self.show_owner_or_fresh(proof, &account, asked.password.as_ref(), origin).await?;
         let begin = BeginGoogle { return_to: asked.return_to.clone(), register_as: None, ended_by: asked.ended_by };
         self.begin_google(&begin, Some((proof.account, proof.login)), origin).await
     }
