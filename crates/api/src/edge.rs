@@ -55,6 +55,7 @@ impl Edge {
         };
         let response = match room(&self.running, &request) {
             Ok(room) => {
+                // Axum has a limit of its own, which knows nothing of this one.
                 DefaultBodyLimit::max(most).apply(&mut request);
                 if request.method().is_safe() {
                     problem::caught(within(limits.request_timeout, next.run(request))).await

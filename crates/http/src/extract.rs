@@ -41,9 +41,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         require_json(request.headers())?;
         let bounds = bounds(request.extensions());
         let bytes = read(request, state).await?;
-        let value = parse(&bytes)?;
-        bounds.map_or(Ok(()), |bounds| bounds.check(&bytes))?;
-        Ok(Self { value, bytes })
+        Ok(Self { value: parse_within(bounds, &bytes)?, bytes })
     }
 }
 
@@ -57,9 +55,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for JsonOrDef
             return Ok(Self(T::default()));
         }
         is_json?;
-        let value = parse(&bytes)?;
-        bounds.map_or(Ok(()), |bounds| bounds.check(&bytes))?;
-        Ok(Self(value))
+        Ok(Self(parse_within(bounds, &bytes)?))
     }
 }
 
@@ -119,6 +115,13 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fail
             Problem::new(Code::Malformed).detail("the body broke off").into()
         }
     })
+}
+
+/// Reads JSON that holds no more than it may.
+fn parse_within<T: DeserializeOwned>(bounds: Option<&Bounds>, bytes: &[u8]) -> Answer<T> {
+    let value = parse(bytes)?;
+    bounds.map_or(Ok(()), |bounds| bounds.check(bytes))?;
+    Ok(value)
 }
 
 /// Reads JSON, or says where it is wrong: 400 where it is no JSON, 422 with the field where it does not fit.

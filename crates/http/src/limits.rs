@@ -8,6 +8,7 @@ use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use posthaste_protocol::problem::{Code, Problem};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
@@ -158,23 +159,12 @@ pub async fn whole_body(request: Request, most: usize, limit: Duration) -> Resul
         return Err(too_large());
     }
     let (parts, body) = request.into_parts();
-    match tokio::time::timeout(limit, axum::body::to_bytes(body, most)).await {
-        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, axum::body::Body::from(bytes))),
-        Ok(Err(error)) if is_too_long(&error) => Err(too_large()),
+    match tokio::time::timeout(limit, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(Request::from_parts(parts, body.to_bytes().into())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(closing(Problem::new(Code::Malformed).detail("the body broke off"))),
         Err(_) => Err(closing(Problem::new(Code::Timeout).retry_after(1).detail("the body did not come in time"))),
     }
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(one) = cause {
-        if one.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        cause = one.source();
-    }
-    false
 }
 
 /// The answer of a request that writes. What it began is carried to its end by a task of its own: the caller may hang up or
