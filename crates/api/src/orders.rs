@@ -12,7 +12,7 @@ use posthaste_domain::order::{Command, Order};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::problem::Answer;
 use posthaste_live::orders::Done;
-use posthaste_protocol::audience::timeline_entry;
+use posthaste_protocol::audience::{self, timeline_entry};
 use posthaste_protocol::orders::{
     CancelOrder, ConfirmOrder, DecisionView, OrderView, RejectOrder, TimelineEntry, TrackingLink,
 };
@@ -144,8 +144,8 @@ pub(crate) async fn timeline(
 ) -> Answer<Json<Page<TimelineEntry>>> {
     let order = visible(&app, &admitted, id).await?;
     let events = stored::timeline(app.pool(), id, 0).await.map_err(unread)?;
-    let audience = admitted.caller.audience();
-    let entries = events.iter().map(|(recorded, status)| timeline_entry(recorded, *status, &order, audience));
+    let looking = admitted.caller.audience();
+    let entries = events.iter().map(|(recorded, status)| timeline_entry(recorded, *status, &order, looking));
     Ok(Json(Page { items: entries.collect(), next_cursor: None }))
 }
 
@@ -171,7 +171,7 @@ pub(crate) async fn decision(
         summary: decision.summary,
         detail: decision.detail,
     };
-    Ok(Json(view.of(&order, admitted.caller.audience())))
+    Ok(Json(audience::decision(view, &order, admitted.caller.audience())))
 }
 
 /// The order's tracking link

@@ -5,9 +5,9 @@
 use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Event, Order, Recorded, Status, Task, TaskKind};
 use posthaste_domain::party::Party;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::orders::{PlaceView, TimelineEntry};
+use crate::orders::{DecisionView, PlaceView, TimelineEntry};
 
 /// Parts of an event that are for the database alone: its first state, its name, what repetition is known by.
 const INNER: [&str; 4] = ["type", "returns", "command", "from"];
@@ -104,7 +104,7 @@ impl Viewer {
         }
     }
 
-    /// Whether they may see who the customer is, and the merchant's own name for the order.
+    /// Whether they may see who the customer is.
     #[must_use]
     pub fn sees_customer(self) -> bool {
         matches!(self, Self::Operations | Self::Owner | Self::Customer)
@@ -270,6 +270,30 @@ fn data(viewer: Viewer, event: &Event, order: &Order) -> Map<String, Value> {
         *by = Value::String(viewer.actor(*party, event).to_string());
     }
     data
+}
+
+/// What `audience` may see of a recorded decision about the order: the numbers are for operations. Others learn how many
+/// drivers were passed over for which reason, and who it is that has the order.
+#[must_use]
+pub fn decision(recorded: DecisionView, order: &Order, audience: Audience) -> DecisionView {
+    if audience.of(order) == Viewer::Operations {
+        return recorded;
+    }
+    let count = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_u64()?));
+    let counts = recorded.detail.get("counts").and_then(|counts| counts.as_array());
+    let counts: Vec<_> = counts.into_iter().flatten().filter_map(count).collect();
+    let passed: Vec<_> = counts.iter().map(|(why, many)| format!("{many} {}", why.replace('_', " "))).collect();
+    let summary = match (recorded.driver_id, passed.is_empty()) {
+        (Some(_), _) => "a driver was chosen".to_owned(),
+        (None, true) => "no driver yet".to_owned(),
+        (None, false) => format!("no driver: {}", passed.join(", ")),
+    };
+    DecisionView {
+        driver_id: recorded.driver_id.filter(|chosen| order.assignment.is_some_and(|has| has.driver == *chosen)),
+        detail: json!({ "counts": counts }),
+        summary,
+        ..recorded
+    }
 }
 
 #[cfg(test)]

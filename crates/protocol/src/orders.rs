@@ -576,29 +576,3 @@ pub struct DecisionView {
     #[schema(value_type = Object)]
     pub detail: serde_json::Value,
 }
-
-impl DecisionView {
-    /// What `audience` may see of a recorded decision about the order: the numbers are for operations. Others learn how many
-    /// drivers were passed over for which reason, and who it is that has the order.
-    #[must_use]
-    pub fn of(self, order: &Order, audience: Audience) -> Self {
-        if audience.of(order) == Viewer::Operations {
-            return self;
-        }
-        let count = |pair: &serde_json::Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_u64()?));
-        let counts = self.detail.get("counts").and_then(|counts| counts.as_array());
-        let counts: Vec<_> = counts.into_iter().flatten().filter_map(count).collect();
-        let passed: Vec<_> = counts.iter().map(|(why, many)| format!("{many} {}", why.replace('_', " "))).collect();
-        let summary = match (self.driver_id, passed.is_empty()) {
-            (Some(_), _) => "a driver was chosen".to_owned(),
-            (None, true) => "no driver yet".to_owned(),
-            (None, false) => format!("no driver: {}", passed.join(", ")),
-        };
-        Self {
-            driver_id: self.driver_id.filter(|chosen| order.assignment.is_some_and(|has| has.driver == *chosen)),
-            detail: serde_json::json!({ "counts": counts }),
-            summary,
-            ..self
-        }
-    }
-}
