@@ -1,9 +1,9 @@
 //! How deliveries went. The rules are `posthaste_insight`'s, the reads `posthaste_storage::performance`'s.
 
-mod asking;
+mod questions;
 mod times;
 
-pub(crate) use asking::Asking;
+pub(crate) use questions::Questions;
 pub(crate) use times::{__path_times, times};
 
 use axum::Json;
@@ -117,7 +117,7 @@ pub(crate) async fn performance(
 async fn told(app: &AppState, admitted: &Admitted, range: Range, zone: Option<ZoneId>) -> Answer<Performance> {
     let (pool, from, to) = (app.pool(), range.from(), range.to());
     // Never closed: a permit comes when another answer is done, or the request's own time ends.
-    let _own = app.asking().begin(admitted.caller.party)?;
+    let _own = app.questions().begin(admitted.caller.party)?;
     let _permit = ANSWERS.acquire().await;
     let mut performance = Performance::new(range, zone, app.system().clock().now());
     let all = admitted.scope == Scope::All;

@@ -16,7 +16,7 @@ use posthaste_webhooks::Webhooks;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::banned::Dispatching;
-use crate::insight::Asking;
+use crate::insight::Questions;
 use crate::quotas::Counts;
 use crate::sockets::Holders;
 use crate::worlds::SharedTestDoor;
@@ -51,7 +51,7 @@ struct Shared {
     build: Build,
     seats: Arc<Semaphore>,
     holders: Holders,
-    asking: Asking,
+    questions: Questions,
     running: Arc<Semaphore>,
     counts: Counts,
     bans_changed: Arc<Notify>,
@@ -78,8 +78,8 @@ impl AppState {
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
         let counts = Counts::new(limits.quotas);
-        let (holders, asking) = (Holders::default(), Asking::default());
-        let shared = Arc::new(Shared { limits, build, seats, holders, asking, running, counts, bans_changed, test });
+        let (holders, questions) = (Holders::default(), Questions::default());
+        let shared = Arc::new(Shared { limits, build, seats, holders, questions, running, counts, bans_changed, test });
         let (world, in_flight) = (KeyWorld::Live, InFlight::default());
         Self(Arc::new(Inner { world, system, pool, keys, webhooks, identity, in_flight, shared }))
     }
@@ -166,8 +166,8 @@ impl AppState {
     }
 
     /// Who is asking how deliveries went.
-    pub(crate) fn asking(&self) -> &Asking {
-        &self.0.shared.asking
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.0.shared.questions
     }
 
     /// Who has how many sockets open.

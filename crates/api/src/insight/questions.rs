@@ -10,20 +10,20 @@ use posthaste_protocol::problem::{Code, Problem};
 
 /// Those whose question is being answered.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Asking(Arc<Mutex<HashSet<Party>>>);
+pub(crate) struct Questions(Arc<Mutex<HashSet<Party>>>);
 
 /// A question that is being answered, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Question {
-    asking: Asking,
+    open: Questions,
     party: Party,
 }
 
-impl Asking {
+impl Questions {
     /// Begins somebody's question; 429 while another one of theirs is being answered.
     pub(crate) fn begin(&self, party: Party) -> Answer<Question> {
         if self.0.lock().insert(party) {
-            return Ok(Question { asking: self.clone(), party });
+            return Ok(Question { open: self.clone(), party });
         }
         let busy = "another question of yours is being answered: wait for it";
         Err(Problem::new(Code::RateLimited).detail(busy).retry_after(1).into())
@@ -32,7 +32,7 @@ impl Asking {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.asking.0.lock().remove(&self.party);
+        self.open.0.lock().remove(&self.party);
     }
 }
 
@@ -44,10 +44,10 @@ mod tests {
 
     #[test]
     fn everybody_asks_one_question_at_a_time() {
-        let (asking, party) = (Asking::default(), |n| Party::Merchant(Id::from_uuid(uuid::Uuid::from_u128(n))));
-        let first = asking.begin(party(1)).unwrap();
-        assert!(asking.begin(party(1)).is_err() && asking.begin(party(2)).is_ok());
+        let (questions, party) = (Questions::default(), |n| Party::Merchant(Id::from_uuid(uuid::Uuid::from_u128(n))));
+        let first = questions.begin(party(1)).unwrap();
+        assert!(questions.begin(party(1)).is_err() && questions.begin(party(2)).is_ok());
         drop(first);
-        assert!(asking.begin(party(1)).is_ok());
+        assert!(questions.begin(party(1)).is_ok());
     }
 }
