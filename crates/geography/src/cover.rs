@@ -2,8 +2,8 @@
 //!
 //! The cells are found from the coarsest down. A cell stands for a box of latitude and longitude that surely
 //! holds every place which H3 assigns to the cell or to any of its descendants; a box that no edge meets is
-//! decided at once with all that is in it. What an edge misses, it misses in all that is below. So the cut is never wrong, whatever the projection does to a cell's
-//! outline: a doubtful cell is a border cell, and asks the polygon.
+//! decided at once with all that is in it. What an edge misses, it misses in all that is below. So the cut is never
+//! wrong, whatever the projection does to a cell's outline: a doubtful cell is a border cell, and asks the polygon.
 
 use geo::Coord;
 use h3o::{CellIndex, LatLng, Resolution};

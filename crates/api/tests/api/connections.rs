@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use posthaste_http::limits::{ConnectionLimits, Limits};
+use posthaste_http::limits::{ConnectionLimits, Limits, SocketLimits};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -224,4 +225,32 @@ async fn what_is_under_way_is_finished_when_the_server_stops() {
     let answer = rest(&mut placing).await;
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     timeout(PATIENCE, server.serving).await.expect("it ends").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_login_and_one_link_have_so_many_sockets_and_the_oldest_makes_room() {
+    let socket = SocketLimits { of_one_login: 2, of_one_link: 2, ..SocketLimits::default() };
+    let server = Server::limited(Limits { socket, ..Limits::default() }).await;
+    let order = server.stage.order().await;
+    let path = format!("/v1/orders/{}/tracking-link", order["id"].as_str().unwrap());
+    let link = server.stage.get(&path, &server.stage.customer).await.body["token"].as_str().unwrap().to_owned();
+    let track = format!("/v1/ws/track/{link}");
+    for (path, token) in [
+        ("/v1/ws/merchant", Some(server.stage.merchant.as_str())),
+        ("/v1/ws/operations", Some(server.stage.admin.as_str())),
+        (track.as_str(), None),
+    ] {
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(server.begin(path, token, json!({})).await.0);
+        }
+        assert_eq!(open[0].closed().await, 4011, "{path}");
+        for socket in &mut open[1..] {
+            socket.say("heartbeat", Some("h"), json!({})).await;
+            assert_eq!(socket.answer("h").await["type"], "ack", "{path}: the others stay");
+        }
+    }
+    // Somebody else's are counted for themselves.
+    let other = Some(server.stage.other_merchant.as_str());
+    server.begin("/v1/ws/merchant", other, json!({})).await;
 }

@@ -581,31 +581,3 @@ async fn a_socket_without_a_free_seat_is_told_to_come_back() {
     let (_seated, ..) = server.begin("/v1/ws/merchant", token, json!({})).await;
     assert_eq!(status(server.try_connect("/v1/ws/merchant", token).await), StatusCode::SERVICE_UNAVAILABLE);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_login_and_one_link_have_so_many_sockets_and_the_oldest_makes_room() {
-    let socket = SocketLimits { of_one_login: 2, of_one_link: 2, ..SocketLimits::default() };
-    let server = Server::with(socket).await;
-    let order = server.stage.order().await;
-    let path = format!("/v1/orders/{}/tracking-link", order["id"].as_str().unwrap());
-    let link = server.stage.get(&path, &server.stage.customer).await.body["token"].as_str().unwrap().to_owned();
-    let track = format!("/v1/ws/track/{link}");
-    for (path, token) in [
-        ("/v1/ws/merchant", Some(server.stage.merchant.as_str())),
-        ("/v1/ws/operations", Some(server.stage.admin.as_str())),
-        (track.as_str(), None),
-    ] {
-        let mut open = Vec::new();
-        for _ in 0..3 {
-            open.push(server.begin(path, token, json!({})).await.0);
-        }
-        assert_eq!(open[0].closed().await, 4011, "{path}");
-        for socket in &mut open[1..] {
-            socket.say("heartbeat", Some("h"), json!({})).await;
-            assert_eq!(socket.answer("h").await["type"], "ack", "{path}: the others stay");
-        }
-    }
-    // Somebody else's are counted for themselves.
-    let other = Some(server.stage.other_merchant.as_str());
-    server.begin("/v1/ws/merchant", other, json!({})).await;
-}
