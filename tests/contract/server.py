@@ -20,9 +20,10 @@ SCOPES = ["orders:read", "orders:write", "insight:read", "zones:read", "webhooks
 
 
 class Server:
-    """A server with a private Postgres in a directory that goes when it does."""
+    """A server with a private Postgres in a directory that goes when it does. `settings` change those below; None
+    leaves one as it usually is."""
 
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, settings=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -42,6 +43,11 @@ class Server:
             "POSTHASTE_REQUESTS_PER_MINUTE": "0",
             "POSTHASTE_ADDRESS_REQUESTS_PER_MINUTE": "0",
         }
+        for name, value in (settings or {}).items():
+            if value is None:
+                self.environment.pop(name, None)
+            else:
+                self.environment[name] = value
         self.environment.pop("DATABASE_URL", None)
         create = [program, "admin", "create", "--email", "admin@example.org", "--password-stdin"]
         subprocess.run(create, env=self.environment, input=PASSWORD.encode(), check=True, capture_output=True)

@@ -26,3 +26,4 @@ pub mod pages;
 pub mod problem;
 pub mod quota;
 pub mod request_id;
+pub mod signed_tokens;

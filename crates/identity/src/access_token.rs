@@ -1,14 +1,12 @@
-//! Access tokens: JWT of type `at+jwt`, signed with Ed25519. Written and read here in full: there is one algorithm, so
-//! nothing in a token can choose another. Of the claims that RFC 9068 wants, `aud`, `client_id` and `jti` are not there:
-//! there is one audience and no registered client, and what ends is the session (`sid`), not a token.
+//! Access tokens: JWT of type `at+jwt`, signed with Ed25519. Of the claims that RFC 9068 wants, `aud`, `client_id` and
+//! `jti` are not there: there is one audience and no registered client, and what ends is the session (`sid`), not a token.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use posthaste_domain::ids::{AccountId, LoginId};
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::{Caller, Credential, ISSUER, LEEWAY_SECONDS, LoginProof, Role};
 use posthaste_http::problem::Failure;
+use posthaste_http::signed_tokens::Claimed;
 use posthaste_protocol::accounts::Secret;
 use posthaste_protocol::problem::{Code, Problem};
 use serde::{Deserialize, Serialize};
@@ -18,13 +16,8 @@ use crate::signing_keys::SigningKeys;
 
 /// Longer texts are no tokens of ours.
 pub const LONGEST: usize = 2048;
-
-#[derive(Serialize, Deserialize)]
-struct Head {
-    alg: String,
-    typ: String,
-    kid: String,
-}
+/// What their headers say that they are (RFC 9068).
+pub(crate) const TYPE: &str = "at+jwt";
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -59,16 +52,8 @@ pub(crate) fn mint(
         iat: now.timestamp(),
         exp,
     };
-    let token = keys.sign(now, |kid| {
-        let head = Head { alg: "EdDSA".to_owned(), typ: "at+jwt".to_owned(), kid: kid.to_owned() };
-        format!("{}.{}", part(&head), part(&claims))
-    })?;
+    let token = keys.sign(now, &claims)?;
     Ok((token.into(), Timestamp::from_timestamp(exp, 0).unwrap_or(now)))
-}
-
-fn part(of: &impl Serialize) -> String {
-    // Plain structs without maps: this cannot fail.
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(of).unwrap_or_default())
 }
 
 /// Who holds the token at `now`, or why it is not accepted.
@@ -97,23 +82,11 @@ fn read(keys: &SigningKeys, token: &str) -> Option<Claims> {
     if token.len() > LONGEST {
         return None;
     }
-    let (message, signature) = token.rsplit_once('.')?;
-    let (head, claims) = message.split_once('.')?;
-    let head: Head = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).ok()?).ok()?;
-    if head.alg != "EdDSA" || head.typ != "at+jwt" {
-        return None;
-    }
-    let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    if !keys.signed(&head.kid, message.as_bytes(), &signature) {
-        return None;
-    }
-    let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+    let claims: Claims = keys.read(&Claimed::of(token)?.key?, token)?;
     (claims.iss == ISSUER).then_some(claims)
 }
 
 /// Whether a token is not one of these: development's, or garbage. Says nothing about whether it is any good.
 pub(crate) fn is_foreign(token: &str) -> bool {
-    let head = token.split('.').next().filter(|head| head.len() <= LONGEST);
-    let head = head.and_then(|head| URL_SAFE_NO_PAD.decode(head).ok());
-    head.and_then(|head| serde_json::from_slice::<Head>(&head).ok()).is_none_or(|head| head.alg != "EdDSA")
+    token.len() > LONGEST || Claimed::of(token).is_none_or(|claimed| !claimed.is_ed25519())
 }

@@ -47,7 +47,7 @@ pub(crate) struct Hasher(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     argon2: Argon2<'static>,
-    running: Semaphore,
+    running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     /// The hash of nothing that anybody knows: what unknown accounts' passwords are checked against.
     decoy: String,
@@ -65,7 +65,7 @@ impl Hasher {
         let decoy = hash(&argon2, &crate::random::text(32))?;
         Ok(Self(Arc::new(Inner {
             argon2,
-            running: Semaphore::new(hashing.at_once.max(1)),
+            running: Arc::new(Semaphore::new(hashing.at_once.max(1))),
             waiting: Arc::new(Semaphore::new(hashing.at_once.max(1) + hashing.waiting)),
             decoy,
             hashed: AtomicU64::new(0),
@@ -138,19 +138,18 @@ impl Hasher {
         place: Place,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
     ) -> Result<T, Refused> {
-        // Given back when the work is done, not when the caller has lost patience: threads cannot be stopped.
+        // Both are given back when the work is done, not when the caller has lost patience: threads cannot be stopped,
+        // and those whose callers hang up would be more than may run at once.
         let Place(place) = place;
-        let turn = tokio::time::timeout(PATIENCE, self.0.running.acquire()).await;
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.0.running).acquire_owned()).await;
         let turn = turn.map_err(|_| Refused::Busy)?.map_err(|_| Refused::Busy)?;
         let inner = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || {
             let done = work(&inner);
-            drop(place);
+            drop((turn, place));
             done
         });
-        let done = done.await.map_err(|error| Refused::Internal(format!("hashing failed: {error}")));
-        drop(turn);
-        done
+        done.await.map_err(|error| Refused::Internal(format!("hashing failed: {error}")))
     }
 }
 

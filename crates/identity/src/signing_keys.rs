@@ -12,11 +12,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::LEEWAY_SECONDS;
+use posthaste_http::signed_tokens::{ED25519_BYTES, Signer, Verifier};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::access_token::TYPE;
 use crate::refused::Refused;
 use crate::settings::Settings;
 
@@ -26,7 +29,9 @@ const PURPOSE: &str = "signing key";
 pub(crate) struct SigningKey {
     pub(crate) id: String,
     pub(crate) signs_from: Timestamp,
-    pair: Ed25519KeyPair,
+    public: Vec<u8>,
+    signer: Signer,
+    verifier: Verifier,
 }
 
 /// The keys in force. Cheap to clone.
@@ -65,22 +70,18 @@ pub struct KeySet {
 }
 
 impl SigningKeys {
-    /// The key's name and its signature, by the newest key that may sign.
-    pub(crate) fn sign(&self, now: Timestamp, message: impl FnOnce(&str) -> String) -> Result<String, Refused> {
+    /// A token that says `claims`, by the newest key that may sign.
+    pub(crate) fn sign(&self, now: Timestamp, claims: &impl Serialize) -> Result<String, Refused> {
         let keys = self.0.load();
         let ready = keys.iter().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from);
         let key = ready.or(keys.first()).ok_or_else(|| Refused::Internal("there is no signing key".to_owned()))?;
-        let message = message(&key.id);
-        let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(message.as_bytes()));
-        Ok(format!("{message}.{signature}"))
+        key.signer.sign(claims).map_err(|error| Refused::Internal(error.to_string()))
     }
 
-    /// Whether the key of this name signed the message.
-    pub(crate) fn signed(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
+    /// What the token says, if the key of this name has signed it.
+    pub(crate) fn read<T: DeserializeOwned>(&self, id: &str, token: &str) -> Option<T> {
         let keys = self.0.load();
-        keys.iter().find(|key| key.id == id).is_some_and(|key| {
-            UnparsedPublicKey::new(&ED25519, key.pair.public_key().as_ref()).verify(message, signature).is_ok()
-        })
+        keys.iter().find(|key| key.id == id)?.verifier.read(token).ok()
     }
 
     /// What is published.
@@ -93,7 +94,7 @@ impl SigningKeys {
             alg: "EdDSA",
             usage: "sig",
             kid: key.id.clone(),
-            x: URL_SAFE_NO_PAD.encode(key.pair.public_key().as_ref()),
+            x: URL_SAFE_NO_PAD.encode(&key.public),
         };
         KeySet { keys: keys.iter().map(public).collect() }
     }
@@ -118,10 +119,17 @@ impl SigningKeys {
         store::remove_retired(pool, now - settings.access_token - Span::seconds(2 * LEEWAY_SECONDS)).await?;
         let mut keys = Vec::new();
         for row in rows {
+            let damaged = || Refused::Internal("a stored signing key is damaged".to_owned());
             let seed = seal.open(PURPOSE, row.id.as_bytes(), &row.secret)?;
-            let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &row.public)
-                .map_err(|_| Refused::Internal("a stored signing key is damaged".to_owned()))?;
-            keys.push(SigningKey { id: row.id, signs_from: row.signs_from, pair });
+            let seed: [u8; ED25519_BYTES] = seed.as_slice().try_into().map_err(|_| damaged())?;
+            Ed25519KeyPair::from_seed_and_public_key(&seed, &row.public).map_err(|_| damaged())?;
+            keys.push(SigningKey {
+                signer: Signer::ed25519(&seed, TYPE, &row.id),
+                verifier: Verifier::ed25519(&row.public, TYPE),
+                public: row.public,
+                id: row.id,
+                signs_from: row.signs_from,
+            });
         }
         self.0.store(Arc::new(keys));
         Ok(())

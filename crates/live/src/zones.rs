@@ -14,11 +14,10 @@ pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
 pub(crate) use cell::{order_view, stop_view};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use parking_lot::Mutex;
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::ZoneRules;
@@ -27,7 +26,7 @@ use posthaste_protocol::socket::ServerMessage;
 use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, ZoneView};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::zones::{Zone, ZoneError};
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 
 use crate::Refused;
 use crate::drivers::DriverMsg;
@@ -85,7 +84,7 @@ impl Zones {
 
     /// Takes in a stored zone, without its actors. A removed one stays while it has live orders.
     pub(crate) fn load(&self, stored: Zone) -> Result<(), Refused> {
-        let shape = shape(&stored.area)?;
+        let shape = read(&stored.area)?;
         let removed = stored.deleted_at.is_some();
         let view = view(stored, &shape);
         self.put_cell(view, &shape, removed);
@@ -263,26 +262,28 @@ impl Zones {
 }
 
 /// Areas are read and cut into cells one at a time: whoever wants a zone waits, and nobody else.
-static READING: Mutex<()> = Mutex::new(());
+static READING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
 
-/// Reads an area and cuts it into cells. That is up to a second of work, so the runtime's worker first hands over what
-/// else it has to do.
-fn shape(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
-    let read = || {
-        let _one = READING.lock();
-        ZoneShape::from_geojson(area)
-    };
-    let read = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
-        // No runtime, or one of a single thread as in tests: there is no other worker to hand over to.
-        _ => read(),
-    };
+/// Reads an area and cuts it into cells, which is up to a second of work.
+fn read(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
     let wrong = |problem: String| Refused::InvalidZone(vec![("area".to_owned(), problem)]);
-    read.map(Arc::new).map_err(|error| wrong(error.to_string()))
+    ZoneShape::from_geojson(area).map(Arc::new).map_err(|error| wrong(error.to_string()))
+}
+
+/// The same on a thread apart. Whoever waits may leave: their turn passes, and an area that is being read is read to its
+/// end, as threads cannot be stopped.
+async fn read_apart(area: serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
+    let turn = Arc::clone(&READING).acquire_owned().await.map_err(|_| Refused::Unavailable("areas"))?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let shape = read(&area);
+        drop(turn);
+        shape
+    });
+    reading.await.map_err(|_| Refused::Unavailable("areas"))?
 }
 
 /// Everything that is wrong with a zone, or its shape.
-fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
+async fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
     let mut wrong = Vec::new();
     let length = zone.name.trim().chars().count();
     if length == 0 || length > MOST_NAME {
@@ -297,10 +298,11 @@ fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
     if let Err(travel) = cell::travel_model(&zone.travel).check() {
         wrong.extend(travel.into_iter().map(|w| (format!("travel.{}", w.field), w.to_string())));
     }
-    match shape(&zone.area) {
+    match read_apart(zone.area.clone()).await {
         Ok(shape) if wrong.is_empty() => return Ok(shape),
         Err(Refused::InvalidZone(more)) => wrong.extend(more),
-        _ => {}
+        Err(other) => return Err(other),
+        Ok(_) => {}
     }
     Err(Refused::InvalidZone(wrong))
 }
@@ -340,29 +342,27 @@ mod tests {
         serde_json::from_value(json!({"name": "a zone", "area": area, "travel": travel})).expect("a zone")
     }
 
-    #[test]
-    fn what_is_wrong_with_a_travel_model_is_said_by_the_names_of_its_fields() {
+    #[tokio::test]
+    async fn what_is_wrong_with_a_travel_model_is_said_by_the_names_of_its_fields() {
         for (field, (_, most)) in TRAVEL_BOUNDS {
-            let refused = check(&zone(&json!({field: most as u32 + 1}))).expect_err("above the greatest value");
+            let refused = check(&zone(&json!({field: most as u32 + 1}))).await.expect_err("above the greatest value");
             let Refused::InvalidZone(wrong) = refused else { panic!("{refused:?}") };
             let [(named, problem)] = &wrong[..] else { panic!("{wrong:?}") };
             assert_eq!(*named, format!("travel.{field}"));
             assert!(problem.starts_with(&format!("{field} must lie between")), "{problem}");
         }
-        assert!(check(&zone(&json!({}))).is_ok());
+        assert!(check(&zone(&json!({}))).await.is_ok());
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn who_waits_for_an_area_to_be_read_holds_no_worker() {
-        let (reading, heard) = {
-            let _another = READING.lock();
-            let reading = tokio::spawn(async { check(&zone(&json!({}))).is_ok() });
-            let (say, heard) = std::sync::mpsc::channel();
-            tokio::spawn(async move { say.send(()) });
-            // The only worker takes the first task first, and comes to the second when it was given back.
-            (reading, heard.recv_timeout(std::time::Duration::from_secs(30)))
-        };
-        assert_eq!(heard, Ok(()));
-        assert!(reading.await.expect("a task"));
+    #[tokio::test]
+    async fn who_waits_for_an_area_to_be_read_holds_no_worker_and_may_leave() {
+        let another = READING.acquire().await.expect("never closed");
+        let gone = tokio::spawn(async { check(&zone(&json!({}))).await.is_ok() });
+        let patient = tokio::spawn(async { check(&zone(&json!({}))).await.is_ok() });
+        // The only worker comes to this task, and to others, while both wait.
+        tokio::spawn(async {}).await.expect("a task");
+        gone.abort();
+        drop(another);
+        assert!(patient.await.expect("a task"));
     }
 }

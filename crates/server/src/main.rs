@@ -12,6 +12,7 @@ mod demo;
 mod insight;
 mod listening;
 mod manager;
+mod memory;
 mod metrics;
 mod replay;
 mod run;

@@ -37,6 +37,7 @@ impl Recorder {
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
         posthaste_storage::embedded::describe_metrics();
+        crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
         describe_counter!(
             "posthaste_sockets_closed_total",
@@ -74,6 +75,7 @@ async fn read(State((recorder, app)): State<(Recorder, AppState)>) -> Response {
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of sockets")]
     gauge!("posthaste_sockets").set(app.open_sockets() as f64);
+    crate::memory::observe();
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (StatusCode::OK, headers, recorder.0.render()).into_response()
 }

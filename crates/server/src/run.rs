@@ -45,6 +45,7 @@ pub(crate) struct Server {
     sender: Sender,
     /// What goes on beside requests: messages that are sent, keys that are rotated.
     upkeep: (Worker, Upkeep),
+    trimming: JoinHandle<()>,
 }
 
 impl Server {
@@ -86,7 +87,8 @@ impl Server {
         let told = async move { stopped.await.unwrap_or(Leave::InOrder) };
         let serving = tokio::spawn(posthaste_api::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep })
+        let trimming = crate::memory::keep_trimmed();
+        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep, trimming })
     }
 
     /// Waits until another server leads the database.
@@ -124,6 +126,7 @@ impl Server {
         }
         self.sender.stop(budget.messages).await;
         drop(self.upkeep);
+        self.trimming.abort();
         refusing.abort();
         self.database.close(&budget).await?;
         tracing::info!(took = ?began.elapsed(), "stopped");

@@ -26,7 +26,7 @@ impl Zones {
         cause: Cause,
     ) -> Result<CreatedZone, Refused> {
         let doors = self.0.doors.get()?;
-        let shape = check(&zone)?;
+        let shape = check(&zone).await?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
         carried.through(async move { zones.make(&doors, zone, &shape, idempotency, cause).await }).await
     }
@@ -67,7 +67,7 @@ impl Zones {
     /// Replaces name, area, rules and travel model. Orders under way keep their zone.
     pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
         let doors = self.0.doors.get()?;
-        let shape = check(&zone)?;
+        let shape = check(&zone).await?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
         carried.through(async move { zones.change(&doors, id, zone, &shape, cause).await }).await
     }

@@ -32,7 +32,7 @@ fn spot(n: u32) -> Place {
 fn zone(orders: u32, drivers: u32, rules: ZoneRules) -> ZoneCell {
     let ring = [[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]];
     let area = json!({"type": "Polygon", "coordinates": [ring]});
-    let shape = crate::zones::shape(&area).expect("a shape");
+    let shape = crate::zones::read(&area).expect("a shape");
     let stored = Zone {
         id: id(1),
         name: "Centre".to_owned(),
