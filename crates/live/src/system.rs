@@ -336,9 +336,7 @@ async fn load(doors: &Arc<Doors>) -> Result<(), StartError> {
     let now = doors.clock.now();
     let retention = doors.settings.track_retention_days;
     posthaste_storage::tracks::maintain(&doors.pool, now, retention).await?;
-    for zone in posthaste_storage::zones::served(&doors.pool).await? {
-        doors.zones.load(zone)?;
-    }
+    doors.zones.load_all(posthaste_storage::zones::served(&doors.pool).await?)?;
     let door = &doors.orders.door;
     let (mut failed, mut with_work, mut waiting, mut around) = (None, BTreeSet::new(), Vec::new(), BTreeSet::new());
     let loaded = posthaste_storage::orders::for_each_live(&doors.pool, None, |order| {

@@ -82,6 +82,18 @@ impl Zones {
         }))
     }
 
+    /// Takes in every stored zone, without their actors. The map is made once: a zone more copies it.
+    pub(crate) fn load_all(&self, stored: Vec<Zone>) -> Result<(), Refused> {
+        let mut served = Vec::new();
+        for zone in stored {
+            let (id, removed, shape) = (zone.id, zone.deleted_at.is_some(), read(&zone.area)?);
+            self.cell_of(view(zone, &shape), &shape, removed);
+            served.extend(Some((id, shape)).filter(|_| !removed));
+        }
+        self.0.map.store(Arc::new(ZoneMap::new(served)));
+        Ok(())
+    }
+
     /// Takes in a stored zone, without its actors. A removed one stays while it has live orders.
     pub(crate) fn load(&self, stored: Zone) -> Result<(), Refused> {
         let shape = read(&stored.area)?;
@@ -91,7 +103,17 @@ impl Zones {
         Ok(())
     }
 
+    /// The zone's cell, new or as it is now, and the zone on the map.
     fn put_cell(&self, view: ZoneView, shape: &Arc<ZoneShape>, removed: bool) -> Arc<ZoneCell> {
+        let id = view.id;
+        let cell = self.cell_of(view, shape, removed);
+        let map = self.0.map.load();
+        let map = if removed { map.without_zone(id) } else { map.with_zone(id, Arc::clone(shape)) };
+        self.0.map.store(Arc::new(map));
+        cell
+    }
+
+    fn cell_of(&self, view: ZoneView, shape: &ZoneShape, removed: bool) -> Arc<ZoneCell> {
         let id = view.id;
         let bounds = shape.bounds();
         let latitude = f64::midpoint(bounds.south, bounds.north);
@@ -104,9 +126,6 @@ impl Zones {
             );
         cell.board.lock().set_radius(config.rules.pickup_radius_meters);
         cell.config.store(Arc::new(config));
-        let map = self.0.map.load();
-        let map = if removed { map.without_zone(id) } else { map.with_zone(id, Arc::clone(shape)) };
-        self.0.map.store(Arc::new(map));
         cell
     }
 
