@@ -59,7 +59,12 @@ pub(crate) fn keep_trimmed() -> JoinHandle<()> {
             let trimmed = tokio::task::spawn_blocking(trim_if_idle).await;
             if let Ok(Some((before, after))) = trimmed {
                 metrics::counter!("posthaste_memory_trims_total").increment(1);
-                tracing::debug!(before = before.resident, after = after.resident, live = after.live, "memory given back");
+                tracing::debug!(
+                    before = before.resident,
+                    after = after.resident,
+                    live = after.live,
+                    "memory given back"
+                );
             }
         }
     })
