@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(10);
 /// Free bytes that are kept, whatever is in use: they are asked for again at once.
-const SPARE: u64 = 16 << 20;
+const SPARE: u64 = 8 << 20;
 /// Above this share of what is in use, free bytes are given back: an eighth.
 const SPARE_SHARE: u64 = 8;
 
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn only_much_that_is_idle_is_given_back() {
         let memory = |live: u64, data: u64| Memory { live: live << 20, data: data << 20, resident: (data + 40) << 20 };
-        assert!(!memory(10, 20).is_idle() && !memory(800, 900).is_idle());
-        assert!(memory(10, 60).is_idle() && memory(800, 1000).is_idle());
+        assert!(!memory(10, 18).is_idle() && !memory(800, 900).is_idle());
+        assert!(memory(10, 30).is_idle() && memory(800, 1000).is_idle());
     }
 
     #[test]
