@@ -5,7 +5,7 @@ mod harness;
 mod provider;
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use harness::*;
 use posthaste_client::{Client, Event, Idempotency, Token};
@@ -38,7 +38,7 @@ fn log_in(email: &str) -> LogIn {
 
 /// `posthaste admin create` on the server's database.
 fn create_admin(server: &Server, email: &str) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+    let mut command = program()
         .args(["admin", "create", "--email", email, "--password-stdin"])
         .envs(server.environment())
         .stdin(Stdio::piped())
@@ -113,7 +113,7 @@ async fn in_production_only_those_who_signed_in_get_in() {
     let server = Server::start_in(&database.url, "production");
     let refused = server.admin().zones().await.unwrap_err();
     assert_eq!(refused.code(), Some(Code::Unauthenticated));
-    let made = Command::new(env!("CARGO_BIN_EXE_posthaste"))
+    let made = program()
         .args(["token", "admin"])
         .envs(server.environment())
         .env("POSTHASTE_MODE", "production")

@@ -31,11 +31,13 @@ class Server:
         # The account that Postgres runs as has to come in.
         os.chmod(directory, 0o755)
         self.environment = {
-            **os.environ,
+            # Settings of whoever runs the tests are none of the server's.
+            **{name: value for name, value in os.environ.items() if not name.startswith("POSTHASTE_")},
             "POSTHASTE_DATA_DIR": str(directory / "data"),
             "POSTHASTE_TOKEN_KEY": secrets.token_hex(32),
             "POSTHASTE_LISTEN": f"127.0.0.1:{port}",
             "POSTHASTE_LOG": "warn",
+            "POSTHASTE_POSTGRES_DOWNLOAD": "true",
             # Letters at /dev/mail, and passwords that are hashed fast.
             "POSTHASTE_MODE": "development",
             "POSTHASTE_PASSWORD_MEMORY_KIB": "64",

@@ -100,7 +100,7 @@ impl Server {
         socket: Option<TcpListener>,
         more: &[(&str, &str)],
     ) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+        let mut command = program();
         if let Some(socket) = &socket {
             let given = FdMapping { parent_fd: socket.try_clone().expect("a copy").into(), child_fd: 3 };
             command.fd_mappings(vec![given]).expect("one of each").env("LISTEN_FDS", "1");
@@ -108,8 +108,8 @@ impl Server {
         let mut child = command
             .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
-            .env_remove("DATABASE_URL")
             .envs(environment(database_url, mode))
+            .env("POSTHASTE_POSTGRES_DOWNLOAD", "true")
             .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
             .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
             .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
@@ -228,6 +228,18 @@ fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
     };
     environment.push(("POSTHASTE_DATA_DIR", data_dir));
     environment
+}
+
+/// The program. Settings of whoever runs the tests are none of its.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    command.env_remove("DATABASE_URL");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("POSTHASTE_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A fresh id.

@@ -57,6 +57,15 @@ impl DataDir {
         move || std::fs::rename(aside, cluster).expect("put back")
     }
 
+    /// Puts a copy of its files in the place of its Postgres' files, which does not run.
+    pub fn replace_by_a_copy(&self, server: &Server) {
+        let (cluster, aside) = (self.cluster(server), self.home(server).join("aside"));
+        std::fs::rename(&cluster, &aside).expect("set aside");
+        let copied = Command::new("cp").arg("-a").args([&aside, &cluster]).status().expect("cp runs");
+        assert!(copied.success());
+        std::fs::remove_dir_all(&aside).expect("removed");
+    }
+
     /// Waits until another Postgres than that one runs.
     pub async fn until_started_again(&self, server: &Server, after: i32) {
         until("Postgres is started again", async || self.postmaster(server).filter(|pid| *pid != after)).await;

@@ -15,6 +15,11 @@ pub(crate) struct Health {
     /// `live` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// `held` where the database is a copy of another (or the configuration says so): webhooks, emails and texts wait until
+    /// somebody says that it is the real one. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "held")]
+    outside: Option<&'static str>,
 }
 
 /// Which program this is.
@@ -35,7 +40,7 @@ pub(crate) struct Version {
 /// Whether the process lives
 #[utoipa::path(get, path = "/health/live", tag = "server", responses((status = 200, body = Health)))]
 pub(crate) async fn live() -> Json<Health> {
-    Json(Health { status: "live" })
+    Json(Health { status: "live", outside: None })
 }
 
 /// Whether the server is ready for work
@@ -44,7 +49,7 @@ pub(crate) async fn live() -> Json<Health> {
 #[utoipa::path(get, path = "/health/ready", tag = "server", responses((status = 200, body = Health)))]
 pub(crate) async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
     match app.system().ready().await {
-        Ok(()) => Ok(Json(Health { status: "ready" })),
+        Ok(()) => Ok(Json(Health { status: "ready", outside: app.is_held().then_some("held") })),
         Err(why) => Err(Problem::unavailable(why).into()),
     }
 }

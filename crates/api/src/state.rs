@@ -122,6 +122,11 @@ impl AppState {
         &self.0.pool
     }
 
+    /// Whether nothing may leave: webhooks, emails, texts.
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.webhooks.outside().is_held()
+    }
+
     /// Who may come in.
     #[must_use]
     pub fn identity(&self) -> &Identity {

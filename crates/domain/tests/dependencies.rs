@@ -123,6 +123,19 @@ const PURE: &[&str] =
 /// What would bring I/O into them.
 const IMPURE: &[&str] = &["tokio", "sqlx", "sqlx-core", "axum", "ractor", "hyper", "reqwest"];
 
+/// What opens connections to others.
+const CLIENTS: &[&str] = &["reqwest", "lettre", "hyper-util", "tokio-tungstenite", "ureq", "curl"];
+/// Crates of the product that use such a thing, and why that is right in a copy of a database, which must do nothing
+/// towards the outside until somebody says that it is the real one (`storage::installation::Outside`).
+const REACH_OUTSIDE: &[(&str, &str)] = &[
+    ("posthaste-webhooks", "held: `Outside` is asked before a message is claimed"),
+    ("posthaste-notifications", "held: `Outside` is asked before a channel is begun"),
+    ("posthaste-identity", "asks Google, who is told nothing that was not theirs"),
+    ("posthaste-testworld", "hands `Outside` on to the webhooks of the test world"),
+    ("posthaste-api", "serves connections that others open"),
+    ("posthaste-client", "is for those who use a server"),
+];
+
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
@@ -168,6 +181,25 @@ fn dependencies_run_one_way() {
         wrong.extend(forbidden.map(|used| format!("{name} must not use {used}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A crate that begins to send something asks whether it may: its author is asked here.
+#[test]
+fn who_reaches_outside_is_known() {
+    let metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("cargo writes JSON");
+    let mut found = Vec::new();
+    for package in metadata["packages"].as_array().expect("a list") {
+        let name = package["name"].as_str().expect("a name");
+        let mut uses = package["dependencies"].as_array().expect("a list").iter();
+        let is_known = ALLOWED.iter().any(|(known, _)| *known == name);
+        if is_known && uses.any(|used| used["kind"].is_null() && CLIENTS.iter().any(|client| used["name"] == *client)) {
+            found.push(name.to_owned());
+        }
+    }
+    assert!(found.len() > 3, "the dependencies were read: {found:?}");
+    let unknown: Vec<_> = found.iter().filter(|name| REACH_OUTSIDE.iter().all(|(known, _)| known != name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?} can reach outside: ask `Outside`, and say so in this test");
 }
 
 /// The table itself has no way round: each crate uses only crates above it.

@@ -13,10 +13,24 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::Role;
 use posthaste_notifications::Message;
 use posthaste_protocol::accounts::AccountView;
+use posthaste_storage::StorageError;
+use posthaste_storage::pool::Pool;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::google::Linked;
+
+/// Whether there is an admin who may work.
+///
+/// # Errors
+///
+/// Those of the database.
+pub async fn has_admin(pool: &Pool) -> Result<bool, StorageError> {
+    let asked = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM accounts WHERE role = 'admin' AND banned_at IS NULL) AS "has_admin!""#
+    );
+    Ok(asked.fetch_one(pool.connections()).await?)
+}
 
 /// How long a telephone number has been the account's before it recovers the password. Shorter, and who got at an account
 /// for a moment has taken it before its owner has read that the number was changed; longer, and who has a new number and

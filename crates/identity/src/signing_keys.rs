@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::LEEWAY_SECONDS;
 use posthaste_http::signed_tokens::{ED25519_BYTES, Signer, Verifier};
+use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -134,6 +135,18 @@ impl SigningKeys {
         self.0.store(Arc::new(keys));
         Ok(())
     }
+}
+
+/// Whether this secret opens what the database keeps: the signing keys are the first that a server seals. None where there
+/// are none yet.
+///
+/// # Errors
+///
+/// Those of the database.
+pub async fn opens(pool: &Pool, seal: &Seal) -> Result<Option<bool>, StorageError> {
+    let rows = store::all(pool).await?;
+    let newest = rows.last();
+    Ok(newest.map(|row| seal.open(PURPOSE, row.id.as_bytes(), &row.secret).is_ok()))
 }
 
 /// Makes the next key. Where somebody else did so since `newest` was read, his is taken.

@@ -75,6 +75,14 @@ impl Carrier {
         Ok(Self(Way::Twilio(Twilio::new(settings)?)))
     }
 
+    /// Whether what it carries leaves the machine.
+    pub(crate) fn reaches_outside(&self) -> bool {
+        match &self.0 {
+            Way::Mailbox(_) => false,
+            Way::Smtp(_) | Way::Twilio(_) => true,
+        }
+    }
+
     /// Hands a message over, within [`ATTEMPT`].
     pub(crate) async fn carry(&self, id: MessageId, at: Timestamp, message: &Message) -> Result<(), CarrierError> {
         let carrying = async {

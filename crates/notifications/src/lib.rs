@@ -4,6 +4,7 @@
 //! - [`message`]: what is sent to whom. [`outbox`]: what waits, in Postgres, sealed; retries, and those given up.
 //! - [`carrier`]: who carries them: SMTP (`smtp`), an HTTP sender of texts (`twilio`), or in development a directory
 //!   (`mailbox`). `breaker`: a carrier that keeps failing is left alone for a while.
+//! - [`held`]: what waits because nothing may leave, and its being given up.
 //! - [`worker`]: takes what is due, hands it to the carrier, notes what became of it.
 //!
 //! A message is sent at least once: where a carrier took it and its answer was lost, it is sent again. Receivers and
@@ -11,6 +12,7 @@
 
 mod breaker;
 pub mod carrier;
+pub mod held;
 mod mailbox;
 pub mod message;
 pub mod outbox;

@@ -6,6 +6,7 @@ use posthaste_clock::Clock;
 use posthaste_domain::ids::{Id, MessageId};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::StorageError;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
 use sqlx::PgConnection;
@@ -32,6 +33,7 @@ struct Inner {
     pool: Pool,
     seal: Seal,
     clock: Clock,
+    outside: Outside,
     email: Option<Carrier>,
     text: Option<Carrier>,
     email_waits: Notify,
@@ -58,11 +60,24 @@ pub struct Standing {
 }
 
 impl Notifications {
-    /// An outbox with a carrier for each channel that there is one for.
+    /// An outbox with a carrier for each channel that there is one for. While the `outside` is held, nothing is handed to
+    /// carriers that reach it.
     #[must_use]
-    pub fn new(pool: Pool, seal: Seal, clock: Clock, email: Option<Carrier>, text: Option<Carrier>) -> Self {
+    pub fn new(
+        pool: Pool,
+        seal: Seal,
+        clock: Clock,
+        outside: Outside,
+        email: Option<Carrier>,
+        text: Option<Carrier>,
+    ) -> Self {
         let (email_waits, text_waits) = (Notify::new(), Notify::new());
-        Self(Arc::new(Inner { pool, seal, clock, email, text, email_waits, text_waits }))
+        Self(Arc::new(Inner { pool, seal, clock, outside, email, text, email_waits, text_waits }))
+    }
+
+    /// Whether messages of the channel are handed to its carrier.
+    pub(crate) fn sends(&self, channel: Channel) -> bool {
+        self.carrier(channel).is_some_and(|carrier| !(self.0.outside.is_held() && carrier.reaches_outside()))
     }
 
     /// Whether messages of the channel can be sent at all.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -155,8 +156,11 @@ struct Stage {
 
 impl Stage {
     async fn new(channel: Channel, port: u16) -> Self {
+        Self::on(TestDatabase::new().await, channel, port, Outside::Open)
+    }
+
+    fn on(database: TestDatabase, channel: Channel, port: u16, outside: Outside) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let database = TestDatabase::new().await;
         let carrier = match channel {
             Channel::Email => {
                 Carrier::smtp(&format!("smtp://us:secret@127.0.0.1:{port}"), "posthaste <no-reply@example.org>")
@@ -173,7 +177,7 @@ impl Stage {
             Channel::Text => (None, Some(carrier.unwrap())),
         };
         let (pool, seal, clock) = (database.pool.clone(), Seal::new(b"a secret of tests"), Clock::system());
-        let outbox = Notifications::new(pool, seal, clock, email, text);
+        let outbox = Notifications::new(pool, seal, clock, outside, email, text);
         let worker = outbox.start();
         Self { database, outbox, _worker: worker }
     }
@@ -245,6 +249,39 @@ async fn a_mail_server_that_misbehaves_loses_nothing() {
     for part in ["To: ada@example.org", "Subject: Your code", "123456 is your code", "Message-ID: <msg_"] {
         assert!(taken[0].contains(part), "{}", taken[0]);
     }
+}
+
+#[tokio::test]
+async fn what_is_held_waits_and_what_leaves_no_machine_goes_on() {
+    for channel in [Channel::Email, Channel::Text] {
+        let server = StandIn::start(channel, Manner::Sound).await;
+        let held = Stage::on(TestDatabase::new().await, channel, server.port, Outside::Held);
+        assert!(held.outbox.carries(channel) && !held.outbox.sends(channel), "nobody takes it out");
+        let message = Message { channel, ..email() };
+        held.send(message.clone()).await;
+        let waits = crate::held::waiting(&held.database.pool).await.unwrap();
+        assert!(waits.count == 1 && waits.since.is_some(), "{waits:?}");
+        assert_eq!(crate::held::give_up(&held.database.pool, held.outbox.now()).await.unwrap(), 1);
+        let (state, attempts, why, gone) = held.row().await;
+        assert_eq!((state.as_str(), attempts, gone), ("dead", 0, true));
+        assert!(why.unwrap().contains("copy"));
+        held.send(message).await;
+        let Stage { database, _worker, .. } = held;
+        drop(_worker);
+        // Said to be the real one: what still waits is sent.
+        let open = Stage::on(database, channel, server.port, Outside::Open);
+        let began = Instant::now();
+        while crate::held::waiting(&open.database.pool).await.unwrap().count > 0 {
+            assert!(began.elapsed() < PATIENCE, "it is sent");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(server.taken().len(), 1, "and what was given up is not");
+    }
+    let (database, seal) = (TestDatabase::new().await, Seal::new(b"a secret of tests"));
+    let mailbox = Some(Carrier::mailbox(std::env::temp_dir()));
+    let pool = database.pool.clone();
+    let outbox = Notifications::new(pool, seal, Clock::system(), Outside::Held, mailbox, None);
+    assert!(outbox.sends(Channel::Email) && !outbox.sends(Channel::Text));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl Notifications {
     /// Begins to send.
     #[must_use]
     pub fn start(&self) -> Worker {
-        let channels = [Channel::Email, Channel::Text].into_iter().filter(|channel| self.carries(*channel));
+        let channels = [Channel::Email, Channel::Text].into_iter().filter(|channel| self.sends(*channel));
         let mut loops: Vec<_> = channels.map(|channel| tokio::spawn(run(self.clone(), channel))).collect();
         let outbox = self.clone();
         loops.push(tokio::spawn(async move {

@@ -8,18 +8,27 @@ use posthaste_identity::{Hashing, Identity, Origin, Parts, Settings, random_pass
 use posthaste_live::stopping::Leave;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_protocol::accounts::Secret;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
+use posthaste_storage::sealed::Seal;
 
 use crate::cli::{AdminArgs, AdminCommand, CreateAdminArgs, KeysArgs};
 use crate::configuration::{Configuration, Mode};
 use crate::database::Database;
+use crate::token_key::TokenKey;
 use crate::{Fatal, telemetry, token_key};
 
 /// Where development's emails and texts are written, in the data directory.
 const MAILBOX: &str = "mail";
 
 /// Who sends emails and texts.
-pub(crate) fn notifications(configuration: &Configuration, pool: &Pool, clock: &Clock) -> Result<Notifications, Fatal> {
+pub(crate) fn notifications(
+    configuration: &Configuration,
+    pool: &Pool,
+    clock: &Clock,
+    seal: &Seal,
+    outside: Outside,
+) -> Result<Notifications, Fatal> {
     let mailbox = || configuration.is_development().then(|| Carrier::mailbox(configuration.data_dir.join(MAILBOX)));
     let email = match (&configuration.smtp_url, &configuration.mail_from) {
         (Some(url), Some(from)) => Some(Carrier::smtp(url, from)?),
@@ -32,7 +41,7 @@ pub(crate) fn notifications(configuration: &Configuration, pool: &Pool, clock: &
     if email.is_none() {
         tracing::warn!("no mail server is configured (smtp_url): nobody can register, and no password be recovered");
     }
-    Ok(Notifications::new(pool.clone(), token_key::seal(configuration)?, clock.clone(), email, text))
+    Ok(Notifications::new(pool.clone(), seal.clone(), clock.clone(), outside, email, text))
 }
 
 /// Who may come in.
@@ -40,6 +49,7 @@ pub(crate) async fn identity(
     configuration: &Configuration,
     pool: &Pool,
     clock: &Clock,
+    secret: &TokenKey,
     notifications: Notifications,
 ) -> Result<Identity, Fatal> {
     let defaults = Settings::default();
@@ -56,7 +66,7 @@ pub(crate) async fn identity(
     if settings.development && !configuration.listen.ip().is_loopback() {
         tracing::warn!(listen = %configuration.listen, "in development, and reachable from other machines");
     }
-    let (keys, seal) = (token_key::keys(configuration)?, token_key::seal(configuration)?);
+    let (keys, seal) = (secret.keys()?, secret.seal());
     let parts = Parts { pool: pool.clone(), clock: clock.clone(), seal, keys, notifications, settings };
     Ok(Identity::open(parts).await?)
 }
@@ -66,11 +76,14 @@ async fn with_identity<T>(
     configuration: &Configuration,
     work: impl AsyncFnOnce(Identity) -> Result<T, Fatal>,
 ) -> Result<T, Fatal> {
+    let mut secret = token_key::found_or_drafted(configuration)?;
     let database = Database::open(configuration).await?;
     let clock = Clock::system();
     let worked = async {
-        let outbox = notifications(configuration, &database.pool, &clock)?;
-        work(identity(configuration, &database.pool, &clock, outbox).await?).await
+        secret.settle(configuration, &database.pool).await?;
+        // What is to be sent is left to the server.
+        let outbox = notifications(configuration, &database.pool, &clock, &secret.seal(), Outside::Held)?;
+        work(identity(configuration, &database.pool, &clock, &secret, outbox).await?).await
     }
     .await;
     database.close(&Leave::InOrder.budget()).await?;

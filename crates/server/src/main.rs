@@ -4,11 +4,15 @@
 //! runs it until it is told to stop. What each command does is in the file of its name.
 
 mod accounts;
+mod backup;
 mod cli;
 mod compare;
 mod configuration;
+mod copies;
 mod database;
 mod demo;
+mod doctor;
+mod environment;
 mod insight;
 mod listening;
 mod manager;
@@ -62,7 +66,9 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
     // One provider of cryptography for every connection that the program makes.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match Cli::parse().command {
+    let cli = Cli::parse();
+    environment::check()?;
+    match cli.command {
         Command::Serve(args) => return serve::serve(args, given).await,
         Command::Demo(args) => demo::demo(args).await,
         Command::Replay(args) => replay::replay(args).await,
@@ -72,6 +78,10 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Token(args) => token::token(&args),
         Command::Admin(args) => accounts::admin(args).await,
         Command::Keys(args) => accounts::keys(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Backup(args) => backup::backup(args).await,
+        Command::Restore(args) => backup::restore(args).await,
+        Command::GoLive(args) => copies::go_live(args).await,
         Command::Openapi => print(&posthaste_api::openapi::document()),
         Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
     }

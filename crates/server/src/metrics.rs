@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::Fatal;
+use crate::listening::taken;
 
 /// Upper bounds of what takes time, in seconds: from a position's microseconds to a request that timed out.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -50,7 +51,7 @@ impl Recorder {
     pub(crate) async fn serve(&self, listen: SocketAddr, app: AppState) -> Result<JoinHandle<()>, Fatal> {
         let listener = TcpListener::bind(listen)
             .await
-            .map_err(|error| format!("cannot listen on {listen} for metrics: {error}"))?;
+            .map_err(|error| taken("--metrics-listen (POSTHASTE_METRICS_LISTEN)", listen, &error))?;
         tracing::info!(address = %listener.local_addr()?, "metrics");
         let handle = self.0.clone();
         tokio::spawn(async move {

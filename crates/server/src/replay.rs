@@ -29,7 +29,7 @@ pub(crate) async fn replay(args: ReplayArgs) -> Result<(), Fatal> {
     match args.server.clone() {
         Some(url) => {
             telemetry::to_stderr(&Configuration { log: "warn".to_owned(), ..configuration.clone() })?;
-            let keys = token_key::keys(&configuration)?;
+            let keys = token_key::keys_of_the_server(&configuration)?;
             play(&args, policy, url, &keys).await
         }
         None => {

@@ -23,9 +23,10 @@ use tokio::task::JoinHandle;
 
 use crate::Fatal;
 use crate::configuration::Configuration;
+use crate::copies::Reminder;
 use crate::database::Database;
 use crate::metrics::Recorder;
-use crate::{accounts, token_key};
+use crate::{accounts, copies, token_key};
 
 /// How long the database may be away, once the server stops, before nothing waits for it any more. A private Postgres that
 /// died is back by then, but for one that has much to recover; longer keeps everybody waiting who waits for the next start.
@@ -43,8 +44,8 @@ pub(crate) struct Server {
     serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
     sender: Sender,
-    /// What goes on beside requests: messages that are sent, keys that are rotated.
-    upkeep: (Worker, Upkeep),
+    /// What goes on beside requests: messages that are sent, keys that are rotated, what is said again.
+    upkeep: (Worker, Upkeep, Option<Reminder>),
     trimming: JoinHandle<()>,
 }
 
@@ -54,8 +55,14 @@ impl Server {
     pub(crate) async fn start(configuration: &Configuration, listener: std::net::TcpListener) -> Result<Self, Fatal> {
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let keys = token_key::keys(configuration)?;
+        let mut secret = token_key::found_or_drafted(configuration)?;
+        let keys = secret.keys()?;
         let database = Database::lead(configuration).await?;
+        if let Err(error) = secret.settle(configuration, &database.pool).await {
+            database.close(&Leave::InOrder.budget()).await?;
+            return Err(error);
+        }
+        let outside = copies::outside(configuration, &database).await?;
         let newest = posthaste_storage::clock::load(&database.pool).await?;
         let clock = Clock::at_speed(configuration.clock_speed, newest)?;
         let settings = Settings {
@@ -66,21 +73,27 @@ impl Server {
         };
         let system = System::start(database.pool.clone(), clock.clone(), settings).await?;
         let limits = limits(configuration);
-        let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_COMMIT") };
+        let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_BUILD_COMMIT") };
         let allowed =
             Allowed { private: configuration.webhook_private_addresses, plain_http: configuration.webhook_plain_http };
-        let seal = token_key::seal(configuration)?;
+        let seal = secret.seal();
         let schemas = database.schemas().filter(|_| configuration.test_world);
-        let test_world = schemas.map(|schemas| Plan { schemas, live: system.clone(), seal: seal.clone(), allowed });
-        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal, allowed);
-        let outbox = accounts::notifications(configuration, &database.pool, &clock)?;
-        let identity = accounts::identity(configuration, &database.pool, &clock, outbox.clone()).await?;
+        let test_world =
+            schemas.map(|schemas| Plan { schemas, live: system.clone(), seal: seal.clone(), allowed, outside });
+        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal.clone(), allowed, outside);
+        let outbox = accounts::notifications(configuration, &database.pool, &clock, &seal, outside)?;
+        let identity = accounts::identity(configuration, &database.pool, &clock, &secret, outbox.clone()).await?;
         webhooks.connect(Arc::new(Telling { system: system.clone(), identity: identity.clone() }));
         let sender = webhooks.start()?;
-        let upkeep = (outbox.start(), identity.start());
+        let reminder = outside.is_held().then(|| copies::remind(&database));
+        let upkeep = (outbox.start(), identity.start(), reminder);
         let state = AppState::new(system, database.pool.clone(), keys.clone(), identity, webhooks, limits, build);
         let metrics = match configuration.metrics_listen {
-            Some(listen) => Some(Recorder::install()?.serve(listen, state.clone()).await?),
+            Some(listen) => {
+                let recorder = Recorder::install()?;
+                copies::measure(outside);
+                Some(recorder.serve(listen, state.clone()).await?)
+            }
             None => None,
         };
         let (stop, stopped) = oneshot::channel();
@@ -136,7 +149,7 @@ impl Server {
 }
 
 /// Limits of the edge, as the configuration says.
-fn limits(configuration: &Configuration) -> Limits {
+pub(crate) fn limits(configuration: &Configuration) -> Limits {
     let mut limits = Limits::default();
     limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
     limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);

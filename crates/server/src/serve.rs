@@ -7,9 +7,10 @@ use posthaste_live::stopping::Leave;
 
 use crate::cli::ServeArgs;
 use crate::configuration::{Configuration, Mode};
+use crate::doctor::Asked;
 use crate::listening::Given;
 use crate::run::{Server, told_to_stop};
-use crate::{Fatal, manager, telemetry};
+use crate::{Fatal, doctor, manager, telemetry};
 
 /// Why it does not go on serving.
 enum Ending {
@@ -23,6 +24,9 @@ enum Ending {
 
 /// Serves. Gives the socket back where the program is to start again.
 pub(crate) async fn serve(args: ServeArgs, given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
+    if args.check {
+        return doctor::examine(args.overrides, Asked::MayStart, args.json).await.map(|()| None);
+    }
     let configuration = configured(&args)?;
     telemetry::to_stderr(&configuration)?;
     let mut again = Again::heeded();

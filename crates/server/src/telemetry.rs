@@ -16,6 +16,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::Fatal;
 use crate::configuration::{Configuration, LogFormat};
+use crate::database::unusable;
 
 /// How long a collector may take to accept a batch of spans.
 const EXPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -31,9 +32,10 @@ pub(crate) fn to_stderr(configuration: &Configuration) -> Result<(), Fatal> {
 /// Starts logging to a file, so that a status line has the terminal to itself.
 pub(crate) fn to_file(configuration: &Configuration, path: &Path) -> Result<(), Fatal> {
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+        std::fs::create_dir_all(directory).map_err(|error| unusable(configuration, &error))?;
     }
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    let file = file.map_err(|error| unusable(configuration, &error))?;
     start(configuration, Mutex::new(file))
 }
 
@@ -42,7 +44,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&configuration.log)
-        .map_err(|error| format!("the log filter {:?} is wrong: {error}", configuration.log))?;
+        .map_err(|error| format!("log (POSTHASTE_LOG) {:?} is wrong: {error}", configuration.log))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
     let lines = match configuration.log_format {
         LogFormat::Text => lines.boxed(),
@@ -63,7 +65,8 @@ where
     S: tracing::Subscriber + for<'s> tracing_subscriber::registry::LookupSpan<'s>,
 {
     let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(EXPORT_WITHIN).build()?;
+    let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint).with_timeout(EXPORT_WITHIN).build();
+    let exporter = exporter.map_err(|error| format!("otlp_endpoint (POSTHASTE_OTLP_ENDPOINT) is wrong: {error}"))?;
     let resource = Resource::builder()
         .with_service_name("posthaste")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))

@@ -16,7 +16,7 @@ pub(crate) fn token(args: &TokenArgs) -> Result<(), Fatal> {
                     production people sign in, and `posthaste admin create` makes the first admin"
             .into());
     }
-    let keys = token_key::keys(&configuration)?;
+    let keys = token_key::keys_of_the_server(&configuration)?;
     let clock = Clock::system();
     let party = match args.holder {
         Holder::Known(party) => party,

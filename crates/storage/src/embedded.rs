@@ -10,11 +10,13 @@
 //!   the server goes on; the next start adopts it and stops it when it ends itself. A server that hangs is stopped.
 //! - **Nothing acknowledged is lost.** With `durable`, fsync and synchronous commit are on; a killed server recovers
 //!   at the next start. Leftovers of a dead one (pid file, sockets, backends) do not get in the way.
-//! - **Nobody else gets in.** The server listens on no port, only on a socket in a directory of its own account.
+//! - **Nobody else gets in.** The server listens on no port, only on a socket in a directory of its own account; its
+//!   files are for their owner alone.
 //! - **Not as root.** Started by root, it runs as `postgres`, else `nobody`; see [`EmbeddedPostgres::moved_from`].
 //! - **Data of another major version is refused**, never touched.
 
 mod account;
+pub mod beside;
 mod binaries;
 mod cluster;
 mod error;
@@ -40,10 +42,13 @@ use nix::sys::signal::Signal;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
+use crate::installation::Directory;
 use account::Account;
 use binaries::Search;
 pub use error::EmbeddedError;
+pub use home::Owner;
 use home::{Home, HomeLock};
+pub use package::Download;
 use patience::Patience;
 use postmaster::Postmaster;
 #[cfg(any(test, feature = "testing"))]
@@ -73,7 +78,7 @@ pub struct EmbeddedOptions {
     /// Further settings of Postgres, as in `postgresql.conf`; they win over the launcher's own.
     pub settings: Vec<(String, String)>,
     /// Whether npm may be asked for a Postgres when the machine has none.
-    pub allow_download: bool,
+    pub download: Download,
     /// How long a start may take. Recovery after a crash is part of it.
     pub start_timeout: Duration,
     /// How long a stop may take before connections are cut without a checkpoint.
@@ -92,7 +97,7 @@ impl EmbeddedOptions {
             max_connections: 100,
             database: "posthaste".into(),
             settings: Vec::new(),
-            allow_download: true,
+            download: Download::Never,
             start_timeout: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(30),
             restart: true,
@@ -187,6 +192,15 @@ impl EmbeddedPostgres {
         self.home.instead_of.as_deref()
     }
 
+    /// What tells its directory from a copy of it.
+    ///
+    /// # Errors
+    ///
+    /// Where the directory cannot be looked at.
+    pub fn directory(&self) -> Result<Directory, EmbeddedError> {
+        beside::directory(&self.home)
+    }
+
     /// Whether the server was already running at the start, left by an owner that was killed.
     #[must_use]
     pub fn is_adopted(&self) -> bool {
@@ -277,7 +291,7 @@ fn boot(
     patience: &Patience,
 ) -> Result<(Postmaster, u32), EmbeddedError> {
     let written_by = cluster::version(&home.cluster())?;
-    let search = Search::of_this_machine(options.bin_dir.clone(), options.allow_download);
+    let search = Search::of_this_machine(options.bin_dir.clone(), options.download);
     let binaries = search.find(&home.cluster(), written_by, account)?;
     if written_by.is_none() {
         cluster::create(home, account, &binaries, options.durable)?;

@@ -32,7 +32,7 @@ pub(crate) use self::pools::Pools;
 use crate::pool::{self, Pool, PoolError, Schemas};
 
 /// The class of the lead's advisory locks: "lead" in ASCII.
-const LEAD: i32 = 0x6C65_6164;
+pub(crate) const LEAD: i32 = 0x6C65_6164;
 /// The lock of all who may write.
 const WRITERS: i32 = 0;
 /// How often it is tried to take a lead that somebody else has, or to take up one's own again. A handover takes this
@@ -182,7 +182,7 @@ async fn within<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result
 }
 
 /// Takes the lock of all who may write, alone.
-async fn wait_for_writers(session: &mut PgConnection, patience: Duration) -> Result<(), LeadError> {
+pub(crate) async fn wait_for_writers(session: &mut PgConnection, patience: Duration) -> Result<(), LeadError> {
     let (began, mut waits) = (Instant::now(), false);
     // Tried, not waited for: who waits for a lock makes others wait behind it, who only want to share it.
     while !try_alone(session, WRITERS).await.map_err(unreachable)? {

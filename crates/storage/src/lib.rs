@@ -4,9 +4,10 @@
 //!   database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
-//! - [`lead`]: which server may write, one at a time.
+//! - [`lead`]: which server may write, one at a time. [`installation`]: whether the database is the real one or a copy.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
 //!   reads and the writes that do not go through the journal.
+//! - [`examine`]: what can be told of a database without changing it. [`restoring`]: one that is saved or filled.
 //! - [`performance`]: what insight looks back on, in chunks.
 //! - [`sealed`]: values that the database keeps and cannot read.
 //! - [`positions`], [`tracks`], [`clock`]: what is checkpointed and may lose its last seconds (see the docs).
@@ -21,13 +22,16 @@ pub mod decisions;
 pub mod drivers;
 pub mod embedded;
 mod error;
+pub mod examine;
 pub mod idempotency;
+pub mod installation;
 pub mod journal;
 pub mod lead;
 pub mod orders;
 pub mod performance;
 pub mod pool;
 pub mod positions;
+pub mod restoring;
 pub mod roster;
 pub mod sealed;
 pub mod shadow;

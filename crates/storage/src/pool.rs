@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
@@ -50,6 +50,12 @@ pub enum PoolError {
     /// A schema is missing and could not be made.
     #[error("the schema is missing and cannot be made")]
     Schema(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A newer program has changed the database.
+    #[error(
+        "the database was written by a newer posthaste (its migration {0} is not known to this one): run that version, or \
+         one newer still"
+    )]
+    Newer(i64),
     /// The migrations could not be applied.
     #[error("the database could not be brought up to date")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -124,6 +130,17 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Pool, PoolError>
     connect_within(url, max_connections, ACQUIRE_TIMEOUT).await
 }
 
+/// Connects in a way that nothing can be changed.
+///
+/// # Errors
+///
+/// Those of [`connect`].
+pub async fn connect_to_read(url: &str) -> Result<Pool, PoolError> {
+    let options = options(url)?.options([("default_transaction_read_only", "on")]);
+    let pool = pool_options(1, ACQUIRE_TIMEOUT).connect_with(options).await;
+    pool.map(|connections| Pool(connections, None)).map_err(|error| PoolError::Unreachable(error.into()))
+}
+
 /// Connects with another patience for a free connection.
 pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Duration) -> Result<Pool, PoolError> {
     let pool = pool_options(max_connections, patience).connect_with(options(url)?).await;
@@ -160,6 +177,20 @@ impl Schemas {
     /// [`PoolError::InvalidUrl`].
     pub fn of(url: &str) -> Result<Self, PoolError> {
         Ok(Self { options: options(url)?, leader: None })
+    }
+
+    /// Connects to a schema where it is there already, as [`connect`](Self::connect) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    pub async fn existing(&self, schema: &'static str, max_connections: u32) -> Result<Option<Pool>, PoolError> {
+        let unreachable = |error: sqlx::Error| PoolError::Unreachable(error.into());
+        let mut connection = PgConnection::connect_with(&self.options).await.map_err(unreachable)?;
+        let asked = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)").bind(schema);
+        let is_there: bool = asked.fetch_one(&mut connection).await.map_err(unreachable)?;
+        connection.close().await.map_err(unreachable)?;
+        if is_there { self.connect(schema, max_connections).await.map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn leading(options: PgConnectOptions, name: i32, pools: Pools) -> Self {
@@ -259,7 +290,10 @@ pub(crate) async fn migrate_on(connection: &mut PgConnection) -> Result<(), Pool
         .await
         .map_err(failed)?;
     // not `run`, whose future cannot be sent between threads when it is given a connection
-    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| PoolError::Migration(error.into()))?;
+    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(migration) => PoolError::Newer(migration),
+        error => PoolError::Migration(error.into()),
+    })?;
     connection
         .execute("RESET statement_timeout; RESET lock_timeout; RESET idle_in_transaction_session_timeout")
         .await

@@ -5,6 +5,7 @@ use std::time::Duration;
 use posthaste_live::stopping::Leave;
 use posthaste_live::{Refused, Settings, StartError, System, Trial};
 use posthaste_storage::StorageError;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
 use posthaste_storage::sealed::Seal;
 use posthaste_webhooks::{Allowed, Sender, Webhooks};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub seal: Seal,
     /// Where webhooks may go.
     pub allowed: Allowed,
+    /// Whether they may leave.
+    pub outside: Outside,
 }
 
 /// Why it cannot be opened.
@@ -100,7 +103,7 @@ impl TestWorld {
         let system = System::start(pool.clone(), clock.clone(), settings).await?;
         let begun = async {
             mirror::pass(&plan.live, &system).await?;
-            let webhooks = Webhooks::new(pool.clone(), clock, plan.seal.clone(), plan.allowed);
+            let webhooks = Webhooks::new(pool.clone(), clock, plan.seal.clone(), plan.allowed, plan.outside);
             let sender = webhooks.start()?;
             Ok::<_, OpenError>((webhooks, sender))
         };

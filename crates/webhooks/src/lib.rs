@@ -8,6 +8,7 @@
 //!    holds its endpoint's row, and leaves it with exactly its first message due (`messages::store::settle`).
 //!
 //! - `endpoints`: where, what, and secrets. `messages`: what is on its way, replays. `types`: what there is to choose.
+//! - [`held`]: what waits because nothing may leave, and its being set aside.
 //! - `signing`, `schedule`, `addresses`: pure rules. `refused`: everything that is refused, and its problem.
 //! - [`metrics`]: what is measured. `limits`: what the API document says of fields.
 //!
@@ -16,6 +17,7 @@
 
 mod addresses;
 mod endpoints;
+pub mod held;
 mod limits;
 mod messages;
 pub mod metrics;
@@ -37,6 +39,7 @@ use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_protocol::webhooks::EndpointView;
 use posthaste_storage::StorageError;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
 use tokio::sync::Notify;
@@ -57,6 +60,7 @@ struct Inner {
     clock: Clock,
     seal: Seal,
     allowed: Allowed,
+    outside: Outside,
     work: Notify,
     owners: OnceLock<Arc<dyn Owners>>,
     tests: Tests,
@@ -81,16 +85,23 @@ pub trait Owners: Send + Sync + 'static {
 }
 
 impl Webhooks {
-    /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them.
+    /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them. While the `outside` is held,
+    /// messages are made and none is sent.
     #[must_use]
-    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed) -> Self {
-        let tests = Tests::new(std::time::Instant::now());
-        Self(Arc::new(Inner { pool, clock, seal, allowed, work: Notify::new(), owners: OnceLock::new(), tests }))
+    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed, outside: Outside) -> Self {
+        let (work, owners, tests) = (Notify::new(), OnceLock::new(), Tests::new(std::time::Instant::now()));
+        Self(Arc::new(Inner { pool, clock, seal, allowed, outside, work, owners, tests }))
     }
 
     /// Says who tells merchants. Once; until then their endpoints wait to be told of.
     pub fn connect(&self, owners: Arc<dyn Owners>) {
         let _ = self.0.owners.set(owners);
+    }
+
+    /// Whether messages leave.
+    #[must_use]
+    pub fn outside(&self) -> Outside {
+        self.0.outside
     }
 
     pub(crate) fn tests(&self) -> &Tests {

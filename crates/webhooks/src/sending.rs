@@ -4,7 +4,7 @@
 //! dies in between leaves a claim that ends, and the message is sent again under the same id.
 
 mod choose;
-mod distribute;
+pub(crate) mod distribute;
 pub(crate) mod post;
 mod store;
 pub(crate) mod upkeep;
@@ -131,6 +131,9 @@ async fn pass(
     under_way: &mut HashMap<WebhookEndpointId, usize>,
 ) -> Result<bool, StorageError> {
     let more = distribute::distribute(webhooks.pool(), webhooks.clock()).await?;
+    if webhooks.outside().is_held() {
+        return Ok(more);
+    }
     if under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
         return Ok(false);
     }

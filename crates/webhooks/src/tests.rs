@@ -5,6 +5,7 @@ use std::time::Duration;
 use posthaste_clock::Clock;
 use posthaste_domain::ids::{Id, WebhookEndpointId, WebhookMessageId};
 use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use crate::{Allowed, Webhooks, endpoints};
 const OPEN: Allowed = Allowed { private: true, plain_http: true };
 
 fn webhooks(database: &TestDatabase, seal: &str, allowed: Allowed) -> Webhooks {
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(seal.as_bytes()), allowed)
+    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(seal.as_bytes()), allowed, Outside::Open)
 }
 
 /// An endpoint whose secret is sealed with the secret "right".
@@ -45,9 +46,15 @@ async fn message(database: &TestDatabase, endpoint: WebhookEndpointId, at: Times
 
 /// The problem of the first attempt at an endpoint's only message.
 async fn first_problem(database: &TestDatabase, endpoint: WebhookEndpointId) -> String {
+    let all = list(&database.pool, endpoint, None, None, 10).await.unwrap();
+    first_problem_of(database, endpoint, all[0].id).await
+}
+
+async fn first_problem_of(database: &TestDatabase, endpoint: WebhookEndpointId, message: WebhookMessageId) -> String {
     for _ in 0..1000 {
         let all = list(&database.pool, endpoint, None, None, 10).await.unwrap();
-        if let Some(problem) = all[0].last_problem.clone() {
+        let mine = all.iter().find(|one| one.id == message);
+        if let Some(problem) = mine.and_then(|message| message.last_problem.clone()) {
             return problem;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -86,6 +93,67 @@ async fn a_secret_that_cannot_be_opened_is_no_fault_of_the_endpoint() {
     let seen = endpoints::store::get(&database.pool, id, None).await.unwrap().unwrap();
     assert_eq!((seen.failures, seen.failing_since), (0, None));
     sender.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
+    let database = TestDatabase::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let id = endpoint(&database, &url).await;
+    let now = Clock::system().now();
+    message(&database, id, now).await;
+    let held = |outside| {
+        let seal = Seal::new(b"right");
+        Webhooks::new(database.pool.clone(), Clock::system(), seal, OPEN, outside)
+    };
+    let sender = held(Outside::Held).start().unwrap();
+    // An event becomes a message in the look after the one that would have sent the message before it.
+    let merchant: uuid::Uuid = sqlx::query_scalar("SELECT merchant_id FROM webhook_endpoints WHERE id = $1")
+        .bind(id.uuid())
+        .fetch_one(database.pool.connections())
+        .await
+        .unwrap();
+    for made in [2, 3] {
+        sqlx::query(
+            "INSERT INTO webhook_outbox (merchant_id, order_id, sequence, name, at) VALUES ($1, $2, 1, 'placed', $3)",
+        )
+        .bind(merchant)
+        .bind(uuid::Uuid::now_v7())
+        .bind(now)
+        .execute(database.pool.connections())
+        .await
+        .unwrap();
+        let all = async || list(&database.pool, id, None, None, 10).await.unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while all().await.len() < made {
+            assert!(std::time::Instant::now() < deadline, "it becomes a message");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(all().await.iter().all(|message| message.attempts == 0));
+    }
+    sender.stop(Duration::from_secs(5)).await;
+    let claims: i64 = sqlx::query_scalar("SELECT sum(claims) FROM webhook_messages")
+        .fetch_one(database.pool.connections())
+        .await
+        .unwrap();
+    assert_eq!(claims, 0, "nobody meant to send");
+    let waits = crate::held::waiting(&database.pool).await.unwrap();
+    assert_eq!(waits.count, 3);
+    assert!(waits.since.is_some());
+
+    assert_eq!(crate::held::set_aside(&database.pool, &Clock::system()).await.unwrap(), 3);
+    assert_eq!(crate::held::waiting(&database.pool).await.unwrap(), crate::held::Waiting::default());
+    let after = message(&database, id, now).await;
+    let sender = held(Outside::Open).start().unwrap();
+    let dialled = tokio::time::timeout(Duration::from_secs(30), listener.accept()).await;
+    assert!(dialled.is_ok(), "what is made later is sent");
+    drop(dialled);
+    drop(listener);
+    first_problem_of(&database, id, after).await;
+    sender.stop(Duration::from_secs(5)).await;
+    let all = list(&database.pool, id, None, None, 10).await.unwrap();
+    assert!(all.iter().filter(|message| message.id != after).all(|message| message.attempts == 0), "{all:?}");
 }
 
 #[tokio::test]

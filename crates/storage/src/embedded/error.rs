@@ -12,7 +12,7 @@ pub enum EmbeddedError {
     #[error(
         "no Postgres was found on this machine ({download}); install it and start again: \
          `apt install postgresql` on Debian or Ubuntu, `dnf install postgresql-server` on Fedora, \
-         `brew install postgresql@17` on macOS; or name a directory that holds `postgres` and `initdb`; \
+         `brew install postgresql@17` on macOS; or name a directory that holds `postgres` and `initdb` with --postgres-bin; \
          or set DATABASE_URL to use a server that already runs"
     )]
     BinariesMissing {
@@ -20,7 +20,8 @@ pub enum EmbeddedError {
         download: String,
     },
     /// The configured directory does not hold a Postgres that can be run.
-    #[error("{} does not hold `postgres` and `initdb` of version {minimum} or newer", bin_dir.display())]
+    #[error("{} does not hold `postgres` and `initdb` of version {minimum} or newer: name another with --postgres-bin \
+         (POSTHASTE_POSTGRES_BIN), or leave it out and the machine is searched", bin_dir.display())]
     BinDirUnusable {
         /// The directory that was configured.
         bin_dir: PathBuf,

@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::account::Account;
@@ -18,6 +18,8 @@ use super::error::{At, EmbeddedError};
 const LONGEST_SOCKET_PATH: usize = 80;
 /// Where homes go that the server's account could not reach.
 const FALLBACK: &str = "/var/lib/posthaste";
+/// The mode of files that are for their owner alone.
+pub(super) const OWN_FILE: u32 = 0o600;
 /// How many names are tried for a socket directory before giving up.
 const SOCKET_NAMES: u32 = 16;
 
@@ -29,6 +31,10 @@ pub(super) struct Home {
     pub(super) instead_of: Option<PathBuf>,
 }
 
+/// The process that owns a home, as it left its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner(pub Option<u32>);
+
 /// The lock by which one process owns a home. Released when dropped, and by the system when the process dies.
 #[derive(Debug)]
 pub(super) struct HomeLock {
@@ -39,10 +45,26 @@ impl Home {
     /// Makes the directory, in the requested place if the account can use that.
     pub(super) fn prepare(requested: &Path, account: &Account) -> Result<Self, EmbeddedError> {
         let requested = std::path::absolute(requested).at("resolve", requested)?;
-        let path = choose_place(&requested, account)?;
-        make_dir(&path, if account.is_dropped() { 0o755 } else { 0o700 })?;
+        let path = choose_place(&requested, account);
+        if account.is_dropped() {
+            // Others may go through, as Postgres' account has to; what is in the home is for its owner alone.
+            path.parent().map_or(Ok(()), |parent| make_dir(parent, 0o755))?;
+        }
+        let mode = if account.is_dropped() { 0o711 } else { 0o700 };
+        make_dir(&path, mode)?;
+        // Homes of older versions could be looked into. Where it is not ours, it stays as it is.
+        let _ = fs::set_permissions(&path, Permissions::from_mode(mode));
         // the server reports and compares real paths
         let path = path.canonicalize().at("resolve", &path)?;
+        let instead_of = (account.is_dropped() && !is_within(&requested, &path)).then_some(requested);
+        Ok(Self { path, instead_of })
+    }
+
+    /// Where it is or would be, with nothing made.
+    pub(super) fn locate(requested: &Path, account: &Account) -> Result<Self, EmbeddedError> {
+        let requested = std::path::absolute(requested).at("resolve", requested)?;
+        let path = choose_place(&requested, account);
+        let path = path.canonicalize().unwrap_or(path);
         let instead_of = (account.is_dropped() && !is_within(&requested, &path)).then_some(requested);
         Ok(Self { path, instead_of })
     }
@@ -61,14 +83,26 @@ impl Home {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                let _ = file.read_to_string(&mut owner);
-                return Err(EmbeddedError::InUse { data_dir: self.path.clone(), owner: owner.trim().parse().ok() });
+                return Err(EmbeddedError::InUse { data_dir: self.path.clone(), owner: read_owner(&mut file) });
             }
             Err(TryLockError::Error(error)) => return Err(error).at("lock", &path),
         }
         file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).at("write", &path)?;
         Ok(HomeLock { _file: file })
+    }
+
+    /// Who owns the home now: a process, where it left its number. None where nobody does. Nothing is made or written.
+    pub(super) fn owner(&self) -> Result<Option<Owner>, EmbeddedError> {
+        let path = self.path.join("lock");
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.at("open", &path)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Owner(read_owner(&mut file)))),
+            Err(TryLockError::Error(error)) => Err(error).at("lock", &path),
+        }
     }
 
     /// Waits for the lock.
@@ -81,8 +115,10 @@ impl Home {
 
     fn open_lock(&self) -> Result<(PathBuf, File), EmbeddedError> {
         let path = self.path.join("lock");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).at("open", &path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(OWN_FILE);
+        let file = options.open(&path).at("open", &path)?;
+        keep_private(&file);
         Ok((path, file))
     }
 
@@ -118,18 +154,29 @@ impl Home {
 
 /// The requested place, or its stand-in under `/var/lib` when the account cannot get there. A place that already
 /// holds data wins over one that does not.
-fn choose_place(requested: &Path, account: &Account) -> Result<PathBuf, EmbeddedError> {
+fn choose_place(requested: &Path, account: &Account) -> PathBuf {
     if !account.is_dropped() || requested.starts_with(FALLBACK) {
-        return Ok(requested.to_path_buf());
+        return requested.to_path_buf();
     }
     let reachable = is_reachable(requested);
     let stand_in = Path::new(FALLBACK).join(format!("postgres-{:016x}", fingerprint(requested)));
     let holds_data = |place: &Path| place.join("data/PG_VERSION").exists();
     if reachable && (holds_data(requested) || !holds_data(&stand_in)) {
-        return Ok(requested.to_path_buf());
+        return requested.to_path_buf();
     }
-    make_dir(Path::new(FALLBACK), 0o755)?;
-    Ok(stand_in)
+    stand_in
+}
+
+fn read_owner(lock: &mut File) -> Option<u32> {
+    let mut owner = String::new();
+    lock.read_to_string(&mut owner).ok()?;
+    owner.trim().parse().ok()
+}
+
+/// Takes away from others what an older version let them read.
+pub(super) fn keep_private(file: &File) {
+    // Where it is not ours, it stays as it is.
+    let _ = file.set_permissions(Permissions::from_mode(OWN_FILE));
 }
 
 /// Whether any account may walk through every existing directory on the way to `path`, and through `path` itself.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -16,7 +17,7 @@ use nix::sys::signal::Signal;
 use super::account::Account;
 use super::binaries::Binaries;
 use super::error::{At, EmbeddedError};
-use super::home::Home;
+use super::home::{Home, OWN_FILE, keep_private};
 use super::patience::Patience;
 use super::pid_file::{Phase, PidFile};
 use super::process::{self, Identity};
@@ -65,6 +66,14 @@ enum Standing {
 }
 
 impl Postmaster {
+    /// The directory of the socket of a server that runs on this cluster and takes connections. Nothing is changed.
+    pub(super) fn serving(cluster: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
+        Ok(match survey(cluster)? {
+            Standing::Serving(file) => file.socket_dir,
+            _ => None,
+        })
+    }
+
     /// Adopts the server that already runs on this cluster. `None` when there is none and one may be started.
     pub(super) fn adopt_running(
         home: &Home,
@@ -314,7 +323,8 @@ impl Log {
         if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGEST_LOG) {
             fs::rename(&path, path.with_extension("log.old")).at("set aside", &path)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(&path).at("open", &path)?;
+        let file = OpenOptions::new().create(true).append(true).mode(OWN_FILE).open(&path).at("open", &path)?;
+        keep_private(&file);
         let from = file.metadata().at("look at", &path)?.len();
         Ok(Self { path, file, from })
     }

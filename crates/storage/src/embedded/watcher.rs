@@ -199,7 +199,7 @@ impl Server {
         let account = Account::choose()?;
         // Whoever cleans temporary directories may have taken it away.
         make_private_dir(&socket_dir, &account)?;
-        let search = Search::of_this_machine(self.options.bin_dir.clone(), self.options.allow_download);
+        let search = Search::of_this_machine(self.options.bin_dir.clone(), self.options.download);
         let binaries = search.find(&self.home.cluster(), Some(written_by), &account)?;
         self.postmaster = Postmaster::start(&self.home, &account, &binaries, &self.options, &socket_dir, patience)?;
         Ok(())

@@ -6,7 +6,7 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
-use crate::embedded::{EmbeddedOptions, shared};
+use crate::embedded::{Download, EmbeddedOptions, shared};
 
 use super::{causes, leftovers, template, watchdog};
 
@@ -85,6 +85,7 @@ fn options(major: u32) -> EmbeddedOptions {
         durable: false,
         max_connections: MAX_CONNECTIONS,
         settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        download: Download::aloud(),
         ..EmbeddedOptions::new(std::env::temp_dir().join(PathBuf::from(place)))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::embedded::{EmbeddedOptions, EmbeddedPostgres, is_alive, shared};
+use crate::embedded::{Download, EmbeddedOptions, EmbeddedPostgres, is_alive, shared};
 
 use super::{causes, watchdog, with_database};
 
@@ -47,6 +47,7 @@ impl TestServer {
             // A test says itself when it runs.
             restart: false,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            download: Download::aloud(),
             ..EmbeddedOptions::new(new_place())
         };
         let mut server = Self { options, running: None, url: String::new() };

@@ -1,0 +1,138 @@
+//! What is wrong is refused by name, and what wins over what.
+
+use super::*;
+
+fn file(text: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("posthaste-{}-{}.toml", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_defaults() {
+    let path = file("listen = \"127.0.0.1:9000\"\ncheckpoint_seconds = 7\n");
+    let flags = Overrides { config: Some(path), checkpoint_seconds: Some(9), ..Overrides::default() };
+    let configuration = flags.resolve("", 1.0, Mode::Production).unwrap();
+    assert_eq!(configuration.listen.port(), 9000);
+    assert_eq!(configuration.checkpoint_seconds, 9);
+    assert_eq!(configuration.track_retention_days, 30);
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_refused() {
+    let flags = Overrides { config: Some(file("lisen = \"127.0.0.1:9000\"\n")), ..Overrides::default() };
+    let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err();
+    assert!(crate::telemetry::chain(&refused).contains("lisen"), "{refused}");
+}
+
+#[test]
+fn what_is_wrong_is_said_without_the_programs_types() {
+    for (text, said) in [
+        ("clock_speed = \"fast\"", "a number"),
+        ("clock_speed = 0.0", "clock_speed is wrong: a clock speed lies between"),
+        ("database_connections = -1", "a whole number"),
+        ("database_connections = \"many\"", "a whole number"),
+        ("sockets = 1.5", "a whole number"),
+        ("test_world = \"yes\"", "true or false"),
+        ("data_dir = 7", "a path in quotation marks"),
+        ("smtp_url = 7", "a text in quotation marks"),
+        ("cors_origins = \"*\"", "a list in brackets"),
+        ("listen = \"localhost:18388\"", "127.0.0.1:18388"),
+        ("listen = \"18388\"", "127.0.0.1:18388"),
+        ("metrics_listen = \"here\"", "127.0.0.1:8080"),
+        ("mode = \"staging\"", "production"),
+        ("lisen = \"127.0.0.1:1\"", "listen"),
+    ] {
+        let flags = Overrides { config: Some(file(text)), ..Overrides::default() };
+        let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err();
+        let refused = crate::telemetry::chain(&refused);
+        assert!(refused.contains(said), "{text}: {refused}");
+        let name = text.split(' ').next().unwrap();
+        assert!(refused.contains(name), "the setting is named: {refused}");
+        for theirs in ["f64", "u32", "usize", "SocketAddr", "syntax"] {
+            assert!(!refused.contains(theirs), "{text}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_one_name_everywhere_and_stands_in_the_example_and_the_documentation() {
+    use clap::CommandFactory;
+    let command = crate::cli::Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (example, documented) = (read("../../posthaste.example.toml"), read("../../docs/operations.md"));
+    let documented = documented.replace("`, `_", "`, `twilio_");
+    for argument in serve.get_arguments().filter(|argument| argument.get_env().is_some()) {
+        let name = argument.get_id().as_str();
+        let environment = argument.get_env().unwrap().to_string_lossy().into_owned();
+        let expected = format!("POSTHASTE_{}", name.to_uppercase());
+        assert!(environment == expected || environment == "DATABASE_URL", "{environment}");
+        assert_eq!(argument.get_long(), Some(name.replace('_', "-").as_str()));
+        if name != "config" {
+            assert!(example.contains(&format!("{name} = ")), "{name} is not in the example");
+            assert!(documented.contains(&format!("`{name}`")), "{name} is not in operations.md");
+        }
+    }
+}
+
+#[test]
+fn the_example_file_is_valid() {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
+    let flags = Overrides { config: Some(path), ..Overrides::default() };
+    flags.resolve("", 1.0, Mode::Production).unwrap();
+}
+
+#[test]
+fn items_of_a_list_are_refused_by_name() {
+    let flags = |proxy: &str, origin: &str| Overrides {
+        trusted_proxies: Some(vec![proxy.to_owned()]),
+        cors_origins: Some(vec![origin.to_owned()]),
+        ..Overrides::default()
+    };
+    let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0, Mode::Production).unwrap();
+    assert_eq!((sound.trusted_proxies.len(), sound.cors_origins.len()), (1, 1));
+    for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
+        let refused = flags(proxy, origin).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
+        assert!(refused.starts_with(name), "{refused}");
+    }
+}
+
+#[test]
+fn signing_in_with_google_needs_all_of_its_settings_and_tls() {
+    let some = |text: &str| Some(text.to_owned());
+    let flags = |secret: Option<String>, url: Option<String>, issuer: Option<String>| Overrides {
+        google_client_id: some("posthaste"),
+        google_client_secret: secret,
+        public_url: url,
+        google_issuer: issuer,
+        ..Overrides::default()
+    };
+    let (secret, url) = (some("s3cret"), some("https://api.example.org"));
+    let sound = flags(secret.clone(), url.clone(), None).resolve("", 1.0, Mode::Production).unwrap();
+    assert!(sound.google.is_some());
+    let local = some("http://127.0.0.1:4000");
+    let development = flags(secret.clone(), local.clone(), local.clone()).resolve("", 1.0, Mode::Development);
+    assert!(development.unwrap().google.is_some());
+    assert!(Overrides::default().resolve("", 1.0, Mode::Production).unwrap().google.is_none());
+    for (flags, name) in [
+        (flags(None, url.clone(), None), "google_client_secret"),
+        (flags(secret.clone(), None, None), "public_url"),
+        (flags(secret.clone(), local.clone(), None), "public_url"),
+        (flags(secret.clone(), url.clone(), local), "google_issuer"),
+    ] {
+        let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string();
+        assert!(refused.starts_with(name) && !refused.contains("s3cret"), "{refused}");
+    }
+}
+
+#[test]
+fn numbers_outside_their_bounds_are_refused_by_name() {
+    let flags = Overrides { checkpoint_seconds: Some(0), ..Overrides::default() };
+    assert!(
+        flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string().starts_with("checkpoint_seconds must lie")
+    );
+}

@@ -1,0 +1,76 @@
+//! What waits while nothing may leave, since the database is a copy of another: how much it is, and its being set aside
+//! where it is not to be sent once the copy is said to be the real one.
+
+use posthaste_clock::Clock;
+use posthaste_domain::Timestamp;
+use posthaste_storage::StorageError;
+use posthaste_storage::pool::Pool;
+use uuid::Uuid;
+
+use crate::sending::distribute::distribute;
+
+/// Messages in one statement. More would run into the statement's time limit.
+const CHUNK: i64 = 5_000;
+/// What a message that was set aside so says of itself.
+const WHY: &str = "not sent: it waited in a copy of the database";
+
+/// What waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages, and events that are none yet.
+    pub count: i64,
+    /// When the oldest was made, in product time.
+    pub since: Option<Timestamp>,
+}
+
+/// What waits in a world.
+///
+/// # Errors
+///
+/// Those of the database.
+pub async fn waiting(pool: &Pool) -> Result<Waiting, StorageError> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT count(*) FROM webhook_messages WHERE state = 'waiting')
+                + (SELECT count(*) FROM webhook_outbox) AS "count!",
+            least((SELECT min(created_at) FROM webhook_messages WHERE state = 'waiting'),
+                (SELECT at FROM webhook_outbox ORDER BY number LIMIT 1)) AS since"#
+    )
+    .fetch_one(pool.connections())
+    .await?;
+    Ok(Waiting { count: row.count, since: row.since })
+}
+
+/// Sets everything aside that waits in a world, as if its last attempt had failed: its merchants can still have it
+/// replayed. How many messages that were.
+///
+/// # Errors
+///
+/// Those of the database.
+pub async fn set_aside(pool: &Pool, clock: &Clock) -> Result<u64, StorageError> {
+    while distribute(pool, clock).await? {}
+    let mut all = 0;
+    loop {
+        let mut transaction = pool.connections().begin().await?;
+        // Whoever changes a lane holds its endpoint.
+        sqlx::query!("SELECT id FROM webhook_endpoints ORDER BY id FOR UPDATE").fetch_all(&mut *transaction).await?;
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar!("SELECT id FROM webhook_messages WHERE state = 'waiting' LIMIT $1", CHUNK)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let done = sqlx::query!(
+            "UPDATE webhook_messages SET state = 'set_aside', due_at = NULL, claims = claims + 1, settled_at = $2,
+                last_problem = $3
+            WHERE id = ANY($1)",
+            &ids,
+            clock.now(),
+            WHY,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        all += done.rows_affected();
+        if ids.is_empty() {
+            return Ok(all);
+        }
+    }
+}
