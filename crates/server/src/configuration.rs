@@ -282,7 +282,7 @@ impl Overrides {
             twilio,
             google,
             listen: self.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| default_data_dir().join(subdirectory)),
+            data_dir: self.data_dir.or(file.data_dir).unwrap_or_else(|| in_default_data_dir(subdirectory)),
             database_url: self.database_url.or(file.database_url).filter(|url| !url.is_empty()),
             postgres_bin: self.postgres_bin.or(file.postgres_bin),
             // Where people try things out, a fresh machine needs nothing more.
@@ -440,8 +440,14 @@ fn plain(problem: &str) -> String {
     words.iter().fold(problem.trim_end().to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
+/// The directory of a command under the default one; that itself where it has none of its own.
+pub(crate) fn in_default_data_dir(subdirectory: &str) -> PathBuf {
+    let all = default_data_dir();
+    if subdirectory.is_empty() { all } else { all.join(subdirectory) }
+}
+
 /// `$XDG_DATA_HOME`, or `~/.local/share`, or the working directory.
-pub(crate) fn default_data_dir() -> PathBuf {
+fn default_data_dir() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     from("XDG_DATA_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".local/share")))

@@ -56,7 +56,11 @@ async fn answer(args: InsightArgs, configuration: &Configuration) -> Result<(), 
     };
     // Once: an answer that took too long takes as long again, and somebody sits before it.
     let client = Client::new(&url, token)?.with_retry(RetryRule { tries: 1, ..RetryRule::default() });
-    let now = client.clock().await.map_err(|error| format!("{url}: {error}"))?.now;
+    let now = client.clock().await.map_err(|error| match error.code() {
+        Some(_) => Fatal::from(error),
+        None => format!("{url}: {error}").into(),
+    });
+    let now = now?.now;
     let zone_id = match &args.zone {
         Some(zone) => Some(find(&client, zone).await?),
         None => None,

@@ -73,7 +73,7 @@ pub(crate) fn keys_of_the_server(configuration: &Configuration) -> Result<Keys, 
 
 /// How to mean the demo, where there is one and this is not its data directory.
 pub(crate) fn of_the_demo(configuration: &Configuration) -> Option<String> {
-    let demo = crate::configuration::default_data_dir().join(DEMO);
+    let demo = crate::configuration::in_default_data_dir(DEMO);
     (demo != configuration.data_dir && demo.join(FILE).exists())
         .then(|| format!("the demo's is --data-dir {}", demo.display()))
 }
