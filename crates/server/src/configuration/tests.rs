@@ -46,8 +46,10 @@ fn what_is_wrong_is_said_without_the_programs_types() {
         ("mode = \"staging\"", "production"),
         ("lisen = \"127.0.0.1:1\"", "listen"),
     ] {
-        let flags = Overrides { config: Some(file(text)), ..Overrides::default() };
+        let path = file(text);
+        let flags = Overrides { config: Some(path.clone()), ..Overrides::default() };
         let refused = flags.resolve("", 1.0, Mode::Production).unwrap_err();
+        std::fs::remove_file(path).unwrap();
         let refused = crate::telemetry::chain(&refused);
         assert!(refused.contains(said), "{text}: {refused}");
         let name = text.split(' ').next().unwrap();
