@@ -35,6 +35,7 @@ use std::sync::{Arc, OnceLock};
 
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
+use posthaste_domain::ids::MerchantId;
 use posthaste_protocol::webhooks::EndpointView;
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
@@ -91,6 +92,25 @@ impl Webhooks {
     /// Says who tells merchants. Once; until then their endpoints wait to be told of.
     pub fn connect(&self, owners: Arc<dyn Owners>) {
         let _ = self.0.owners.set(owners);
+    }
+
+    /// A merchant's endpoints, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn of_merchant(&self, merchant: MerchantId) -> Result<Vec<EndpointView>, StorageError> {
+        endpoints::store::of_merchant(self.pool(), merchant).await
+    }
+
+    /// Forgets a merchant: its endpoints are sent nothing more and upkeep removes them, with what was on its way there. Doing
+    /// so again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn forget(&self, merchant: MerchantId) -> Result<(), StorageError> {
+        endpoints::store::delete_all(self.pool(), merchant, self.now()).await.map(drop)
     }
 
     pub(crate) fn tests(&self) -> &Tests {
