@@ -447,7 +447,10 @@ async fn nobody_meets_an_id_a_word_or_a_field_that_is_not_theirs() {
         let kind = frame["type"].as_str().unwrap();
         let payload = &sockets["components"]["messages"][format!("server_{kind}")]["payload"]["properties"]["data"];
         fields(&sockets, payload, &frame["data"], kind, &mut found);
-        note(viewer, found);
+        // Whether somebody falls silent meanwhile, or lets an offer lapse, depends on how long all of this takes.
+        if !["alert", "offer_ended"].contains(&kind) {
+            note(viewer, found);
+        }
         // Whoever carried it was told before it was over.
         assert_none_of(&world.secrets(viewer, &known(viewer.name, false)), viewer.name, kind, frame);
     }
