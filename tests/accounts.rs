@@ -11,7 +11,9 @@ use harness::*;
 use posthaste_client::{Client, Event, Idempotency, Token};
 use posthaste_domain::Span;
 use posthaste_domain::party::Party;
-use posthaste_protocol::accounts::{Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, Verify, VerifyBy};
+use posthaste_protocol::accounts::{
+    Activate, LogIn, RefreshIn, Register, RegisterAs, Secret, StepUp, Verify, VerifyBy,
+};
 use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, EndedBy};
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::socket::{ServerMessage, close};
@@ -36,17 +38,26 @@ fn log_in(email: &str) -> LogIn {
     }
 }
 
-/// `posthaste admin create` on the server's database.
-fn create_admin(server: &Server, email: &str) {
+/// `posthaste admin create` on the server's database; what it says beside its output.
+fn create_admin(server: &Server, email: &str) -> String {
+    create_admin_with(server, email, &[])
+}
+
+fn create_admin_with(server: &Server, email: &str, more: &[(&str, &str)]) -> String {
     let mut command = program()
         .args(["admin", "create", "--email", email, "--password-stdin"])
         .envs(server.environment())
+        .envs(more.iter().copied())
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
     writeln!(command.stdin.take().expect("its input"), "{PASSWORD}").expect("written");
-    assert!(command.wait().expect("its end").success());
+    let ended = command.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success() && ended.stdout.is_empty(), "{said}");
+    said
 }
 
 async fn the_code_for(server: &Server, email: &str) -> Secret {
@@ -121,9 +132,24 @@ async fn in_production_only_those_who_signed_in_get_in() {
         .expect("the program runs");
     assert!(!made.status.success() && made.stdout.is_empty());
     assert!(String::from_utf8_lossy(&made.stderr).contains("POSTHASTE_MODE=development"));
-    create_admin(&server, "root@example.org");
-    let root = nobody(&server).with_token(root_token(&server).await);
+    // Admins have a second factor there, which the command shows beside its output: with it they are in.
+    let said = create_admin(&server, "root@example.org");
+    let code = said.lines().map(str::trim).find(|line| line.len() == 11 && line.as_bytes()[5] == b'-');
+    assert!(said.contains("Or type the secret: ") && said.contains('█'), "{said}");
+    let refused = nobody(&server).log_in(&log_in("root@example.org")).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::SecondFactorRequired));
+    let with_code = LogIn { code: code.map(Into::into), ..log_in("root@example.org") };
+    let root = nobody(&server).log_in(&with_code).await.expect("signed in");
+    assert!(root.may_work);
+    let root = nobody(&server).with_token(root.access_token.expose());
     assert!(root.zones().await.expect("an admin reads zones").is_empty());
+    // Who was an admin before is led.
+    let off = [("POSTHASTE_ADMIN_SECOND_FACTOR", "false")];
+    create_admin_with(&server, "old@example.org", &off);
+    let old = nobody(&server).log_in(&log_in("old@example.org")).await.expect("signed in");
+    assert!(!old.may_work);
+    let refused = nobody(&server).with_token(old.access_token.expose()).zones().await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::SecondFactorMissing));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,7 +212,11 @@ async fn an_app_signs_in_with_google_over_a_kill_of_the_server() {
     let ada = nobody(&server).with_token(tokens.access_token.expose());
     let account = ada.account().await.expect("an account");
     assert_eq!((account.has_password, account.google.map(|google| google.email)), (false, Some(account.email)));
-    assert_eq!(ada.unlink_google().await.unwrap_err().code(), Some(Code::Conflict), "the only way in");
+    assert_eq!(
+        ada.unlink_google(&StepUp::default()).await.unwrap_err().code(),
+        Some(Code::Conflict),
+        "the only way in"
+    );
     for secret in [&code, begun.state.expose(), tokens.access_token.expose(), "a secret of tests"] {
         assert!(server.log().iter().all(|line| !line.contains(secret)), "the log holds no secret");
     }

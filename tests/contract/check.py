@@ -38,7 +38,9 @@ CHECKS = [
 # What ends an order, a zone, an account or a session, by method and path.
 ENDING = re.compile(r"/(cancel|reject|failed|returned|unassign|ban)$|^DELETE /v1/(zones|webhooks/endpoints)/")
 # What somebody may lose his own account by.
-LOSING = re.compile(r"/v1/account/(password|sessions|second-factor|recovery-codes|email|phone|google)")
+LOSING = re.compile(
+    r"/v1/account/(password|sessions|second-factor|recovery-codes|email|phone|google)|^DELETE /v1/account$"
+)
 REFRESH, END = "POST /v1/sessions/refresh", "POST /v1/sessions/end"
 # Of operations that are for others, one in so many.
 FEW = 9

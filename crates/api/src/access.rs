@@ -183,6 +183,8 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/v1/sessions/google/callback", Access::Public),
     rule("POST", "/v1/sessions/google/confirm", Access::Public),
     rule("GET", "/v1/account", ACCOUNT),
+    rule("DELETE", "/v1/account", ACCOUNT),
+    rule("GET", "/v1/account/export", ACCOUNT),
     rule("POST", "/v1/account/password", ACCOUNT),
     rule("POST", "/v1/account/email", ACCOUNT),
     rule("POST", "/v1/account/email/verify", ACCOUNT),
@@ -262,12 +264,20 @@ impl Rule {
     fn suits(&self, caller: &Caller) -> Answer<()> {
         let refused = |code, detail: &str| Err(Problem::new(code).detail(detail).into());
         match (caller.credential, self.access) {
+            (Credential::Login(proof), _)
+                if !proof.may_work && caller.role == Role::Admin && self.wants_second_factor_of_admins() =>
+            {
+                refused(
+                    Code::SecondFactorMissing,
+                    "set the second factor up (POST /v1/account/second-factor), or where it is on show it \
+                     (POST /v1/account/step-up); then refresh the token",
+                )
+            }
             (Credential::Login(_), Access::Account(_)) => Ok(()),
             (_, Access::Account(_)) => refused(Code::Forbidden, "sign in with an account for this"),
-            (Credential::Login(proof), _) if !proof.may_work => refused(
-                Code::NotActivated,
-                "merchants and drivers wait for an admin, admins may need a second factor; then refresh the token",
-            ),
+            (Credential::Login(proof), _) if !proof.may_work => {
+                refused(Code::NotActivated, "merchants and drivers wait for an admin; then refresh the token")
+            }
             (Credential::Key { scopes, .. }, _) => match self.key {
                 Some(scope) if scopes.hold(scope) => Ok(()),
                 Some(scope) => refused(Code::Forbidden, &format!("the key has no scope {}", scope.name())),
@@ -275,6 +285,23 @@ impl Rule {
             },
             _ => Ok(()),
         }
+    }
+
+    /// Whether an admin needs the second factor for it, where admins need one to work: for all but what leads there, and
+    /// looking at and ending sessions.
+    pub(crate) fn wants_second_factor_of_admins(&self) -> bool {
+        const LEADS_THERE: [(&str, &str); 7] = [
+            ("GET", "/v1/account"),
+            ("POST", "/v1/account/step-up"),
+            ("POST", "/v1/account/second-factor"),
+            ("POST", "/v1/account/second-factor/confirm"),
+            ("GET", "/v1/account/sessions"),
+            ("DELETE", "/v1/account/sessions"),
+            ("DELETE", "/v1/account/sessions/{id}"),
+        ];
+        self.access.scope(Role::Admin).is_some()
+            && !matches!(self.access, Access::Public | Access::Link)
+            && !LEADS_THERE.contains(&(self.method, self.path))
     }
 
     /// Whether nothing is to be written into the audit log beforehand: nothing is changed, or the entry is written with

@@ -18,12 +18,13 @@ use posthaste_identity::{Dispatch, Later, NewDriver};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange};
 use posthaste_live::{Cause, Refused, System};
 use posthaste_protocol::problem::{FieldError, Problem};
+use posthaste_storage::pool::Pool;
 use posthaste_webhooks::Webhooks;
 use tokio::sync::Notify;
 
-use crate::AppState;
 use crate::refusals::problem;
 use crate::worlds::{SharedTestDoor, Worlds};
+use crate::{AppState, gone};
 
 /// How often it runs without a signal.
 const EVERY: Duration = Duration::from_secs(10);
@@ -31,14 +32,15 @@ const EVERY: Duration = Duration::from_secs(10);
 /// What identity asks of the live system.
 pub(crate) struct Dispatching {
     system: System,
+    pool: Pool,
     /// Somebody was shut out or let in: the pass looks at all who are out.
     changed: Arc<Notify>,
     test: SharedTestDoor,
 }
 
 impl Dispatching {
-    pub(crate) fn new(system: System, changed: Arc<Notify>, test: SharedTestDoor) -> Self {
-        Self { system, changed, test }
+    pub(crate) fn new(system: System, pool: Pool, changed: Arc<Notify>, test: SharedTestDoor) -> Self {
+        Self { system, pool, changed, test }
     }
 
     async fn register(&self, new: NewDriver, cause: Cause) -> Result<(), Problem> {
@@ -84,6 +86,10 @@ impl Dispatch for Dispatching {
         Box::pin(self.test.ensure())
     }
 
+    fn open_work(&self, party: Party) -> Later<'_, Result<Option<String>, Problem>> {
+        Box::pin(gone::open_work(&self.system, &self.pool, party))
+    }
+
     fn bans_changed(&self) {
         self.changed.notify_one();
     }
@@ -97,6 +103,7 @@ pub(crate) async fn run(worlds: Worlds) {
         if let Some(test) = worlds.test() {
             pass(&test).await;
         }
+        gone::pass(&worlds).await;
         let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;
     }
 }
@@ -119,13 +126,14 @@ pub async fn pass(app: &AppState) {
         );
     }
     for driver in banned.into_iter().filter_map(|party| if let Party::Driver(id) = party { Some(id) } else { None }) {
-        if let Err(error) = take_back(app, driver).await {
+        if let Err(error) = take_back(app, driver, ReleaseReason::DriverBanned).await {
             tracing::warn!(%driver, %error, "a driver who is shut out still has work");
         }
     }
 }
 
-async fn take_back(app: &AppState, driver: DriverId) -> Result<(), Refused> {
+/// Takes a driver off shift, and their work from them, where they have any.
+pub(crate) async fn take_back(app: &AppState, driver: DriverId, why: ReleaseReason) -> Result<(), Refused> {
     let live = match app.system().drivers().get(driver).await {
         Ok(live) => live,
         Err(Refused::NotFound(_)) => return Ok(()),
@@ -136,10 +144,9 @@ async fn take_back(app: &AppState, driver: DriverId) -> Result<(), Refused> {
     let left = his.iter().filter(|order| is_his(order)).count();
     if left > 0 || live.driver.shift.is_on() {
         // What he has aboard is escalated, as a lost driver's is; the rest waits for another.
-        let hand_back = Some(ReleaseReason::DriverBanned);
-        let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back };
-        app.system().drivers().shift(driver, offline, Cause::new(Party::System, "ban")).await?;
-        tracing::info!(%driver, orders = left, "a driver who is shut out goes off shift and has no work any more");
+        let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back: Some(why) };
+        app.system().drivers().shift(driver, offline, Cause::new(Party::System, why.name())).await?;
+        tracing::info!(%driver, why = why.name(), orders = left, "a driver goes off shift and has no work any more");
     }
     Ok(())
 }

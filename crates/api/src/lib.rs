@@ -9,6 +9,7 @@
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - The routes of webhooks are `posthaste_webhooks`' own.
 //! - [`banned`]: drivers who are shut out lose their open work, merchants are told nothing. The routes of accounts are identity's own.
+//! - [`gone`]: whoever deleted their account is forgotten here too. `export` is what is kept of somebody, for themselves.
 //! - `sockets` speaks the protocol of `docs/sockets.md`, one small task a connection.
 //!
 //! Routes hold no rule of the trade: they check who asks, read what was sent, and hand it through a door.
@@ -21,6 +22,8 @@ pub mod banned;
 mod clock;
 mod drivers;
 mod edge;
+mod export;
+pub mod gone;
 mod health;
 mod insight;
 pub mod openapi;

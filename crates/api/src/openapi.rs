@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
 use crate::{
-    AppState, assignments, asyncapi, clock, drivers, health, insight, orders, shadow, sockets, tracking, zones,
+    AppState, assignments, asyncapi, clock, drivers, export, health, insight, orders, shadow, sockets, tracking, zones,
 };
 
 /// What the document says about the whole.
@@ -92,6 +92,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(shadow::plans))
         .routes(routes!(insight::performance))
         .routes(routes!(insight::times))
+        .routes(routes!(export::export))
         .merge(posthaste_webhooks::routes())
         .routes(routes!(sockets::driver))
         .routes(routes!(sockets::merchant))
@@ -140,7 +141,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) -> Vec<FieldLimit> {
             let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
             let is_sensitive = rule.is_some_and(|rule| rule.sensitive);
             let is_limited = !path.starts_with("/health/");
-            let mut codes = possible(path, name, operation, access);
+            let mut codes = possible(path, name, operation, rule);
             codes.extend(is_sensitive.then_some(Code::StepUpRequired));
             problems(operation, &codes);
             answers(operation, is_limited);
@@ -179,7 +180,8 @@ fn operation_name(path: &str, handler: &str) -> String {
 }
 
 /// The codes that an operation may answer with.
-fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> Vec<Code> {
+fn possible(path: &str, method: &str, operation: &Operation, rule: Option<&Rule>) -> Vec<Code> {
+    let access = rule.map_or(Access::Roles(&[]), |rule| rule.access);
     let mut codes = vec![Code::Timeout, Code::HeadTooLarge, Code::Internal, Code::Unavailable];
     if !path.starts_with("/health/") {
         codes.push(Code::RateLimited);
@@ -189,6 +191,9 @@ fn possible(path: &str, method: &str, operation: &Operation, access: Access) -> 
     }
     if let Access::Roles(_) = access {
         codes.push(Code::NotActivated);
+    }
+    if rule.is_some_and(|rule| rule.wants_second_factor_of_admins()) {
+        codes.push(Code::SecondFactorMissing);
     }
     let given = operation.parameters.as_deref().unwrap_or_default();
     let given: Vec<_> = given.iter().filter_map(|p| if let RefOr::T(p) = p { Some(p) } else { None }).collect();
@@ -278,8 +283,17 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
         ("POST", "/v1/account/second-factor") => {
             &[Code::StepUpRequired, Code::Conflict, Code::WrongCredentials, Code::RateLimited]
         }
-        ("POST", "/v1/account/recovery-codes" | "/v1/account/keys") => &[Code::StepUpRequired, Code::Conflict],
-        ("DELETE", "/v1/account/second-factor") => &[Code::StepUpRequired],
+        ("POST", "/v1/account/recovery-codes") => {
+            &[Code::StepUpRequired, Code::WrongCredentials, Code::Conflict, Code::RateLimited]
+        }
+        ("POST", "/v1/account/keys") => &[Code::StepUpRequired, Code::Conflict],
+        ("DELETE", "/v1/account") => {
+            &[Code::StepUpRequired, Code::WrongCredentials, Code::Conflict, Code::Banned, Code::RateLimited]
+        }
+        ("GET", "/v1/account/export") => &[Code::StepUpRequired],
+        ("DELETE", "/v1/account/second-factor") => {
+            &[Code::StepUpRequired, Code::WrongCredentials, Code::Conflict, Code::RateLimited]
+        }
         ("POST", "/v1/sessions/google") => &[Code::NotFound],
         ("GET", "/v1/sessions/google/callback") => &[Code::SignInFailed, Code::NotFound],
         ("POST", "/v1/sessions/google/confirm") => &[
@@ -294,7 +308,9 @@ fn accounts(path: &str, method: &str) -> &'static [Code] {
             &[Code::StepUpRequired, Code::WrongCredentials, Code::RateLimited, Code::NotFound]
         }
         ("POST", "/v1/account/google/confirm") => &[Code::SignInFailed, Code::Banned, Code::NotFound, Code::Conflict],
-        ("DELETE", "/v1/account/google") => &[Code::StepUpRequired, Code::Conflict],
+        ("DELETE", "/v1/account/google") => {
+            &[Code::StepUpRequired, Code::WrongCredentials, Code::Conflict, Code::RateLimited]
+        }
         ("POST", "/v1/accounts/{id}/activate" | "/v1/accounts/{id}/ban") => &[Code::StepUpRequired, Code::Conflict],
         ("POST", "/v1/accounts/{id}/unban") => &[Code::StepUpRequired],
         _ => &[],

@@ -73,7 +73,7 @@ impl AppState {
         build: Build,
     ) -> Self {
         let (test, bans_changed) = (SharedTestDoor::default(), Arc::new(Notify::new()));
-        let dispatching = Dispatching::new(system.clone(), Arc::clone(&bans_changed), test.clone());
+        let dispatching = Dispatching::new(system.clone(), pool.clone(), Arc::clone(&bans_changed), test.clone());
         identity.connect(Arc::new(dispatching));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));

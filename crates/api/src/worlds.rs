@@ -181,6 +181,11 @@ impl Worlds {
         self.0.test.opened.read().as_ref().map(|opened| opened.app.clone())
     }
 
+    /// The test world, opened where it is not; none where there is none, or it cannot be reached now.
+    pub(crate) async fn opened_test(&self) -> Option<AppState> {
+        self.0.test.open().await.ok().map(|opened| opened.app.clone())
+    }
+
     /// The routes of the test world, where it is open.
     #[must_use]
     pub fn test_router(&self) -> Option<Router> {

@@ -5,6 +5,7 @@ use posthaste_protocol::accounts::{
     AccountView, Activate, All, ApiKeyCreated, ApiKeyView, AuditEntryView, Ban, ChangePassword, CodeSent, CreateApiKey,
     LogIn, LoginView, Refresh, Register, Secret, StepUp, SteppedUp, Tokens, Verify,
 };
+use posthaste_protocol::export::ExportEntry;
 use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, ConfirmGoogleLink, GoogleBegun, LinkGoogle};
 use posthaste_protocol::page::Page;
 use reqwest::Method;
@@ -110,10 +111,30 @@ impl Client {
         self.once_only(&["v1", "account", "google", "confirm"], confirm).await
     }
 
-    /// Takes the link away.
-    pub async fn unlink_google(&self) -> Result<(), ClientError> {
-        let url = self.url(&["v1", "account", "google"]);
-        let _: serde_json::Value = self.send(Call::new(Method::DELETE, url)).await?;
+    /// Takes the link away, with the password.
+    pub async fn unlink_google(&self, shown: &StepUp) -> Result<(), ClientError> {
+        self.take_away(&["v1", "account", "google"], shown).await
+    }
+
+    /// Deletes one's account, at once and for good, with the password.
+    pub async fn delete_account(&self, shown: &StepUp) -> Result<(), ClientError> {
+        self.take_away(&["v1", "account"], shown).await
+    }
+
+    /// A page of everything that is kept of one, from the first on or after a cursor.
+    pub async fn export(&self, cursor: Option<&str>) -> Result<Page<ExportEntry>, ClientError> {
+        let mut url = self.url(&["v1", "account", "export"]);
+        url.query_pairs_mut().append_pair("limit", "100");
+        if let Some(cursor) = cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
+        self.send(Call::new(Method::GET, url)).await
+    }
+
+    async fn take_away(&self, segments: &[&str], shown: &StepUp) -> Result<(), ClientError> {
+        let call = Call::new(Method::DELETE, self.url(segments));
+        let call = Call { body: Some(json(shown)), repeatable: false, ..call };
+        let _: serde_json::Value = self.send(call).await?;
         Ok(())
     }
 

@@ -139,6 +139,11 @@ pub struct Driver {
     pub version: u64,
 }
 
+impl Driver {
+    /// What a driver is called who is gone for good and was forgotten.
+    pub const FORGOTTEN: &str = "former driver";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

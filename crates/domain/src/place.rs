@@ -52,6 +52,13 @@ impl Place {
         if on_globe { Ok(Self { lat, lng }) } else { Err(InvalidPlace { lat, lng }) }
     }
 
+    /// About where it is: to two decimals of a degree, about a kilometre.
+    #[must_use]
+    pub fn coarse(self) -> Self {
+        let coarse = |degrees: f64| (degrees * 100.0).round() / 100.0;
+        Self { lat: coarse(self.lat), lng: coarse(self.lng) }
+    }
+
     /// Latitude in degrees.
     #[must_use]
     pub fn lat(self) -> f64 {

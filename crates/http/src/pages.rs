@@ -27,20 +27,35 @@ impl Cursor {
     /// The text for `next_cursor`.
     #[must_use]
     pub fn encode(self) -> String {
+        self.encode_in(0)
+    }
+
+    /// The same of a list of several sections, of which this is one: 0 to 127. It stands in the first byte of the time,
+    /// which no time that a cursor may have needs.
+    #[must_use]
+    pub fn encode_in(self, section: u8) -> String {
         let mut bytes = [0u8; 24];
         bytes[..8].copy_from_slice(&self.at.timestamp_micros().to_be_bytes());
         bytes[8..].copy_from_slice(self.id.as_bytes());
+        bytes[0] |= section;
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// Reads the text back; `None` when it is not one of ours.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
-        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        Self::decode_in(text).filter(|(section, _)| *section == 0).map(|(_, cursor)| cursor)
+    }
+
+    /// The same of a list of several sections, with the section.
+    #[must_use]
+    pub fn decode_in(text: &str) -> Option<(u8, Self)> {
+        let mut bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let section = std::mem::take(&mut bytes[0]);
         let (at, id) = bytes.split_at(8);
         let at =
             Timestamp::from_timestamp_micros(i64::from_be_bytes(at.try_into().ok()?)).filter(|at| is_sensible(*at))?;
-        Some(Self { at, id: Uuid::from_slice(id).ok()? })
+        Some((section, Self { at, id: Uuid::from_slice(id).ok()? }))
     }
 }
 
@@ -89,6 +104,8 @@ mod tests {
         assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
         assert_eq!(Cursor::decode("next"), None);
         assert_eq!(Cursor::decode(""), None);
+        assert_eq!(Cursor::decode_in(&cursor.encode_in(7)), Some((7, cursor)));
+        assert_eq!(Cursor::decode(&cursor.encode_in(7)), None, "of another list");
         for at in [i64::MIN, -300_000_000_000_000_000, 0, 300_000_000_000_000_000, i64::MAX] {
             let mut bytes = [0; 24];
             bytes[..8].copy_from_slice(&at.to_be_bytes());

@@ -1,5 +1,7 @@
 //! Accounts: who may sign in, and what they are to the dispatcher. Making, changing, activating and banning them.
 
+mod delete;
+pub(crate) mod export;
 pub(crate) mod manage;
 pub(crate) mod profile;
 pub(crate) mod register;

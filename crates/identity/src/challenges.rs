@@ -1,4 +1,5 @@
-//! Codes that are sent out and come back: six digits, good for minutes, once, and for few tries.
+//! Codes that are sent out and come back, good for minutes, once, and for few tries: six digits, and eight letters where the
+//! code alone is worth an account.
 
 pub(crate) mod store;
 
@@ -8,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::Identity;
 use crate::audit::folding::Same;
 use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
+use crate::{Identity, random};
 
 /// What a code looks like, as a regular expression.
 pub(crate) const FORM: &str = "^[0-9]{6}$";
-/// Wrong codes that a challenge takes. With six digits, a guesser has one chance in 200,000.
+/// Wrong codes that a challenge takes. With six digits, a guesser has one chance in 200,000; with eight letters, where a new
+/// password is all that it takes, one in 200,000 million.
 pub(crate) const TRIES: u8 = 5;
 
 /// What is open for an account, by what it was sent for: all of it, what was sent to a mailbox or about one, to a phone.
@@ -60,6 +62,14 @@ impl Purpose {
             Self::VerifyPhone { .. } => "verify_phone",
         }
     }
+
+    fn new_code(&self) -> String {
+        match self {
+            // Whoever has it has the account: it is not asked for by somebody who has shown anything.
+            Self::Recover => random::eight_letters(),
+            Self::Register(_) | Self::ChangeEmail { .. } | Self::VerifyPhone { .. } => random::six_digits(),
+        }
+    }
 }
 
 /// A challenge whose code was right.
@@ -80,7 +90,7 @@ impl Identity {
     ) -> Result<(CodeSent, Secret), Refused> {
         let now = self.now();
         let id: ChallengeId = self.clock().id();
-        let (code, expires_at) = (Secret(crate::random::six_digits()), now + self.settings().code);
+        let (code, expires_at) = (Secret(purpose.new_code()), now + self.settings().code);
         let hash = self.code_hash(id, &code);
         store::add(connection, id, account, purpose, &hash, now, expires_at, TRIES).await?;
         let entry = about("code.requested", account, purpose.name());
@@ -90,7 +100,7 @@ impl Identity {
     }
 
     fn code_hash(&self, id: ChallengeId, code: &Secret) -> [u8; 32] {
-        self.seal().digest("challenge", &[id.uuid().as_bytes(), code.expose().trim().as_bytes()])
+        self.seal().digest("challenge", &[id.uuid().as_bytes(), random::folded(code.expose()).as_bytes()])
     }
 
     /// Whether the code is the one of the challenge. A try is used up before anything is compared, so that many at once

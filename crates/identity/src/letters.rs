@@ -69,6 +69,18 @@ pub(crate) fn google_linked(to: &Account, email: &str, origin: &Origin) -> Messa
     notice(to, &what, origin)
 }
 
+/// The account is gone, and so is everything by which it could be written to again.
+pub(crate) fn deleted(to: &Account, origin: &Origin) -> Message {
+    let text = format!(
+        "Your account was deleted, and all sessions were ended. What it held about you is gone; orders stay without your \
+         name. You can register with this address again at any time.\n\nFrom: {} ({}).\n\nIf it was not you, tell whoever \
+         runs this service: somebody knows your password.",
+        origin.address,
+        harmless::device(&origin.device),
+    );
+    to.message("Your account was deleted", text)
+}
+
 pub(crate) fn banned(to: &Account, reason: &str) -> Message {
     to.message("Your account", format!("Your account was shut out. Reason: {reason}"))
 }

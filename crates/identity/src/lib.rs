@@ -1,6 +1,6 @@
 //! Who may come in: accounts, logins, second factors and keys.
 //!
-//! - [`accounts`]: registering, changing, activating, banning. `challenges`: codes that are sent out and come back.
+//! - [`accounts`]: registering, changing, activating, banning, exporting, deleting. `challenges`: codes that are sent out and come back.
 //! - `logins`: signing in, refresh tokens that are good for once, ending. `revocations`: logins that ended before their
 //!   access tokens, for every request and socket to ask.
 //! - `access_token` and [`signing_keys`]: what shows a login, and what signs it. `password`: argon2id, few at once.
@@ -54,6 +54,7 @@ use tokio::task::JoinHandle;
 pub use access_token::LONGEST as LONGEST_ACCESS_TOKEN;
 pub use accounts::manage::{Dispatch, Later, NewDriver};
 pub use accounts::standing::Standing;
+pub use accounts::store::Deleted;
 pub use audit::folding::Same;
 pub use audit::{Entry, Origin};
 pub use google::settings::{GOOGLE, GoogleSettings, WrongSetting};
@@ -62,6 +63,7 @@ pub use random::password as random_password;
 pub use refused::Refused;
 pub use revocations::{Revocations, Watch};
 pub use routes::routes;
+pub use second_factor::SecondFactorGiven;
 pub use settings::{Hashing, Settings};
 
 use crate::api_keys::Cache;
@@ -201,6 +203,7 @@ impl Identity {
                 challenges::store::forget(self.pool(), now - Span::days(1)).await?;
                 logins::store::forget(self.pool(), now).await?;
                 google::store::forget(self.pool(), now).await?;
+                self.forget_audit().await?;
                 Ok(())
             }
         }

@@ -40,7 +40,7 @@ pub const LIMITS: &[FieldLimit] = &[
     ("Register", "name", NAME),
     ("Register", "phone", PHONE),
     ("ForgotPassword", "email", EMAIL),
-    ("ResetPassword", "code", CODE),
+    ("ResetPassword", "code", Limit::Form(random::FORM_OF_EIGHT_LETTERS)),
     ("ResetPassword", "password", PASSWORD),
     ("Verify", "code", CODE),
     ("LogIn", "email", EMAIL),

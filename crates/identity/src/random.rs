@@ -23,6 +23,23 @@ pub(crate) fn six_digits() -> String {
     format!("{:06}", rand::rng().random_range(0..1_000_000u32))
 }
 
+/// What a code of [`eight_letters`] looks like as people type it, as a regular expression.
+pub(crate) const FORM_OF_EIGHT_LETTERS: &str = "^[ -]*([A-Za-z0-9][ -]*){8}$";
+
+/// Eight random letters and digits, 40 bits, to be read and typed: `XXXX-XXXX`.
+pub(crate) fn eight_letters() -> String {
+    let letter = || READABLE[rand::rng().random_range(0..READABLE.len())].to_ascii_uppercase() as char;
+    let half = || (0..4).map(|_| letter()).collect::<String>();
+    format!("{}-{}", half(), half())
+}
+
+/// A code as it is compared, however somebody typed it: without spaces and hyphens, in small letters, and with an O for the
+/// 0 that it was read as.
+pub(crate) fn folded(code: &str) -> String {
+    let kept = code.chars().filter(|c| !c.is_whitespace() && *c != '-');
+    kept.flat_map(char::to_lowercase).map(|c| if c == 'o' { '0' } else { c }).collect()
+}
+
 /// A code of 50 random bits, for writing down: `xxxxx-xxxxx`.
 pub(crate) fn recovery_code() -> String {
     let letter = || READABLE[rand::rng().random_range(0..READABLE.len())] as char;
@@ -48,6 +65,14 @@ mod tests {
     #[test]
     fn codes_have_their_shape_and_differ() {
         assert!((0..100).all(|_| six_digits().len() == 6 && six_digits().bytes().all(|b| b.is_ascii_digit())));
+        for _ in 0..100 {
+            let code = eight_letters();
+            assert!(code.len() == 9 && code.as_bytes()[4] == b'-', "{code}");
+            assert!(!code.contains(['I', 'L', 'O', '1']), "{code}");
+            let typed = code.to_lowercase().replace('-', " ").replace('0', "O");
+            assert_eq!((folded(&typed).len(), folded(&typed)), (8, folded(&code)));
+        }
+        assert_eq!(folded(" 123 456 "), "123456");
         let codes: std::collections::HashSet<_> = (0..100).map(|_| recovery_code()).collect();
         assert!(codes.len() == 100 && codes.iter().all(|c| c.len() == 11 && c.as_bytes()[5] == b'-'));
         assert_eq!(text(32).len(), 43);

@@ -20,6 +20,9 @@ pub enum Refused {
     /// Not possible as things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Somebody waits for work that is not done.
+    #[error("work is open: {0}")]
+    OpenWork(String),
     /// The idempotency key stands for another request.
     #[error("the idempotency key was used with another request")]
     IdempotencyMismatch,
@@ -113,6 +116,7 @@ fn problem(refused: Refused) -> Problem {
         Refused::Malformed(why) => Problem::new(Code::Malformed).detail(why),
         Refused::NotFound(what) => Problem::new(Code::NotFound).detail(format!("no such {what}")),
         Refused::Conflict(why) => Problem::new(Code::Conflict).detail(why),
+        Refused::OpenWork(what) => Problem::new(Code::Conflict).detail(what),
         Refused::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch),
         Refused::WrongCredentials => Problem::new(Code::WrongCredentials),
         Refused::SecondFactorRequired => {

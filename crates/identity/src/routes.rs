@@ -71,7 +71,7 @@ where
         .routes(routes!(accounts::routes::activate))
         .routes(routes!(accounts::routes::ban))
         .routes(routes!(accounts::routes::unban))
-        .routes(routes!(accounts::routes::read_own))
+        .routes(routes!(accounts::routes::read_own, accounts::routes::delete_own))
         .routes(routes!(accounts::routes::change_password))
         .routes(routes!(accounts::routes::change_email))
         .routes(routes!(accounts::routes::verify_email))

@@ -10,9 +10,10 @@ use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::LoginProof;
 use posthaste_protocol::accounts::{RecoveryCodes, SecondFactorOffer, Secret, StepUp};
 use qrcode::QrCode;
-use qrcode::render::svg;
+use qrcode::render::{svg, unicode};
 use serde_json::json;
 use sha1::Sha1;
+use sqlx::PgConnection;
 
 use crate::accounts;
 use crate::audit::{Entry, Origin};
@@ -38,6 +39,19 @@ pub(crate) enum Shown {
     Code,
     /// A recovery code, which is used up now.
     Recovery,
+}
+
+/// A second factor that is on, as it is shown this once.
+#[derive(Debug, Clone)]
+pub struct SecondFactorGiven {
+    /// The secret in base 32, for typing.
+    pub secret: Secret,
+    /// The same as an address that authenticators read.
+    pub uri: Secret,
+    /// The address as a QR code of half blocks, dark on light, for a terminal.
+    pub qr_text: Secret,
+    /// Codes for who has lost the authenticator.
+    pub recovery_codes: Vec<Secret>,
 }
 
 fn base_32(bytes: &[u8]) -> String {
@@ -190,9 +204,26 @@ impl Identity {
         Ok(codes)
     }
 
+    /// A second factor that is on from the start, for an account that is being made: who is shown it has it.
+    pub(crate) async fn give_second_factor(
+        &self,
+        connection: &mut PgConnection,
+        account: &accounts::Account,
+    ) -> Result<SecondFactorGiven, Refused> {
+        let secret: [u8; SECRET] = rand::random();
+        let sealed = self.seal().seal(PURPOSE, account.id.uuid().as_bytes(), &secret)?;
+        store::give(connection, account.id, &sealed, self.now()).await?;
+        let codes = self.new_recovery_codes(connection, account.id).await?;
+        let uri = uri(&secret, &account.email);
+        let qr = QrCode::new(uri.as_bytes()).map_err(|error| Refused::Internal(format!("a QR code: {error}")))?;
+        let qr_text = qr.render::<unicode::Dense1x2>().build();
+        let (secret, uri, qr_text) = (base_32(&secret).into(), uri.into(), qr_text.into());
+        Ok(SecondFactorGiven { secret, uri, qr_text, recovery_codes: codes.recovery_codes })
+    }
+
     async fn new_recovery_codes(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut PgConnection,
         account: AccountId,
     ) -> Result<RecoveryCodes, Refused> {
         let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| random::recovery_code()).collect();
@@ -201,13 +232,16 @@ impl Identity {
         Ok(RecoveryCodes { recovery_codes: codes.into_iter().map(Secret).collect() })
     }
 
-    /// New recovery codes; the old ones are of no use any more.
+    /// New recovery codes; the old ones are of no use any more. Each is worth the second factor, so they want what turning it
+    /// on does, and the factor itself.
     pub(crate) async fn renew_recovery_codes(
         &self,
         proof: &LoginProof,
+        shown: &StepUp,
         origin: &Origin,
     ) -> Result<RecoveryCodes, Refused> {
-        self.fresh(proof).await?;
+        let account = self.account(proof.account).await?;
+        self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let account = accounts::store::lock(&mut transaction, proof.account).await?;
         let account = account.ok_or(Refused::NotFound("account"))?;
@@ -223,9 +257,18 @@ impl Identity {
         Ok(codes)
     }
 
-    /// Turns it off.
-    pub(crate) async fn drop_second_factor(&self, proof: &LoginProof, origin: &Origin) -> Result<(), Refused> {
-        self.fresh(proof).await?;
+    /// Turns it off, with the same proof.
+    pub(crate) async fn drop_second_factor(
+        &self,
+        proof: &LoginProof,
+        shown: &StepUp,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
+        let account = self.account(proof.account).await?;
+        if !account.has_second_factor() {
+            return Ok(());
+        }
+        self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let account = accounts::store::lock(&mut transaction, proof.account).await?;
         let account = account.ok_or(Refused::NotFound("account"))?;

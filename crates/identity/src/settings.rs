@@ -32,6 +32,9 @@ pub struct Settings {
     pub publish_before: Span,
     /// Whether admins work only with a second factor.
     pub admins_need_second_factor: bool,
+    /// For how many days entries of the audit log are kept; none where that does not end. Fewer, and less can be found out
+    /// of what happened long ago.
+    pub audit_days: Option<u32>,
     /// How passwords are hashed.
     pub hashing: Hashing,
     /// Signing in with Google; none where it is not offered.
@@ -65,6 +68,7 @@ impl Default for Settings {
             signing_key: Span::days(30),
             publish_before: Span::minutes(2),
             admins_need_second_factor: false,
+            audit_days: None,
             hashing: Hashing::default(),
             google: None,
         }

@@ -90,3 +90,29 @@ async fn whom_nobody_knows_may_not_be_named_but_in_development() {
     let identity = open(&database, Settings { development: true, ..Settings::default() }).await;
     assert_eq!(identity.standing(nobody).await.unwrap(), Standing::Acting);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn audit_entries_end_by_days_and_nothing_of_the_last_quarter_is_removed_whoever_asks() {
+    let database = TestDatabase::new().await;
+    let identity = open(&database, Settings { audit_days: Some(90), ..Settings::default() }).await;
+    let pool = database.pool.connections();
+    let add = "INSERT INTO audit_log (id, at, act, actor, details)
+        SELECT gen_random_uuid(), now() - make_interval(days => $1), 'a.test', 'nobody', '{}'";
+    for days in [0, 88, 91, 400] {
+        sqlx::query(add).bind(days).execute(pool).await.unwrap();
+    }
+    let forever = open(&database, Settings::default()).await;
+    assert_eq!(forever.forget_audit().await.unwrap(), 0, "kept, where nothing else is said");
+    assert_eq!(identity.forget_audit().await.unwrap(), 2);
+    assert_eq!(identity.forget_audit().await.unwrap(), 0);
+    for change in ["DELETE FROM audit_log", "UPDATE audit_log SET actor = 'somebody'", "TRUNCATE audit_log"] {
+        let mut transaction = pool.begin().await.unwrap();
+        sqlx::query("SELECT set_config('posthaste.audit_retention', 'on', true)")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        assert!(sqlx::query(change).execute(&mut *transaction).await.is_err(), "{change}");
+    }
+    sqlx::query(add).bind(400).execute(pool).await.unwrap();
+    assert!(sqlx::query("DELETE FROM audit_log WHERE at < now() - interval '1 year'").execute(pool).await.is_err());
+}

@@ -18,6 +18,7 @@ use ractor::{ActorCell, ActorRuntime, SpawnErr};
 
 mod actor;
 mod commands;
+mod forget;
 mod holding;
 mod next;
 mod positions;

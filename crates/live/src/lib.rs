@@ -24,6 +24,7 @@ mod periodic;
 pub mod presence;
 mod reconcile;
 pub mod refused;
+mod retention;
 pub mod stopping;
 pub mod streams;
 pub mod system;
@@ -31,6 +32,7 @@ pub mod zones;
 
 pub use cause::Cause;
 pub use refused::Refused;
+pub use retention::Retention;
 pub use system::{Settings, StartError, System, Trial};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use posthaste_domain::order::Status;
+use posthaste_domain::order::{Personal, Status};
 use posthaste_domain::position::{Reason, Taken};
 
 use crate::Refused;
@@ -37,6 +37,11 @@ pub(crate) fn settled(status: Status) {
 /// Something in memory was not as it is stored.
 pub(crate) fn mended(kind: &'static str) {
     counter!("posthaste_mended_total", "kind" => kind).increment(1);
+}
+
+/// Orders of which something about people was forgotten.
+pub(crate) fn forgotten(what: Personal, orders: u64) {
+    counter!("posthaste_forgotten_total", "what" => what.name()).increment(orders);
 }
 
 /// Ways in which a position is taken: three, and a reason for each other.
@@ -94,6 +99,13 @@ pub fn describe() {
     );
     for kind in crate::reconcile::KINDS {
         counter!("posthaste_mended_total", "kind" => kind).increment(0);
+    }
+    describe_counter!(
+        "posthaste_forgotten_total",
+        "Orders, accounts and audit entries that were forgotten, by what was."
+    );
+    for what in Personal::ALL {
+        forgotten(what, 0);
     }
     describe_gauge!("posthaste_orders", "Live orders, by their status.");
     describe_gauge!("posthaste_orders_waiting", "Orders that wait for a driver.");

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use posthaste_domain::Span;
+use posthaste_storage::StorageError;
 use tokio::task::JoinHandle;
 
-use crate::checkpoint;
 use crate::system::Doors;
+use crate::{checkpoint, retention};
 
 /// How often streams that nobody follows are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -27,7 +28,7 @@ const ROSTER_DAYS: i64 = 30;
 pub(crate) struct Periodic {
     /// Holds positions while it writes them: let go of in the middle, it would lose them.
     checkpoint: Mutex<Option<JoinHandle<()>>>,
-    others: [JoinHandle<()>; 3],
+    others: [JoinHandle<()>; 4],
 }
 
 impl Periodic {
@@ -36,8 +37,10 @@ impl Periodic {
             every(doors, doors.settings.checkpoint_every, |doors| async move { checkpoint::write(&doors).await });
         let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
+        // Beside the rest: what it cannot read holds nothing else up.
+        let forget = every(doors, UPKEEP_EVERY, |doors| async move { retention::upkeep(&doors).await });
         let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
-        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, reconcile] }
+        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile] }
     }
 
     /// Ends the tasks, in the middle of what they do.
@@ -102,7 +105,7 @@ async fn upkeep(doors: &Doors) {
                 >= u64::from(FORGOTTEN_AT_ONCE)
             {}
         }
-        Ok::<_, posthaste_storage::StorageError>(())
+        Ok::<_, StorageError>(())
     };
     if let Err(error) = outcome.await {
         tracing::warn!(error = &error as &dyn std::error::Error, "upkeep failed; the next one tries again");

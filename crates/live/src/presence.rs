@@ -337,6 +337,11 @@ impl Presence {
         slot.track.splice(..0, kept.iter().copied());
     }
 
+    /// Forgets where the driver is and was.
+    pub(crate) fn forget(&self) {
+        *self.slot.lock() = Slot { received_at: self.clock.now(), ..Slot::default() };
+    }
+
     /// The next sign of life becomes a message to the actor.
     pub(crate) fn wake_on_sign_of_life(&self) {
         self.wake.store(true, Ordering::Release);

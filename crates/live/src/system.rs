@@ -26,6 +26,7 @@ use crate::keeper::{Keeper, KeeperMsg, Post};
 use crate::learned::{Learned, SharedLearned};
 use crate::orders::{OrderKind, OrderMsg, Orders, Told};
 use crate::periodic::Periodic;
+use crate::retention::Retention;
 use crate::stopping::{Leave, Stopping};
 use crate::streams::Streams;
 use crate::zones::Zones;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub checkpoint_every: Duration,
     /// Days for which tracks are kept.
     pub track_retention_days: u32,
+    /// For how long orders that are over hold anything about people.
+    pub retention: Retention,
     /// How many seconds of a driver's silence pass in a real one: 1, as phones are real whatever the clock's speed is. For
     /// tests only, which have no time to be silent.
     pub silence_speed: f64,
@@ -66,7 +69,13 @@ pub struct Trial {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { checkpoint_every: Duration::from_secs(3), track_retention_days: 30, silence_speed: 1.0, trial: None }
+        Self {
+            checkpoint_every: Duration::from_secs(3),
+            track_retention_days: 30,
+            retention: Retention::default(),
+            silence_speed: 1.0,
+            trial: None,
+        }
     }
 }
 

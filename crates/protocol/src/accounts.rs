@@ -137,7 +137,7 @@ pub struct ResetPassword {
     /// What the code was asked for.
     #[schema(value_type = String, example = "chl_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub challenge_id: ChallengeId,
-    /// The six digits.
+    /// The eight letters and digits, however they are typed: in capitals or not, with hyphens and spaces or without.
     #[schema(value_type = String)]
     pub code: Secret,
     /// The new password.
@@ -215,7 +215,8 @@ pub struct Tokens {
     #[schema(value_type = String, example = "mer_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub party: Party,
     /// Whether it may work: merchants and drivers when an admin has activated them, admins with the second factor
-    /// where it is required. Until then only the account itself can be reached.
+    /// where it is required. Until then only the account itself can be reached, and by admins only what sets the second
+    /// factor up (`second_factor_missing` on everything else).
     pub may_work: bool,
 }
 

@@ -126,12 +126,8 @@ impl Viewer {
     /// decimals, about a kilometre.
     #[must_use]
     pub fn place(self, order: &Order, task: &Task) -> PlaceView {
-        let place = PlaceView::from(task.place);
-        let coarse = |degrees: f64| (degrees * 100.0).round() / 100.0;
-        if self == Self::Bystander && order.status().is_final() {
-            return PlaceView { lat: coarse(place.lat), lng: coarse(place.lng) };
-        }
-        place
+        let is_over = self == Self::Bystander && order.status().is_final();
+        PlaceView::from(if is_over { task.place.coarse() } else { task.place })
     }
 }
 

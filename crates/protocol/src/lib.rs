@@ -8,6 +8,7 @@
 //! - [`problem`]: the one error format (RFC 9457) and the list of its codes.
 //! - [`orders`], [`drivers`], [`zones`], [`tracking`]: requests and views, one file per noun.
 //! - [`socket`]: the envelope and every message of the socket protocol.
+//! - [`accounts`], [`google`], [`profiles`], [`export`]: people, and what is kept of them.
 //! - [`insight`]: how deliveries went. [`shadow`]: what another policy would have done.
 //! - [`trace`]: the header that names a request across programs.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
@@ -16,6 +17,7 @@ pub mod accounts;
 pub mod audience;
 pub mod clock;
 pub mod drivers;
+pub mod export;
 pub mod google;
 pub mod insight;
 pub mod instant;

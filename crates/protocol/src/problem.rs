@@ -25,8 +25,11 @@ pub enum Code {
     SignInFailed,
     /// 403: the token's role may not do this.
     Forbidden,
-    /// 403: the account was not activated yet, or has no second factor where one is required.
+    /// 403: the account was not activated yet.
     NotActivated,
+    /// 403: admins work with a second factor here: set one up (`POST /v1/account/second-factor`), or where it is on show it
+    /// (`POST /v1/account/step-up`), then refresh.
+    SecondFactorMissing,
     /// 403: the account is shut out; `detail` says why.
     Banned,
     /// 403: show again who you are (`/v1/account/step-up`), then repeat.
@@ -91,7 +94,9 @@ impl Code {
             | Self::SecondFactorRequired
             | Self::LoginEnded
             | Self::SignInFailed => 401,
-            Self::Forbidden | Self::NotActivated | Self::Banned | Self::StepUpRequired => 403,
+            Self::Forbidden | Self::NotActivated | Self::SecondFactorMissing | Self::Banned | Self::StepUpRequired => {
+                403
+            }
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
@@ -130,6 +135,7 @@ impl Code {
             Self::SignInFailed => "Signing in with Google did not come through",
             Self::Forbidden => "Not allowed for this role",
             Self::NotActivated => "The account may not work yet",
+            Self::SecondFactorMissing => "Admins work with a second factor",
             Self::Banned => "The account is shut out",
             Self::StepUpRequired => "A fresh proof is required",
             Self::NotFound => "Not found",

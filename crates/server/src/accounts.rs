@@ -1,10 +1,10 @@
 //! Identity and notifications as the configuration says, and the commands that administer them.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
-use posthaste_identity::{Hashing, Identity, Origin, Parts, Settings, random_password};
+use posthaste_identity::{Hashing, Identity, Origin, Parts, SecondFactorGiven, Settings, random_password};
 use posthaste_live::stopping::Leave;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_protocol::accounts::Secret;
@@ -59,6 +59,7 @@ pub(crate) async fn identity(
         access_token: Span::minutes(i64::from(configuration.access_token_minutes)),
         signing_key: Span::days(i64::from(configuration.signing_key_days)),
         admins_need_second_factor: configuration.admin_second_factor,
+        audit_days: kept(configuration.audit_retention_days),
         google: configuration.google.clone(),
         hashing: Hashing { memory_kib: configuration.password_memory_kib, ..defaults.hashing },
         ..defaults
@@ -69,6 +70,11 @@ pub(crate) async fn identity(
     let (keys, seal) = (secret.keys()?, secret.seal());
     let parts = Parts { pool: pool.clone(), clock: clock.clone(), seal, keys, notifications, settings };
     Ok(Identity::open(parts).await?)
+}
+
+/// Days of a setting where 0 means that it does not end.
+pub(crate) fn kept(days: u32) -> Option<u32> {
+    (days > 0).then_some(days)
 }
 
 /// Runs a piece of work on the database, without serving.
@@ -103,7 +109,12 @@ pub(crate) async fn admin(args: AdminArgs) -> Result<(), Fatal> {
         Secret(random_password())
     };
     let made = with_identity(&configuration, async |identity| {
-        identity.create_admin(&email, &name, &password).await.map_err(|refused| match refused {
+        let made = if configuration.admin_second_factor {
+            identity.create_admin_with_second_factor(&email, &name, &password).await
+        } else {
+            identity.create_admin(&email, &name, &password).await.map(|account| (account, None))
+        };
+        made.map_err(|refused| match refused {
             posthaste_identity::Refused::Invalid(errors) => {
                 let texts: Vec<_> = errors.iter().map(|e| format!("{} {}", e.field, e.problem)).collect();
                 texts.join("; ").into()
@@ -111,13 +122,32 @@ pub(crate) async fn admin(args: AdminArgs) -> Result<(), Fatal> {
             other => other.into(),
         })
     });
-    let account = made.await?;
+    let (account, second_factor) = made.await?;
     eprintln!("{} ({}) is an admin", account.email, account.id);
+    if let Some(given) = &second_factor {
+        show(given);
+    }
     if !password_stdin {
         eprintln!("The password is shown this once. Change it after signing in.");
         println!("{}", password.expose());
     }
     Ok(())
+}
+
+/// Shows a second factor, to be scanned or typed, and written down. Beside the output: that is the password alone.
+fn show(given: &SecondFactorGiven) {
+    // Dark on light, whatever the terminal's colours are: not every authenticator reads it the other way round.
+    let (light, plain) = if std::io::stderr().is_terminal() { ("\u{1b}[30;107m", "\u{1b}[0m") } else { ("", "") };
+    eprintln!("\nThe second factor is on. Scan this with an authenticator; it is shown this once:\n");
+    for line in given.qr_text.expose().lines() {
+        eprintln!("{light}{line}{plain}");
+    }
+    eprintln!("\nOr type the secret: {}\n", given.secret.expose());
+    eprintln!("For who has lost the authenticator, each good for once:");
+    for code in &given.recovery_codes {
+        eprintln!("  {}", code.expose());
+    }
+    eprintln!();
 }
 
 /// `posthaste keys rotate`: the next signing key, now.

@@ -269,6 +269,10 @@ pub(crate) struct AdminArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
     /// Make an admin who can sign in, also beside a running server.
+    ///
+    /// Where admins work with a second factor (`admin_second_factor`, in production unless it says otherwise), one is set up
+    /// and shown on the standard error: a QR code to scan, the secret to type instead, and recovery codes. The standard
+    /// output is the password alone, where one was made.
     #[command(after_help = "Examples:\n  posthaste admin create --email ada@example.org\n  \
         pass show posthaste | posthaste admin create --email ada@example.org --password-stdin")]
     Create(CreateAdminArgs),

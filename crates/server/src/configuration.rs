@@ -13,6 +13,14 @@ use posthaste_identity::GoogleSettings;
 use posthaste_notifications::TwilioSettings;
 use serde::{Deserialize, Deserializer};
 
+/// For how long orders that are over say whom they were for, and how they were handed over: half a year, in which what is
+/// disputed comes up. Longer keeps about people what nobody needs; shorter, and there is nothing to answer a complaint with.
+const CONTACT_RETENTION_DAYS: u32 = 180;
+/// See [`CONTACT_RETENTION_DAYS`].
+const PROOF_RETENTION_DAYS: u32 = 180;
+/// The database refuses to remove younger entries of the audit log.
+const LEAST_AUDIT_DAYS: u32 = 90;
+
 /// What flags and environment say. Everything is optional; `posthaste.example.toml` shows the same names in a file.
 #[derive(Clone, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -74,6 +82,16 @@ pub(crate) struct Overrides {
     /// Keep drivers' tracks for this many days. [default: 30]
     #[arg(long, env = "POSTHASTE_TRACK_RETENTION_DAYS")]
     pub(crate) track_retention_days: Option<u32>,
+    /// Keep whom to ask for at the stops of an order (name, telephone, address, note), its exact door and what people wrote
+    /// about it for this many days after it is over. 0 is for ever. [default: 180]
+    #[arg(long, env = "POSTHASTE_CONTACT_RETENTION_DAYS")]
+    pub(crate) contact_retention_days: Option<u32>,
+    /// Keep what was shown at hand-overs for this many days after the order is over. 0 is for ever. [default: 180]
+    #[arg(long, env = "POSTHASTE_PROOF_RETENTION_DAYS")]
+    pub(crate) proof_retention_days: Option<u32>,
+    /// Keep entries of the audit log for this many days, at least 90. 0 is for ever. [default: 0]
+    #[arg(long, env = "POSTHASTE_AUDIT_RETENTION_DAYS")]
+    pub(crate) audit_retention_days: Option<u32>,
     /// Sockets open at once at most. [default: 100000]
     #[arg(long, env = "POSTHASTE_SOCKETS")]
     pub(crate) sockets: Option<usize>,
@@ -143,7 +161,8 @@ pub(crate) struct Overrides {
     /// The OpenID provider. Another is for development. [default: `https://accounts.google.com`]
     #[arg(long, env = "POSTHASTE_GOOGLE_ISSUER")]
     pub(crate) google_issuer: Option<String>,
-    /// Admins work only with a second factor. [default: false]
+    /// Admins work only with a second factor: without one they can but set it up. [default: true in production, false in
+    /// development]
     #[arg(long, env = "POSTHASTE_ADMIN_SECOND_FACTOR", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) admin_second_factor: Option<bool>,
     /// How long an access token is good. [default: 10]
@@ -209,6 +228,9 @@ pub(crate) struct Configuration {
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) checkpoint_seconds: u32,
     pub(crate) track_retention_days: u32,
+    pub(crate) contact_retention_days: u32,
+    pub(crate) proof_retention_days: u32,
+    pub(crate) audit_retention_days: u32,
     pub(crate) sockets: Option<usize>,
     pub(crate) concurrent_requests: Option<usize>,
     pub(crate) connections: Option<usize>,
@@ -297,6 +319,15 @@ impl Overrides {
             otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint).filter(|endpoint| !endpoint.is_empty()),
             checkpoint_seconds: self.checkpoint_seconds.or(file.checkpoint_seconds).unwrap_or(3),
             track_retention_days: self.track_retention_days.or(file.track_retention_days).unwrap_or(30),
+            contact_retention_days: self
+                .contact_retention_days
+                .or(file.contact_retention_days)
+                .unwrap_or(CONTACT_RETENTION_DAYS),
+            proof_retention_days: self
+                .proof_retention_days
+                .or(file.proof_retention_days)
+                .unwrap_or(PROOF_RETENTION_DAYS),
+            audit_retention_days: self.audit_retention_days.or(file.audit_retention_days).unwrap_or(0),
             sockets: self.sockets.or(file.sockets),
             concurrent_requests: self.concurrent_requests.or(file.concurrent_requests),
             connections: self.connections.or(file.connections),
@@ -314,7 +345,10 @@ impl Overrides {
             mode,
             smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),
             mail_from: self.mail_from.or(file.mail_from),
-            admin_second_factor: self.admin_second_factor.or(file.admin_second_factor).unwrap_or(false),
+            admin_second_factor: self
+                .admin_second_factor
+                .or(file.admin_second_factor)
+                .unwrap_or(mode == Mode::Production),
             access_token_minutes: self.access_token_minutes.or(file.access_token_minutes).unwrap_or(10),
             signing_key_days: self.signing_key_days.or(file.signing_key_days).unwrap_or(30),
             password_memory_kib: self
@@ -384,6 +418,11 @@ impl Configuration {
         between("database_connections", self.database_connections, 4, 1000)?;
         between("checkpoint_seconds", self.checkpoint_seconds, 1, 300)?;
         between("track_retention_days", self.track_retention_days, 1, 3650)?;
+        between("contact_retention_days", self.contact_retention_days, 0, 36_500)?;
+        between("proof_retention_days", self.proof_retention_days, 0, 36_500)?;
+        if self.audit_retention_days > 0 {
+            between("audit_retention_days", self.audit_retention_days, LEAST_AUDIT_DAYS, 36_500)?;
+        }
         between("access_token_minutes", self.access_token_minutes, 1, 60)?;
         between("signing_key_days", self.signing_key_days, 1, 365)?;
         between("password_memory_kib", self.password_memory_kib, 8, 1024 * 1024)?;

@@ -13,7 +13,7 @@ use posthaste_http::limits::Limits;
 use posthaste_http::quota::Quotas;
 use posthaste_identity::Upkeep;
 use posthaste_live::stopping::{LONGEST_STOP, Leave};
-use posthaste_live::{Settings, System};
+use posthaste_live::{Retention, Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_testworld::Plan;
 use posthaste_webhooks::{Allowed, Sender, Webhooks};
@@ -68,6 +68,10 @@ impl Server {
         let settings = Settings {
             checkpoint_every: Duration::from_secs(u64::from(configuration.checkpoint_seconds)),
             track_retention_days: configuration.track_retention_days,
+            retention: Retention {
+                contacts_days: accounts::kept(configuration.contact_retention_days),
+                proofs_days: accounts::kept(configuration.proof_retention_days),
+            },
             trial: None,
             ..Settings::default()
         };

@@ -280,6 +280,30 @@ pub async fn history(pool: &Pool, id: DriverId, after_seq: u64) -> Result<Vec<Dr
     )
     .fetch_all(&pool.0)
     .await?;
+    recorded(id, rows)
+}
+
+/// What happened to a driver before event `before_seq`, newest first, at most `limit` events.
+pub async fn history_before(
+    pool: &Pool,
+    id: DriverId,
+    before_seq: u64,
+    limit: u32,
+) -> Result<Vec<DriverRecorded>, StorageError> {
+    let rows = sqlx::query_as!(
+        EventRow,
+        r#"SELECT seq, at, by, payload::text AS "payload!" FROM driver_events
+        WHERE driver_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"#,
+        id.uuid(),
+        i64::try_from(before_seq).unwrap_or(i64::MAX),
+        i64::from(limit),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    recorded(id, rows)
+}
+
+fn recorded(id: DriverId, rows: Vec<EventRow>) -> Result<Vec<DriverRecorded>, StorageError> {
     rows.into_iter()
         .map(|row| {
             let what = format!("event {} of {id}", row.seq);

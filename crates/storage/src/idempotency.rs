@@ -162,3 +162,9 @@ pub async fn forget(pool: &Pool, now: Timestamp) -> Result<u64, StorageError> {
     let done = sqlx::query!("DELETE FROM idempotency_keys WHERE created_at < $1", oldest).execute(&pool.0).await?;
     Ok(done.rows_affected())
 }
+
+/// Forgets what was answered to a caller.
+pub async fn forget_of(pool: &Pool, principal: Party) -> Result<(), StorageError> {
+    sqlx::query!("DELETE FROM idempotency_keys WHERE principal = $1", principal.to_string()).execute(&pool.0).await?;
+    Ok(())
+}

@@ -4,10 +4,12 @@
 //! An order's state is stored once. The first event of one that was stored as it was placed holds only what its row
 //! may forget; older rows, and a first event that led to more at once, hold the first state itself.
 
+mod forget;
 mod list;
 mod placed;
 mod settled;
 
+pub use forget::forget_people;
 #[cfg(test)]
 pub(crate) use list::query as list_query;
 pub use list::{Cursor, InvalidCursor, ListFilter, Listed, list};

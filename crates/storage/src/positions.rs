@@ -133,3 +133,9 @@ pub async fn get(pool: &Pool, driver: DriverId) -> Result<Option<Position>, Stor
     .await?;
     row.map(TryInto::try_into).transpose()
 }
+
+/// Forgets where a driver is.
+pub async fn forget(pool: &Pool, driver: DriverId) -> Result<(), StorageError> {
+    sqlx::query!("DELETE FROM driver_positions WHERE driver_id = $1", driver.uuid()).execute(&pool.0).await?;
+    Ok(())
+}

@@ -119,6 +119,26 @@ pub async fn of_driver(pool: &Pool, driver: DriverId, after: Timestamp) -> Resul
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// A driver's shifts with ids below `before`, newest first, those that are over too, at most `limit`.
+pub async fn before(
+    pool: &Pool,
+    driver: DriverId,
+    before: Uuid,
+    limit: u32,
+) -> Result<Vec<PlannedShift>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, driver_id, lower(during) AS "starts!", upper(during) AS "ends!", lat, lng, created_at
+        FROM planned_shifts WHERE driver_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"#,
+        driver.uuid(),
+        before,
+        i64::from(limit),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
 /// Takes a shift of a driver's off the roster. True when it was on it.
 pub async fn delete(pool: &Pool, driver: DriverId, shift: ShiftId) -> Result<bool, StorageError> {
     let (id, driver) = (shift.uuid(), driver.uuid());

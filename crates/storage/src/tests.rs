@@ -2,6 +2,7 @@
 
 mod constraints;
 mod drivers;
+mod forgetting;
 mod instants;
 mod journal;
 mod journal_beside;

@@ -25,6 +25,23 @@ pub struct TrackPoint {
     pub speed_meters_per_second: Option<f32>,
 }
 
+struct Row {
+    at: Timestamp,
+    lat: f64,
+    lng: f64,
+    heading: Option<f32>,
+    speed: Option<f32>,
+}
+
+impl Row {
+    fn point(self, driver: DriverId) -> Result<TrackPoint, StorageError> {
+        let place = Place::new(self.lat, self.lng);
+        let place = place.map_err(|e| StorageError::corrupt(format!("track of {driver}"), e))?;
+        let (heading_degrees, speed_meters_per_second) = (self.heading, self.speed);
+        Ok(TrackPoint { at: self.at, place, heading_degrees, speed_meters_per_second })
+    }
+}
+
 /// What maintenance did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maintained {
@@ -67,7 +84,8 @@ pub async fn of_driver(
     to: Timestamp,
     limit: u32,
 ) -> Result<Vec<TrackPoint>, StorageError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "SELECT at, lat, lng, heading, speed FROM tracks
         WHERE driver_id = $1 AND at >= $2 AND at < $3 ORDER BY at LIMIT $4",
         driver.uuid(),
@@ -77,14 +95,39 @@ pub async fn of_driver(
     )
     .fetch_all(&pool.0)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let place =
-                Place::new(row.lat, row.lng).map_err(|e| StorageError::corrupt(format!("track of {driver}"), e))?;
-            let (heading_degrees, speed_meters_per_second) = (row.heading, row.speed);
-            Ok(TrackPoint { at: row.at, place, heading_degrees, speed_meters_per_second })
-        })
-        .collect()
+    rows.into_iter().map(|row| row.point(driver)).collect()
+}
+
+/// A driver's track before an instant, newest first, at most `limit` points.
+pub async fn before(
+    pool: &Pool,
+    driver: DriverId,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<TrackPoint>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT at, lat, lng, heading, speed FROM tracks WHERE driver_id = $1 AND at < $2 ORDER BY at DESC LIMIT $3",
+        driver.uuid(),
+        before,
+        i64::from(limit),
+    )
+    .fetch_all(&pool.0)
+    .await?;
+    rows.into_iter().map(|row| row.point(driver)).collect()
+}
+
+/// Forgets where a driver was, at most `most` points of it, oldest first; says how many.
+pub async fn forget(pool: &Pool, driver: DriverId, most: u32) -> Result<u64, StorageError> {
+    let done = sqlx::query!(
+        "DELETE FROM tracks WHERE driver_id = $1
+            AND at IN (SELECT at FROM tracks WHERE driver_id = $1 ORDER BY at LIMIT $2)",
+        driver.uuid(),
+        i64::from(most),
+    )
+    .execute(&pool.0)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Makes the partitions of today and the next [`DAYS_AHEAD`] days, and drops what is older than `retention_days`.

@@ -96,6 +96,7 @@ impl TestWorld {
         let settings = Settings {
             checkpoint_every: CHECKPOINT_EVERY,
             track_retention_days: TRACK_DAYS,
+            retention: plan.live.retention(),
             trial: Some(TRIAL),
             ..Settings::default()
         };

@@ -37,6 +37,7 @@ use std::sync::{Arc, OnceLock};
 
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
+use posthaste_domain::ids::MerchantId;
 use posthaste_protocol::webhooks::EndpointView;
 use posthaste_storage::StorageError;
 use posthaste_storage::installation::Outside;
@@ -102,6 +103,25 @@ impl Webhooks {
     #[must_use]
     pub fn outside(&self) -> Outside {
         self.0.outside
+    }
+
+    /// A merchant's endpoints, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn of_merchant(&self, merchant: MerchantId) -> Result<Vec<EndpointView>, StorageError> {
+        endpoints::store::of_merchant(self.pool(), merchant).await
+    }
+
+    /// Forgets a merchant: its endpoints are sent nothing more and upkeep removes them, with what was on its way there. Doing
+    /// so again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database.
+    pub async fn forget(&self, merchant: MerchantId) -> Result<(), StorageError> {
+        endpoints::store::delete_all(self.pool(), merchant, self.now()).await.map(drop)
     }
 
     pub(crate) fn tests(&self) -> &Tests {

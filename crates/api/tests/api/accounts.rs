@@ -1,6 +1,8 @@
 //! People who register, sign in and out, prove who they are, and are shut out: over REST, on a real database.
 
+mod export;
 mod faults;
+mod gone;
 mod google;
 mod keys;
 mod lineages;

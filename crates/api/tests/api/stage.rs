@@ -14,7 +14,7 @@ use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
 use posthaste_identity::{Hashing, Identity, Parts, Upkeep};
 use posthaste_live::stopping::Leave;
-use posthaste_live::{Settings, System};
+use posthaste_live::{Retention, Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_storage::installation::Outside;
@@ -131,6 +131,11 @@ pub(crate) fn order_body() -> Value {
     })
 }
 
+/// As the server is by default.
+fn kept_half_a_year() -> Settings {
+    Settings { retention: Retention { contacts_days: Some(180), proofs_days: Some(180) }, ..Settings::default() }
+}
+
 /// A test world beside the live one.
 fn plan(app: &AppState, database: &TestDatabase) -> Plan {
     Plan {
@@ -156,7 +161,7 @@ impl Stage {
         // Why a request was answered 500 stands in the log alone.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let database = TestDatabase::new().await;
-        let system = System::start(database.pool.clone(), Clock::system(), Settings::default()).await.unwrap();
+        let system = System::start(database.pool.clone(), Clock::system(), kept_half_a_year()).await.unwrap();
         let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
         let mut stage = Self::on(database, system, mailbox, limits, change).await;
         stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();

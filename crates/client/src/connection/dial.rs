@@ -66,6 +66,7 @@ impl Dialer {
             Code::Unauthenticated | Code::TokenExpired | Code::LoginEnded => !self.token.renews(),
             Code::Forbidden
             | Code::NotActivated
+            | Code::SecondFactorMissing
             | Code::Banned
             | Code::NotFound
             | Code::MethodNotAllowed

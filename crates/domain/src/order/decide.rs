@@ -6,6 +6,7 @@ use crate::{Timestamp, whole_micros};
 
 use super::command::{Command, Rejected};
 use super::event::{AssignedBy, Event, ReleaseReason};
+use super::forget::NOT_CONFIRMED_IN_TIME;
 use super::status::Status;
 use super::task::{FailReason, Task, TaskKind, TaskStatus};
 use super::{Deadline, Order, ready};
@@ -158,7 +159,7 @@ fn lapse_confirmation(order: &Order, now: Timestamp) -> Decided {
     if silent.is_empty() {
         return Err(Rejected::NotDue);
     }
-    let reason = "not confirmed in time".to_owned();
+    let reason = NOT_CONFIRMED_IN_TIME.to_owned();
     Ok(silent
         .into_iter()
         .map(|seller| Event::SellerRejected { seller, reason: reason.clone(), automatic: true })

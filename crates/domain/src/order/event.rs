@@ -13,6 +13,7 @@ use crate::window::Window;
 use crate::{Span, Timestamp};
 
 use super::estimate::{Departure, Estimate};
+use super::forget::NO_DRIVER_IN_TIME;
 use super::ready::Times;
 use super::task::{FailReason, Proof, Task, TaskKind, TaskStatus};
 use super::{Assignment, CODE_ATTEMPTS, CODE_LOCK_SECONDS, Escalation, MOST_WRONG_COMMANDS, Order};
@@ -426,7 +427,7 @@ pub(super) fn apply(order: &mut Order, event: &Event, at: Timestamp) {
         Event::Returned { task } => complete(order, *task, None, at),
         Event::Failed { reason, returns, .. } => end(order, TaskStatus::Failed, returns, reason.name()),
         Event::Canceled { reason, returns, .. } => end(order, TaskStatus::Canceled, returns, reason),
-        Event::Expired => end(order, TaskStatus::Expired, &[], "no_driver_in_time"),
+        Event::Expired => end(order, TaskStatus::Expired, &[], NO_DRIVER_IN_TIME),
     }
     if is_a_sign_of_its_driver(event) || order.status().is_final() {
         order.escalated = None;

@@ -1,5 +1,6 @@
 //! Properties of the order machine: what holds whatever is asked of it, by whom and when.
 
+mod forgetting;
 mod legal;
 mod new;
 mod scenario;

@@ -49,7 +49,10 @@ pub trait Dispatch: Send + Sync + 'static {
     fn take_on(&self, driver: NewDriver, by: Party, request_id: String) -> Later<'_, Result<(), Problem>>;
     /// Whether there is such a driver.
     fn knows(&self, driver: DriverId) -> Later<'_, Result<bool, Problem>>;
-    /// Somebody was shut out, or let in again: open work is to go back, webhooks stop or go on.
+    /// What somebody waits for of a party's: a driver's shift and orders in hand, a merchant's orders under way. None where
+    /// there is nothing. In words for the party.
+    fn open_work(&self, party: Party) -> Later<'_, Result<Option<String>, Problem>>;
+    /// Somebody was shut out, or let in again, or is gone: open work is to go back, webhooks stop or go on.
     fn bans_changed(&self);
     /// Makes sure that there is a test world for keys to be made for, or says why there is none.
     fn test_world(&self) -> Later<'_, Result<(), Problem>>;

@@ -17,7 +17,7 @@ use super::{Account, email_key, party, store, wrong_email, wrong_name, wrong_pho
 use crate::audit::{Entry, Origin};
 use crate::challenges::{self, Purpose, Registration};
 use crate::refused::Refused;
-use crate::{Identity, letters, password};
+use crate::{Identity, SecondFactorGiven, letters, password};
 
 /// What is answered about an email address comes this long after it was asked, so that nothing can be learned from how
 /// long a mail more or less takes to be written.
@@ -139,6 +139,30 @@ impl Identity {
     ///
     /// [`Refused`] where the address is wrong or taken, or the password no secret.
     pub async fn create_admin(&self, email: &str, name: &str, password: &Secret) -> Result<AccountView, Refused> {
+        Ok(self.make_admin(email, name, password, false).await?.0)
+    }
+
+    /// The same, with a second factor that is on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_admin`](Self::create_admin).
+    pub async fn create_admin_with_second_factor(
+        &self,
+        email: &str,
+        name: &str,
+        password: &Secret,
+    ) -> Result<(AccountView, Option<SecondFactorGiven>), Refused> {
+        self.make_admin(email, name, password, true).await
+    }
+
+    async fn make_admin(
+        &self,
+        email: &str,
+        name: &str,
+        password: &Secret,
+        with_second_factor: bool,
+    ) -> Result<(AccountView, Option<SecondFactorGiven>), Refused> {
         let asked = Register {
             role: RegisterAs::Customer,
             email: email.to_owned(),
@@ -163,9 +187,14 @@ impl Identity {
         if !store::add(&mut transaction, &account).await? {
             return Err(Refused::Conflict("there is an account with this email address already"));
         }
-        self.audit(&mut transaction, &Origin::local(), Entry::new("admin.created", "system").on(id)).await?;
+        let mut given = None;
+        if with_second_factor {
+            given = Some(self.give_second_factor(&mut transaction, &account).await?);
+        }
+        let entry = Entry::new("admin.created", "system").on(id).with(json!({"second_factor": with_second_factor}));
+        self.audit(&mut transaction, &Origin::local(), entry).await?;
         transaction.commit().await?;
-        Ok(account.view())
+        Ok((self.account(id).await?.view(), given))
     }
 
     /// Sends a code with which a forgotten password is replaced, if there is such an account.

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
@@ -11,7 +11,7 @@ use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{
     AccountView, Activate, Ban, ChangeEmail, ChangePassword, CodeSent, ForgotPassword, Register, ResetPassword,
-    SetPhone, Tokens, Verify,
+    SetPhone, StepUp, Tokens, Verify,
 };
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::Identity;
 use crate::audit::{Origin, routes::end_of_time};
-use crate::logins::routes::answer;
+use crate::logins::{self, routes::answer};
 use crate::refused::Refused;
 use crate::routes::{own, sensitive};
 
@@ -76,7 +76,7 @@ pub(crate) async fn forgot(
 /// All sessions end.
 #[utoipa::path(post, path = "/v1/password/reset", tag = "accounts",
     request_body(content = ResetPassword, example = json!({"challenge_id": "chl_01jd8v7cjxfm9sxv0q3e0b5z1c",
-        "code": "123456", "password": "battery staple horse"})),
+        "code": "K7QM-2XHD", "password": "battery staple horse"})),
     responses((status = 204, description = "The new password counts.")))]
 pub(crate) async fn reset(
     State(identity): State<Identity>,
@@ -91,6 +91,27 @@ pub(crate) async fn reset(
 #[utoipa::path(get, path = "/v1/account", tag = "accounts", responses((status = 200, body = AccountView)))]
 pub(crate) async fn read_own(State(identity): State<Identity>, caller: Caller) -> Answer<Json<AccountView>> {
     Ok(Json(identity.account(own(&caller)?.account).await?.view()))
+}
+
+/// Delete one's account
+///
+/// At once and for good, with proof of the password (and of the second factor where it is on): sessions, keys and sockets
+/// end, and everything that the account holds about its owner goes, as do a driver's name and tracks and a merchant's
+/// endpoints. Orders stay, under ids that say nothing; whom to ask for at their stops ends some days after they did.
+/// Refused (`conflict`) to a driver on shift or with orders in hand, to a merchant with orders under way, and to the last
+/// admin. The email address can register again. Who asks again is answered that the session is over.
+#[utoipa::path(delete, path = "/v1/account", tag = "accounts",
+    request_body(content = StepUp, example = json!({"password": "correct horse battery"})),
+    responses((status = 204, description = "It is gone.",
+        headers(("set-cookie" = String, description = "Takes the cookie of the session away.")))))]
+pub(crate) async fn delete_own(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    JsonOrDefault(shown): JsonOrDefault<StepUp>,
+) -> Answer<Response> {
+    identity.delete_account(&own(&caller)?, &shown, &origin).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, logins::routes::COOKIE.clear())]).into_response())
 }
 
 /// Change one's password

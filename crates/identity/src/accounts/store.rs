@@ -1,7 +1,7 @@
 //! Accounts in Postgres.
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{AccountId, Id};
+use posthaste_domain::ids::{AccountId, ApiKeyId, Id, LoginId};
 use posthaste_domain::party::Party;
 use posthaste_http::auth::Role;
 use posthaste_storage::StorageError;
@@ -81,7 +81,7 @@ pub(crate) async fn get(executor: impl PgExecutor<'_>, id: AccountId) -> Result<
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE id = $1"#,
+        FROM accounts WHERE id = $1 AND deleted_at IS NULL"#,
         id.uuid(),
     )
     .fetch_optional(executor)
@@ -96,7 +96,7 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: AccountId) -> Result
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE id = $1 FOR UPDATE"#,
+        FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"#,
         id.uuid(),
     )
     .fetch_optional(connection)
@@ -111,7 +111,7 @@ pub(crate) async fn by_key(pool: &Pool, email: &str) -> Result<Option<Account>, 
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE email_key = $1"#,
+        FROM accounts WHERE email_key = $1 AND deleted_at IS NULL"#,
         email_key(email),
     )
     .fetch_optional(pool.connections())
@@ -127,7 +127,8 @@ pub(crate) async fn by_sign_in(pool: &Pool, typed: &str) -> Result<Option<Accoun
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE email_key = $1 OR email_claim = $1 ORDER BY (email_key = $1) DESC, id LIMIT 1"#,
+        FROM accounts WHERE (email_key = $1 OR email_claim = $1) AND deleted_at IS NULL
+        ORDER BY (email_key = $1) DESC, id LIMIT 1"#,
         email_key(typed),
     )
     .fetch_optional(pool.connections())
@@ -142,7 +143,7 @@ pub(crate) async fn of_party(connection: &mut PgConnection, of: Party) -> Result
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE role = $1 AND subject = $2"#,
+        FROM accounts WHERE role = $1 AND subject = $2 AND deleted_at IS NULL"#,
         Role::of(of).map(Role::name).unwrap_or_default(),
         subject(of),
     )
@@ -158,7 +159,7 @@ pub(crate) async fn list(pool: &Pool, before: (Timestamp, Uuid), limit: i64) -> 
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"#,
+        FROM accounts WHERE deleted_at IS NULL AND (created_at, id) < ($1, $2) ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
         before.1,
         limit,
@@ -179,7 +180,7 @@ pub(crate) async fn list_waiting(
         r#"SELECT id, role, subject, created_at, email, name, phone, phone_verified_at, password, activated_at, banned_at,
             ban_reason, email_claim, profile AS "profile: Json<Value>", totp_secret, totp_confirmed_at, totp_step,
             has_password, google_issuer, google_subject, google_email, google_linked_at
-        FROM accounts WHERE activated_at IS NULL AND banned_at IS NULL AND (created_at, id) < ($1, $2)
+        FROM accounts WHERE activated_at IS NULL AND banned_at IS NULL AND deleted_at IS NULL AND (created_at, id) < ($1, $2)
         ORDER BY created_at DESC, id DESC LIMIT $3"#,
         before.0,
         before.1,
@@ -363,4 +364,108 @@ pub(crate) async fn set_ban(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What is not there any more of a deleted account.
+pub(crate) struct Ended {
+    pub(crate) logins: Vec<LoginId>,
+    pub(crate) keys: Vec<ApiKeyId>,
+}
+
+/// Deletes an account that is locked: everything about its holder goes, the row and what is counted by its id stay.
+pub(crate) async fn delete(
+    connection: &mut PgConnection,
+    id: AccountId,
+    now: Timestamp,
+) -> Result<Ended, StorageError> {
+    let logins = crate::logins::store::revoke(connection, id, None, None, "account_deleted", now).await?;
+    let uuid = id.uuid();
+    sqlx::query!("UPDATE logins SET device = '', address = '' WHERE account_id = $1", uuid)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM refresh_tokens WHERE login_id IN (SELECT id FROM logins WHERE account_id = $1)", uuid,)
+        .execute(&mut *connection)
+        .await?;
+    let keys = sqlx::query_scalar!(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2), name = '' WHERE account_id = $1 RETURNING id",
+        uuid,
+        now,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query!("DELETE FROM recovery_codes WHERE account_id = $1", uuid).execute(&mut *connection).await?;
+    crate::challenges::store::remove(connection, id).await?;
+    crate::google::store::remove(connection, id).await?;
+    sqlx::query!(
+        "UPDATE accounts SET deleted_at = $2, email = '', email_key = $3, email_claim = NULL, name = '', phone = NULL,
+            phone_verified_at = NULL, password = '', has_password = true, profile = '{}', totp_secret = NULL,
+            totp_confirmed_at = NULL, google_issuer = NULL, google_subject = NULL, google_email = NULL,
+            google_linked_at = NULL
+        WHERE id = $1",
+        uuid,
+        now,
+        id.to_string(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(Ended { logins, keys: keys.into_iter().map(ApiKeyId::from_uuid).collect() })
+}
+
+/// Whether another admin than this may come in. Nobody else becomes the last one until the transaction ends.
+pub(crate) async fn has_another_admin(connection: &mut PgConnection, id: AccountId) -> Result<bool, StorageError> {
+    let admins = sqlx::query_scalar!(
+        "SELECT id FROM accounts WHERE role = 'admin' AND banned_at IS NULL AND deleted_at IS NULL
+        ORDER BY subject FOR UPDATE",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(admins.into_iter().any(|admin| admin != id.uuid()))
+}
+
+/// A deleted account of whose party something is kept elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// The account.
+    pub account: AccountId,
+    /// Who it was to the dispatcher.
+    pub party: Party,
+    /// When it was deleted.
+    pub at: Timestamp,
+    /// Whether it ever had a key of the test world.
+    pub tried_out: bool,
+}
+
+/// Deleted accounts of whose parties something is kept elsewhere, the longest deleted first, after one of them.
+pub(crate) async fn to_forget(pool: &Pool, after: Option<&Deleted>, limit: i64) -> Result<Vec<Deleted>, StorageError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, role, subject, deleted_at AS "deleted_at!",
+            EXISTS (SELECT FROM api_keys AS key WHERE key.account_id = accounts.id AND key.world = 'test') AS "tried_out!"
+        FROM accounts
+        WHERE deleted_at IS NOT NULL AND forgotten_at IS NULL AND (deleted_at, id) > ($1, $2)
+        ORDER BY deleted_at, id LIMIT $3"#,
+        after.map_or(Timestamp::UNIX_EPOCH, |after| after.at),
+        after.map_or(Uuid::nil(), |after| after.account.uuid()),
+        limit,
+    )
+    .fetch_all(pool.connections())
+    .await?;
+    let deleted = rows.into_iter().map(|row| {
+        let account = AccountId::from_uuid(row.id);
+        let role = Role::ALL.into_iter().find(|role| role.name() == row.role);
+        let role = role.ok_or_else(|| StorageError::corrupt(format!("account {account}"), "an unknown role"))?;
+        Ok(Deleted { account, party: party(role, row.subject), at: row.deleted_at, tried_out: row.tried_out })
+    });
+    deleted.collect()
+}
+
+/// Notes that nothing is kept elsewhere of a deleted account's party.
+pub(crate) async fn forgotten(pool: &Pool, id: AccountId, now: Timestamp) -> Result<bool, StorageError> {
+    let done = sqlx::query!(
+        "UPDATE accounts SET forgotten_at = $2 WHERE id = $1 AND deleted_at IS NOT NULL AND forgotten_at IS NULL",
+        id.uuid(),
+        now,
+    )
+    .execute(pool.connections())
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

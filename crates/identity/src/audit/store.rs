@@ -1,7 +1,7 @@
 //! The audit log in Postgres.
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{AuditId, Id};
+use posthaste_domain::ids::{AccountId, AuditId, Id};
 use posthaste_protocol::accounts::AuditEntryView;
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
@@ -35,6 +35,31 @@ pub(crate) async fn add(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Entries removed in one statement. More would run into the statement's time limit.
+const REMOVED_AT_ONCE: i64 = 5_000;
+
+/// Removes entries from before an instant, oldest first, in commits of so many; how many. The database refuses to remove
+/// what is younger than 89 days, whoever asks.
+pub(crate) async fn forget(pool: &Pool, before: Timestamp) -> Result<u64, StorageError> {
+    let mut removed = 0;
+    loop {
+        let mut transaction = pool.connections().begin().await?;
+        sqlx::query!("SELECT set_config('posthaste.audit_retention', 'on', true)").fetch_one(&mut *transaction).await?;
+        let done = sqlx::query!(
+            "DELETE FROM audit_log WHERE id IN (SELECT id FROM audit_log WHERE at < $1 ORDER BY at, id LIMIT $2)",
+            before,
+            REMOVED_AT_ONCE,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        removed += done.rows_affected();
+        if done.rows_affected() < u64::try_from(REMOVED_AT_ONCE).unwrap_or_default() {
+            return Ok(removed);
+        }
+    }
 }
 
 struct Row {
@@ -98,5 +123,34 @@ pub(crate) async fn list(
             .await?
         }
     };
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Entries by an account or on it, before a place in the log, newest first.
+pub(crate) async fn of_account(
+    pool: &Pool,
+    account: AccountId,
+    before: (Timestamp, Uuid),
+    limit: i64,
+) -> Result<Vec<AuditEntryView>, StorageError> {
+    let (at, id) = before;
+    // Each by its own index; what the account did on itself is one entry.
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id AS "id!", at AS "at!", act AS "act!", actor AS "actor!", subject, address, request_id,
+            details AS "details!: Json<Value>"
+        FROM (
+            (SELECT * FROM audit_log WHERE actor = $1 AND (at, id) < ($2, $3) ORDER BY at DESC, id DESC LIMIT $4)
+            UNION ALL
+            (SELECT * FROM audit_log WHERE subject = $1 AND actor <> $1 AND (at, id) < ($2, $3)
+                ORDER BY at DESC, id DESC LIMIT $4)
+        ) AS entries ORDER BY at DESC, id DESC LIMIT $4"#,
+        account.to_string(),
+        at,
+        id,
+        limit,
+    )
+    .fetch_all(pool.connections())
+    .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }

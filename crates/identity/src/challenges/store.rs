@@ -104,6 +104,12 @@ pub(crate) async fn end(
     Ok(())
 }
 
+/// Removes all challenges of an account.
+pub(crate) async fn remove(connection: &mut PgConnection, account: AccountId) -> Result<(), StorageError> {
+    sqlx::query!("DELETE FROM challenges WHERE account_id = $1", account.uuid()).execute(connection).await?;
+    Ok(())
+}
+
 /// Removes challenges that ended before an instant.
 pub(crate) async fn forget(pool: &Pool, before: Timestamp) -> Result<u64, StorageError> {
     let done = sqlx::query!("DELETE FROM challenges WHERE expires_at < $1", before).execute(pool.connections()).await?;

@@ -2,7 +2,7 @@
 //! address that happens to be the same: with a fresh proof of the account here, and Google's word for the one there.
 
 use posthaste_http::auth::LoginProof;
-use posthaste_protocol::accounts::AccountView;
+use posthaste_protocol::accounts::{AccountView, StepUp};
 use posthaste_protocol::google::{BeginGoogle, LinkGoogle};
 use serde_json::json;
 
@@ -68,9 +68,19 @@ impl Identity {
         Ok(self.account(proof.account).await?.view())
     }
 
-    /// Takes the link away, unless it is the only way in.
-    pub(crate) async fn unlink_google(&self, proof: &LoginProof, origin: &Origin) -> Result<(), Refused> {
-        self.fresh(proof).await?;
+    /// Takes the link away, unless it is the only way in. Whoever takes ways in away can keep the account's owner out, so it
+    /// wants the password.
+    pub(crate) async fn unlink_google(
+        &self,
+        proof: &LoginProof,
+        shown: &StepUp,
+        origin: &Origin,
+    ) -> Result<(), Refused> {
+        let account = self.account(proof.account).await?;
+        if account.google.is_none() {
+            return Ok(());
+        }
+        self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
         let account = accounts::store::lock(&mut transaction, proof.account).await?;
         let account = account.ok_or(Refused::NotFound("account"))?;

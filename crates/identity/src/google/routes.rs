@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_http::auth::{Caller, GOOGLE_COOKIE};
-use posthaste_http::extract::{Json as Body, Query};
+use posthaste_http::extract::{Json as Body, JsonOrDefault, Query};
 use posthaste_http::problem::{Answer, Failure};
-use posthaste_protocol::accounts::{AccountView, Secret, Tokens};
+use posthaste_protocol::accounts::{AccountView, Secret, StepUp, Tokens};
 use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, ConfirmGoogleLink, EndedBy, GoogleBegun, LinkGoogle};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -168,14 +168,17 @@ pub(crate) async fn confirm_link(
 
 /// Take the link to one's Google account away
 ///
-/// Not where it is the only way in: a password is set first, by way of `/v1/password/forgot`. The owner is written to.
+/// With proof of the password. Not where it is the only way in: a password is set first, by way of `/v1/password/forgot`. The
+/// owner is written to.
 #[utoipa::path(delete, path = "/v1/account/google", tag = "accounts",
+    request_body(content = StepUp, example = json!({"password": "battery staple horse"})),
     responses((status = 204, description = "It signs in no more.")))]
 pub(crate) async fn unlink_google(
     State(identity): State<Identity>,
     caller: Caller,
     origin: Origin,
+    JsonOrDefault(shown): JsonOrDefault<StepUp>,
 ) -> Answer<StatusCode> {
-    identity.unlink_google(&own(&caller)?, &origin).await?;
+    identity.unlink_google(&own(&caller)?, &shown, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -85,6 +85,12 @@ pub(crate) async fn take(connection: &mut PgConnection, state_hash: &[u8]) -> Re
     Ok(done.rows_affected() == 1)
 }
 
+/// Removes those that were to link a Google account to this account.
+pub(crate) async fn remove(connection: &mut PgConnection, account: AccountId) -> Result<(), StorageError> {
+    sqlx::query!("DELETE FROM google_sign_ins WHERE account_id = $1", account.uuid()).execute(connection).await?;
+    Ok(())
+}
+
 /// Removes those whose time is over.
 pub(crate) async fn forget(pool: &Pool, now: Timestamp) -> Result<(), StorageError> {
     sqlx::query!("DELETE FROM google_sign_ins WHERE expires_at < $1", now).execute(pool.connections()).await?;

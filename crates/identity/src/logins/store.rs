@@ -236,16 +236,31 @@ pub(crate) async fn is_known_device(
     Ok(found.is_some())
 }
 
+struct Row {
+    id: Uuid,
+    device: String,
+    address: String,
+    created_at: Timestamp,
+    last_used_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl From<Row> for LoginView {
+    fn from(row: Row) -> Self {
+        Self {
+            id: LoginId::from_uuid(row.id),
+            device: row.device,
+            address: row.address,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            current: false,
+        }
+    }
+}
+
 /// The account's logins that are not over, newest first.
 pub(crate) async fn list(pool: &Pool, account: AccountId, now: Timestamp) -> Result<Vec<LoginView>, StorageError> {
-    struct Row {
-        id: Uuid,
-        device: String,
-        address: String,
-        created_at: Timestamp,
-        last_used_at: Timestamp,
-        expires_at: Timestamp,
-    }
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, device, address, created_at, last_used_at, expires_at FROM logins
@@ -255,16 +270,27 @@ pub(crate) async fn list(pool: &Pool, account: AccountId, now: Timestamp) -> Res
     )
     .fetch_all(pool.connections())
     .await?;
-    let view = |row: Row| LoginView {
-        id: LoginId::from_uuid(row.id),
-        device: row.device,
-        address: row.address,
-        created_at: row.created_at,
-        last_used_at: row.last_used_at,
-        expires_at: row.expires_at,
-        current: false,
-    };
-    Ok(rows.into_iter().map(view).collect())
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// The account's logins with ids below `before`, newest first, those that are over too.
+pub(crate) async fn before(
+    pool: &Pool,
+    account: AccountId,
+    before: Uuid,
+    limit: u32,
+) -> Result<Vec<LoginView>, StorageError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, device, address, created_at, last_used_at, expires_at FROM logins
+        WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        account.uuid(),
+        before,
+        i64::from(limit),
+    )
+    .fetch_all(pool.connections())
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Removes used tokens and logins that ended long ago.

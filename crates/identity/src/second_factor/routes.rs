@@ -45,22 +45,33 @@ pub(crate) async fn confirm(
 }
 
 /// Turn the second factor off
+///
+/// With proof of the second factor, and of the password where there is one.
 #[utoipa::path(delete, path = "/v1/account/second-factor", tag = "accounts",
+    request_body(content = StepUp, example = json!({"password": "correct horse battery"})),
     responses((status = 204, description = "It is off.")))]
-pub(crate) async fn remove(State(identity): State<Identity>, caller: Caller, origin: Origin) -> Answer<StatusCode> {
-    identity.drop_second_factor(&own(&caller)?, &origin).await?;
+pub(crate) async fn remove(
+    State(identity): State<Identity>,
+    caller: Caller,
+    origin: Origin,
+    JsonOrDefault(shown): JsonOrDefault<StepUp>,
+) -> Answer<StatusCode> {
+    identity.drop_second_factor(&own(&caller)?, &shown, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Get new recovery codes
 ///
-/// Shown this once; the old ones are of no use any more.
+/// With proof of the second factor, and of the password where there is one. Shown this once; the old ones are of no use any
+/// more, and the owner is written to.
 #[utoipa::path(post, path = "/v1/account/recovery-codes", tag = "accounts",
+    request_body(content = StepUp, example = json!({"password": "correct horse battery"})),
     responses((status = 200, body = RecoveryCodes)))]
 pub(crate) async fn recovery_codes(
     State(identity): State<Identity>,
     caller: Caller,
     origin: Origin,
+    JsonOrDefault(shown): JsonOrDefault<StepUp>,
 ) -> Answer<Json<RecoveryCodes>> {
-    Ok(Json(identity.renew_recovery_codes(&own(&caller)?, &origin).await?))
+    Ok(Json(identity.renew_recovery_codes(&own(&caller)?, &shown, &origin).await?))
 }

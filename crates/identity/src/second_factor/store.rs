@@ -30,6 +30,19 @@ pub(crate) async fn confirm(
     Ok(())
 }
 
+/// Turns it on for an account that nobody has signed in to yet.
+pub(crate) async fn give(
+    connection: &mut PgConnection,
+    id: AccountId,
+    sealed: &[u8],
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query!("UPDATE accounts SET totp_secret = $2, totp_confirmed_at = $3 WHERE id = $1", id.uuid(), sealed, now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Uses a step's code up. False where it, or a later one, was used.
 pub(crate) async fn use_step(pool: &Pool, id: AccountId, step: i64) -> Result<bool, StorageError> {
     let done = sqlx::query!("UPDATE accounts SET totp_step = $2 WHERE id = $1 AND totp_step < $2", id.uuid(), step)

@@ -76,6 +76,8 @@ pub(crate) enum DriverMsg {
     CatchUp,
     /// Tell everybody how the driver stands: they were just read from Postgres.
     Loaded,
+    /// He is gone for good: forget what he is called and where he is.
+    Forget { cause: Cause, reply: Reply<()> },
     /// Tell the boards how he stands: they have lost him, or zones changed.
     Announce,
     /// Heard of again after silence.
@@ -223,6 +225,10 @@ impl Actor for DriverActor {
             DriverMsg::Loaded => {
                 self.on_loaded(state);
                 Ok(())
+            }
+            DriverMsg::Forget { cause, reply } => {
+                let span = cause.span();
+                self.on_forget(state, &cause, reply).instrument(span).await
             }
             DriverMsg::Announce => {
                 self.publish(state);

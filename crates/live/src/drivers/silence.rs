@@ -166,7 +166,7 @@ fn taken_back(state: &DriverState, order: &Order, reason: ReleaseReason, at: Tim
         order: order.id,
         driver: None,
         at,
-        summary: format!("taken back from {}: {why}", driver.name),
+        summary: format!("taken back from {}: {why}", driver.id),
         detail: json!({"taken_back_from": driver.id, "reason": reason, "silent_seconds": silent}),
     }
 }

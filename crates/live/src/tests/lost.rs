@@ -80,7 +80,7 @@ async fn what_a_lost_driver_has_not_picked_up_goes_to_another_at_once() {
         assert!(events(&stage, order.id).await.iter().any(taken_back));
         let decisions =
             posthaste_storage::decisions::list(&stage.database.pool, order.id, None, 100).await.expect("decisions");
-        let said = decisions.iter().find(|d| d.summary.starts_with("taken back from Dana Driver"));
+        let said = decisions.iter().find(|d| d.summary.starts_with("taken back from drv_"));
         assert_eq!(said.expect("it says why").detail["reason"], "driver_lost");
         stage.accepted(order.id).await;
         // He is heard of again: his route has it no more, and he can be given work.

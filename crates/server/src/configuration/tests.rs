@@ -138,3 +138,27 @@ fn numbers_outside_their_bounds_are_refused_by_name() {
         flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string().starts_with("checkpoint_seconds must lie")
     );
 }
+
+#[test]
+fn admins_need_a_second_factor_in_production_unless_it_is_said_otherwise() {
+    let of = |mode, said| {
+        let flags = Overrides { admin_second_factor: said, ..Overrides::default() };
+        flags.resolve("", 1.0, mode).unwrap().admin_second_factor
+    };
+    assert_eq!((of(Mode::Production, None), of(Mode::Development, None)), (true, false));
+    assert_eq!((of(Mode::Production, Some(false)), of(Mode::Development, Some(true))), (false, true));
+}
+
+#[test]
+fn what_is_kept_of_people_ends_and_the_audit_log_only_where_it_is_said() {
+    let plain = Overrides::default().resolve("", 1.0, Mode::Production).unwrap();
+    assert_eq!((plain.contact_retention_days, plain.proof_retention_days, plain.audit_retention_days), (180, 180, 0));
+    let of = |contacts, audit| Overrides {
+        contact_retention_days: Some(contacts),
+        audit_retention_days: Some(audit),
+        ..Overrides::default()
+    };
+    assert!(of(0, 90).resolve("", 1.0, Mode::Production).is_ok());
+    let refused = of(1, 89).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
+    assert!(refused.starts_with("audit_retention_days must lie between 90"), "{refused}");
+}

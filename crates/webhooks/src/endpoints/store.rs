@@ -208,6 +208,20 @@ pub(crate) async fn delete(
     Ok(deleted.rows_affected() > 0)
 }
 
+/// Takes all of a merchant's endpoints away, with what their owner wrote; how many.
+pub(crate) async fn delete_all(pool: &Pool, merchant: MerchantId, now: Timestamp) -> Result<u64, StorageError> {
+    let deleted = sqlx::query!(
+        "UPDATE webhook_endpoints SET state = 'deleted', state_since = $2, state_reason = NULL, secret = '',
+            previous_secret = NULL, previous_until = NULL, url = '', description = ''
+        WHERE merchant_id = $1 AND state <> 'deleted'",
+        merchant.uuid(),
+        now,
+    )
+    .execute(pool.connections())
+    .await?;
+    Ok(deleted.rows_affected())
+}
+
 /// Makes a secret the present one. The one that was stays valid until `until`, where that is given.
 pub(crate) async fn rotate(
     connection: &mut PgConnection,

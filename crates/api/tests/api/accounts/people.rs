@@ -81,9 +81,13 @@ pub(crate) async fn message(stage: &Stage, to: &str, parts: &[&str]) -> String {
 /// The code in a message.
 pub(crate) fn code_in(message: &str) -> String {
     let body = message.split_once("\n\n").unwrap().1;
-    let code: String = body.chars().take_while(char::is_ascii_digit).collect();
-    assert_eq!(code.len(), 6, "{message}");
-    code
+    let code = body.split_whitespace().next().unwrap();
+    let is_code = |form: &str| {
+        let fits = |(c, f): (char, char)| if f == '-' { c == '-' } else { c.is_ascii_alphanumeric() };
+        code.len() == form.len() && code.chars().zip(form.chars()).all(fits)
+    };
+    assert!(is_code("000000") || is_code("XXXX-XXXX"), "{message}");
+    code.to_owned()
 }
 
 fn registration(role: &str, email: &str) -> Value {

@@ -156,7 +156,7 @@ async fn an_account_by_telephone_is_recovered_by_text_and_told_by_text_until_its
             assert!(left < 5, "{done:?}");
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         };
-        assert_eq!(code.len(), 6);
+        assert_eq!(code.len(), 9);
     }
     message(&stage, NUMBER, &["Your password was replaced"]).await;
     assert_eq!(letters(&stage, "ada@example.org").await, 0);

@@ -289,3 +289,27 @@ async fn a_password_that_is_guessed_first_is_refused_wherever_one_is_chosen() {
     let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
     assert_eq!(reset.status, StatusCode::NO_CONTENT, "the code is still good: {reset:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_worth_an_account_is_eight_letters_however_they_are_typed() {
+    let stage = Stage::new().await;
+    let ways: [fn(&str) -> String; 4] = [
+        str::to_owned,
+        str::to_lowercase,
+        |code| format!(" {} ", code.replace('-', " ")),
+        |code| code.replace('-', "").replace('0', "O"),
+    ];
+    for (n, typed) in ways.into_iter().enumerate() {
+        let email = format!("ada{n}@example.org");
+        people::register(&stage, "customer", &email).await;
+        let asked = stage.call(Method::POST, "/v1/password/forgot", None, Some(&json!({"email": email}))).await;
+        let code = code_in(&message(&stage, &email, &["new password"]).await);
+        assert_eq!((code.len(), code.chars().nth(4)), (9, Some('-')), "{code}");
+        let mut body = json!({"challenge_id": asked.body["challenge_id"], "code": "K7QM-2XHD", "password": NEW});
+        let wrong = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+        assert_eq!(wrong.code(), "wrong_code");
+        body["code"] = json!(typed(&code));
+        let reset = stage.call(Method::POST, "/v1/password/reset", None, Some(&body)).await;
+        assert_eq!(reset.status, StatusCode::NO_CONTENT, "{body}: {reset:?}");
+    }
+}

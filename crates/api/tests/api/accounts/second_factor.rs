@@ -91,11 +91,21 @@ async fn signing_in_wants_the_second_factor_once_and_no_code_twice() {
     people::message(&stage, "ada@example.org", &["recovery codes was used"]).await;
     assert_eq!(log_in_with(&stage, "ada@example.org", &codes[0]).await.code(), "wrong_code");
     let login = Login { body: recovered.body };
-    let renewed = stage.call(Method::POST, "/v1/account/recovery-codes", Some(&login.access()), None).await;
+    for method_and_path in [(Method::POST, "/v1/account/recovery-codes"), (Method::DELETE, "/v1/account/second-factor")]
+    {
+        let (method, path) = method_and_path;
+        let refused = stage.call(method.clone(), path, Some(&login.access()), None).await;
+        assert_eq!(refused.fields(), ["password"], "{path}: a stolen token is not enough");
+        let wrong = json!({"password": "a wrong password"});
+        let refused = stage.call(method, path, Some(&login.access()), Some(&wrong)).await;
+        assert_eq!(refused.code(), "wrong_credentials", "{path}");
+    }
+    let shown = json!({"password": PASSWORD});
+    let renewed = stage.post("/v1/account/recovery-codes", &login.access(), &shown).await;
     assert_eq!(renewed.status, StatusCode::OK, "{renewed:?}");
     people::message(&stage, "ada@example.org", &["recovery codes of your account were replaced"]).await;
     assert_eq!(log_in_with(&stage, "ada@example.org", &codes[1]).await.code(), "wrong_code", "the old ones are over");
-    let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), None).await;
+    let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), Some(&shown)).await;
     assert_eq!(off.status, StatusCode::NO_CONTENT);
     people::log_in(&stage, "ada@example.org").await;
 }
@@ -146,7 +156,25 @@ async fn admins_may_be_required_to_have_it() {
     let identity = stage.app.identity();
     identity.create_admin("root@example.org", "Root", &Secret(PASSWORD.to_owned())).await.unwrap();
     let login = people::log_in(&stage, "root@example.org").await;
-    assert_eq!(stage.get("/v1/accounts", &login.access()).await.code(), "not_activated");
+    // They are led: everything else says what is missing.
+    let elsewhere = [
+        (Method::GET, "/v1/accounts"),
+        (Method::GET, "/v1/zones"),
+        (Method::POST, "/v1/account/password"),
+        (Method::POST, "/v1/account/email"),
+        (Method::POST, "/v1/account/recovery-codes"),
+        (Method::DELETE, "/v1/account/second-factor"),
+        (Method::DELETE, "/v1/account"),
+        (Method::GET, "/v1/account/export"),
+        (Method::GET, "/v1/ws/operations"),
+    ];
+    for (method, path) in elsewhere {
+        let refused = stage.call(method, path, Some(&login.access()), None).await;
+        assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "second_factor_missing"), "{path}");
+    }
+    for path in ["/v1/account", "/v1/account/sessions"] {
+        assert_eq!(stage.get(path, &login.access()).await.status, StatusCode::OK, "{path}");
+    }
     turn_on(&stage, &login).await;
     let login = login.refresh(&stage).await;
     assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
@@ -163,14 +191,34 @@ async fn an_admin_who_turns_it_off_does_not_work_on_without_it() {
     turn_on(&stage, &login).await;
     let login = login.refresh(&stage).await;
     assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
-    let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), None).await;
+    let shown = json!({"password": PASSWORD});
+    let off = stage.call(Method::DELETE, "/v1/account/second-factor", Some(&login.access()), Some(&shown)).await;
     assert_eq!(off.status, StatusCode::NO_CONTENT);
     let login = login.refresh(&stage).await;
     assert_eq!(login.body["may_work"], false);
     let refused = stage.get("/v1/accounts", &login.access()).await;
-    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "not_activated"));
+    assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "second_factor_missing"));
     // Another one does not bring back what was shown of the first.
     let other = people::log_in(&stage, "root@example.org").await;
     turn_on_at(&stage, &other, 1).await;
     assert_eq!(login.refresh(&stage).await.body["may_work"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_is_made_with_a_second_factor_that_works() {
+    let stage = Stage::with_identity(Limits::default(), |s| s.admins_need_second_factor = true).await;
+    let (identity, password) = (stage.app.identity(), Secret(PASSWORD.to_owned()));
+    let made = identity.create_admin_with_second_factor("root@example.org", "Root", &password).await.unwrap();
+    let (account, given) = (made.0, made.1.expect("a second factor"));
+    assert!(account.second_factor);
+    let lines: Vec<_> = given.qr_text.expose().lines().collect();
+    assert!(lines.len() > 15 && lines.iter().all(|line| line.chars().all(|c| " ▀▄█".contains(c))), "{lines:?}");
+    assert!(given.uri.expose().contains(given.secret.expose()));
+    let without = stage.call(Method::POST, "/v1/sessions", None, Some(&people::credentials("root@example.org"))).await;
+    assert_eq!(without.code(), "second_factor_required");
+    let code = Authenticator::new(given.secret.expose()).code(0);
+    let login = Login { body: log_in_with(&stage, "root@example.org", &code).await.body };
+    assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
+    let recovered = log_in_with(&stage, "root@example.org", given.recovery_codes[9].expose()).await;
+    assert_eq!(recovered.body["may_work"], true, "{recovered:?}");
 }

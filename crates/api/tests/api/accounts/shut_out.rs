@@ -14,16 +14,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::people::{self, Login, PASSWORD};
 use crate::stage::{Stage, order_body};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// The stage behind a port, until this is dropped.
-struct Open {
+pub(super) struct Open {
     address: std::net::SocketAddr,
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Open {
-    async fn new(stage: &Stage) -> Self {
+    pub(super) async fn new(stage: &Stage) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -43,8 +43,20 @@ impl Open {
         socket
     }
 
-    async fn socket(&self, path: &str, token: &str) -> Socket {
+    pub(super) async fn socket(&self, path: &str, token: &str) -> Socket {
         let mut socket = self.welcome(path, token).await;
+        say(&mut socket, json!({"type": "hello"})).await;
+        next(&mut socket, "snapshot").await;
+        socket
+    }
+
+    /// A key stands in a header.
+    pub(super) async fn socket_by_key(&self, path: &str, key: &str) -> Socket {
+        let url = format!("ws://{}{path}", self.address);
+        let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(url).unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        let mut socket = tokio_tungstenite::connect_async(request).await.unwrap().0;
+        next(&mut socket, "welcome").await;
         say(&mut socket, json!({"type": "hello"})).await;
         next(&mut socket, "snapshot").await;
         socket
@@ -70,7 +82,7 @@ async fn next(socket: &mut Socket, kind: &str) -> Value {
 }
 
 /// The close code, and how long it took to come.
-async fn closed(socket: &mut Socket) -> (u16, Duration) {
+pub(super) async fn closed(socket: &mut Socket) -> (u16, Duration) {
     let began = Instant::now();
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         loop {

@@ -340,6 +340,10 @@ impl World {
                 ask.path.push_str("?including_this=true");
                 ask.ends = Some(login.access());
             }
+            ("DELETE", "/v1/account") => {
+                ask.body = Some(json!({"password": people::PASSWORD}));
+                ask.ends = Some(login.access());
+            }
             ("DELETE", "/v1/account/sessions/{id}") => {
                 let other = people::log_in(stage, &email).await;
                 ask.path = ask.path.replace("{id}", &other.id());
