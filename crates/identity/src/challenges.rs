@@ -2,6 +2,7 @@
 
 pub(crate) mod store;
 
+use posthaste_domain::code::as_meant;
 use posthaste_domain::ids::{AccountId, ChallengeId, Id};
 use posthaste_protocol::accounts::{CodeSent, Secret};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ impl Identity {
     }
 
     fn code_hash(&self, id: ChallengeId, code: &Secret) -> [u8; 32] {
-        self.seal().digest("challenge", &[id.uuid().as_bytes(), code.expose().trim().as_bytes()])
+        self.seal().digest("challenge", &[id.uuid().as_bytes(), as_meant(code.expose()).as_bytes()])
     }
 
     /// Whether the code is the one of the challenge. A try is used up before anything is compared, so that many at once
