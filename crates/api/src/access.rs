@@ -20,7 +20,7 @@ use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential, KeyScope, Role, bearer};
 use posthaste_http::bounds::{AllBounds, Bounds};
-use posthaste_http::idempotency::fingerprint;
+use posthaste_http::idempotency::fingerprints;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
 use posthaste_identity::{Entry, Origin, Same};
@@ -468,7 +468,7 @@ impl Admitted {
         Idempotency {
             principal: self.caller.party.to_string(),
             key,
-            fingerprint: fingerprint(&Method::POST, path, body),
+            fingerprint: fingerprints(&Method::POST, path, body).into(),
             audience: self.caller.audience(),
         }
     }
