@@ -132,7 +132,7 @@ def check_sockets(options):
 
 def is_for(operation, role):
     if role is None:
-        return "security" not in operation or {} in operation["security"]
+        return operation["security"] == [] or {} in operation["security"]
     said = operation.get("description", "")
     if role == "key":
         return "Keys need `" in said
