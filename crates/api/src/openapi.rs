@@ -1,6 +1,7 @@
 //! The API document: generated from the routes, completed from the table of access.
 
 mod limits;
+mod postman;
 
 pub(crate) use self::limits::of_messages as limits_of_messages;
 
@@ -120,6 +121,12 @@ static DOCUMENT: LazyLock<(utoipa::openapi::OpenApi, Vec<FieldLimit>)> = LazyLoc
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     DOCUMENT.0.clone()
+}
+
+/// The document as a collection for Postman.
+#[must_use]
+pub fn postman() -> serde_json::Value {
+    postman::collection(&serde_json::to_value(&DOCUMENT.0).unwrap_or_default())
 }
 
 /// The operations of a path item with their methods.

@@ -66,12 +66,22 @@ pub(crate) enum Command {
     /// Administer the keys that sign access tokens.
     #[command(after_help = "Example:\n  posthaste keys rotate        (nobody is signed out)")]
     Keys(KeysArgs),
-    /// Print the OpenAPI document.
-    #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
-    Openapi,
+    /// Print the OpenAPI document, or a Postman collection made from it.
+    #[command(
+        after_help = "Examples:\n  posthaste openapi > openapi.json\n  posthaste openapi --postman > posthaste.postman_collection.json"
+    )]
+    Openapi(OpenapiArgs),
     /// Print the AsyncAPI document: the sockets.
     #[command(after_help = "Example:\n  posthaste asyncapi > asyncapi.json")]
     Asyncapi,
+}
+
+/// Prints the document of the API.
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// As a collection for Postman (2.1), to be imported there: set its variables `baseUrl` and `token`.
+    #[arg(long)]
+    pub(crate) postman: bool,
 }
 
 /// Runs the server.

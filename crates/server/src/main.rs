@@ -72,7 +72,8 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Token(args) => token::token(&args),
         Command::Admin(args) => accounts::admin(args).await,
         Command::Keys(args) => accounts::keys(args).await,
-        Command::Openapi => print(&posthaste_api::openapi::document()),
+        Command::Openapi(args) if args.postman => print(&posthaste_api::openapi::postman()),
+        Command::Openapi(_) => print(&posthaste_api::openapi::document()),
         Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
     }
     .map(|()| None)
