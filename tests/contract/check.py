@@ -1,8 +1,8 @@
 """Holds the running server against its OpenAPI document.
 
 First the documents themselves: openapi-spec-validator finds the one of the API valid, the parser of AsyncAPI the one of
-the sockets, and the examples of both are what their schemas say. Then a server is started on a database of its own, and
-schemathesis asks it what the document allows and what it forbids, as everybody who may ask: nobody, a signed-in account
+the sockets, and the examples of both are what their schemas say. Then a server is started on a database of its own; newman
+runs the collection for Postman that is made of the document; and schemathesis asks it what the document allows and what it forbids, as everybody who may ask: nobody, a signed-in account
 of each role, a merchant's key, the holder of a refresh cookie. No answer is a 5xx, and each is one that the document
 names, with its status, media type, headers and schema. Operations are asked with made-up ids, and those of things that
 exist.
@@ -85,6 +85,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="the posthaste program")
     parser.add_argument("--sockets", type=Path, help="the program that checks documents of AsyncAPI [default: not checked]")
+    parser.add_argument("--postman", type=Path, help="the program that runs Postman's collections [default: not run]")
     parser.add_argument("--seconds", type=int, default=90, help="of asking, for all callers together [default: 90]")
     parser.add_argument("--examples", type=int, default=15, help="random requests for each operation [default: 15]")
     parser.add_argument("--seed", type=int, default=1, help="of what is random [default: 1]")
@@ -132,9 +133,30 @@ def check_sockets(options):
     print(f"{checked} examples of the sockets are what their schemas say", flush=True)
 
 
+def run_collection(options, directory, stage):
+    """The collection for Postman is made, and run against the server, as a merchant's program."""
+    if options.postman is None or not options.postman.exists():
+        return
+    collection, about = directory / "collection.json", directory / "stage.json"
+    made = subprocess.run([options.program, "openapi", "--postman"], check=True, capture_output=True).stdout
+    collection.write_bytes(made)
+    order = {"speed": "fast", "reference": "postman", "pickups": [{"lat": 52.5163, "lng": 13.3777}]}
+    # As the examples of the document are about others' things.
+    order |= {"delivery": {"lat": 52.5208, "lng": 13.4094}, "merchant_id": None, "customer_id": None}
+    # Of its own, as it ends them.
+    ask, key = stage.server.ask, stage.tokens["key"]
+    placed = ask("POST", "/v1/orders", key, {**order, "reference": "to be ended"})
+    endpoint = ask("POST", "/v1/webhooks/endpoints", key, {"url": "https://shop.example/postman"})["id"]
+    message = ask("POST", f"/v1/webhooks/endpoints/{endpoint}/test", key)["id"]
+    own = {"/v1/orders/": placed["id"], "/v1/webhooks/endpoints/": endpoint, "/v1/webhooks/messages/": message}
+    known = {"url": stage.server.url, "tokens": stage.tokens, "parameters": {"task": placed["tasks"][0]["id"]}}
+    about.write_text(json.dumps({**known, "ids": {**stage.ids, **own}, "order": order}))
+    subprocess.run(["node", options.postman, collection, about], check=True, timeout=120)
+
+
 def is_for(operation, role):
     if role is None:
-        return "security" not in operation or {} in operation["security"]
+        return operation["security"] == [] or {} in operation["security"]
     said = operation.get("description", "")
     if role == "key":
         return "Keys need `" in said
@@ -224,6 +246,7 @@ def main():
         try:
             stage = Stage(server)
             print(f"a server with accounts, after {time.monotonic() - began:.0f} s", flush=True)
+            run_collection(options, directory, stage)
             for caller in CALLERS:
                 if options.only in (None, caller.name):
                     if not ask_everything(caller, document, stage, directory, options):

@@ -20,7 +20,7 @@ use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential, KeyScope, Role, bearer};
 use posthaste_http::bounds::{AllBounds, Bounds};
-use posthaste_http::idempotency::fingerprint;
+use posthaste_http::idempotency::fingerprints;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
 use posthaste_identity::{Entry, Origin, Same};
@@ -112,6 +112,7 @@ pub const RULES: &[Rule] = &[
     rule("GET", "/version", Access::Public),
     rule("GET", "/asyncapi.json", Access::Public),
     rule("GET", "/docs/sockets", Access::Public),
+    rule("GET", "/problems/{code}", Access::Public),
     keyed("GET", "/v1/clock", ANY_ROLE, KeyScope::OrdersRead),
     keyed("POST", "/v1/orders", ADMIN_OR_OWNER, KeyScope::OrdersWrite),
     keyed("GET", "/v1/orders", WHOM_IT_CONCERNS, KeyScope::OrdersRead),
@@ -280,7 +281,7 @@ impl Rule {
             }
             (Credential::Key { scopes, .. }, _) => match self.key {
                 Some(scope) if scopes.hold(scope) => Ok(()),
-                Some(scope) => refused(Code::Forbidden, &format!("the key has no scope {}", scope.name())),
+                Some(scope) => refused(Code::ScopeRequired, &format!("the key has no scope `{}`", scope.name())),
                 None => refused(Code::Forbidden, "not with a key: sign in for this"),
             },
             _ => Ok(()),
@@ -314,8 +315,8 @@ impl Rule {
         self.method == "GET" || is_accounts
     }
 
-    /// Whether its body is checked as a whole by the rules of what it becomes, which name everything that is wrong with it at once,
-    /// by the same constants.
+    /// Whether the sizes in its body are checked as a whole by the rules of what it becomes, which name everything that is wrong with
+    /// it at once, by the same constants.
     fn is_whole_at_once(&self) -> bool {
         self.method == "POST" && self.path == "/v1/orders"
     }
@@ -354,7 +355,13 @@ impl Access {
 /// The limits of every operation, as the API document states them.
 static BOUNDS: LazyLock<AllBounds> = LazyLock::new(|| {
     let document = serde_json::to_value(crate::openapi::document()).unwrap_or_default();
-    AllBounds::of(&document)
+    let mut bounds = AllBounds::of(&document);
+    for rule in RULES.iter().filter(|rule| rule.is_whole_at_once()) {
+        if let Ok(method) = rule.method.parse() {
+            bounds.leave_sizes(&method, rule.path);
+        }
+    }
+    bounds
 });
 
 /// Lets a request through, or answers 401 or 403. Runs before anything of the request is read.
@@ -369,10 +376,7 @@ pub(crate) async fn enforce(
         return Err(Code::Forbidden.into());
     };
     let holds_something = !request.method().is_safe() || request.uri().query().is_some();
-    if holds_something
-        && !rule.is_whole_at_once()
-        && let Some(bounds) = BOUNDS.get(request.method(), rule.path)
-    {
+    if holds_something && let Some(bounds) = BOUNDS.get(request.method(), rule.path) {
         request.extensions_mut().insert::<&'static Bounds>(bounds);
     }
     if let Some(Closed(problem)) = request.extensions_mut().remove() {
@@ -495,7 +499,7 @@ impl Admitted {
         Idempotency {
             principal: self.caller.party.to_string(),
             key,
-            fingerprint: fingerprint(&Method::POST, path, body),
+            fingerprint: fingerprints(&Method::POST, path, body).into(),
             audience: self.caller.audience(),
         }
     }

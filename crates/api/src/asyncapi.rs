@@ -1,11 +1,12 @@
 //! The document of the sockets (AsyncAPI 3): generated from the protocol's own types, the table of access, the routes
 //! and the examples of `docs/sockets.md`. Nothing of a message is written down here a second time.
 //!
-//! - `written`: what `docs/sockets.md` says. `schema`: from the schemas of the types to those of the document.
+//! - `written`: what `docs/sockets.md` says. `shapes`: the schemas of the types. `schema`: from those to the document's.
 //! - `page`: the document for people.
 
 mod page;
 mod schema;
+pub(crate) mod shapes;
 mod written;
 
 use std::sync::LazyLock;
@@ -61,7 +62,9 @@ const SENT: &[(&str, &[&str])] = &[
 #[must_use]
 pub fn document() -> Value {
     let routes = serde_json::to_value(crate::openapi::document()).unwrap_or_default();
-    let (mut schemas, mut messages) = (Map::new(), Map::new());
+    let schemas: Map<_, _> =
+        shapes::all().schemas().map(|(name, schema)| (name.clone(), schema::ours(name, schema))).collect();
+    let mut messages = Map::new();
     for (prefix, direction, frames, described) in [
         ("server", Direction::FromServer, Frames::OfServer, ServerMessage::described()),
         ("client", Direction::FromClients, Frames::OfClient, ClientMessage::described()),
@@ -70,7 +73,7 @@ pub fn document() -> Value {
         for one in described {
             let kind = one.kind;
             let examples = examples.get(kind).map(Vec::as_slice).unwrap_or_default();
-            messages.insert(format!("{prefix}_{kind}"), message(one, frames, examples, &mut schemas));
+            messages.insert(format!("{prefix}_{kind}"), message(&one, frames, examples, &schemas));
         }
     }
     let mut channels = Map::new();
@@ -100,11 +103,13 @@ pub fn document() -> Value {
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "The access token of a login (`POST /v1/sessions`). A merchant's key opens no socket.",
+                    "description": "The access token of a login (`POST /v1/sessions`), or on `/v1/ws/merchant` a merchant's key \
+                        with the scope `orders:read`.",
                 },
                 "query": {
                     "type": "httpApiKey", "in": "query", "name": "access_token",
-                    "description": "The same token, where no header can be sent: browsers.",
+                    "description": "The access token of a login, where no header can be sent: browsers. A merchant's key \
+                        belongs into the header.",
                 },
             },
         },
@@ -121,15 +126,12 @@ fn servers() -> Value {
 }
 
 fn message(
-    described: Described,
+    described: &Described,
     frames: Frames,
     examples: &[(Example, Value)],
-    schemas: &mut Map<String, Value>,
+    schemas: &Map<String, Value>,
 ) -> Value {
     let kind = described.kind;
-    for (name, one) in described.schemas {
-        schemas.entry(name).or_insert_with(|| schema::ours(&one));
-    }
     let payload = frames.of(kind, described.schema, schemas);
     let words = examples.first().map_or("", |(example, _)| example.words.as_str());
     let shown = examples.iter().enumerate().map(|(n, (example, frame))| {

@@ -6,6 +6,7 @@
 //! - [`worlds`] sends each request to the live or the test world, by what it comes with.
 //! - `accept` takes connections, `edge` is what stands before all routes, `quotas` counts who asks how often.
 //! - [`asyncapi`] is the document of the sockets.
+//! - `problems`: the pages that the `type` of a problem leads to.
 //! - `refusals` turns what the live system refuses into problems. [`openapi`] is the document of all of it.
 //! - The routes of webhooks are `posthaste_webhooks`' own.
 //! - [`banned`]: drivers who are shut out lose their open work, merchants are told nothing. The routes of accounts are identity's own.
@@ -28,6 +29,8 @@ mod health;
 mod insight;
 pub mod openapi;
 mod orders;
+mod page;
+mod problems;
 mod quotas;
 mod refusals;
 mod serve;

@@ -1,12 +1,15 @@
 //! The API document: generated from the routes, completed from the table of access.
 
 mod limits;
+mod postman;
+
+pub(crate) use self::limits::of_messages as limits_of_messages;
 
 use std::sync::LazyLock;
 
 use posthaste_http::openapi::limits::FieldLimit;
 use posthaste_http::openapi::{
-    COOKIES, answers, components, examples, problems, requires_token, share_problems, takes_cookie,
+    COOKIES, answers, components, examples, problems, requires_token, share_problems, takes_cookie, takes_nothing,
 };
 use posthaste_protocol::problem::Code;
 use utoipa::OpenApi;
@@ -17,7 +20,8 @@ use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
 use crate::{
-    AppState, assignments, asyncapi, clock, drivers, export, health, insight, orders, shadow, sockets, tracking, zones,
+    AppState, assignments, asyncapi, clock, drivers, export, health, insight, orders, problems, shadow, sockets, tracking,
+    zones,
 };
 
 /// What the document says about the whole.
@@ -25,10 +29,15 @@ use crate::{
 #[openapi(
     info(
         title = "posthaste",
-        description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes; times are RFC \
-                       3339 and in requests of the years 2000 to 2200, money is minor units with a currency, \
+        description = "Real-time delivery dispatch. Errors are RFC 9457 problems with stable codes, whose `type` leads to a page \
+                       that says what to do; times are RFC 3339 and in requests of the years 2000 to 2200, money is minor units with a currency, \
                        coordinates are `lat` and `lng` in degrees. The sockets have a document of their own: \
                        [`/asyncapi.json`](/asyncapi.json), and [`/docs/sockets`](/docs/sockets) to look at."
+    ),
+    servers(
+        (url = "/", description = "Where this document was read."),
+        (url = "http://{host}", description = "Wherever a server runs.",
+            variables(("host" = (default = "127.0.0.1:8080", description = "Host and port.")))),
     ),
     tags(
         (name = "orders", description = "What a customer receives at one door."),
@@ -54,6 +63,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(health::version))
         .routes(routes!(asyncapi::read))
         .routes(routes!(asyncapi::show))
+        .routes(routes!(problems::show))
         .routes(routes!(clock::read))
         .routes(routes!(orders::place, orders::list))
         .routes(routes!(orders::read))
@@ -114,6 +124,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
     DOCUMENT.0.clone()
 }
 
+/// The document as a collection for Postman.
+#[must_use]
+pub fn postman() -> serde_json::Value {
+    postman::collection(&serde_json::to_value(&DOCUMENT.0).unwrap_or_default())
+}
+
 /// The operations of a path item with their methods.
 fn operations(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operation)> {
     let all = [
@@ -143,6 +159,7 @@ fn complete(document: &mut utoipa::openapi::OpenApi) -> Vec<FieldLimit> {
             let is_limited = !path.starts_with("/health/");
             let mut codes = possible(path, name, operation, rule);
             codes.extend(is_sensitive.then_some(Code::StepUpRequired));
+            codes.extend(rule.and_then(|rule| rule.key).map(|_| Code::ScopeRequired));
             problems(operation, &codes);
             answers(operation, is_limited);
             operation.operation_id = operation.operation_id.take().map(|handler| operation_name(path, &handler));
@@ -157,7 +174,9 @@ fn complete(document: &mut utoipa::openapi::OpenApi) -> Vec<FieldLimit> {
                 "/v1/sessions/google/callback" | "/v1/sessions/google/confirm" => takes_cookie(operation, google),
                 _ => {}
             }
-            if !matches!(access, Access::Public | Access::Link) {
+            if matches!(access, Access::Public | Access::Link) {
+                takes_nothing(operation);
+            } else {
                 requires_token(operation);
                 let before = operation.description.take().map_or_else(String::new, |text| format!("{text}\n\n"));
                 let key = rule.and_then(|rule| rule.key);
@@ -176,7 +195,8 @@ fn complete(document: &mut utoipa::openapi::OpenApi) -> Vec<FieldLimit> {
 /// The noun of the path and the handler's name: unique, and good names for generated clients.
 fn operation_name(path: &str, handler: &str) -> String {
     let noun = path.trim_start_matches("/v1").split('/').find(|part| !part.is_empty()).unwrap_or_default();
-    format!("{}_{handler}", noun.trim_end_matches(".json"))
+    let noun = noun.trim_start_matches('.').trim_end_matches(".json").replace(['-', '.'], "_");
+    format!("{noun}_{handler}")
 }
 
 /// The codes that an operation may answer with.

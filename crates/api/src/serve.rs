@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use posthaste_http::made_once::MadeOnce;
 use posthaste_http::problem::Failure;
@@ -49,6 +49,8 @@ fn for_everybody(app: &AppState) -> Router<AppState> {
         LazyLock::new(|| MadeOnce::new("application/json", serde_json::to_vec(&document()).unwrap_or_default()));
     Router::new()
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        // Whoever comes with a browser and nothing else.
+        .route("/", get(async || Redirect::to("/docs/")))
         .route("/openapi.json", get(async |headers: HeaderMap| DOCUMENT.answer(&headers)))
         .fallback(problem::not_found)
         .layer(from_fn_with_state(app.clone(), count_first))

@@ -5,6 +5,7 @@
 //!
 //! - `handshake`: the connection is taken out of the HTTP server. `inbox`: frames as they come in.
 //! - `line`: one connection's frames, read together, written together. `end`: why it is closed, and with which code.
+//! - `misread`: what is wrong with a frame that is no message.
 //! - `session`: greeting and following, the same for all; that is all there is to sockets that only read.
 //! - `driver`: a driver's socket, which also commands. `position`: what it says most, read quickly. `command`: what it
 //!   asks to be done, one after the other.
@@ -16,6 +17,7 @@ mod handshake;
 mod holders;
 mod inbox;
 mod line;
+mod misread;
 mod position;
 mod session;
 

@@ -16,10 +16,12 @@ use crate::Timestamp;
 pub const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Characters after the underscore of the wire form.
 pub const TEXT_LENGTH: usize = 26;
+/// What such characters look like, for words about ids.
+pub const EXAMPLE: &str = "01jd8v7cjxfm9sxv0q3e0b5z1c";
 
 /// Text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected an id of the form {prefix}_ followed by 26 base-32 characters")]
+#[error("must be an id like {prefix}_{EXAMPLE}")]
 pub struct InvalidId {
     /// The prefix that was expected, without the underscore.
     pub prefix: &'static str,
@@ -74,6 +76,12 @@ impl<const N: usize> Text<N> {
     }
 }
 
+/// Whether a text is an id with this prefix.
+#[must_use]
+pub fn is_id(prefix: &str, text: &str) -> bool {
+    decode(prefix, text).is_some()
+}
+
 fn decode(prefix: &str, text: &str) -> Option<Uuid> {
     let digits = text.strip_prefix(prefix)?.strip_prefix('_')?.as_bytes();
     if digits.len() != TEXT_LENGTH || digits[0] > b'7' {
@@ -93,11 +101,11 @@ fn decode(prefix: &str, text: &str) -> Option<Uuid> {
 /// Reads an id where the text lies, without a copy of it.
 struct Reader<T>(PhantomData<T>);
 
-impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Reader<T> {
+impl<T: Id + FromStr<Err = InvalidId>> de::Visitor<'_> for Reader<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
+        write!(f, "an id like {}_{EXAMPLE}", T::PREFIX)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -224,6 +232,9 @@ mod tests {
     #[test]
     fn an_id_of_another_kind_is_refused() {
         let driver = DriverId::from_uuid(Uuid::from_u128(7)).to_string();
-        assert_eq!(driver.parse::<OrderId>(), Err(InvalidId { prefix: "ord" }));
+        let refused = driver.parse::<OrderId>().unwrap_err();
+        assert_eq!(refused, InvalidId { prefix: "ord" });
+        assert_eq!(refused.to_string(), "must be an id like ord_01jd8v7cjxfm9sxv0q3e0b5z1c");
+        assert!(is_id("ord", &format!("ord_{EXAMPLE}")), "the example is one");
     }
 }

@@ -7,10 +7,12 @@
 //! - [`order`]: the order machine. Tasks drive the order's status, never the reverse.
 //! - [`offer`]: one order offered to one driver until a deadline.
 //! - [`driver`]: profile and shift; [`calendar`]: a driver's committed time, never with an overlap.
+//! - [`code`]: codes as people type them.
 //! - [`position`]: how a position that a device reports is taken.
 //! - [`zone`]: the numbers that dispatch in a zone is run by.
 
 pub mod calendar;
+pub mod code;
 pub mod contact;
 pub mod driver;
 pub mod ids;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AdminId, CustomerId, DriverId, MerchantId};
+use crate::ids::{AdminId, CustomerId, DriverId, EXAMPLE, MerchantId};
 
 /// The author of a command or event. Its wire form is the id itself, or `system`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub enum Party {
 
 /// Text that names no party.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected system or an id of an admin, merchant, customer or driver")]
+#[error("must be `system` or the id of an admin, merchant, customer or driver, like mer_{EXAMPLE}")]
 pub struct InvalidParty;
 
 impl fmt::Display for Party {

@@ -2,15 +2,18 @@
 //! lists are longer than the document says are refused, with every field named, before a handler sees them.
 //!
 //! Almost every body is far within: a look over its bytes says so, and only what has a long text or many entries is looked at
-//! field by field.
+//! field by field. Of what could not be read, the same document says what is wrong with it ([`shapes`](crate::shapes)).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::http::Method;
 use posthaste_protocol::problem::{Code, FieldError, Problem};
 use serde_json::Value;
 
 use crate::problem::Answer;
+use crate::shapes::{Faults, Lists, Shape};
+use crate::words::unknown;
 
 /// How deep schemas are followed: none of ours holds itself.
 const DEEPEST: usize = 12;
@@ -27,6 +30,10 @@ pub struct Bounds {
     shortest: usize,
     fewest: usize,
     query: Vec<(String, usize)>,
+    document: Arc<Value>,
+    schema: Value,
+    lists: Lists,
+    parameters: Vec<Value>,
 }
 
 /// The limits of a part of a body.
@@ -45,6 +52,7 @@ impl AllBounds {
     #[must_use]
     pub fn of(document: &Value) -> Self {
         let mut all = Self::default();
+        let whole = Arc::new(document.clone());
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let Ok(method) = method.to_uppercase().parse() else { continue };
@@ -52,7 +60,12 @@ impl AllBounds {
                 let mut bounds = Bounds { shortest: usize::MAX, fewest: usize::MAX, ..Bounds::default() };
                 bounds.body = part(document, schema, 0);
                 bounds.body.least(&mut bounds.shortest, &mut bounds.fewest);
+                (bounds.document, bounds.schema) = (Arc::clone(&whole), schema.clone());
+                bounds.lists = Lists::of(document, schema);
                 for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    if parameter["in"] == "query" {
+                        bounds.parameters.push(parameter.clone());
+                    }
                     if let (Some("query"), Some(name), Some(most)) =
                         (parameter["in"].as_str(), parameter["name"].as_str(), most(&parameter["schema"], "maxLength"))
                     {
@@ -63,6 +76,13 @@ impl AllBounds {
             }
         }
         all
+    }
+
+    /// Leaves the sizes of an operation's body to the rules of what it becomes.
+    pub fn leave_sizes(&mut self, method: &Method, path: &str) {
+        if let Some(bounds) = self.0.get_mut(path).and_then(|methods| methods.get_mut(method)) {
+            (bounds.body, bounds.shortest, bounds.fewest) = (Part::default(), usize::MAX, usize::MAX);
+        }
     }
 
     /// The limits of an operation, by its method and its path as it is routed.
@@ -136,12 +156,21 @@ impl Part {
 }
 
 impl Bounds {
-    /// Refuses a body that is JSON and holds more than it may, with every field that does.
+    /// Refuses a body that was read, and holds more than it may, or a list where an object is wanted, with every field that does.
     ///
     /// # Errors
     ///
     /// 422 `invalid`.
     pub fn check(&self, body: &[u8]) -> Answer<()> {
+        if self.lists.may_be_stray(body) {
+            let faults = serde_json::from_slice(body).map(|value| self.faults(&value)).unwrap_or_default();
+            if faults.has_stray_list {
+                return Err(Problem::new(Code::Invalid).errors(faults.fields).into());
+            }
+        }
+        if (self.shortest, self.fewest) == (usize::MAX, usize::MAX) {
+            return Ok(());
+        }
         let (longest, commas) = measure(body);
         if longest <= self.shortest && commas < self.fewest {
             return Ok(());
@@ -151,6 +180,44 @@ impl Bounds {
         self.body.check(&value, "", &mut wrong);
         wrong.dedup_by(|a, b| a.field == b.field);
         if wrong.is_empty() { Ok(()) } else { Err(Problem::new(Code::Invalid).errors(wrong).into()) }
+    }
+
+    /// What is wrong with a body, by the document.
+    #[must_use]
+    pub fn faults(&self, body: &Value) -> Faults {
+        if self.schema.is_null() {
+            Faults::default()
+        } else {
+            Shape::new(&self.document, &self.schema).faults(body, "")
+        }
+    }
+
+    /// What is wrong with a query, by the document.
+    #[must_use]
+    pub fn faults_of_query(&self, given: &[(String, String)]) -> Faults {
+        let mut all = Faults::default();
+        let names: Vec<_> = self.parameters.iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+        let mut refuse = |field: &str, problem| all.fields.push(FieldError { field: field.to_owned(), problem });
+        for (n, (name, text)) in given.iter().enumerate() {
+            let Some(parameter) = self.parameters.iter().find(|parameter| parameter["name"] == name.as_str()) else {
+                refuse(&crate::shapes::cut(name), unknown(name, &names));
+                continue;
+            };
+            if given[..n].iter().any(|(before, _)| before == name) {
+                refuse(name, "is given more than once".to_owned());
+                continue;
+            }
+            let faults = Shape::new(&self.document, &parameter["schema"]).faults_of_text(text, name);
+            faults.fields.into_iter().for_each(|fault| refuse(name, fault.problem));
+        }
+        for parameter in self.parameters.iter().filter(|parameter| parameter["required"] == true) {
+            let name = parameter["name"].as_str().unwrap_or_default();
+            if !given.iter().any(|(given, _)| given == name) {
+                refuse(name, "is required".to_owned());
+            }
+        }
+        all.fields.truncate(crate::shapes::MOST_NAMED);
+        all
     }
 
     /// Refuses a query with a parameter that is longer than it may be.

@@ -89,7 +89,7 @@ impl Kind {
     #[must_use]
     pub fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        let is_docs = path == "/docs" || path.starts_with("/docs/");
+        let is_docs = path == "/docs" || path.starts_with("/docs/") || path.starts_with("/problems/");
         let is_private = path.starts_with("/v1/") || request.headers().contains_key(header::AUTHORIZATION);
         Self { is_docs, is_private }
     }

@@ -9,10 +9,14 @@ use bytes::Bytes;
 use posthaste_protocol::problem::{Code, FieldError, Problem, holds_nul};
 use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
-use serde_json::error::Category;
 
 use crate::bounds::Bounds;
 use crate::problem::{Answer, Failure};
+use crate::shapes::{Faults, QUERY, WHOLE, with_readers_word};
+use crate::words;
+
+/// What is said of a text that cannot be stored.
+const NUL: &str = "no text may hold the character U+0000";
 
 /// A JSON body, with the bytes it came as (an idempotency key stands for them).
 #[derive(Debug, Clone)]
@@ -77,14 +81,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         if parts.uri.query().is_some_and(|query| query.contains("%00")) {
-            return Err(bad_query("no text may hold the character U+0000").into());
+            let error = FieldError { field: QUERY.to_owned(), problem: NUL.to_owned() };
+            return Err(Problem::new(Code::Malformed).errors(vec![error]).into());
         }
         if let (Some(bounds), Some(query)) = (bounds(&parts.extensions), parts.uri.query()) {
             bounds.check_query(query)?;
         }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(bad_query(&rejection.body_text()).into()),
+            Err(rejection) => {
+                let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+                let (bounds, pairs) = (bounds(&parts.extensions), pairs.map(|pairs| pairs.0).unwrap_or_default());
+                let faults = bounds.map(|bounds| bounds.faults_of_query(&pairs)).unwrap_or_default();
+                Err(unreadable_query(&rejection.body_text(), faults).into())
+            }
         }
     }
 }
@@ -119,64 +129,52 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fail
 
 /// Reads JSON that holds no more than it may.
 fn parse_within<T: DeserializeOwned>(bounds: Option<&Bounds>, bytes: &[u8]) -> Answer<T> {
-    let value = parse(bytes)?;
-    bounds.map_or(Ok(()), |bounds| bounds.check(bytes))?;
-    Ok(value)
-}
-
-/// Reads JSON, or says where it is wrong: 400 where it is no JSON, 422 with the field where it does not fit.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
     if holds_nul(bytes) {
-        return Err(Problem::new(Code::Malformed).detail("no text may hold the character U+0000").into());
+        return Err(Problem::new(Code::Malformed).detail(NUL).into());
     }
     // Keeping the path costs as much as reading: only what does not fit is read again to say where.
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return Ok(value);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        Failure::from(misfit(&path, error.inner()))
-    })?;
-    deserializer.end().map_err(|error| Failure::from(misfit(".", &error)))?;
-    Ok(value)
-}
-
-/// The problem of a JSON text that cannot be read as what it should be. `path` is where, `.` where unknown.
-#[must_use]
-pub fn misfit(path: &str, error: &serde_json::Error) -> Problem {
-    match error.classify() {
-        Category::Data => Problem::new(Code::Invalid).errors(vec![field_error(path, &without_place(error))]),
-        Category::Syntax | Category::Eof | Category::Io => {
-            Problem::new(Code::Malformed).detail(format!("not valid JSON: {error}"))
+    match serde_json::from_slice(bytes) {
+        Ok(value) => {
+            bounds.map_or(Ok(()), |bounds| bounds.check(bytes))?;
+            Ok(value)
         }
+        Err(error) => Err(unreadable::<T>(bounds, bytes, &error).into()),
     }
 }
 
-/// serde's words without its line and column, which say nothing about a field.
-fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
+/// The problem of a text that cannot be read as what it should be: 400 where it is no JSON, 422 with every field that is wrong
+/// where it does not fit.
+fn unreadable<T: DeserializeOwned>(bounds: Option<&Bounds>, bytes: &[u8], error: &serde_json::Error) -> Problem {
+    let value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => return Problem::new(Code::Malformed).detail(words::not_json(&error)),
+    };
+    let faults = bounds.map(|bounds| bounds.faults(&value)).unwrap_or_default();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let (path, said) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => (error.path().to_string(), error.inner().to_string()),
+        Ok(_) => (".".to_owned(), error.to_string()),
+    };
+    let field = field_of(&path, &said, WHOLE);
+    Problem::new(Code::Invalid).errors(with_readers_word(faults, &field, &said))
 }
 
-/// serde names a missing, unknown or doubled field only in its words: it becomes part of the path here.
-fn field_error(path: &str, message: &str) -> FieldError {
+/// The field that was met first: serde names a missing, unknown or doubled one only in its words. `whole` is the name of what
+/// has no path.
+#[must_use]
+pub fn field_of(path: &str, said: &str, whole: &str) -> String {
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
-        .find_map(|start| message.strip_prefix(start))
+        .find_map(|start| said.strip_prefix(start))
         .and_then(|rest| rest.split('`').next());
     let parent = if path == "." || path == "?" { "" } else { path };
-    let field = match named {
+    match named {
         Some(name) if parent.is_empty() || parent == name => name.to_owned(),
         Some(name) if parent.ends_with(&format!(".{name}")) => parent.to_owned(),
         Some(name) => format!("{parent}.{name}"),
-        None if parent.is_empty() => "body".to_owned(),
+        None if parent.is_empty() => whole.to_owned(),
         None => parent.to_owned(),
-    };
-    FieldError { field, problem: message.to_owned() }
+    }
 }
 
 /// Which parameter cannot be read. axum does not say when the type itself refuses it.
@@ -196,32 +194,37 @@ fn bad_path(rejection: &PathRejection, field: &str) -> Problem {
         return malformed.detail("the path cannot be read");
     };
     let (field, problem) = match inner.kind() {
-        ErrorKind::DeserializeError { key, message, .. } => (key.clone(), message.clone()),
-        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => (key.clone(), format!("expected {expected_type}")),
+        ErrorKind::DeserializeError { key, message, .. } => (key.clone(), words::plain(message)),
+        ErrorKind::ParseErrorAtKey { key, expected_type, .. } => {
+            (key.clone(), words::plain(&format!("invalid type: text, expected {expected_type}")))
+        }
         ErrorKind::InvalidUtf8InPathParam { key } => (key.clone(), "is not UTF-8".to_owned()),
-        ErrorKind::Message(message) => (field.to_owned(), message.clone()),
+        ErrorKind::Message(message) => (field.to_owned(), words::plain(message)),
         _ => (field.to_owned(), "cannot be read".to_owned()),
     };
     malformed.errors(vec![FieldError { field, problem }])
 }
 
-fn bad_query(text: &str) -> Problem {
+/// The problem of a query that cannot be read: every parameter that is wrong.
+fn unreadable_query(text: &str, faults: Faults) -> Problem {
     let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
-    let (path, message) = match text.split_once(": ") {
-        Some((path, message)) if !path.contains(' ') => (path, message),
+    let (path, said) = match text.split_once(": ") {
+        Some((path, said)) if !path.contains(' ') => (path, said),
         _ => (".", text),
     };
-    let mut error = field_error(path, message);
-    if error.field == "body" {
-        "query".clone_into(&mut error.field);
-    }
-    Problem::new(Code::Malformed).errors(vec![error])
+    let field = field_of(path, said, QUERY);
+    Problem::new(Code::Malformed).errors(with_readers_word(faults, &field, said))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use posthaste_protocol::orders::CreateOrder;
+
+    /// Without a document, what the reader said has to do.
+    fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+        parse_within(None, bytes)
+    }
 
     fn only_field(body: &str) -> (Code, String, String) {
         let problem = parse::<CreateOrder>(body.as_bytes()).unwrap_err().into_problem();
@@ -245,10 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_named_without_line_and_column() {
+    fn a_value_of_the_wrong_type_is_named_in_plain_words() {
         let (code, field, problem) = only_field(r#"{"speed":"fast","pickups":[{"lat":"north"}]}"#);
         assert_eq!((code, field.as_str()), (Code::Invalid, "pickups[0].lat"));
-        assert_eq!(problem, "invalid type: string \"north\", expected f64");
+        assert_eq!(problem, "must be a number");
+        let (_, field, problem) = only_field(r#"{"speed":3,"pickups":[]}"#);
+        assert_eq!((field.as_str(), problem.as_str()), ("speed", "is of another type than is wanted"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::party::Party;
 use posthaste_protocol::problem::{Code, Problem};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::problem::{Answer, Failure};
@@ -48,6 +49,58 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 #[must_use]
 pub fn is_sound(key: &str) -> bool {
     !key.is_empty() && key.len() <= LONGEST && key.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// The digest of what a request with a JSON body means, which is kept; and that of its bytes, which was kept before and counts as
+/// well, so that a request sent again after an upgrade is found.
+#[must_use]
+pub fn fingerprints(method: &Method, path: &str, body: &[u8]) -> [[u8; 32]; 2] {
+    let meant = serde_json::from_slice(body).map_or_else(|_| body.to_vec(), |value| canonical(&value));
+    [fingerprint(method, path, &meant), fingerprint(method, path, body)]
+}
+
+/// A JSON text that is the same for all texts that say the same: fields by their names, nothing between them, characters and
+/// numbers written in one way. What is left out and what is said as `null` or as its default stay apart.
+fn canonical(value: &Value) -> Vec<u8> {
+    let mut text = Vec::new();
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &Value, to: &mut Vec<u8>) {
+    /// Whole numbers up to here are exact, however they are written.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let plain = |value: &Value, to: &mut Vec<u8>| to.extend_from_slice(value.to_string().as_bytes());
+    match value {
+        Value::Array(entries) => {
+            to.push(b'[');
+            for entry in entries {
+                write(entry, to);
+                to.push(b',');
+            }
+            to.push(b']');
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            to.push(b'{');
+            for (name, field) in fields {
+                plain(&Value::from(name.as_str()), to);
+                to.push(b':');
+                write(field, to);
+                to.push(b',');
+            }
+            to.push(b'}');
+        }
+        Value::Number(number) => {
+            match number.as_f64().filter(|n| number.is_f64() && n.fract() == 0.0 && n.abs() < EXACT) {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole, and exact")]
+                Some(whole) => plain(&Value::from(whole as i64), to),
+                None => plain(value, to),
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => plain(value, to),
+    }
 }
 
 /// SHA-256 over method, path and body, each with its length before it.
@@ -128,6 +181,32 @@ mod tests {
         assert_ne!(base, fingerprint(&Method::PUT, "/v1/orders", b"{}"));
         assert_ne!(base, fingerprint(&Method::POST, "/v1/zones", b"{}"));
         assert_ne!(base, fingerprint(&Method::POST, "/v1/orders{", b"}"));
+    }
+
+    #[test]
+    fn what_means_the_same_has_the_same_fingerprint_and_what_does_not_has_another() {
+        let of = |body: &str| fingerprints(&Method::POST, "/v1/orders", body.as_bytes());
+        let body = r#"{"size":2,"pickups":[{"lat":52.5,"lng":13}],"note":"é","at":null}"#;
+        let same = [
+            r#"{ "pickups": [ {"lng": 13.0, "lat": 52.50} ],  "size": 2,"at":null, "note":"\u00e9"}"#,
+            r#"{"size":2e0,"pickups":[{"lat":5.25e1,"lng":13}],"note":"é","at":null}"#,
+        ];
+        for other in same {
+            assert_eq!(of(other)[0], of(body)[0], "{other}");
+            assert_ne!(of(other)[1], of(body)[1], "the bytes are others");
+        }
+        let others = [
+            r#"{"size":3,"pickups":[{"lat":52.5,"lng":13}],"note":"é","at":null}"#,
+            r#"{"size":"2","pickups":[{"lat":52.5,"lng":13}],"note":"é","at":null}"#,
+            r#"{"size":2,"pickups":[{"lat":52.5,"lng":13},{}],"note":"é","at":null}"#,
+            r#"{"size":2,"pickups":[{"lat":52.5,"lng":13}],"note":"é"}"#,
+        ];
+        for other in others {
+            assert_ne!(of(other)[0], of(body)[0], "{other}");
+        }
+        assert_eq!(of(body)[1], fingerprint(&Method::POST, "/v1/orders", body.as_bytes()), "as it was kept before");
+        assert_eq!(of("-0.0")[0], of("0")[0]);
+        assert_ne!(of(r#"["a","b"]"#)[0], of(r#"["a\",\"b"]"#)[0]);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! - [`request_id`]: one id from the request to the log, the events and back to the caller.
 //! - [`address`]: where a request comes from, [`quota`]: how many may come from there, [`browsers`]: headers, CORS.
 //! - [`made_once`]: documents that are the same for everybody.
-//! - [`bounds`]: what a request may hold, as the API document says.
+//! - [`bounds`]: what a request may hold, as the API document says. [`shapes`]: what is wrong with one that could not be read,
+//!   every field of it. [`words`]: in whose words.
 //! - [`openapi`]: what every operation of the API document has in common.
 
 pub mod address;
@@ -26,4 +27,6 @@ pub mod pages;
 pub mod problem;
 pub mod quota;
 pub mod request_id;
+pub mod shapes;
 pub mod signed_tokens;
+pub mod words;

@@ -161,6 +161,11 @@ pub fn requires_token(operation: &mut Operation) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, Vec::<String>::new())]);
 }
 
+/// Says that the operation is for everybody, unless it takes a cookie.
+pub fn takes_nothing(operation: &mut Operation) {
+    operation.security.get_or_insert_default();
+}
+
 /// Says that the operation takes a cookie, of this security scheme, or the same in the body.
 pub fn takes_cookie(operation: &mut Operation, scheme: &str) {
     let without = SecurityRequirement::default();

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use posthaste_domain::code::as_meant;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
@@ -33,11 +34,9 @@ pub(crate) fn eight_letters() -> String {
     format!("{}-{}", half(), half())
 }
 
-/// A code as it is compared, however somebody typed it: without spaces and hyphens, in small letters, and with an O for the
-/// 0 that it was read as.
+/// A code as it is compared, however somebody typed it, with an O for the 0 that it was read as.
 pub(crate) fn folded(code: &str) -> String {
-    let kept = code.chars().filter(|c| !c.is_whitespace() && *c != '-');
-    kept.flat_map(char::to_lowercase).map(|c| if c == 'o' { '0' } else { c }).collect()
+    as_meant(code).replace('o', "0")
 }
 
 /// A code of 50 random bits, for writing down: `xxxxx-xxxxx`.

@@ -6,6 +6,7 @@ pub(crate) mod store;
 
 use hmac::{Hmac, KeyInit, Mac};
 use posthaste_domain::Timestamp;
+use posthaste_domain::code::as_meant;
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::LoginProof;
 use posthaste_protocol::accounts::{RecoveryCodes, SecondFactorOffer, Secret, StepUp};
@@ -97,14 +98,9 @@ fn uri(secret: &[u8], email: &str) -> String {
     format!("otpauth://totp/posthaste:{name}?secret={}&issuer=posthaste&digits=6&period=30", base_32(secret))
 }
 
-/// What is stored of recovery codes is found without letters' size and hyphens.
-fn plain(code: &str) -> String {
-    code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>().to_lowercase()
-}
-
 impl Identity {
     fn recovery_hash(&self, account: AccountId, code: &str) -> [u8; 32] {
-        self.seal().digest("recovery code", &[account.uuid().as_bytes(), plain(code).as_bytes()])
+        self.seal().digest("recovery code", &[account.uuid().as_bytes(), as_meant(code).as_bytes()])
     }
 
     /// Checks a code of the authenticator, or a recovery code, of an account that has a second factor.
@@ -121,12 +117,12 @@ impl Identity {
         let wait = self.throttle().factor(&id.to_string(), now);
         wait.map_err(|seconds| Refused::Throttled { seconds })?;
         let secret = self.seal().open(PURPOSE, id.uuid().as_bytes(), sealed)?;
-        let given = given.expose().trim();
-        let shown = if let Some(step) = step_of(&secret, given, now, account.totp_step) {
+        let given = as_meant(given.expose());
+        let shown = if let Some(step) = step_of(&secret, &given, now, account.totp_step) {
             // Two at once with the same code: one of them.
             store::use_step(self.pool(), id, step).await?.then_some(Shown::Code)
         } else {
-            let hash = self.recovery_hash(id, given);
+            let hash = self.recovery_hash(id, &given);
             store::use_recovery_code(self.pool(), id, &hash, now).await?.then_some(Shown::Recovery)
         };
         let Some(shown) = shown else {
@@ -185,7 +181,7 @@ impl Identity {
         let wait = self.throttle().factor(&account.id.to_string(), now);
         wait.map_err(|seconds| Refused::Throttled { seconds })?;
         let secret = self.seal().open(PURPOSE, account.id.uuid().as_bytes(), sealed)?;
-        let step = step_of(&secret, given.expose().trim(), now, account.totp_step);
+        let step = step_of(&secret, &as_meant(given.expose()), now, account.totp_step);
         let step = step.ok_or(Refused::WrongCode { left: None })?;
         self.throttle().factor_proved(&account.id.to_string());
         let mut transaction = self.pool().connections().begin().await?;
@@ -322,6 +318,5 @@ mod tests {
         assert_eq!(base_32(SECRET), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         assert_eq!(base_32(b"foob"), "MZXW6YQ");
         assert!(uri(SECRET, "a+b@c.org").contains("posthaste:a%2Bb@c.org?secret=GEZ"));
-        assert_eq!(plain("ABCDE-fghjk "), "abcdefghjk");
     }
 }

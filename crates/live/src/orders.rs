@@ -16,7 +16,7 @@ use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_matching::Question;
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::tracking::TrackingView;
-use posthaste_storage::idempotency::IdempotencyRecord;
+use posthaste_storage::idempotency::{Fingerprint, IdempotencyRecord};
 use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, ActorRuntime, SpawnErr};
 use tokio::sync::OwnedMutexGuard;
@@ -69,8 +69,8 @@ pub struct Idempotency {
     pub principal: String,
     /// The key.
     pub key: String,
-    /// SHA-256 of method, path and body.
-    pub fingerprint: [u8; 32],
+    /// Of method, path and body.
+    pub fingerprint: Fingerprint,
     /// For whom the stored answer is rendered.
     pub audience: Audience,
 }
@@ -421,7 +421,7 @@ impl Idempotency {
         Ok(IdempotencyRecord {
             principal: self.principal.clone(),
             key: self.key.clone(),
-            fingerprint: self.fingerprint.to_vec(),
+            fingerprint: self.fingerprint.kept(),
             status,
             response,
             at,
@@ -432,7 +432,7 @@ impl Idempotency {
     pub(crate) async fn first_answer(&self, pool: &Pool) -> Result<(u16, String), Refused> {
         let stored = posthaste_storage::idempotency::find(pool, &self.principal, &self.key).await?;
         let stored = stored.ok_or(Refused::LostRace)?;
-        if stored.fingerprint != self.fingerprint {
+        if !self.fingerprint.is_of(&stored.fingerprint) {
             return Err(Refused::IdempotencyMismatch);
         }
         Ok((stored.status, stored.response))

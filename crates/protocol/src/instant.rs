@@ -7,7 +7,9 @@
 //! What is read is cut to whole microseconds, of devices too: finer is not stored, and what is checked has to be what is
 //! stored. A window within one microsecond is empty here, as it would be in Postgres.
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use std::fmt;
+
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Utc};
 use posthaste_domain::whole_micros;
 use serde::{Deserialize, Deserializer, de};
 
@@ -45,24 +47,73 @@ pub fn parse(text: &str) -> Result<DateTime<Utc>, InvalidInstant> {
     sensible(DateTime::parse_from_rfc3339(text).map_err(|_| InvalidInstant::NotATime)?.to_utc())
 }
 
+/// Whether a text can be read as an instant, of whatever year.
+#[must_use]
+pub fn is_instant(text: &str) -> bool {
+    text.parse::<DateTime<FixedOffset>>().is_ok()
+}
+
+/// Whether a text can be read as a day, of whatever year.
+#[must_use]
+pub fn is_day(text: &str) -> bool {
+    text.parse::<NaiveDate>().is_ok()
+}
+
+/// What is read from a text where it lies; what the text is meant to be is said in our own words.
+struct Read<T>(T);
+
+impl<'de> Deserialize<'de> for Read<DateTime<Utc>> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = DateTime<Utc>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time like 2026-05-01T12:00:00Z")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DateTime<Utc>, E> {
+                let at = text.parse::<DateTime<FixedOffset>>().map_err(|_| E::custom(InvalidInstant::NotATime))?;
+                Ok(at.to_utc())
+            }
+        }
+        from.deserialize_str(Text).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Read<NaiveDate> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = NaiveDate;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a day like 2026-05-01")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<NaiveDate, E> {
+                text.parse().map_err(|_| E::custom("must be a day like 2026-05-01"))
+            }
+        }
+        from.deserialize_str(Text).map(Self)
+    }
+}
+
 /// For serde's `deserialize_with`.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
-    sensible(DateTime::deserialize(from)?).map_err(de::Error::custom)
+    sensible(Read::deserialize(from)?.0).map_err(de::Error::custom)
 }
 
 /// The same for one that may be left out.
 pub(crate) fn read_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    Option::<DateTime<Utc>>::deserialize(from)?.map(sensible).transpose().map_err(de::Error::custom)
+    let at = Option::<Read<DateTime<Utc>>>::deserialize(from)?;
+    at.map(|Read(at)| sensible(at)).transpose().map_err(de::Error::custom)
 }
 
 /// The same for a device's own time, whose year may be any.
 pub(crate) fn read_device_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    Ok(Option::<DateTime<Utc>>::deserialize(from)?.map(whole_micros))
+    Ok(Option::<Read<DateTime<Utc>>>::deserialize(from)?.map(|Read(at)| whole_micros(at)))
 }
 
 /// The same for a day that may be left out.
 pub(crate) fn read_day_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NaiveDate>, D::Error> {
-    let day = Option::<NaiveDate>::deserialize(from)?;
+    let day = Option::<Read<NaiveDate>>::deserialize(from)?.map(|Read(day)| day);
     let is_sensible = day.is_none_or(|day| (FIRST_YEAR..=LAST_YEAR).contains(&day.year()));
     if is_sensible { Ok(day) } else { Err(de::Error::custom(InvalidInstant::OutOfRange)) }
 }
@@ -169,6 +220,16 @@ mod tests {
         let replay = json!({"from": at, "to": at});
         bounded::<crate::webhooks::ReplayFrom>(&replay, "/from");
         bounded::<crate::webhooks::ReplayFrom>(&replay, "/to");
+    }
+
+    #[test]
+    fn what_is_no_instant_is_told_what_one_looks_like() {
+        let read = |text: &str| serde_json::from_value::<crate::orders::ConfirmOrder>(json!({ "ready_at": text }));
+        for text in ["", "tomorrow", "2027-01-10T10:00:00", "2026-05-01"] {
+            let error = read(text).unwrap_err().to_string();
+            assert_eq!(error, "must be a time like 2026-05-01T12:00:00Z", "{text}");
+            assert!(!is_instant(text));
+        }
     }
 
     #[test]

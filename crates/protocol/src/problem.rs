@@ -1,5 +1,7 @@
 //! The one error format: RFC 9457 problem details with stable codes.
 
+mod advice;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +25,10 @@ pub enum Code {
     LoginEnded,
     /// 401: signing in with Google did not come through; begin again.
     SignInFailed,
-    /// 403: the token's role may not do this.
+    /// 403: whoever asks may not do this, by their role or by what they asked with.
     Forbidden,
+    /// 403: the key has no scope for this; `detail` names the one that it lacks.
+    ScopeRequired,
     /// 403: the account was not activated yet.
     NotActivated,
     /// 403: admins work with a second factor here: set one up (`POST /v1/account/second-factor`), or where it is on show it
@@ -94,9 +98,12 @@ impl Code {
             | Self::SecondFactorRequired
             | Self::LoginEnded
             | Self::SignInFailed => 401,
-            Self::Forbidden | Self::NotActivated | Self::SecondFactorMissing | Self::Banned | Self::StepUpRequired => {
-                403
-            }
+            Self::Forbidden
+            | Self::ScopeRequired
+            | Self::NotActivated
+            | Self::SecondFactorMissing
+            | Self::Banned
+            | Self::StepUpRequired => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Timeout => 408,
@@ -133,7 +140,8 @@ impl Code {
             Self::SecondFactorRequired => "The second factor is required",
             Self::LoginEnded => "The login is over",
             Self::SignInFailed => "Signing in with Google did not come through",
-            Self::Forbidden => "Not allowed for this role",
+            Self::Forbidden => "Not allowed for whoever asks",
+            Self::ScopeRequired => "The key lacks a scope",
             Self::NotActivated => "The account may not work yet",
             Self::SecondFactorMissing => "Admins work with a second factor",
             Self::Banned => "The account is shut out",
@@ -185,7 +193,7 @@ pub struct FieldError {
 /// An RFC 9457 problem, sent as `application/problem+json` and inside socket errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// A URI reference for the kind of problem: `/problems/{code}`.
+    /// A URI reference for the kind of problem, `/problems/{code}`: there is a page that says what it means and what to do.
     #[serde(rename = "type")]
     #[schema(example = "/problems/invalid")]
     pub kind: String,

@@ -94,12 +94,22 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  posthaste go-live\n  posthaste go-live --discard-held        (what waits is \
         not sent; merchants can have webhooks replayed)")]
     GoLive(GoLiveArgs),
-    /// Print the OpenAPI document.
-    #[command(after_help = "Example:\n  posthaste openapi > openapi.json")]
-    Openapi,
+    /// Print the OpenAPI document, or a Postman collection made from it.
+    #[command(
+        after_help = "Examples:\n  posthaste openapi > openapi.json\n  posthaste openapi --postman > posthaste.postman_collection.json"
+    )]
+    Openapi(OpenapiArgs),
     /// Print the AsyncAPI document: the sockets.
     #[command(after_help = "Example:\n  posthaste asyncapi > asyncapi.json")]
     Asyncapi,
+}
+
+/// Prints the document of the API.
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// As a collection for Postman (2.1), to be imported there: set its variables `baseUrl` and `token`.
+    #[arg(long)]
+    pub(crate) postman: bool,
 }
 
 /// Runs the server.

@@ -82,7 +82,8 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Backup(args) => backup::backup(args).await,
         Command::Restore(args) => backup::restore(args).await,
         Command::GoLive(args) => copies::go_live(args).await,
-        Command::Openapi => print(&posthaste_api::openapi::document()),
+        Command::Openapi(args) if args.postman => print(&posthaste_api::openapi::postman()),
+        Command::Openapi(_) => print(&posthaste_api::openapi::document()),
         Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
     }
     .map(|()| None)

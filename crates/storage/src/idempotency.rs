@@ -17,6 +17,41 @@ use crate::sealed::Seal;
 /// offline create the same thing twice.
 pub const KEPT_HOURS: i64 = 24;
 
+/// What a request is known again by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The digest of what it means: this one is kept.
+    meant: [u8; 32],
+    /// The digest that earlier versions kept of the same request. It can go when none of their keys is remembered any more.
+    earlier: [u8; 32],
+}
+
+impl Fingerprint {
+    /// What is kept of it.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        self.meant.to_vec()
+    }
+
+    /// Whether what was kept is of the same request.
+    #[must_use]
+    pub fn is_of(&self, kept: &[u8]) -> bool {
+        kept == self.meant || kept == self.earlier
+    }
+}
+
+impl From<[[u8; 32]; 2]> for Fingerprint {
+    fn from([meant, earlier]: [[u8; 32]; 2]) -> Self {
+        Self { meant, earlier }
+    }
+}
+
+impl From<[u8; 32]> for Fingerprint {
+    fn from(always: [u8; 32]) -> Self {
+        Self { meant: always, earlier: always }
+    }
+}
+
 /// The first answer to a request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
@@ -83,7 +118,7 @@ const PURPOSE: &str = "first answer";
 pub struct Once {
     principal: String,
     key: String,
-    fingerprint: [u8; 32],
+    fingerprint: Fingerprint,
 }
 
 /// What is there under a key that was used before.
@@ -103,10 +138,10 @@ pub enum FirstAnswer {
 }
 
 impl Once {
-    /// A request of `principal`; `fingerprint` is the digest of what was asked.
+    /// A request of `principal`; `fingerprint` is that of what was asked.
     #[must_use]
-    pub fn new(principal: Party, key: String, fingerprint: [u8; 32]) -> Self {
-        Self { principal: principal.to_string(), key, fingerprint }
+    pub fn new(principal: Party, key: String, fingerprint: impl Into<Fingerprint>) -> Self {
+        Self { principal: principal.to_string(), key, fingerprint: fingerprint.into() }
     }
 
     /// What the answer belongs to: it opens for nothing else. Neither part can hold a space.
@@ -121,7 +156,7 @@ impl Once {
     /// Those of the database.
     pub async fn first_answer(&self, pool: &Pool, seal: &Seal) -> Result<Option<FirstAnswer>, StorageError> {
         let Some(found) = find(pool, &self.principal, &self.key).await? else { return Ok(None) };
-        if found.fingerprint != self.fingerprint {
+        if !self.fingerprint.is_of(&found.fingerprint) {
             return Ok(Some(FirstAnswer::OfAnother));
         }
         let sealed = STANDARD.decode(found.response.as_bytes()).ok();
@@ -145,7 +180,7 @@ impl Once {
     ) -> Result<bool, StorageError> {
         let sealed = seal.seal(PURPOSE, &self.owner(), body.as_bytes());
         let sealed = sealed.map_err(|error| StorageError::corrupt("an answer to be sealed", error))?;
-        let (principal, key, fingerprint) = (self.principal.clone(), self.key.clone(), self.fingerprint.to_vec());
+        let (principal, key, fingerprint) = (self.principal.clone(), self.key.clone(), self.fingerprint.kept());
         let response = STANDARD.encode(sealed);
         let record = IdempotencyRecord { principal, key, fingerprint, status, response, at };
         match keep(connection, &record).await {

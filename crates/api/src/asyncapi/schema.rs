@@ -13,10 +13,40 @@ pub(super) fn reference(path: &[&str]) -> Value {
 }
 
 /// A schema as this document writes it.
-pub(super) fn ours(schema: &impl serde::Serialize) -> Value {
-    let mut schema = serde_json::to_value(schema).unwrap_or_default();
+pub(super) fn ours(name: &str, schema: &Value) -> Value {
+    let mut schema = schema.clone();
     adapt(&mut schema);
+    entitle(name, &mut schema);
     schema
+}
+
+/// Gives a schema a title, and every part of it that stands for itself: programs that make types of schemas name them so.
+fn entitle(title: &str, schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    if fields.contains_key("$ref") {
+        return;
+    }
+    fields.entry("title").or_insert_with(|| title.into());
+    for (name, property) in fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        entitle(&format!("{title}{}", in_one_word(name)), property);
+    }
+    for (inner, suffix) in [("items", "Item"), ("additionalProperties", "Value")] {
+        if let Some(inner) = fields.get_mut(inner) {
+            entitle(&format!("{title}{suffix}"), inner);
+        }
+    }
+    for way in ["allOf", "anyOf"] {
+        for (n, part) in fields.get_mut(way).and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
+            entitle(&format!("{title}{}", n + 1), part);
+        }
+    }
+}
+
+/// `ready_at` as `ReadyAt`.
+pub(super) fn in_one_word(name: &str) -> String {
+    name.split('_')
+        .flat_map(|part| part.chars().enumerate().map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c }))
+        .collect()
 }
 
 /// AsyncAPI's schemas are an older JSON Schema than OpenAPI's: an example is one of `examples`, and what stands beside a
@@ -92,13 +122,42 @@ impl Frames {
                 }
             }
         }
-        json!({ "type": "object", "required": required, "properties": fields })
+        let from = match self {
+            Self::OfServer => "Server",
+            Self::OfClient => "Client",
+        };
+        let title = format!("{from}{}", in_one_word(kind));
+        let mut frame = json!({ "type": "object", "required": required, "properties": fields });
+        entitle(&title, &mut frame);
+        frame
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_part_of_a_schema_has_a_title() {
+        let schema = json!({
+            "properties": {
+                "ready_at": { "type": "string" },
+                "stops": { "type": "array", "items": { "type": "object", "properties": { "lat": {} } } },
+                "window": { "oneOf": [{ "type": "null" }, { "$ref": "#/a" }] },
+            },
+        });
+        let entitled = json!({
+            "title": "Order",
+            "properties": {
+                "ready_at": { "type": "string", "title": "OrderReadyAt" },
+                "stops": { "type": "array", "title": "OrderStops", "items": {
+                    "type": "object", "title": "OrderStopsItem", "properties": { "lat": { "title": "OrderStopsItemLat" } },
+                } },
+                "window": { "anyOf": [{ "type": "null", "title": "OrderWindow1" }, { "$ref": "#/a" }], "title": "OrderWindow" },
+            },
+        });
+        assert_eq!(ours("Order", &schema), entitled);
+    }
 
     #[test]
     fn a_field_named_as_a_word_of_the_schema_stays() {

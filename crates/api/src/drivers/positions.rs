@@ -72,7 +72,7 @@ pub(crate) fn received(Received { changed, taken, clock_behind }: Received, now:
 /// A batch that a device collected, in any order, with its own times. Answered when they are stored; the newest
 /// becomes the present position if it is newer than what is known, older ones are kept for the track. A position that
 /// cannot be believed costs only itself: `positions` in the answer says how many were taken, and names those that were
-/// left out. They are not to be sent again. `changed` is false when nothing was new. A batch in which nothing is a place is
+/// left out. They are not to be sent again. Of several with one time the last counts; `changed` is false when nothing was new. A batch in which nothing is a place is
 /// refused.
 #[utoipa::path(post, path = "/v1/drivers/{id}/positions", tag = "drivers at work",
     params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),

@@ -11,6 +11,7 @@ use posthaste_identity::LONGEST_ACCESS_TOKEN;
 use posthaste_live::drivers::MOST_POSITIONS;
 use posthaste_live::zones::TRAVEL_BOUNDS;
 use posthaste_protocol::drivers::ShiftState;
+use posthaste_protocol::problem;
 use serde_json::{Value, json};
 
 use crate::drivers::MOST_ZONES;
@@ -92,6 +93,7 @@ const FIELDS: &[FieldLimit] = &[
     ("RulesView", "shadow", POLICY),
     ("RulesView", "pickup_radius_meters", Limit::Between(0.0, u32::MAX as f64)),
     ("header", "Idempotency-Key", Limit::Form(idempotency::FORM)),
+    ("path", "code", Limit::OneOf(|| names(problem::Code::ALL))),
     ("path", "token", Limit::Form(links::FORM)),
     ("query", "access_token", Limit::Characters(1, LONGEST_ACCESS_TOKEN)),
     ("query", "bbox", BOX),
@@ -112,6 +114,18 @@ const FIELDS: &[FieldLimit] = &[
     ("query", "speed", SPEED),
     ("query", "status", WORDS),
 ];
+
+/// Of what is said over sockets alone.
+const OF_MESSAGES: &[FieldLimit] = &[
+    ("TaskDone", "code", Limit::Form(Code::FORM)),
+    ("TaskFailed", "reason", Limit::OneOf(|| names(&FailReason::ALL))),
+    ("TaskFailed", "note", TEXT),
+];
+
+/// Every limit of what is said over sockets, and of more.
+pub(crate) fn of_messages() -> Vec<FieldLimit> {
+    [all().as_slice(), OF_MESSAGES].concat()
+}
 
 /// Every limit of the API.
 pub(super) fn all() -> Vec<FieldLimit> {

@@ -15,7 +15,7 @@ use posthaste_live::Refused;
 use posthaste_live::streams::{Frame, Subscription};
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::socket::{
-    Ack, ClientMessage, DecodeError, Header, Hello, Limits, NewToken, ServerMessage, Welcome, decode_client,
+    Ack, ClientMessage, Header, Hello, Limits, NewToken, ServerMessage, Welcome, decode_client,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +25,7 @@ use super::handshake::Upgraded;
 use super::holders::Held;
 use super::inbox::Inbox;
 use super::line::{Heard, Line};
+use super::misread;
 use crate::AppState;
 use crate::access::Rights;
 use crate::refusals::problem;
@@ -197,7 +198,13 @@ impl Session {
     /// answered: nothing is done before the table was asked.
     pub(super) fn read(&self, line: &mut Line, text: &str) -> Option<(Header, ClientMessage)> {
         match decode_client(text) {
-            Ok((header, message)) if self.rights.allow(&message) => Some((header, message)),
+            Ok((header, message)) if self.rights.allow(&message) => match misread::stray_list(text, &message) {
+                None => Some((header, message)),
+                Some(problem) => {
+                    line.say(&ServerMessage::Error(problem), header.id.as_deref());
+                    None
+                }
+            },
             Ok((header, message)) => {
                 let detail = format!("this socket takes no `{}`", message.kind());
                 let refusal = ServerMessage::Error(Problem::new(Code::Forbidden).detail(detail));
@@ -205,7 +212,8 @@ impl Session {
                 None
             }
             Err(error) => {
-                not_understood(line, error);
+                let (id, problem) = misread::problem(text, error);
+                line.say(&ServerMessage::Error(problem), id.as_deref());
                 None
             }
         }
@@ -324,27 +332,6 @@ fn end_of(app: &AppState, expires_at: Timestamp) -> Instant {
 pub(super) fn again(line: &mut Line, id: Option<&str>) {
     let problem = Problem::new(Code::Conflict).detail("hello comes once, first");
     line.say(&ServerMessage::Error(problem), id);
-}
-
-/// Answers a frame that is no message of the protocol.
-pub(super) fn not_understood(line: &mut Line, error: DecodeError) {
-    let (id, problem) = match error {
-        DecodeError::Envelope(source) => {
-            (None, Problem::new(Code::Malformed).detail(format!("not an envelope: {source}")))
-        }
-        DecodeError::UnknownType { id, kind } => {
-            (id, Problem::new(Code::Malformed).detail(format!("there is no message {kind:?}")))
-        }
-        DecodeError::Data { id, kind, source } => {
-            let mut problem = posthaste_http::extract::misfit(".", &source);
-            for error in &mut problem.errors {
-                let field = if error.field == "body" { String::new() } else { format!(".{}", error.field) };
-                error.field = format!("data{field}");
-            }
-            (id, if problem.detail.is_none() { problem.detail(format!("in `{kind}`")) } else { problem })
-        }
-    };
-    line.say(&ServerMessage::Error(problem), id.as_deref());
 }
 
 #[cfg(test)]

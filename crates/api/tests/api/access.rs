@@ -89,6 +89,7 @@ impl World {
         path.replace("{id}", id)
             .replace("{task}", order["tasks"][0]["id"].as_str().unwrap())
             .replace("{shift}", "shf_01jd8v7cjxfm9sxv0q3e0b5z1c")
+            .replace("{code}", "invalid")
             .replace("{offer}", "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c")
             .replace("{token}", &token)
     }

@@ -280,7 +280,8 @@ impl World {
         let mut all = Vec::new();
         for (method, path, operation) in operations() {
             let rule = Rule::of(&method.parse().unwrap(), &path).unwrap();
-            let is_of_itself = ["/openapi.json", "/asyncapi.json", "/docs/sockets"].contains(&path.as_str());
+            let is_of_itself =
+                ["/openapi.json", "/asyncapi.json", "/docs/sockets", "/problems/{code}"].contains(&path.as_str());
             let is_account = matches!(rule.access, Access::Account(_)) || path.starts_with("/v1/account");
             let schema = operation["responses"]["200"]["content"]["application/json"]["schema"].clone();
             if path == "/v1/account/export" {

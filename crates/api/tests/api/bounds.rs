@@ -17,7 +17,7 @@ use crate::stage::Answer;
 type Excess = (String, Value);
 
 /// Something that fits the schema.
-fn sample(document: &Value, schema: &Value) -> Value {
+pub(crate) fn sample(document: &Value, schema: &Value) -> Value {
     if let Some(target) = schema["$ref"].as_str() {
         return sample(document, document.pointer(&target[1..]).unwrap());
     }
@@ -87,7 +87,7 @@ fn excesses(document: &Value, schema: &Value, at: &str, depth: usize, found: &mu
 }
 
 /// The body with something else at a place, which is made where it was not.
-fn with(document: &Value, schema: &Value, body: &Value, pointer: &str, value: &Value) -> Value {
+pub(crate) fn with(document: &Value, schema: &Value, body: &Value, pointer: &str, value: &Value) -> Value {
     let Some((parent, name)) = pointer.rsplit_once('/') else { return value.clone() };
     let mut body = body.clone();
     if body.pointer(parent).is_none_or(Value::is_null) {
@@ -103,7 +103,7 @@ fn with(document: &Value, schema: &Value, body: &Value, pointer: &str, value: &V
 }
 
 /// The schema of a place in the body.
-fn at<'a>(document: &'a Value, schema: &'a Value, pointer: &str) -> &'a Value {
+pub(crate) fn at<'a>(document: &'a Value, schema: &'a Value, pointer: &str) -> &'a Value {
     if let Some(target) = schema["$ref"].as_str() {
         return at(document, document.pointer(&target[1..]).unwrap(), pointer);
     }
@@ -120,7 +120,7 @@ fn at<'a>(document: &'a Value, schema: &'a Value, pointer: &str) -> &'a Value {
 }
 
 /// As the problem names the place.
-fn field_of(pointer: &str) -> String {
+pub(crate) fn field_of(pointer: &str) -> String {
     let mut field = String::new();
     for part in pointer.split('/').skip(1) {
         match part.parse::<usize>() {
@@ -142,35 +142,45 @@ fn not_refused(field: &str, answer: &Answer) -> Option<String> {
     (answer.status != 413 && !is_named).then(|| format!("does not name {field}: {answer:?}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_more_than_the_document_says_is_refused_by_name() {
-    let world = World::new().await;
-    let all = serde_json::to_value(document()).unwrap();
-    let logins: Vec<(Role, Login)> = {
+/// Who may use what.
+pub(crate) struct Callers(Vec<(Role, Login)>);
+
+impl Callers {
+    pub(crate) async fn new(world: &World) -> Self {
         let mut logins = Vec::new();
-        for role in [Role::Customer, Role::Merchant, Role::Driver, Role::Admin] {
-            if role != Role::Admin {
-                let email = format!("{role}@example.org");
-                people::register(&world.stage, &role.to_string(), &email).await;
-                logins.push((role, people::log_in(&world.stage, &email).await));
-            }
+        for role in [Role::Customer, Role::Merchant, Role::Driver] {
+            let email = format!("{role}@example.org");
+            people::register(&world.stage, &role.to_string(), &email).await;
+            logins.push((role, people::log_in(&world.stage, &email).await));
         }
-        logins
-    };
-    let (mut tried, mut wrong) = (BTreeSet::new(), Vec::new());
-    for (method, path, operation) in operations() {
-        let rule = Rule::of(&method.parse().unwrap(), &path).unwrap();
+        Self(logins)
+    }
+
+    /// Somebody who may use a route: in which role, and by which token.
+    pub(crate) fn of(&self, world: &World, rule: &Rule) -> (Role, Option<String>) {
         let of_role =
             [Role::Driver, Role::Merchant, Role::Admin].into_iter().find(|role| rule.access.scope(*role).is_some());
         let token = match rule.access {
             Access::Public | Access::Link => None,
             Access::Account(roles) => {
-                let (_, login) = logins.iter().find(|(role, _)| roles.contains(role)).unwrap();
+                let (_, login) = self.0.iter().find(|(role, _)| roles.contains(role)).unwrap();
                 Some(login.access())
             }
             Access::Roles(_) => Some(world.token(of_role.unwrap(), true)),
         };
-        let role = of_role.unwrap_or(Role::Admin);
+        (of_role.unwrap_or(Role::Admin), token)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_more_than_the_document_says_is_refused_by_name() {
+    let world = World::new().await;
+    let all = serde_json::to_value(document()).unwrap();
+    let callers = Callers::new(&world).await;
+    let (mut tried, mut wrong) = (BTreeSet::new(), Vec::new());
+    for (method, path, operation) in operations() {
+        let rule = Rule::of(&method.parse().unwrap(), &path).unwrap();
+        let (role, token) = callers.of(&world, rule);
         let (method, schema): (Method, _) =
             (method.parse().unwrap(), operation["requestBody"]["content"]["application/json"]["schema"].clone());
         let mut more = Vec::new();

@@ -67,10 +67,12 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
                 assert!(answer["headers"]["RateLimit"].is_object(), "{what} {status}");
             }
         }
+        let security = operation["security"].as_array().unwrap_or_else(|| panic!("{what} names no security"));
+        let wants_token = security.iter().any(|way| way["bearer"].is_array());
+        assert_eq!(wants_token, !matches!(access, Access::Public | Access::Link), "{what}");
         if let Access::Roles(_) = access {
             has("401");
             has("403");
-            assert!(operation["security"].is_array(), "{what} names no security");
         }
         if path.contains('{') {
             has("400");
@@ -85,12 +87,59 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
         let success = |status: &String| status.starts_with('2') || ["101", "303"].contains(&status.as_str());
         assert!(answers.keys().any(success), "{what}: no success");
         assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{what} has no summary");
-        assert!(names.insert(operation["operationId"].to_string()), "{what}: its id is taken");
+        let name = operation["operationId"].as_str().unwrap();
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        assert!(name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_plain), "{what}: {name}");
+        assert!(names.insert(name.to_owned()), "{what}: its id is taken");
         for status in answers.keys().filter(|s| s.starts_with('4') || s.starts_with('5')) {
             let content = &answers[status]["content"]["application/problem+json"];
             assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{what} {status}");
         }
     }
+}
+
+#[test]
+fn the_document_says_where_the_server_is_and_what_a_missing_scope_is() {
+    let document = serde_json::to_value(document()).unwrap();
+    assert_eq!(document["servers"][0]["url"], "/");
+    for (method, path, operation) in operations() {
+        let rule = Rule::of(&method.parse().unwrap(), &path).unwrap();
+        let said = operation["responses"]["403"]["description"].as_str().unwrap_or_default();
+        assert_eq!(said.contains("`scope_required`"), rule.key.is_some(), "{method} {path}: {said}");
+    }
+}
+
+/// Every part of the schemas that stands for itself and has no title.
+fn untitled(schema: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(fields) = schema.as_object() else { return };
+    if fields.contains_key("$ref") {
+        return;
+    }
+    if !fields.contains_key("title") {
+        found.push(path.to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        untitled(property, &format!("{path}.{name}"), found);
+    }
+    let several = ["allOf", "anyOf", "oneOf"].into_iter().filter_map(|way| schema[way].as_array()).flatten();
+    for inner in several.chain(["items", "additionalProperties"].into_iter().filter_map(|name| schema.get(name))) {
+        untitled(inner, &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn no_schema_of_the_sockets_is_anonymous() {
+    let (document, mut found) = (asyncapi::document(), Vec::new());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        untitled(schema, name, &mut found);
+    }
+    for (name, message) in document["components"]["messages"].as_object().unwrap() {
+        untitled(&message["payload"], name, &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+    let mut bad = Vec::new();
+    untitled(&serde_json::json!({"title": "A", "properties": {"b": {"items": {}}}}), "A", &mut bad);
+    assert_eq!(bad, ["A.b", "A.b[]"]);
 }
 
 #[test]

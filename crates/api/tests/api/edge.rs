@@ -195,7 +195,7 @@ async fn strangers_are_counted_by_address_and_cannot_forge_one() {
 async fn documents_are_made_once_and_strangers_are_counted_before() {
     let quotas = Quotas { address_per_minute: 60, ..Quotas::default() };
     let stage = Stage::with(Limits { quotas, ..Limits::default() }).await;
-    for path in ["/openapi.json", "/asyncapi.json", "/docs/sockets"] {
+    for path in ["/openapi.json", "/asyncapi.json", "/docs/sockets", "/problems/invalid"] {
         let first = get(&stage, path, &[]).await;
         let tag = told(&first.headers, "etag").to_owned();
         assert!(first.status == StatusCode::OK && tag.len() > 10, "{path}: {:?}", first.headers);

@@ -15,6 +15,7 @@ mod hang_ups;
 mod insight;
 mod logs;
 mod messages;
+mod misfits;
 mod next;
 mod operations;
 mod others;

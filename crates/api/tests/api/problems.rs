@@ -7,6 +7,7 @@ use posthaste_domain::Span;
 use posthaste_domain::party::Party;
 use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
+use posthaste_protocol::problem::{Code, Problem};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, keys, merchant_id, order_body, webhooks, zone_body};
@@ -125,6 +126,32 @@ async fn paths_and_methods_that_do_not_exist_are_problems_too() {
     assert_eq!((answer.status.as_u16(), answer.fields()), (400, vec!["task"]), "{answer:?}");
     let answer = stage.get("/v1/orders/ord_01jd8v7cjxfm9sxv0q3e0b5z1c", &stage.admin).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (404, "not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_type_of_every_problem_leads_to_a_page() {
+    let stage = Stage::new().await;
+    for code in Code::ALL {
+        let kind = Problem::new(*code).kind;
+        let page = stage.call(Method::GET, &kind, None, None).await;
+        assert_eq!(
+            (page.status, page.header(header::CONTENT_TYPE)),
+            (StatusCode::OK, "text/html; charset=utf-8"),
+            "{kind}"
+        );
+        assert!(page.header(header::CONTENT_SECURITY_POLICY).contains("style-src"), "{kind}: it is shown");
+    }
+    for path in ["/problems/nothing", "/problems/Invalid", "/problems/%3Cscript%3E", "/problems/"] {
+        let answer = stage.call(Method::GET, path, None, None).await;
+        assert_eq!((answer.status, answer.code()), (StatusCode::NOT_FOUND, "not_found"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_with_a_browser_is_shown_the_api() {
+    let stage = Stage::new().await;
+    let answer = stage.call(Method::GET, "/", None, None).await;
+    assert_eq!((answer.status, answer.header(header::LOCATION)), (StatusCode::SEE_OTHER, "/docs/"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

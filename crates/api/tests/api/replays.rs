@@ -8,13 +8,17 @@ use crate::accounts::people;
 use crate::stage::{Answer, Stage, order_body, zone_body};
 
 async fn send(stage: &Stage, path: &str, token: &str, key: &str, body: &Value) -> Answer {
+    send_text(stage, path, token, key, body.to_string()).await
+}
+
+async fn send_text(stage: &Stage, path: &str, token: &str, key: &str, body: String) -> Answer {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .header(header::CONTENT_TYPE, "application/json")
         .header("idempotency-key", key)
-        .body(Body::from(body.to_string()))
+        .body(Body::from(body))
         .unwrap();
     stage.send(request).await
 }
@@ -41,6 +45,39 @@ async fn the_same_key_with_another_body_is_refused_and_another_callers_key_is_it
     assert_eq!((refused.status.as_u16(), refused.code()), (422, "idempotency_mismatch"), "{refused:?}");
     let theirs = send(&stage, "/v1/orders", &stage.other_merchant, "k1", &other).await;
     assert_eq!(theirs.status, StatusCode::CREATED, "{theirs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_says_the_same_in_other_bytes_is_the_same_request() {
+    let stage = Stage::new().await;
+    let first = send(&stage, "/v1/orders", &stage.merchant, "k1", &order_body()).await;
+    let customer = &order_body()["customer_id"];
+    let other = format!(
+        r#"{{ "speed" : "fast", "delivery": {{"lng": 13.40940, "lat": 5.25208e1}}, "customer_id": {customer},
+            "pickups": [ {{"lng":13.3777,"lat":52.5163}} ] }}"#
+    );
+    let again = send_text(&stage, "/v1/orders", &stage.merchant, "k1", other.clone()).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (StatusCode::CREATED, "true"), "{again:?}");
+    assert_eq!(again.body, first.body);
+    let refused = send_text(&stage, "/v1/orders", &stage.merchant, "k1", other.replace("fast", "slow")).await;
+    assert_eq!(refused.code(), "idempotency_mismatch", "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_an_earlier_version_kept_is_known_by_the_bytes() {
+    let stage = Stage::new().await;
+    let body = order_body().to_string();
+    let first = send_text(&stage, "/v1/orders", &stage.merchant, "k1", body.clone()).await;
+    let earlier = posthaste_http::idempotency::fingerprint(&Method::POST, "/v1/orders", body.as_bytes());
+    let changed = sqlx::query("UPDATE idempotency_keys SET fingerprint = $1 WHERE key = 'k1' AND fingerprint <> $1")
+        .bind(earlier.as_slice())
+        .execute(stage.database.pool.connections())
+        .await
+        .unwrap();
+    let again = send_text(&stage, "/v1/orders", &stage.merchant, "k1", body.clone()).await;
+    assert_eq!((again.status, again.body), (StatusCode::CREATED, first.body));
+    let other = send_text(&stage, "/v1/orders", &stage.merchant, "k1", format!(" {body}")).await;
+    assert_eq!((changed.rows_affected(), other.code()), (1, "idempotency_mismatch"), "{other:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::code::as_meant;
 use crate::contact::Contact;
 use crate::ids::{MerchantId, OrderId, TaskId};
 use crate::place::Place;
@@ -95,10 +96,11 @@ impl Code {
         &self.0
     }
 
-    /// Whether `attempt` is this code. Takes the same time wherever the first difference is.
+    /// Whether `attempt`, however it was typed, is this code. Takes the same time wherever the first difference is.
     #[must_use]
     pub fn matches(&self, attempt: &str) -> bool {
-        let (a, b) = (self.0.as_bytes(), attempt.trim().as_bytes());
+        let attempt = as_meant(attempt);
+        let (a, b) = (self.0.as_bytes(), attempt.as_bytes());
         a.len() == b.len() && a.iter().zip(b).fold(0u8, |difference, (x, y)| difference | (x ^ y)) == 0
     }
 }
@@ -326,8 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn a_code_typed_with_a_space_behind_it_is_right() {
-        assert!(Code::new("0420").unwrap().matches(" 0420 "));
+    fn a_code_is_right_however_it_is_typed() {
+        for typed in [" 0420 ", "04 20", "04-20", "０４２０", "٠٤٢٠"] {
+            assert!(Code::new("0420").unwrap().matches(typed), "{typed}");
+        }
+        assert!(!Code::new("0420").unwrap().matches("420"));
     }
 
     #[test]

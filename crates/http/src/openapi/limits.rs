@@ -239,14 +239,24 @@ fn prefix_of_id(text: &str) -> Option<&str> {
     is_id.then_some(prefix)
 }
 
+/// What stands after the prefix of an id. The first digit holds the three highest of 128 bits; the alphabet is that of
+/// `domain::ids`, in ranges.
+const FORM_OF_DIGITS: &str = "_[0-7][0-9a-hjkmnp-tv-z]{25}$";
+
 /// The regular expression of ids with one of these prefixes.
 fn form_of_ids(prefixes: &[&str]) -> String {
-    let prefix = match prefixes {
-        [one] => (*one).to_owned(),
-        several => format!("({})", several.join("|")),
-    };
-    // The first digit holds the three highest of 128 bits. The alphabet is that of `domain::ids`, in ranges.
-    format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{{}}}$", TEXT_LENGTH - 1)
+    match prefixes {
+        [one] => format!("^{one}{FORM_OF_DIGITS}"),
+        several => format!("^({}){FORM_OF_DIGITS}", several.join("|")),
+    }
+}
+
+/// The prefixes of the ids that a regular expression stands for; none where it is one of something else.
+#[must_use]
+pub fn prefixes_of(form: &str) -> Option<Vec<&str>> {
+    let prefixes = form.strip_prefix('^')?.strip_suffix(FORM_OF_DIGITS)?;
+    let several = prefixes.strip_prefix('(').and_then(|all| all.strip_suffix(')'));
+    Some(several.map_or_else(|| vec![prefixes], |all| all.split('|').collect()))
 }
 
 #[cfg(test)]
@@ -260,6 +270,11 @@ mod tests {
         let digits: Vec<u8> = (0..=u8::MAX).filter(|c| in_ranges(*c)).collect();
         assert_eq!(digits, ALPHABET);
         assert_eq!(form_of_ids(&["mer", "drv"]), "^(mer|drv)_[0-7][0-9a-hjkmnp-tv-z]{25}$");
+        assert!(FORM_OF_DIGITS.ends_with(&format!("{{{}}}$", TEXT_LENGTH - 1)));
+        for prefixes in [vec!["ord"], vec!["mer", "drv"]] {
+            assert_eq!(prefixes_of(&form_of_ids(&prefixes)), Some(prefixes));
+        }
+        assert_eq!(prefixes_of("^[A-Za-z0-9_-]{32}$"), None);
         assert_eq!(prefix_of_id("ord_01jd8v7cjxfm9sxv0q3e0b5z1c"), Some("ord"));
         for other in ["ord_01jd8v7cjxfm9sxv0q3e0b5z1", "whsec_01jd8v7cjxfm9sxv0q3e0b5z1c", "system", ""] {
             assert_eq!(prefix_of_id(other), None, "{other}");

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::ApiKeyId;
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, Path};
-use posthaste_http::idempotency::{IdempotencyKey, fingerprint, replayed_as_it_was};
+use posthaste_http::idempotency::{IdempotencyKey, fingerprints, replayed_as_it_was};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, ApiKeyCreated, ApiKeyView, CreateApiKey};
 use posthaste_storage::idempotency::Once;
@@ -41,7 +41,7 @@ pub(crate) async fn create_key(
     Body { value: asked, bytes }: Body<CreateApiKey>,
 ) -> Answer<Response> {
     let path = "/v1/account/keys";
-    let once = key.map(|key| Once::new(caller.party, key, fingerprint(&Method::POST, path, &bytes)));
+    let once = key.map(|key| Once::new(caller.party, key, fingerprints(&Method::POST, path, &bytes)));
     Ok(match identity.create_key(&own(&caller)?, &asked, once.as_ref(), &origin).await? {
         Made::Now(created) => (StatusCode::CREATED, Json(created)).into_response(),
         Made::Again(status, body) => replayed_as_it_was(status, body),

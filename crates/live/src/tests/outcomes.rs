@@ -29,7 +29,7 @@ fn key(stage: &Stage, name: &str) -> Idempotency {
     Idempotency {
         principal: stage.merchant.to_string(),
         key: name.to_owned(),
-        fingerprint,
+        fingerprint: fingerprint.into(),
         audience: Audience::Merchant(stage.merchant),
     }
 }

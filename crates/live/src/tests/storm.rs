@@ -120,7 +120,7 @@ impl Storm {
             let key = Idempotency {
                 principal: self.stage.merchant.to_string(),
                 key: name,
-                fingerprint,
+                fingerprint: fingerprint.into(),
                 audience: Audience::Merchant(self.stage.merchant),
             };
             loop {

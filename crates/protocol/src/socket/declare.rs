@@ -1,5 +1,6 @@
 //! How messages are declared: one line each, from which reading, writing and their description follow.
 
+use serde::de::DeserializeOwned;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
@@ -24,6 +25,13 @@ impl Described {
         T::schemas(&mut schemas);
         Self { kind, summary: lines.concat().trim().to_owned(), schema, schemas }
     }
+}
+
+/// Where a text does not fit a type, `.` for all of it, and why. Keeping the path costs as much as reading: only what does not
+/// fit is read so.
+pub(super) fn misfit<T: DeserializeOwned>(data: &str) -> Option<(String, serde_json::Error)> {
+    let read = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(data));
+    read.err().map(|error| (error.path().to_string(), error.into_inner()))
 }
 
 macro_rules! messages {
@@ -59,6 +67,14 @@ macro_rules! messages {
 
             pub(super) fn write(&self, header: &Header, to: &mut Vec<u8>) {
                 match self { $(Self::$variant(data) => write($kind, header, data, to),)+ }
+            }
+
+            /// Where data of this kind does not fit, and why.
+            pub(super) fn misfit(kind: &str, data: &str) -> Option<(String, serde_json::Error)> {
+                match kind {
+                    $($kind => misfit::<$data>(data),)+
+                    _ => None,
+                }
             }
 
             pub(super) fn from_parts(kind: &str, data: &str) -> Option<Result<Self, serde_json::Error>> {

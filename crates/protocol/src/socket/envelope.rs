@@ -38,6 +38,8 @@ pub enum DecodeError {
         id: Option<String>,
         /// The type.
         kind: String,
+        /// Where in the data, `.` for all of it.
+        path: String,
         /// What does not fit.
         source: serde_json::Error,
     },
@@ -94,7 +96,10 @@ pub fn decode_client(text: &str) -> Result<(Header, ClientMessage), DecodeError>
     let body = data.map_or("{}", RawValue::get);
     match ClientMessage::from_parts(&kind, body) {
         Some(Ok(message)) => Ok((header, message)),
-        Some(Err(source)) => Err(DecodeError::Data { id: header.id, kind, source }),
+        Some(Err(source)) => {
+            let (path, source) = ClientMessage::misfit(&kind, body).unwrap_or_else(|| (".".to_owned(), source));
+            Err(DecodeError::Data { id: header.id, kind, path, source })
+        }
         None => Err(DecodeError::UnknownType { id: header.id, kind }),
     }
 }
@@ -105,7 +110,10 @@ pub fn decode_server(text: &str) -> Result<(Header, ServerMessage), DecodeError>
     let body = data.map_or("{}", RawValue::get);
     match ServerMessage::from_parts(&kind, body) {
         Some(Ok(message)) => Ok((header, message)),
-        Some(Err(source)) => Err(DecodeError::Data { id: header.id, kind, source }),
+        Some(Err(source)) => {
+            let (path, source) = ServerMessage::misfit(&kind, body).unwrap_or_else(|| (".".to_owned(), source));
+            Err(DecodeError::Data { id: header.id, kind, path, source })
+        }
         None => Err(DecodeError::UnknownType { id: header.id, kind }),
     }
 }

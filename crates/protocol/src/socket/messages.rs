@@ -6,7 +6,7 @@ use posthaste_domain::order::FailReason;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::declare::{Described, messages};
+use super::declare::{Described, messages, misfit};
 use super::envelope::{Header, write};
 use crate::accounts::Secret;
 use crate::clock::ClockView;

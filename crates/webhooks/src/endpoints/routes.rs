@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId};
 use posthaste_http::auth::Caller;
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
-use posthaste_http::idempotency::{IdempotencyKey, fingerprint, replayed, replayed_as_it_was};
+use posthaste_http::idempotency::{IdempotencyKey, fingerprint, fingerprints, replayed, replayed_as_it_was};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::page::Page;
@@ -43,7 +43,7 @@ pub(crate) async fn create_endpoint(
     IdempotencyKey(key): IdempotencyKey,
     Body { value: asked, bytes }: Body<CreateEndpoint>,
 ) -> Answer<Response> {
-    let once = key.map(|key| Once::new(caller.party, key, fingerprint(&Method::POST, PATH, &bytes)));
+    let once = key.map(|key| Once::new(caller.party, key, fingerprints(&Method::POST, PATH, &bytes)));
     Ok(match webhooks.create(&caller, asked, once.as_ref()).await? {
         Shown::Now(made) => {
             let location = format!("{PATH}/{}", made.endpoint.id);

@@ -111,6 +111,32 @@ async fn signing_in_wants_the_second_factor_once_and_no_code_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn codes_are_read_as_people_type_them() {
+    let stage = Stage::new().await;
+    let asked = people::ask(&stage, "customer", "ada@example.org").await;
+    let code = people::code_in(&people::message(&stage, "ada@example.org", &["is your code"]).await);
+    let body = json!({"challenge_id": asked.body["challenge_id"], "code": format!("{}-{}", &code[..3], &code[3..])});
+    let verified = stage.call(Method::POST, "/v1/accounts/verify", None, Some(&body)).await;
+    assert_eq!(verified.status, StatusCode::CREATED, "{verified:?}");
+
+    let login = people::log_in(&stage, "ada@example.org").await;
+    let offer = stage.post("/v1/account/second-factor", &login.access(), &json!({"password": PASSWORD})).await;
+    let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap());
+    let code = authenticator.code(-1);
+    // As authenticators show it.
+    let body = json!({"code": format!("{} {}", &code[..3], &code[3..])});
+    let on = stage.post("/v1/account/second-factor/confirm", &login.access(), &body).await;
+    assert_eq!(on.status, StatusCode::OK, "{on:?}");
+    let arabic = |c: char| char::from_u32('\u{660}' as u32 + c.to_digit(10).unwrap()).unwrap();
+    let shown: String = authenticator.code(0).chars().map(arabic).collect();
+    let answer = log_in_with(&stage, "ada@example.org", &shown).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+    let recovery = on.body["recovery_codes"][0].as_str().unwrap().replace('-', " ").to_uppercase();
+    let answer = log_in_with(&stage, "ada@example.org", &recovery).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn second_factors_are_not_guessed() {
     let stage = Stage::new().await;
     people::register(&stage, "customer", "ada@example.org").await;
