@@ -20,6 +20,7 @@ use posthaste_live::{Cause, Refused, System};
 use posthaste_protocol::problem::{FieldError, Problem};
 use posthaste_webhooks::Webhooks;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::AppState;
 use crate::refusals::problem;
@@ -95,7 +96,7 @@ pub(crate) async fn run(worlds: Worlds) {
         pass(worlds.live()).await;
         // No driver there has an account, but merchants are the same.
         if let Some(test) = worlds.test() {
-            pass(&test).await;
+            pass(&test).instrument(test.system().world().span()).await;
         }
         let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;
     }

@@ -27,11 +27,13 @@ pub mod refused;
 pub mod stopping;
 pub mod streams;
 pub mod system;
+mod world;
 pub mod zones;
 
 pub use cause::Cause;
 pub use refused::Refused;
 pub use system::{Settings, StartError, System, Trial};
+pub use world::World;
 
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ impl Periodic {
             every(doors, doors.settings.checkpoint_every, |doors| async move { checkpoint::write(&doors).await });
         let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
-        let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
+        let reconcile = doors.world.spawn(crate::reconcile::run(Arc::downgrade(doors)));
         Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, reconcile] }
     }
 
@@ -73,8 +73,8 @@ where
     F: Fn(Arc<Doors>) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
-    let doors = Arc::downgrade(doors);
-    tokio::spawn(async move {
+    let (world, doors) = (&doors.world, Arc::downgrade(doors));
+    world.spawn(async move {
         loop {
             // Nobody keeps the doors open who only waits.
             let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };
