@@ -88,10 +88,10 @@ pub(crate) struct Overrides {
     /// Tell browsers for how many seconds to come over TLS only (strict-transport-security). [default: 0, say nothing]
     #[arg(long, env = "POSTHASTE_HSTS_SECONDS")]
     pub(crate) hsts_seconds: Option<u32>,
-    /// Let webhooks go to private and loopback addresses, and to any port. [default: false]
+    /// Let webhooks go to private and loopback addresses, and to any port. [default: false; in development true]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_private_addresses: Option<bool>,
-    /// Let webhooks go over http beside https. [default: false]
+    /// Let webhooks go over http beside https. [default: false; in development true]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_plain_http: Option<bool>,
     /// Let merchants make keys of the test world, where simulated drivers carry orders. Uses a schema `posthaste_test` and
@@ -288,11 +288,15 @@ impl Overrides {
             trusted_proxies: each("trusted_proxies", self.trusted_proxies.or(file.trusted_proxies))?,
             cors_origins,
             hsts_seconds: self.hsts_seconds.or(file.hsts_seconds).unwrap_or(0),
+            // Receivers of development are programs on the developer's own machine.
             webhook_private_addresses: self
                 .webhook_private_addresses
                 .or(file.webhook_private_addresses)
-                .unwrap_or(false),
-            webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
+                .unwrap_or(mode == Mode::Development),
+            webhook_plain_http: self
+                .webhook_plain_http
+                .or(file.webhook_plain_http)
+                .unwrap_or(mode == Mode::Development),
             test_world: self.test_world.or(file.test_world).unwrap_or(true),
             mode,
             smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),
@@ -431,6 +435,20 @@ mod tests {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
         let flags = Overrides { config: Some(path), ..Overrides::default() };
         flags.resolve("", 1.0, Mode::Production).unwrap();
+    }
+
+    #[test]
+    fn webhooks_reach_the_developers_own_machine_in_development_alone() {
+        let both = |given: Option<bool>, mode| {
+            let flags =
+                Overrides { webhook_private_addresses: given, webhook_plain_http: given, ..Overrides::default() };
+            let resolved = flags.resolve("", 1.0, mode).unwrap();
+            (resolved.webhook_private_addresses, resolved.webhook_plain_http)
+        };
+        assert_eq!(both(None, Mode::Production), (false, false));
+        assert_eq!(both(None, Mode::Development), (true, true));
+        assert_eq!(both(Some(false), Mode::Development), (false, false));
+        assert_eq!(both(Some(true), Mode::Production), (true, true));
     }
 
     #[test]
