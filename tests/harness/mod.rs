@@ -4,6 +4,7 @@
 
 pub mod private;
 pub mod receiver;
+pub mod terminal;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

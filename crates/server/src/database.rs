@@ -39,6 +39,20 @@ impl Database {
         Ok(Self { pool, lead: None, embedded, looking: None })
     }
 
+    /// Reaches the database to read it, beside a server or without one. It is left as it is, an older schema too.
+    pub(crate) async fn beside(configuration: &Configuration) -> Result<Self, Fatal> {
+        let running = match &configuration.database_url {
+            Some(url) => Some(url.clone()),
+            None => EmbeddedPostgres::beside(&options(configuration)).await?,
+        };
+        let (embedded, url) = match running {
+            Some(url) => (None, url),
+            None => reach(configuration).await?,
+        };
+        let pool = pool::connect_to_read(&url, 2).await?;
+        Ok(Self { pool, lead: None, embedded, looking: None })
+    }
+
     /// The same for a server: one at a time.
     pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
         let (embedded, url) = reach(configuration).await?;
@@ -110,12 +124,16 @@ async fn reach(configuration: &Configuration) -> Result<(Option<EmbeddedPostgres
     Ok((Some(server), url))
 }
 
-async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
+fn options(configuration: &Configuration) -> EmbeddedOptions {
     let mut options = EmbeddedOptions::new(configuration.data_dir.join("postgres"));
     options.bin_dir.clone_from(&configuration.postgres_bin);
     options.stop_timeout = STOP_WITHIN;
     options.max_connections = configuration.database_connections + posthaste_testworld::CONNECTIONS + 10;
-    let server = EmbeddedPostgres::start(options).await?;
+    options
+}
+
+async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
+    let server = EmbeddedPostgres::start(options(configuration)).await?;
     if let Some(wanted) = server.moved_from() {
         tracing::info!(wanted = %wanted.display(), used = %server.home().display(), "Postgres cannot reach the directory");
     }

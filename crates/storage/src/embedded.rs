@@ -143,6 +143,21 @@ impl EmbeddedPostgres {
         Ok(Self { watcher, url, home, major, adopted })
     }
 
+    /// The address of the database where a server runs on the data directory already, whoever owns it: for work that may be
+    /// done beside the owner. Nothing is taken over.
+    ///
+    /// # Errors
+    ///
+    /// See [`EmbeddedError`].
+    pub async fn beside(options: &EmbeddedOptions) -> Result<Option<String>, EmbeddedError> {
+        let (data_dir, database) = (options.data_dir.clone(), options.database.clone());
+        blocking(move || {
+            let home = Home::prepare(&data_dir, &Account::choose()?)?;
+            Ok(postmaster::serving(&home.cluster())?.map(|socket_dir| url(&socket_dir, &database)))
+        })
+        .await
+    }
+
     /// One attempt; an error says whether it was an adopted server that failed.
     async fn attempt(options: &EmbeddedOptions) -> Result<(Server, String), (EmbeddedError, bool)> {
         let owned = options.clone();

@@ -124,6 +124,17 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Pool, PoolError>
     connect_within(url, max_connections, ACQUIRE_TIMEOUT).await
 }
 
+/// Connects as [`connect`] does, to look and not to touch: Postgres refuses what would write.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn connect_to_read(url: &str, max_connections: u32) -> Result<Pool, PoolError> {
+    let options = options(url)?.options([("default_transaction_read_only", "on")]);
+    let pool = pool_options(max_connections, ACQUIRE_TIMEOUT).connect_with(options).await;
+    pool.map(|connections| Pool(connections, None)).map_err(|error| PoolError::Unreachable(error.into()))
+}
+
 /// Connects with another patience for a free connection.
 pub(crate) async fn connect_within(url: &str, max_connections: u32, patience: Duration) -> Result<Pool, PoolError> {
     let pool = pool_options(max_connections, patience).connect_with(options(url)?).await;

@@ -64,6 +64,14 @@ enum Standing {
     Elsewhere,
 }
 
+/// The socket's directory of a server that serves a cluster now.
+pub(super) fn serving(cluster: &Path) -> Result<Option<PathBuf>, EmbeddedError> {
+    match survey(cluster)? {
+        Standing::Serving(file) => Ok(file.socket_dir),
+        _ => Ok(None),
+    }
+}
+
 impl Postmaster {
     /// Adopts the server that already runs on this cluster. `None` when there is none and one may be started.
     pub(super) fn adopt_running(
