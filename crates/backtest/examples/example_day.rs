@@ -34,7 +34,7 @@ impl Chance {
 }
 
 /// The day of a seed.
-pub fn day(seed: u64) -> Instance {
+pub(crate) fn day(seed: u64) -> Instance {
     let mut chance = Chance(seed);
     let restaurants: Vec<_> =
         (1..=RESTAURANTS).map(|n| RestaurantRow { name: format!("r{n}"), place: chance.point() }).collect();
