@@ -4,6 +4,7 @@
 
 pub mod private;
 pub mod receiver;
+pub mod terminal;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -106,13 +107,14 @@ impl Server {
             command.fd_mappings(vec![given]).expect("one of each").env("LISTEN_FDS", "1");
         }
         let mut child = command
-            .args(["serve", "--log-format", "json", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
             .args(["--clock-speed", &clock_speed.to_string(), "--database-connections", "12"])
             .envs(environment(database_url, mode))
             .env("POSTHASTE_POSTGRES_DOWNLOAD", "true")
             .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
             .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
             .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
+            .env("POSTHASTE_LOG_FORMAT", "json")
             .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -125,11 +127,8 @@ impl Server {
         let lines = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line)
-                    && entry["message"] == "serving"
-                    && let Some(address) = entry["address"].as_str()
-                {
-                    let _ = sender.send(address.to_owned());
+                if let Some(address) = serves_at(&line) {
+                    let _ = sender.send(address);
                 }
                 lines.lock().expect("the log").push(line);
             }
@@ -210,6 +209,15 @@ impl Server {
     pub fn admin(&self) -> Client {
         self.client(Party::Admin(id::<AdminId>()))
     }
+}
+
+/// The address that the program serves, where a line of its log says so, as JSON or as text.
+fn serves_at(line: &str) -> Option<String> {
+    let Ok(entry) = serde_json::from_str::<serde_json::Value>(line) else {
+        let (_, address) = line.split_once(": serving address=")?;
+        return address.split_whitespace().next().map(str::to_owned);
+    };
+    entry["address"].as_str().filter(|_| entry["message"] == "serving").map(str::to_owned)
 }
 
 fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {

@@ -21,6 +21,7 @@ use posthaste_protocol::problem::{FieldError, Problem};
 use posthaste_storage::pool::Pool;
 use posthaste_webhooks::Webhooks;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::refusals::problem;
 use crate::worlds::{SharedTestDoor, Worlds};
@@ -101,7 +102,7 @@ pub(crate) async fn run(worlds: Worlds) {
         pass(worlds.live()).await;
         // No driver there has an account, but merchants are the same.
         if let Some(test) = worlds.test() {
-            pass(&test).await;
+            pass(&test).instrument(test.system().world().span()).await;
         }
         gone::pass(&worlds).await;
         let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;

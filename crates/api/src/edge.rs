@@ -36,7 +36,7 @@ impl Edge {
         answer: impl FnOnce(Request) -> A,
     ) -> Response {
         let (kind, counted) = (Kind::of(&request), Counted::begin(&request));
-        let identified = Identified::begin(&mut request);
+        let identified = Identified::begin(&mut request, self.app.system().world().name());
         let mut response = identified.answered(answer(request)).await;
         counted.end(response.status());
         self.app.limits().browsers.tell(kind, response.headers_mut());

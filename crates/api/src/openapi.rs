@@ -20,8 +20,8 @@ use utoipa_axum::routes;
 
 use crate::access::{Access, Rule};
 use crate::{
-    AppState, assignments, asyncapi, clock, drivers, export, health, insight, orders, problems, shadow, sockets, tracking,
-    zones,
+    AppState, assignments, asyncapi, clock, drivers, export, health, insight, orders, problems, shadow, sockets,
+    tracking, zones,
 };
 
 /// What the document says about the whole.

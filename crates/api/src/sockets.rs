@@ -62,8 +62,9 @@ async fn follow(
     let is_link = matches!(subject, Subject::Tracking(_));
     let most = if is_link { app.limits().socket.of_one_link } else { usize::MAX };
     let stream = app.system().streams().open(subject).await.map_err(refused)?.at_most(most);
+    let world = app.system().world().clone();
     let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller));
-    Ok(handshake.upgrade(move |upgraded| session.follow(upgraded)))
+    Ok(handshake.upgrade(&world, move |upgraded| session.follow(upgraded)))
 }
 
 /// The driver's socket
@@ -78,9 +79,9 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let seat = seat(&app)?;
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
+    let (after, world) = (handshake.after, app.system().world().clone());
     let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller));
-    let after = handshake.after;
-    Ok(handshake.upgrade(move |upgraded| session.drive(upgraded, presence, after)))
+    Ok(handshake.upgrade(&world, move |upgraded| session.drive(upgraded, presence, after)))
 }
 
 /// The merchant's socket

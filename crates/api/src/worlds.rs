@@ -106,7 +106,8 @@ impl TestDoor {
             return Ok(Arc::clone(opened));
         }
         let world = TestWorld::open(plan).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the test world cannot be opened");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(world = KeyWorld::Test.name(), error, "the test world cannot be opened");
             Problem::unavailable("the test world cannot be opened").retry_after(5)
         })?;
         world.webhooks().connect(Arc::new(OverSockets(world.system().clone())));

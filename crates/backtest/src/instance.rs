@@ -1,11 +1,16 @@
 //! A recorded day: couriers, restaurants, orders and parameters, as the files of the public Meal Delivery
 //! Routing Problem instances have them (tab separated, one header line; metres and minutes).
 
+mod write;
+
 use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::DayError;
 use crate::plane::Point;
+
+/// The files of a day: parameters, couriers, restaurants, orders.
+pub const FILES: [&str; 4] = ["instance_parameters.txt", "couriers.txt", "restaurants.txt", "orders.txt"];
 
 /// A courier of the day.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,12 +115,8 @@ impl Instance {
             let path = directory.join(name);
             std::fs::read_to_string(&path).map_err(|source| DayError::File { path, source })
         };
-        let parsed = Self::parse(
-            &read("instance_parameters.txt")?,
-            &read("couriers.txt")?,
-            &read("restaurants.txt")?,
-            &read("orders.txt")?,
-        );
+        let [parameters, couriers, restaurants, orders] = FILES;
+        let parsed = Self::parse(&read(parameters)?, &read(couriers)?, &read(restaurants)?, &read(orders)?);
         parsed.map_err(|error| error.within(directory))
     }
 

@@ -1,6 +1,7 @@
 //! Recorded days, and policies tried on them in virtual time.
 //!
 //! - [`instance`]: the files of a day; [`Point`]: its plane.
+//! - [`recording`]: a day of one's own, made into such files.
 //! - [`trace`]: what became of each order, as the file that a scorer reads.
 //! - [`timeline`]: its rules of movement, for one who moves in it.
 //! - [`score`]: its figures.
@@ -12,6 +13,7 @@ pub mod compare;
 mod error;
 pub mod instance;
 pub mod plane;
+pub mod recording;
 pub mod score;
 pub mod simulate;
 pub mod timeline;

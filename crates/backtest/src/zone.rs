@@ -1,7 +1,8 @@
 //! The zone that a recorded day is played in: the same settings for a simulation and for a server.
 
 use posthaste_domain::zone::ZoneRules;
-use posthaste_geography::StraightLine;
+/// How long ways take in a zone.
+pub use posthaste_geography::StraightLine as Travel;
 
 use crate::instance::Parameters;
 
@@ -30,8 +31,8 @@ pub fn rules(parameters: &Parameters) -> ZoneRules {
 
 /// How its couriers move.
 #[must_use]
-pub fn travel(parameters: &Parameters) -> StraightLine {
-    StraightLine::recorded_day(parameters.meters_per_minute)
+pub fn travel(parameters: &Parameters) -> Travel {
+    Travel::recorded_day(parameters.meters_per_minute)
 }
 
 /// Units that a courier carries at once, each order being one: a bundle has no bound in the rules.

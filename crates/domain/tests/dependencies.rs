@@ -37,7 +37,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-http", &["posthaste-domain", "posthaste-protocol", "posthaste-trace"]),
     (
         "posthaste-webhooks",
-        &["posthaste-domain", "posthaste-protocol", "posthaste-clock", "posthaste-storage", "posthaste-http"],
+        &[
+            "posthaste-domain",
+            "posthaste-protocol",
+            "posthaste-trace",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-http",
+        ],
     ),
     (
         "posthaste-identity",

@@ -73,14 +73,15 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// Gives the request its id and its trace. The span names the route, never the query: it may hold a token.
-    pub fn begin(request: &mut Request) -> Self {
+    /// Gives the request its id and its trace, in a world where that has a name. The span names the route, never the query:
+    /// it may hold a token.
+    pub fn begin(request: &mut Request, world: Option<&'static str>) -> Self {
         let id = RequestId::of(request);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let method = request.method().as_str();
         let (span, step) = posthaste_trace::begin(sent_step(request.headers()), |trace| {
             // Of the highest level: whatever is logged, it is logged with the ids.
-            tracing::error_span!("request", request_id = &*id.0, trace_id = trace.map(display), method, route)
+            tracing::error_span!("request", request_id = &*id.0, trace_id = trace.map(display), world, method, route)
         });
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(step);
@@ -143,7 +144,7 @@ mod tests {
             for value in values {
                 request.headers_mut().append(TRACEPARENT, value.parse().unwrap());
             }
-            Identified::begin(&mut request).step
+            Identified::begin(&mut request, None).step
         };
         let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let continued = traced(&[sent]);

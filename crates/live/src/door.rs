@@ -5,7 +5,7 @@
 //! restarts an actor that failed, with back-off, from what Postgres holds.
 
 use std::collections::HashSet;
-use std::fmt::Debug;
+use std::fmt::Display;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use ractor::{
     SupervisionEvent,
 };
 
-use crate::Refused;
+use crate::{Refused, World};
 
 /// How long a caller waits for an actor. Long enough for a commit behind a slow disk; short enough for a phone.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -41,7 +41,7 @@ pub(crate) type Reply<T> = RpcReplyPort<Result<T, Refused>>;
 /// A kind of keyed actor.
 pub(crate) trait Kind: Send + Sync + 'static {
     /// What it is found by.
-    type Key: Copy + Eq + Hash + Debug + Send + Sync + 'static;
+    type Key: Copy + Eq + Hash + Display + Send + Sync + 'static;
     /// Its messages.
     type Msg: Message;
     /// What it is started with: its state as Postgres holds it.
@@ -59,6 +59,7 @@ pub(crate) trait Kind: Send + Sync + 'static {
         loaded: Self::Loaded,
         told: Self::Told,
         supervisor: ActorCell,
+        world: &World,
     ) -> Result<ActorRef<Self::Msg>, SpawnErr>;
     /// The message that makes an actor that was loaded tell its neighbours how it stands, and what they have missed.
     fn announce() -> Self::Msg;
@@ -75,6 +76,7 @@ struct Entry<K: Kind> {
 /// The door to all actors of a kind.
 pub(crate) struct Door<K: Kind> {
     kind: K,
+    world: World,
     table: DashMap<K::Key, Entry<K>>,
     /// What actors that failed had told, until their successors go on from there; and whether somebody sees to that.
     left: DashMap<K::Key, (K::Told, bool)>,
@@ -87,9 +89,10 @@ pub(crate) struct Door<K: Kind> {
 }
 
 impl<K: Kind> Door<K> {
-    pub(crate) async fn open(kind: K) -> Result<Arc<Self>, SpawnErr> {
+    pub(crate) async fn open(kind: K, world: World) -> Result<Arc<Self>, SpawnErr> {
         let door = Arc::new_cyclic(|me| Self {
             kind,
+            world,
             table: DashMap::new(),
             left: DashMap::new(),
             failures: DashMap::new(),
@@ -98,7 +101,7 @@ impl<K: Kind> Door<K> {
             closed: AtomicBool::new(false),
             me: me.clone(),
         });
-        let (supervisor, _) = Actor::spawn(None, Supervisor(Arc::clone(&door)), ()).await?;
+        let supervisor = door.world.start(Supervisor(Arc::clone(&door)), ()).await?;
         let _ = door.supervisor.set(supervisor.get_cell());
         Ok(door)
     }
@@ -119,8 +122,9 @@ impl<K: Kind> Door<K> {
             dashmap::Entry::Occupied(there) => Ok((there.get().actor.clone(), false)),
             dashmap::Entry::Vacant(place) => {
                 let told = self.left.remove(&key).map_or(told, |(_, (told, _))| told);
-                let actor = self.kind.spawn(loaded, told.clone(), supervisor.clone()).map_err(|error| {
-                    tracing::error!(kind = K::NAME, ?key, %error, "could not start the actor");
+                let spawned = self.kind.spawn(loaded, told.clone(), supervisor.clone(), &self.world);
+                let actor = spawned.map_err(|error| {
+                    tracing::error!(kind = K::NAME, %key, %error, "could not start the actor");
                     Refused::Unavailable("the actor could not be started")
                 })?;
                 place.insert(Entry { actor: actor.clone(), told });
@@ -220,7 +224,7 @@ impl<K: Kind> Door<K> {
         let Some(me) = self.me.upgrade().filter(|_| !self.closed.load(Ordering::Relaxed)) else { return };
         let mut fallen = self.fallen.lock();
         if fallen.is_empty() {
-            tokio::spawn(me.gather_fallen());
+            self.world.spawn(me.gather_fallen());
         }
         fallen.insert(actor);
     }
@@ -268,8 +272,8 @@ impl<K: Kind> Door<K> {
             })
             .collect();
         for key in left {
-            tracing::warn!(kind = K::NAME, ?key, "actor failed; it will be reloaded");
-            tokio::spawn(Arc::clone(&self).revive(key));
+            tracing::warn!(kind = K::NAME, %key, "actor failed; it will be reloaded");
+            self.world.spawn(Arc::clone(&self).revive(key));
         }
     }
 

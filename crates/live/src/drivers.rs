@@ -14,7 +14,7 @@ use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::{AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::positions::Position;
-use ractor::{ActorCell, ActorRuntime, SpawnErr};
+use ractor::{ActorCell, SpawnErr};
 
 mod actor;
 mod commands;
@@ -49,7 +49,7 @@ use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
 use crate::streams::{Streams, position_view};
 use crate::system::{Doors, Late};
-use crate::{Cause, Refused};
+use crate::{Cause, Refused, World};
 
 /// A new driver.
 #[derive(Debug, Clone)]
@@ -155,13 +155,18 @@ impl Kind for DriverKind {
         Ok(Some((Arc::new(driver), orders.into_iter().map(Arc::new).collect())))
     }
 
-    fn spawn(&self, (driver, orders): Self::Loaded, (): (), supervisor: ActorCell) -> Result<DriverRef, SpawnErr> {
+    fn spawn(
+        &self,
+        (driver, orders): Self::Loaded,
+        (): (),
+        supervisor: ActorCell,
+        world: &World,
+    ) -> Result<DriverRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
         let presence = doors.drivers.make_presence(Arc::clone(&driver), None);
         let id = driver.id;
         let args = DriverArgs { driver, orders, presence };
-        let (actor, _) = ActorRuntime::spawn_linked_instant(None, DriverActor { id, doors }, args, supervisor)?;
-        Ok(actor)
+        world.start_at_once(DriverActor { id, doors }, args, supervisor)
     }
 
     fn announce() -> DriverMsg {

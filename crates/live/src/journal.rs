@@ -133,7 +133,7 @@ impl JournalActor {
                 let _ = reply.send(outcome);
             }
         };
-        tokio::spawn(batch.instrument(span));
+        crate::world::spawn(batch.instrument(span));
     }
 }
 

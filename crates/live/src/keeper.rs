@@ -2,6 +2,7 @@
 //! with back-off, when it fails. Orders and drivers have supervisors of their own behind their doors.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::door::Reply;
 use crate::journal::JournalActor;
 use crate::streams::HubActor;
 use crate::system::Late;
+use crate::world;
 use crate::zones::{Dispatcher, ZoneActor};
 
 /// First pause before a failed actor is started again; doubles while it keeps failing.
@@ -91,6 +93,17 @@ pub(crate) enum Post {
     Dispatcher(ZoneId),
 }
 
+impl fmt::Display for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal => f.write_str("journal"),
+            Self::Hub => f.write_str("hub"),
+            Self::Zone(zone) => write!(f, "zone {zone}"),
+            Self::Dispatcher(zone) => write!(f, "dispatcher {zone}"),
+        }
+    }
+}
+
 /// Messages of the keeper.
 pub(crate) enum KeeperMsg {
     /// Fill a post; answered when somebody sits there.
@@ -149,7 +162,8 @@ impl Actor for Keeper {
     ) -> Result<(), ActorProcessingErr> {
         let gone = match &event {
             SupervisionEvent::ActorFailed(actor, error) => {
-                tracing::error!(post = ?state.posts.get(&actor.get_id()), %error, "actor failed; it is started again");
+                let post = state.posts.get(&actor.get_id()).map(tracing::field::display);
+                tracing::error!(post, %error, "actor failed; it is started again");
                 actor.get_id()
             }
             SupervisionEvent::ActorTerminated(actor, ..) => actor.get_id(),
@@ -167,7 +181,7 @@ fn again(myself: &ActorRef<KeeperMsg>, state: &mut KeeperState, post: Post) {
     let pause = FIRST_PAUSE * 2u32.pow((*failures).min(MOST_DOUBLINGS));
     *failures += 1;
     let myself = myself.clone();
-    tokio::spawn(async move {
+    world::spawn(async move {
         tokio::time::sleep(pause).await;
         let _ = myself.cast(KeeperMsg::Internal(post));
     });
@@ -181,30 +195,30 @@ impl Keeper {
         post: Post,
     ) -> Result<(), ActorProcessingErr> {
         let doors = self.doors.get()?;
-        let keeper = myself.get_cell();
+        let (keeper, world) = (myself.get_cell(), &doors.world);
         let id = match post {
             Post::Journal => {
                 let journal = JournalActor { pool: doors.pool.clone(), seat: doors.journal.seat.clone() };
-                let (actor, _) = Actor::spawn_linked(None, journal, (), keeper).await?;
+                let actor = world.start_under(journal, (), keeper).await?;
                 doors.journal.seat.take(actor.clone());
                 actor.get_id()
             }
             Post::Hub => {
                 let hub = HubActor { streams: doors.streams.clone() };
-                let (actor, _) = Actor::spawn_linked(None, hub, (), keeper).await?;
+                let actor = world.start_under(hub, (), keeper).await?;
                 doors.streams.seat().take(actor.clone());
                 actor.get_id()
             }
             Post::Zone(zone) => {
                 let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
                 let zone = ZoneActor { cell, doors: Arc::clone(&doors) };
-                let (actor, _) = Actor::spawn_linked(None, zone, (), keeper).await?;
+                let actor = world.start_under(zone, (), keeper).await?;
                 actor.get_id()
             }
             Post::Dispatcher(zone) => {
                 let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
                 let dispatcher = Dispatcher { cell, doors: Arc::clone(&doors) };
-                let (actor, _) = Actor::spawn_linked(None, dispatcher, (), keeper).await?;
+                let actor = world.start_under(dispatcher, (), keeper).await?;
                 actor.get_id()
             }
         };

@@ -28,12 +28,14 @@ mod retention;
 pub mod stopping;
 pub mod streams;
 pub mod system;
+mod world;
 pub mod zones;
 
 pub use cause::Cause;
 pub use refused::Refused;
 pub use retention::Retention;
 pub use system::{Settings, StartError, System, Trial};
+pub use world::World;
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use posthaste_protocol::audience::Audience;
 use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::{Fingerprint, IdempotencyRecord};
 use posthaste_storage::pool::Pool;
-use ractor::{ActorCell, ActorRuntime, SpawnErr};
+use ractor::{ActorCell, SpawnErr};
 use tokio::sync::OwnedMutexGuard;
 
 mod actor;
@@ -37,7 +37,7 @@ use expected::Carrier;
 use crate::door::{Door, Kind};
 use crate::drivers::DriverMsg;
 use crate::system::Late;
-use crate::{Cause, Refused};
+use crate::{Cause, Refused, World};
 
 /// A new order as it was handed in: the live system adds id, codes, zone and promise.
 #[derive(Debug, Clone)]
@@ -114,11 +114,10 @@ impl Kind for OrderKind {
         Ok(order.filter(|o| !o.status().is_final()).map(Arc::new))
     }
 
-    fn spawn(&self, order: Arc<Order>, told: Told, supervisor: ActorCell) -> Result<OrderRef, SpawnErr> {
+    fn spawn(&self, order: Arc<Order>, told: Told, supervisor: ActorCell, world: &World) -> Result<OrderRef, SpawnErr> {
         let doors = self.doors.get().map_err(|refused| SpawnErr::StartupFailed(refused.into()))?;
         let actor = OrderActor { id: order.id, doors, told };
-        let (actor, _) = ActorRuntime::spawn_linked_instant(None, actor, OrderArgs { order }, supervisor)?;
-        Ok(actor)
+        world.start_at_once(actor, OrderArgs { order }, supervisor)
     }
 
     fn announce() -> OrderMsg {

@@ -39,7 +39,7 @@ impl Periodic {
         let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
         // Beside the rest: what it cannot read holds nothing else up.
         let forget = every(doors, UPKEEP_EVERY, |doors| async move { retention::upkeep(&doors).await });
-        let reconcile = tokio::spawn(crate::reconcile::run(Arc::downgrade(doors)));
+        let reconcile = doors.world.spawn(crate::reconcile::run(Arc::downgrade(doors)));
         Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile] }
     }
 
@@ -76,8 +76,8 @@ where
     F: Fn(Arc<Doors>) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
-    let doors = Arc::downgrade(doors);
-    tokio::spawn(async move {
+    let (world, doors) = (&doors.world, Arc::downgrade(doors));
+    world.spawn(async move {
         loop {
             // Nobody keeps the doors open who only waits.
             let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };

@@ -42,9 +42,9 @@ use posthaste_domain::ids::{DriverId, MerchantId, OrderId, SessionId};
 
 use self::topic::Topic;
 use self::views::Views;
-use crate::Refused;
 use crate::keeper::Seat;
 use crate::system::Doors;
+use crate::{Refused, World};
 
 /// The epoch of every tracking stream: their numbering never starts anew.
 const TRACKING_EPOCH: &str = "order-events";
@@ -112,10 +112,11 @@ pub(crate) struct Hub {
     /// Where snapshots come from. Absent until the system has started and after it stopped.
     doors: ArcSwapOption<Doors>,
     seat: Seat<HubMsg>,
+    world: World,
 }
 
 impl Streams {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, world: World) -> Self {
         let run = clock.id();
         Self(Arc::new(Hub {
             topics: DashMap::new(),
@@ -125,6 +126,7 @@ impl Streams {
             clock,
             doors: ArcSwapOption::empty(),
             seat: Seat::default(),
+            world,
         }))
     }
 

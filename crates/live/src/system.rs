@@ -13,9 +13,10 @@ use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
+use ractor::ActorRef;
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorRef};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::Refused;
 use crate::carried::Carried;
@@ -29,6 +30,7 @@ use crate::periodic::Periodic;
 use crate::retention::Retention;
 use crate::stopping::{Leave, Stopping};
 use crate::streams::Streams;
+use crate::world::World;
 use crate::zones::Zones;
 
 /// How long work that was begun for somebody may take to come to its end when the system stops.
@@ -98,6 +100,7 @@ pub enum StartError {
 
 /// Everything an actor needs to reach the others.
 pub(crate) struct Doors {
+    pub(crate) world: World,
     pub(crate) clock: Clock,
     pub(crate) alarms: Alarms,
     /// How long drivers have been silent, and alarms for that: in real time.
@@ -208,17 +211,22 @@ impl System {
     /// Loads what is stored and starts everything. Live orders, drivers on shift, open offers and every deadline
     /// come back as they were.
     pub async fn start(pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
+        let world = if settings.trial.is_some() { World::test() } else { World::live() };
+        Self::start_in(world.clone(), pool, clock, settings).instrument(world.span()).await
+    }
+
+    async fn start_in(world: World, pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
         let silence = Clock::of_silence(settings.silence_speed)?;
         let late = Late::default();
-        let streams = Streams::new(clock.clone());
-        let (keeper, _) = Actor::spawn(None, Keeper { doors: late.clone() }, ()).await?;
+        let streams = Streams::new(clock.clone(), world.clone());
+        let keeper = world.start(Keeper { doors: late.clone() }, ()).await?;
         let orders = Orders {
-            door: Door::open(OrderKind { doors: late.clone(), pool: pool.clone() }).await?,
+            door: Door::open(OrderKind { doors: late.clone(), pool: pool.clone() }, world.clone()).await?,
             doors: late.clone(),
             pool: pool.clone(),
         };
         let drivers = Drivers {
-            door: Door::open(DriverKind { doors: late.clone(), pool: pool.clone() }).await?,
+            door: Door::open(DriverKind { doors: late.clone(), pool: pool.clone() }, world.clone()).await?,
             presences: Arc::default(),
             rosters: Arc::default(),
             clock: clock.clone(),
@@ -229,6 +237,7 @@ impl System {
         };
         let (learned, stopping) = (SharedLearned::default(), Stopping::default());
         let doors = Arc::new(Doors {
+            world,
             alarms: Alarms::start(clock.clone()),
             silence: Alarms::start(silence),
             clock,
@@ -255,9 +264,15 @@ impl System {
         doors.streams.connect(Arc::clone(&doors));
         // Before anything is served: the clock of a crash in the first seconds must be known too.
         crate::checkpoint::write(&doors).await;
-        tokio::spawn(Learned::recall(Arc::downgrade(&doors), start));
+        doors.world.spawn(Learned::recall(Arc::downgrade(&doors), start));
         let periodic = Arc::new(Periodic::start(&doors));
         Ok(Self { doors, periodic })
+    }
+
+    /// Whose orders it has.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.doors.world
     }
 
     /// The door to orders.
@@ -311,6 +326,10 @@ impl System {
 
     /// The same within the budget of how it is left.
     pub async fn leave(&self, how: Leave) {
+        self.leave_in_world(how).instrument(self.doors.world.span()).await;
+    }
+
+    async fn leave_in_world(&self, how: Leave) {
         let (doors, budget) = (&self.doors, how.budget());
         let ends = Instant::now() + budget.systems;
         doors.stopping.begin(how);

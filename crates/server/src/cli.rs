@@ -52,6 +52,15 @@ pub(crate) enum Command {
         simulated days are written as TRACES/POLICY/DAY.csv, so that a later comparison can read \
         them with --with NAME=TRACES/POLICY.")]
     Compare(CompareArgs),
+    /// Write a day of one's own in the format of recorded days, without names. Reads only, also beside the running server.
+    #[command(
+        name = "export-day",
+        after_help = "Examples:\n  posthaste export-day days/mine --date 2026-05-01\n  \
+        posthaste export-day days/mine --date 2026-05-01 --zone Centre --utc-offset +02:00 --step-meters 100\n  \
+        TZ=Europe/Berlin posthaste export-day days/mine --date 2026-05-01\n\n\
+        Then: posthaste compare --days days/mine --html compare.html"
+    )]
+    ExportDay(ExportDayArgs),
     /// Show how deliveries went: on-time share, click-to-door, ready-to-pickup, utilisation, bundling and offers.
     #[command(after_help = "Examples:\n  posthaste insight\n  posthaste insight --from 6h --zone Centre\n  \
         posthaste insight --shadow --from 6h\n  \
@@ -218,6 +227,29 @@ pub(crate) struct CompareArgs {
     pub(crate) threads: usize,
     #[command(flatten)]
     pub(crate) search: SearchArgs,
+}
+
+/// Exports a day.
+#[derive(Debug, Args)]
+pub(crate) struct ExportDayArgs {
+    /// Where to write couriers.txt, restaurants.txt, orders.txt and instance_parameters.txt. What is there already is not
+    /// written over.
+    pub(crate) dir: PathBuf,
+    /// The day, in product time: from midnight to midnight.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: chrono::NaiveDate,
+    /// What midnight is, as an offset from UTC.
+    /// [default: this machine's time zone, or that of TZ]
+    #[arg(long, value_name = "+HH:MM", allow_hyphen_values = true)]
+    pub(crate) utc_offset: Option<chrono::FixedOffset>,
+    /// Only this zone, by name or id; may be given several times.
+    #[arg(long)]
+    pub(crate) zone: Vec<String>,
+    /// Places are given in steps of so many metres. More makes it harder to find out whose door it was.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) step_meters: u32,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
 }
 
 /// How a policy that searches does so.

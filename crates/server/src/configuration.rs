@@ -117,10 +117,10 @@ pub(crate) struct Overrides {
     /// Tell browsers for how many seconds to come over TLS only (strict-transport-security). [default: 0, say nothing]
     #[arg(long, env = "POSTHASTE_HSTS_SECONDS")]
     pub(crate) hsts_seconds: Option<u32>,
-    /// Let webhooks go to private and loopback addresses, and to any port. [default: false]
+    /// Let webhooks go to private and loopback addresses, and to any port. [default: false; in development true]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_private_addresses: Option<bool>,
-    /// Let webhooks go over http beside https. [default: false]
+    /// Let webhooks go over http beside https. [default: false; in development true]
     #[arg(long, env = "POSTHASTE_WEBHOOK_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) webhook_plain_http: Option<bool>,
     /// Let merchants make keys of the test world, where simulated drivers carry orders. Uses a schema `posthaste_test` and
@@ -336,11 +336,15 @@ impl Overrides {
             trusted_proxies: each("trusted_proxies", self.trusted_proxies.or(file.trusted_proxies))?,
             cors_origins,
             hsts_seconds: self.hsts_seconds.or(file.hsts_seconds).unwrap_or(0),
+            // Receivers of development are programs on the developer's own machine.
             webhook_private_addresses: self
                 .webhook_private_addresses
                 .or(file.webhook_private_addresses)
-                .unwrap_or(false),
-            webhook_plain_http: self.webhook_plain_http.or(file.webhook_plain_http).unwrap_or(false),
+                .unwrap_or(mode == Mode::Development),
+            webhook_plain_http: self
+                .webhook_plain_http
+                .or(file.webhook_plain_http)
+                .unwrap_or(mode == Mode::Development),
             test_world: self.test_world.or(file.test_world).unwrap_or(true),
             mode,
             smtp_url: self.smtp_url.or(file.smtp_url).filter(|url| !url.is_empty()),

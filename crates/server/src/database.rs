@@ -73,6 +73,14 @@ impl Database {
         Ok(Self { pool, lead: None, reached, looking: None })
     }
 
+    /// Reaches the database to read it, beside a server or without one. It is left as it is, an older schema too.
+    pub(crate) async fn beside(configuration: &Configuration) -> Result<Self, Fatal> {
+        let reached = Reached::beside(configuration).await?;
+        let pool = pool::connect_to_read(&reached.url, BESIDE).await;
+        let pool = pool.map_err(|error| explained(configuration, &error))?;
+        Ok(Self { pool, lead: None, reached, looking: None })
+    }
+
     /// The same for a server: one at a time.
     pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
         let reached = Reached::alone(configuration).await?;

@@ -13,6 +13,7 @@ mod database;
 mod demo;
 mod doctor;
 mod environment;
+mod export_day;
 mod insight;
 mod listening;
 mod manager;
@@ -74,6 +75,7 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Replay(args) => replay::replay(args).await,
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::ExportDay(args) => export_day::export_day(args).await,
         Command::Insight(args) => insight::insight(args).await,
         Command::Token(args) => token::token(&args),
         Command::Admin(args) => accounts::admin(args).await,

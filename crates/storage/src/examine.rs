@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_database_a_fresh_one_and_one_that_is_led_are_told_apart_and_left_as_they_are() {
         let server = TestServer::private().await;
-        let pool = connect_to_read(server.url()).await.unwrap();
+        let pool = connect_to_read(server.url(), 1).await.unwrap();
         let empty = examine(&pool, None).await.unwrap();
         assert!(empty.migrations.applied == 0 && !empty.migrations.pending.is_empty(), "{empty:?}");
         assert!(empty.has_extension && empty.major >= 14 && empty.standing.is_none() && !empty.is_led, "{empty:?}");

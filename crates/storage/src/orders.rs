@@ -20,6 +20,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, Id, MerchantId, OrderId, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::error::StorageError;
@@ -184,7 +185,7 @@ pub(crate) async fn for_each_live_by(
 ) -> Result<u64, StorageError> {
     let mut count = 0;
     let start = Cursor { placed_at: Timestamp::UNIX_EPOCH, id: OrderId::from_uuid(Uuid::nil()) };
-    let mut fetched = tokio::spawn(live_after(pool.clone(), zone, start, chunk));
+    let mut fetched = tokio::spawn(live_after(pool.clone(), zone, start, chunk).in_current_span());
     let mut read = tokio::spawn(async { Ok(Vec::new()) });
     loop {
         let rows = done(fetched).await?;
@@ -194,7 +195,7 @@ pub(crate) async fn for_each_live_by(
             orders.into_iter().for_each(each);
             return Ok(count);
         };
-        fetched = tokio::spawn(live_after(pool.clone(), zone, last, chunk));
+        fetched = tokio::spawn(live_after(pool.clone(), zone, last, chunk).in_current_span());
         let reading = tokio::spawn(async { rows.into_iter().map(Order::try_from).collect() });
         let orders: Vec<Order> = done(std::mem::replace(&mut read, reading)).await?;
         count += orders.len() as u64;

@@ -130,14 +130,14 @@ pub async fn connect(url: &str, max_connections: u32) -> Result<Pool, PoolError>
     connect_within(url, max_connections, ACQUIRE_TIMEOUT).await
 }
 
-/// Connects in a way that nothing can be changed.
+/// Connects as [`connect`] does, to look and not to touch: Postgres refuses what would write.
 ///
 /// # Errors
 ///
-/// Those of [`connect`].
-pub async fn connect_to_read(url: &str) -> Result<Pool, PoolError> {
+/// As [`connect`].
+pub async fn connect_to_read(url: &str, max_connections: u32) -> Result<Pool, PoolError> {
     let options = options(url)?.options([("default_transaction_read_only", "on")]);
-    let pool = pool_options(1, ACQUIRE_TIMEOUT).connect_with(options).await;
+    let pool = pool_options(max_connections, ACQUIRE_TIMEOUT).connect_with(options).await;
     pool.map(|connections| Pool(connections, None)).map_err(|error| PoolError::Unreachable(error.into()))
 }
 

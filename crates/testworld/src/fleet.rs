@@ -86,7 +86,7 @@ impl Fleet {
 
     fn put_to_work(&mut self, id: DriverId) {
         let system = &self.system;
-        self.tasks.entry(id).or_insert_with(|| tokio::spawn(drive(system.clone(), id)));
+        self.tasks.entry(id).or_insert_with(|| system.world().spawn(drive(system.clone(), id)));
     }
 
     /// One more driver comes on shift, at a pickup.

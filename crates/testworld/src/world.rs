@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use posthaste_live::stopping::Leave;
-use posthaste_live::{Refused, Settings, StartError, System, Trial};
+use posthaste_live::{Refused, Settings, StartError, System, Trial, World};
 use posthaste_storage::StorageError;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
@@ -11,6 +11,7 @@ use posthaste_storage::sealed::Seal;
 use posthaste_webhooks::{Allowed, Sender, Webhooks};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::script::Script;
 use crate::{fleet, mirror};
@@ -84,7 +85,8 @@ impl TestWorld {
     /// [`OpenError`]; what was begun is given back.
     pub async fn open(plan: &Plan) -> Result<Self, OpenError> {
         let pool = plan.schemas.connect(SCHEMA, CONNECTIONS).await?;
-        let opened = Self::start(plan, pool.clone()).await;
+        let world = World::test();
+        let opened = Self::start(plan, pool.clone()).instrument(world.span()).await;
         if opened.is_err() {
             pool.close().await;
         }
@@ -116,8 +118,8 @@ impl TestWorld {
             }
         };
         let tasks = [
-            tokio::spawn(mirror::run(plan.live.clone(), system.clone())),
-            tokio::spawn(fleet::run(system.clone(), pool.clone())),
+            system.world().spawn(mirror::run(plan.live.clone(), system.clone())),
+            system.world().spawn(fleet::run(system.clone(), pool.clone())),
         ];
         tracing::info!(orders = system.orders().live(), "the test world is open");
         Ok(Self { system, pool, webhooks, running: Mutex::new(Some((sender, tasks))) })

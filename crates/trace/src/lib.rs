@@ -29,10 +29,11 @@ pub fn begin(before: Option<TraceParent>, make: impl FnOnce(Option<TraceId>) -> 
         return (make(Some(step.trace)), step);
     }
     let span = make(before.map(|before| before.trace));
-    if let Some(before) = before {
-        // A span that is filtered out has no parent either.
-        let _ = span.set_parent(Context::new().with_remote_span_context(remote(before)));
-    }
+    // The span that it stands in may be one of many traces, or none. A span that is filtered out has no parent either.
+    let _ = span.set_parent(match before {
+        Some(before) => Context::new().with_remote_span_context(remote(before)),
+        None => Context::new(),
+    });
     let step = step_of(&span).unwrap_or_else(|| unrecorded(before));
     if before.is_none() {
         span.record("trace_id", tracing::field::display(step.trace));
@@ -140,6 +141,24 @@ mod tests {
         drop(apart(|| make(None)));
         drop(begin(None, make));
         assert_eq!(exporter.get_finished_spans().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_trace_that_begins_in_a_span_of_many_traces_is_one_of_its_own() {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        export();
+        let many = apart(|| make(None));
+        let first = many.in_scope(|| begin(None, make).1);
+        let second = many.in_scope(|| begin(None, make).1);
+        assert_ne!(first.trace, second.trace);
+        let sent: Vec<_> = exporter.get_finished_spans().unwrap().iter().map(ids).collect();
+        assert_eq!(
+            sent.iter().map(|(trace, ..)| trace.clone()).collect::<Vec<_>>(),
+            [first, second].map(|step| step.trace.to_string())
+        );
     }
 
     #[test]

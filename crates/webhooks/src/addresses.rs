@@ -20,8 +20,15 @@ pub struct Allowed {
 
 /// An address that leads nowhere public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the address is private, local or reserved: only public ones are called")]
+#[error(
+    "the address is private, local or reserved: only public ones are called, unless this server's operator allows others"
+)]
 pub(crate) struct NotPublic;
+
+/// To a merchant who tries out on their own machine: that it is a matter of the server. How it is allowed is told to its
+/// operator, in the documentation.
+const HTTPS: &str = "must begin with https://";
+const NO_PLAIN_HTTP: &str = "must begin with https://, unless this server's operator allows http";
 
 impl Allowed {
     /// The URL, or what is wrong with it.
@@ -33,8 +40,8 @@ impl Allowed {
         match url.scheme() {
             "https" => {}
             "http" if self.plain_http => {}
-            "http" => return Err("must begin with https://".to_owned()),
-            _ => return Err("must begin with https://".to_owned()),
+            "http" => return Err(NO_PLAIN_HTTP.to_owned()),
+            _ => return Err(HTTPS.to_owned()),
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err("holds a user name or password: verify the signature instead".to_owned());
@@ -209,6 +216,11 @@ mod tests {
         }
         assert!(OPEN.url("http://127.0.0.1:9000/hooks").is_ok());
         assert!(OPEN.url("ftp://127.0.0.1/").is_err());
+        for operators in ["http://localhost:9000/", "https://localhost/", "https://10.0.0.1/"] {
+            let problem = STRICT.url(operators).unwrap_err();
+            assert!(problem.contains("unless this server's operator"), "{operators}: {problem}");
+            assert!(!problem.contains("webhook_"), "settings are the operator's: {problem}");
+        }
         assert!(STRICT.url(&format!("https://shop.example/{}", "a".repeat(MOST_URL))).is_err());
     }
 

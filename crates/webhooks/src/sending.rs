@@ -71,9 +71,9 @@ impl Webhooks {
     pub fn start(&self) -> Result<Sender, reqwest::Error> {
         let poster = Poster::new(self.allowed())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let sending = tokio::spawn(run(self.clone(), poster, stopped.clone()));
-        let telling = tokio::spawn(upkeep::tell(self.clone(), stopped.clone()));
-        let upkeep = tokio::spawn(upkeep::run(self.clone(), stopped));
+        let sending = tokio::spawn(run(self.clone(), poster, stopped.clone()).in_current_span());
+        let telling = tokio::spawn(upkeep::tell(self.clone(), stopped.clone()).in_current_span());
+        let upkeep = tokio::spawn(upkeep::run(self.clone(), stopped).in_current_span());
         Ok(Sender { tasks: vec![sending, telling, upkeep], stop })
     }
 
@@ -146,9 +146,13 @@ async fn pass(
     let until = now + webhooks.product(CLAIM);
     for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
         *under_way.entry(claimed.message.endpoint_id).or_default() += 1;
-        // Of the highest level: whatever is logged, it is logged with the id of what caused it.
-        let span = tracing::error_span!("webhook", message = %claimed.message.id, request_id = claimed.request);
-        sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span));
+        // Of the highest level: whatever is logged, it is logged with the id of what caused it. The span that all sending
+        // of a world stands in is not sent anywhere: each message is a trace of its own.
+        let (span, _) = posthaste_trace::begin(
+            None,
+            |_| tracing::error_span!("webhook", message = %claimed.message.id, request_id = claimed.request),
+        );
+        sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span).in_current_span());
     }
     Ok(more)
 }

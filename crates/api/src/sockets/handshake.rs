@@ -14,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use posthaste_http::problem::Failure;
 use posthaste_http::request_id::sent_step;
+use posthaste_live::World;
 use posthaste_protocol::problem::{Code, Problem};
 use posthaste_protocol::trace::TraceParent;
 use tokio::net::TcpStream;
@@ -98,13 +99,13 @@ fn names(parts: &Parts, header: &HeaderName, word: &str) -> bool {
 }
 
 impl Handshake {
-    /// Answers, and gives the connection to `serve` once the answer is out.
-    pub(super) fn upgrade<F>(self, serve: impl FnOnce(Upgraded) -> F + Send + 'static) -> Response
+    /// Answers, and gives the connection to `serve` once the answer is out, in its world.
+    pub(super) fn upgrade<F>(self, world: &World, serve: impl FnOnce(Upgraded) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let connection = self.connection;
-        tokio::spawn(async move {
+        world.spawn(async move {
             match connection.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Connection>>) {
                 Ok(Ok(parts)) => {
                     serve(Upgraded { stream: parts.io.into_inner().into_stream(), read: parts.read_buf }).await

@@ -109,7 +109,7 @@ impl Pump {
                 }
                 End::Gap => Duration::ZERO,
                 End::Lost { code, reason } => {
-                    tracing::debug!(url = %self.dialer.url, ?code, %reason, "connection lost");
+                    tracing::debug!(url = %self.dialer.url, code, %reason, "connection lost");
                     self.tell(Event::Disconnected { code, reason }).await;
                     backoff.next_wait()
                 }

@@ -35,7 +35,7 @@ impl DriverActor {
             return;
         }
         let (id, doors) = (self.id, Arc::downgrade(&self.doors));
-        tokio::spawn(async move {
+        crate::world::spawn(async move {
             tokio::time::sleep(ASK_AFTER).await;
             if let Some(doors) = doors.upgrade() {
                 let _ = doors.drivers.door.tell(id, DriverMsg::Internal(Alarm::Proposed));

@@ -69,7 +69,7 @@ impl Doors {
     fn alert_of(&self, before: Option<&Order>, order: &Order) {
         if matches!(order.status(), Status::Failed | Status::Expired) {
             let why = order.ended_because.as_deref().unwrap_or("no reason given");
-            let text = format!("order {} is {}: {why}", order.id, order.status().name());
+            let text = format!("order {} has {}: {why}", order.id, order.status().name());
             self.streams.alert(order_alert("order_failed", text, order), Scope::of_order(order));
         }
         let was_escalated = before.is_some_and(|before| before.escalated.is_some());

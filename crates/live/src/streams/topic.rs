@@ -48,14 +48,14 @@ impl ToFlush {
     /// Has them emptied beside the caller, who has other things to do: few by their own tasks.
     pub(super) fn beside(self) {
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if self.0.len() > FEW => {
+            Ok(_) if self.0.len() > FEW => {
                 let mut outboxes = self.0.into_iter();
                 loop {
                     let share: Vec<_> = outboxes.by_ref().take(SHARE).collect();
                     if share.is_empty() {
                         return;
                     }
-                    runtime.spawn(async move { share.iter().for_each(|outbox| outbox.flush()) });
+                    crate::world::spawn(async move { share.iter().for_each(|outbox| outbox.flush()) });
                 }
             }
             _ => self.0.iter().for_each(|outbox| outbox.wake()),

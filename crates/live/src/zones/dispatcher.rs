@@ -136,7 +136,7 @@ fn schedule(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherState) {
     }
     state.scheduled = true;
     let myself = myself.clone();
-    tokio::spawn(async move {
+    crate::world::spawn(async move {
         tokio::time::sleep(GATHER).await;
         let _ = myself.cast(DispatcherMsg::Internal);
     });

@@ -239,7 +239,7 @@ impl Dispatcher {
             return;
         }
         let doors = Arc::clone(&self.doors);
-        tokio::spawn(async move {
+        crate::world::spawn(async move {
             if let Err(error) = posthaste_storage::shadow::insert(&doors.pool, &plans).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, plans = plans.len(), "plans of the shadow were not recorded");
@@ -255,7 +255,7 @@ fn think_next(myself: &ActorRef<DispatcherMsg>, shadow: &mut Shadow) {
     let Some(look) = shadow.looks.pop_front() else { return };
     shadow.thinking = true;
     let myself = myself.clone();
-    tokio::spawn(async move {
+    crate::world::spawn(async move {
         let thought = tokio::task::spawn_blocking(move || look.think()).await.ok();
         let _ = myself.cast(DispatcherMsg::Thought(thought.map(Box::new)));
     });

@@ -15,6 +15,7 @@ impl Code {
         Self::Forbidden,
         Self::ScopeRequired,
         Self::NotActivated,
+        Self::SecondFactorMissing,
         Self::Banned,
         Self::StepUpRequired,
         Self::NotFound,
@@ -64,6 +65,7 @@ impl Code {
             | Self::Forbidden
             | Self::ScopeRequired
             | Self::NotActivated
+            | Self::SecondFactorMissing
             | Self::Banned
             | Self::StepUpRequired
             | Self::LinkRequired => of_who_asks(self),
@@ -162,9 +164,14 @@ fn of_who_asks(code: Code) -> Advice {
              operation says what it needs: `Keys need …`.",
         ),
         Code::NotActivated => (
-            "The account is there and may not work yet: merchants and drivers wait for operations, admins may need a second factor.",
-            "Wait for the letter, or turn the second factor on; then get a new access token (`POST /v1/sessions/refresh`): the old \
+            "The account is there and may not work yet: merchants and drivers wait for operations.",
+            "Wait for the letter; then get a new access token (`POST /v1/sessions/refresh`): the old \
              one still says that the account may not work.",
+        ),
+        Code::SecondFactorMissing => (
+            "Admins work with a second factor here, and the login has shown none.",
+            "Set one up (`POST /v1/account/second-factor`), or where it is on show it (`POST /v1/account/step-up`); then get a new \
+             access token (`POST /v1/sessions/refresh`).",
         ),
         Code::Banned => {
             ("The account was shut out by operations. `detail` says why.", "Write to whoever runs the service.")

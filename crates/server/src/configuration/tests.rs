@@ -162,3 +162,16 @@ fn what_is_kept_of_people_ends_and_the_audit_log_only_where_it_is_said() {
     let refused = of(1, 89).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
     assert!(refused.starts_with("audit_retention_days must lie between 90"), "{refused}");
 }
+
+#[test]
+fn webhooks_reach_the_developers_own_machine_in_development_alone() {
+    let both = |given: Option<bool>, mode| {
+        let flags = Overrides { webhook_private_addresses: given, webhook_plain_http: given, ..Overrides::default() };
+        let resolved = flags.resolve("", 1.0, mode).unwrap();
+        (resolved.webhook_private_addresses, resolved.webhook_plain_http)
+    };
+    assert_eq!(both(None, Mode::Production), (false, false));
+    assert_eq!(both(None, Mode::Development), (true, true));
+    assert_eq!(both(Some(false), Mode::Development), (false, false));
+    assert_eq!(both(Some(true), Mode::Production), (true, true));
+}

@@ -72,7 +72,7 @@ pub(super) async fn database(configuration: &Configuration, seen: Option<&Seen>,
         }
         (None, _) => return vec![Finding::ok("database", "made at the first start")],
     };
-    let pool = match pool::connect_to_read(&url).await {
+    let pool = match pool::connect_to_read(&url, 1).await {
         Ok(pool) => pool,
         Err(error) => return vec![Finding::failed("database", explained(configuration, &error).to_string())],
     };

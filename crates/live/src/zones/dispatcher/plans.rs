@@ -56,7 +56,7 @@ impl Dispatcher {
         }
         state.solving = true;
         let myself = myself.clone();
-        tokio::spawn(async move {
+        crate::world::spawn(async move {
             let message = match tokio::task::spawn_blocking(move || snapshot.solve()).await {
                 Ok(plan) => DispatcherMsg::Planned(Box::new(plan)),
                 Err(_) => DispatcherMsg::PlanLost,
