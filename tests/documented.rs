@@ -110,7 +110,7 @@ async fn follow(page: &str) -> String {
         let said = terminal.paste(block);
         // The test world follows a new zone within a second; until then there is none at the pickup.
         let meant = if block.contains("until ORDER=") { problems(&said) } else { Vec::new() };
-        assert!(meant.iter().all(|code| code == "no_zone"), "{said:?}");
+        assert!(meant.iter().all(|code| code == "outside_service_area"), "{said:?}");
         went_well(&said, &meant.iter().map(String::as_str).collect::<Vec<_>>());
         shown.push_str(&said.out);
         shown.push('\n');
