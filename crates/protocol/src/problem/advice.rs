@@ -207,7 +207,7 @@ fn of_the_request(code: Code) -> Advice {
             "Send less at once: positions and the like in several parts.",
         ),
         Code::UnsupportedMediaType => {
-            ("The body is not said to be JSON.", "Send it with `content-type: application/json`.")
+            ("The request has a body that is not said to be JSON.", "Send it with `content-type: application/json`.")
         }
         Code::Invalid => (
             "The request was read, and one or more of its fields do not hold what they should. `errors` names every one of them with \
