@@ -239,8 +239,7 @@ impl Identity {
         let account = self.account(proof.account).await?;
         self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
-        let account = accounts::store::lock(&mut transaction, proof.account).await?;
-        let account = account.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if !account.has_second_factor() {
             return Err(Refused::Conflict("there is no second factor"));
         }
@@ -266,8 +265,7 @@ impl Identity {
         }
         self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
-        let account = accounts::store::lock(&mut transaction, proof.account).await?;
-        let account = account.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if !account.has_second_factor() {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use posthaste_notifications::Channel;
 use posthaste_protocol::accounts::{AccountView, Activate, ChangeEmail, ChangePassword, CodeSent, Secret, SetPhone};
 use posthaste_protocol::problem::Problem;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::{Account, store, wrong_email, wrong_phone};
 use crate::audit::{Entry, Origin};
@@ -62,6 +63,11 @@ impl Identity {
     /// One account.
     pub(crate) async fn account(&self, id: AccountId) -> Result<Account, Refused> {
         store::get(self.pool().connections(), id).await?.ok_or(Refused::NotFound("account"))
+    }
+
+    /// One account, which nobody else changes until the transaction ends.
+    pub(crate) async fn locked(connection: &mut PgConnection, id: AccountId) -> Result<Account, Refused> {
+        store::lock(connection, id).await?.ok_or(Refused::NotFound("account"))
     }
 
     /// Changes the password, with proof of the old one. Every login ends, and a new one begins: whoever has tokens of
@@ -204,7 +210,7 @@ impl Identity {
             return Err(Refused::WrongCode { left: None });
         }
         let mut transaction = self.pool().connections().begin().await?;
-        let account = store::lock(&mut transaction, proof.account).await?.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if !challenges::store::done(&mut transaction, passed.id, now).await? {
             return Err(Refused::Conflict("the code was used already"));
         }
@@ -330,7 +336,7 @@ impl Identity {
         }
         let now = self.now();
         let mut transaction = self.pool().connections().begin().await?;
-        let account = store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, id).await?;
         store::set_ban(&mut transaction, id, Some((reason, account.banned_at.unwrap_or(now)))).await?;
         let ended = logins::store::revoke(&mut transaction, id, None, None, "banned", now).await?;
         let entry = Entry::new("account.banned", caller.actor()).on(id).with(json!({"reason": reason}));
@@ -351,7 +357,7 @@ impl Identity {
     /// Lets an account in again. It signs in anew.
     pub(crate) async fn unban(&self, caller: &Caller, id: AccountId, origin: &Origin) -> Result<AccountView, Refused> {
         let mut transaction = self.pool().connections().begin().await?;
-        let account = store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, id).await?;
         if account.banned_at.is_some() {
             store::set_ban(&mut transaction, id, None).await?;
             self.audit(&mut transaction, origin, Entry::new("account.unbanned", caller.actor()).on(id)).await?;

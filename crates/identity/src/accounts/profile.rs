@@ -150,7 +150,7 @@ impl Identity {
         }
         let profile = serde_json::to_value(new).map_err(|error| Refused::Internal(error.to_string()))?;
         let mut transaction = self.pool().connections().begin().await?;
-        let account = store::lock(&mut transaction, proof.account).await?.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if account.role() != P::ROLE {
             return Err(Refused::Forbidden("this profile belongs to another role"));
         }

@@ -247,7 +247,7 @@ impl Identity {
         self.hasher().judge("password", &asked.password, called).await?;
         let hash = self.hasher().hash(&asked.password).await?;
         let mut transaction = self.pool().connections().begin().await?;
-        let account = store::lock(&mut transaction, id).await?.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, id).await?;
         if !challenges::store::done(&mut transaction, passed.id, now).await? {
             return Err(Refused::Conflict("the code was used already"));
         }

@@ -7,7 +7,6 @@ use posthaste_protocol::google::{BeginGoogle, LinkGoogle};
 use serde_json::json;
 
 use super::{Ending, Linked, OVER, Start, UNVERIFIED, store};
-use crate::accounts;
 use crate::audit::{Entry, Origin};
 use crate::refused::Refused;
 use crate::{Identity, letters};
@@ -44,8 +43,7 @@ impl Identity {
         let linked = Linked { issuer, subject: vouched.subject, email, linked_at: self.now() };
         let mut transaction = self.pool().connections().begin().await?;
         self.take(&mut transaction, &pending.row.state_hash).await?;
-        let account = accounts::store::lock(&mut transaction, proof.account).await?;
-        let account = account.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if let Some(reason) = account.ban_reason {
             return Err(Refused::Banned { reason });
         }
@@ -82,8 +80,7 @@ impl Identity {
         }
         self.show_owner_or_fresh(proof, &account, shown.password.as_ref(), origin).await?;
         let mut transaction = self.pool().connections().begin().await?;
-        let account = accounts::store::lock(&mut transaction, proof.account).await?;
-        let account = account.ok_or(Refused::NotFound("account"))?;
+        let account = Self::locked(&mut transaction, proof.account).await?;
         if account.google.is_none() {
             return Ok(());
         }
