@@ -2,19 +2,8 @@
 
 use posthaste_domain::Timestamp;
 use posthaste_storage::StorageError;
+use posthaste_storage::installation::{NOT_SENT, Waiting};
 use posthaste_storage::pool::Pool;
-
-/// What a message that was given up so says of itself.
-const WHY: &str = "not sent: it waited in a copy of the database";
-
-/// What waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Messages.
-    pub count: i64,
-    /// When the oldest was written.
-    pub since: Option<Timestamp>,
-}
 
 /// What waits, of both channels.
 ///
@@ -39,7 +28,7 @@ pub async fn give_up(pool: &Pool, now: Timestamp) -> Result<u64, StorageError> {
     let done = sqlx::query!(
         "UPDATE outbox_messages SET state = 'dead', ended_at = $1, body = NULL, last_error = $2 WHERE state = 'waiting'",
         now,
-        WHY,
+        NOT_SENT,
     )
     .execute(pool.connections())
     .await?;

@@ -8,7 +8,7 @@ use metrics::{describe_gauge, gauge};
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_live::stopping::Leave;
-use posthaste_storage::installation::{self, Outside, Standing};
+use posthaste_storage::installation::{self, Outside, Standing, Waiting};
 use posthaste_storage::pool::{Pool, Schemas};
 use posthaste_testworld::SCHEMA;
 use tokio::task::JoinHandle;
@@ -93,7 +93,7 @@ impl Held {
         Ok(held)
     }
 
-    fn add(&mut self, waiting: posthaste_webhooks::held::Waiting) {
+    fn add(&mut self, waiting: Waiting) {
         self.webhooks += waiting.count;
         self.note(waiting.since);
     }

@@ -27,6 +27,18 @@ impl Outside {
     }
 }
 
+/// What waits to be sent, of one kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How much.
+    pub count: i64,
+    /// When the oldest was made.
+    pub since: Option<Timestamp>,
+}
+
+/// What a message says of itself that waited in a copy and was not sent when that was said to be the real one.
+pub const NOT_SENT: &str = "not sent: it waited in a copy of the database";
+
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -2,8 +2,8 @@
 //! where it is not to be sent once the copy is said to be the real one.
 
 use posthaste_clock::Clock;
-use posthaste_domain::Timestamp;
 use posthaste_storage::StorageError;
+use posthaste_storage::installation::{NOT_SENT, Waiting};
 use posthaste_storage::pool::Pool;
 use uuid::Uuid;
 
@@ -11,19 +11,8 @@ use crate::sending::distribute::distribute;
 
 /// Messages in one statement. More would run into the statement's time limit.
 const CHUNK: i64 = 5_000;
-/// What a message that was set aside so says of itself.
-const WHY: &str = "not sent: it waited in a copy of the database";
 
-/// What waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Messages, and events that are none yet.
-    pub count: i64,
-    /// When the oldest was made, in product time.
-    pub since: Option<Timestamp>,
-}
-
-/// What waits in a world.
+/// What waits in a world: messages, and events that are none yet, in product time.
 ///
 /// # Errors
 ///
@@ -63,7 +52,7 @@ pub async fn set_aside(pool: &Pool, clock: &Clock) -> Result<u64, StorageError> 
             WHERE id = ANY($1)",
             &ids,
             clock.now(),
-            WHY,
+            NOT_SENT,
         )
         .execute(&mut *transaction)
         .await?;

@@ -143,7 +143,10 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
     assert!(waits.since.is_some());
 
     assert_eq!(crate::held::set_aside(&database.pool, &Clock::system()).await.unwrap(), 3);
-    assert_eq!(crate::held::waiting(&database.pool).await.unwrap(), crate::held::Waiting::default());
+    assert_eq!(
+        crate::held::waiting(&database.pool).await.unwrap(),
+        posthaste_storage::installation::Waiting::default()
+    );
     let after = message(&database, id, now).await;
     let sender = held(Outside::Open).start().unwrap();
     let dialled = tokio::time::timeout(Duration::from_secs(30), listener.accept()).await;
