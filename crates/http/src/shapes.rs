@@ -89,9 +89,13 @@ pub fn with_readers_word(faults: Faults, path: &str, said: &str) -> Vec<FieldErr
     fields
 }
 
-/// A name as callers gave it, not longer than anybody reads.
-pub(crate) fn cut(name: &str) -> String {
-    match name.char_indices().nth(MOST_OF_NAME * 4) {
+/// A path as callers gave it, not longer than anybody reads.
+pub(crate) fn cut(path: &str) -> String {
+    at_most(path, MOST_OF_NAME * 4)
+}
+
+fn at_most(name: &str, characters: usize) -> String {
+    match name.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
     }
@@ -99,10 +103,7 @@ pub(crate) fn cut(name: &str) -> String {
 
 /// The name of a field in something.
 fn within(path: &str, name: &str) -> String {
-    let name: String = match name.char_indices().nth(MOST_OF_NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    };
+    let name = at_most(name, MOST_OF_NAME);
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 

@@ -35,24 +35,6 @@ pub enum Unread {
 #[error("the key cannot sign")]
 pub struct CannotSign;
 
-/// What is pinned for each use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Hs256,
-    Ed25519,
-    Rs256,
-}
-
-impl Kind {
-    fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Hs256 => Algorithm::HS256,
-            Self::Ed25519 => Algorithm::EdDSA,
-            Self::Rs256 => Algorithm::RS256,
-        }
-    }
-}
-
 /// Signs tokens with one key.
 #[derive(Clone)]
 pub struct Signer {
@@ -91,7 +73,6 @@ impl Signer {
 /// Reads tokens of one key.
 #[derive(Clone)]
 pub struct Verifier {
-    kind: Kind,
     typ: Option<&'static str>,
     key: DecodingKey,
     validation: Validation,
@@ -99,37 +80,38 @@ pub struct Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifier({:?}, …)", self.kind)
+        write!(f, "Verifier({:?}, …)", self.validation.algorithms)
     }
 }
 
 impl Verifier {
-    fn new(kind: Kind, typ: Option<&'static str>, key: DecodingKey) -> Self {
+    fn new(algorithm: Algorithm, typ: Option<&'static str>, key: DecodingKey) -> Self {
         ring_provider::install();
-        let mut validation = Validation::new(kind.algorithm());
+        // This one, and nothing in a token can choose another.
+        let mut validation = Validation::new(algorithm);
         // What a token says of time and of whom it is for is looked at by who knows the present.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        Self { kind, typ, key, validation }
+        Self { typ, key, validation }
     }
 
     /// HMAC with SHA-256.
     #[must_use]
     pub fn hs256(secret: &[u8]) -> Self {
-        Self::new(Kind::Hs256, None, DecodingKey::from_secret(secret))
+        Self::new(Algorithm::HS256, None, DecodingKey::from_secret(secret))
     }
 
     /// Ed25519, by the public key; only tokens of type `typ`.
     #[must_use]
     pub fn ed25519(public: &[u8], typ: &'static str) -> Self {
-        Self::new(Kind::Ed25519, Some(typ), DecodingKey::from_ed_der(public))
+        Self::new(Algorithm::EdDSA, Some(typ), DecodingKey::from_ed_der(public))
     }
 
     /// RSA with SHA-256 (PKCS #1 v1.5), by modulus and exponent, big-endian.
     #[must_use]
     pub fn rs256(modulus: &[u8], exponent: &[u8]) -> Self {
-        Self::new(Kind::Rs256, None, DecodingKey::from_rsa_raw_components(modulus, exponent))
+        Self::new(Algorithm::RS256, None, DecodingKey::from_rsa_raw_components(modulus, exponent))
     }
 
     /// What the token says, if the key has signed it.

@@ -1,6 +1,8 @@
 //! Plain words for what a reader of JSON or of a query says of a value that does not fit. Callers write programs in any
 //! language: names of types of this one tell them nothing.
 
+use strsim::levenshtein;
+
 /// How many names are listed at most.
 const MOST_NAMES: usize = 16;
 
@@ -129,26 +131,10 @@ fn nearest<'k, T: AsRef<str>>(name: &str, known: &'k [T]) -> Option<&'k str> {
     }
     let name = name.to_lowercase();
     let far =
-        |other: &str| if other.starts_with(&name) || name.starts_with(other) { 1 } else { distance(&name, other) };
+        |other: &str| if other.starts_with(&name) || name.starts_with(other) { 1 } else { levenshtein(&name, other) };
     let all = known.iter().map(AsRef::as_ref).filter(|known| known.len() <= LONGEST);
     let (near, far) = all.map(|known| (known, far(known))).min_by_key(|(_, far)| *far)?;
     (!name.is_empty() && far <= 1 + name.len() / 4).then_some(near)
-}
-
-/// How many characters have to be put in, left out or changed to get from one text to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (n, x) in a.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = n + 1;
-        for (m, y) in b.iter().enumerate() {
-            let changed = before + usize::from(x != *y);
-            before = row[m + 1];
-            row[m + 1] = changed.min(before + 1).min(row[m] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -239,7 +225,7 @@ mod tests {
         #[test]
         fn the_nearest_name_is_found_whatever_is_asked(name in ".{0,70}") {
             let _ = unknown(&name, &["lat", "lng", "contact"]);
-            prop_assert_eq!(distance(&name, &name), 0);
+            prop_assert_eq!(levenshtein(&name, &name), 0);
         }
     }
 }
