@@ -76,18 +76,20 @@ pub async fn pass(worlds: &Worlds) {
         let Some(last) = page.last().copied() else { return };
         for deleted in page {
             match forget(worlds, &deleted).await {
-                Ok(true) => match identity.forgotten(&deleted).await {
-                    Ok(true) => {
-                        metrics::counter!("posthaste_forgotten_total", "what" => "accounts").increment(1);
-                        tracing::info!(account = %deleted.account, "nothing is left of a deleted account");
-                    }
-                    Ok(false) => {}
-                    Err(error) => tracing::warn!(%error, "that an account is forgotten was not noted"),
-                },
-                Ok(false) => {}
+                Ok(true) => {}
+                Ok(false) => continue,
                 Err(error) => {
                     tracing::warn!(account = %deleted.account, %error, "a deleted account is not forgotten yet");
+                    continue;
                 }
+            }
+            match identity.forgotten(&deleted).await {
+                Ok(true) => {
+                    metrics::counter!("posthaste_forgotten_total", "what" => "accounts").increment(1);
+                    tracing::info!(account = %deleted.account, "nothing is left of a deleted account");
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "that an account is forgotten was not noted"),
             }
         }
         after = Some(last);

@@ -14,7 +14,7 @@ pub(crate) use cell::{InHand, ZoneCell, ZoneConfig};
 pub(crate) use cell::{order_view, stop_view};
 pub(crate) use dispatcher::{Dispatcher, DispatcherMsg};
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -281,7 +281,7 @@ impl Zones {
 }
 
 /// Areas are read and cut into cells one at a time: whoever wants a zone waits, and nobody else.
-static READING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+static READING: Semaphore = Semaphore::const_new(1);
 
 /// Reads an area and cuts it into cells, which is up to a second of work.
 fn read(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
@@ -292,7 +292,7 @@ fn read(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
 /// The same on a thread apart. Whoever waits may leave: their turn passes, and an area that is being read is read to its
 /// end, as threads cannot be stopped.
 async fn read_apart(area: serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
-    let turn = Arc::clone(&READING).acquire_owned().await.map_err(|_| Refused::Unavailable("areas"))?;
+    let turn = READING.acquire().await.map_err(|_| Refused::Unavailable("areas"))?;
     let reading = tokio::task::spawn_blocking(move || {
         let shape = read(&area);
         drop(turn);
