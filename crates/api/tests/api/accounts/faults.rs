@@ -157,14 +157,7 @@ async fn a_server_in_production_takes_no_tokens_of_development_and_shows_no_mail
     };
     let (pool, clock) = (stage.database.pool.clone(), posthaste_clock::Clock::system());
     let seal = posthaste_storage::sealed::Seal::new(b"a secret of tests");
-    let outbox = posthaste_notifications::Notifications::new(
-        pool.clone(),
-        seal.clone(),
-        clock.clone(),
-        posthaste_storage::installation::Outside::Open,
-        None,
-        None,
-    );
+    let outbox = without_carriers(&pool, &seal, &clock);
     let keys = crate::stage::keys();
     let parts = posthaste_identity::Parts { pool, clock, seal, keys, notifications: outbox, settings };
     let identity = posthaste_identity::Identity::open(parts).await.unwrap();
@@ -182,19 +175,22 @@ async fn a_server_in_production_takes_no_tokens_of_development_and_shows_no_mail
     assert_eq!((refused.status, refused.code()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"), "{refused:?}");
 }
 
+/// An outbox that nothing is carried from.
+fn without_carriers(
+    pool: &posthaste_storage::pool::Pool,
+    seal: &posthaste_storage::sealed::Seal,
+    clock: &posthaste_clock::Clock,
+) -> posthaste_notifications::Notifications {
+    let outside = posthaste_storage::installation::Outside::Open;
+    posthaste_notifications::Notifications::new(pool.clone(), seal.clone(), clock.clone(), outside, None, None)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_sealed_with_another_secret_is_not_opened() {
     let stage = Stage::new().await;
     let (pool, clock) = (stage.database.pool.clone(), posthaste_clock::Clock::system());
     let seal = posthaste_storage::sealed::Seal::new(b"another secret");
-    let notifications = posthaste_notifications::Notifications::new(
-        pool.clone(),
-        seal.clone(),
-        clock.clone(),
-        posthaste_storage::installation::Outside::Open,
-        None,
-        None,
-    );
+    let notifications = without_carriers(&pool, &seal, &clock);
     let settings = posthaste_identity::Settings::default();
     let keys = crate::stage::keys();
     let parts = posthaste_identity::Parts { pool, clock, seal, keys, notifications, settings };
