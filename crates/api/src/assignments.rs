@@ -3,14 +3,23 @@
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::OrderId;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::orders::{AssignOrder, OrderView, PutPriority};
+use posthaste_protocol::problem::Code;
 
 use crate::AppState;
 use crate::access::Admitted;
 use crate::orders::answer;
 use crate::refusals::refused;
+
+pub(crate) const ASSIGN: Rule = Rule::post("/v1/orders/{id}/assign", Access::ADMIN).codes(&[
+    Code::Conflict,
+    Code::OrderEnded,
+    Code::DriverBusy,
+    Code::GoodsOnBoard,
+]);
 
 /// Give an order to a driver
 ///
@@ -31,6 +40,8 @@ pub(crate) async fn assign(
     Ok(answer(&admitted, &done))
 }
 
+pub(crate) const PRIORITISE: Rule = Rule::put("/v1/orders/{id}/priority", Access::ADMIN).codes(&[Code::OrderEnded]);
+
 /// Change an order's priority
 ///
 /// Dispatch looks again at once.
@@ -47,6 +58,12 @@ pub(crate) async fn prioritise(
     let done = app.system().orders().prioritise(id, body.priority, admitted.cause()).await.map_err(refused)?;
     Ok(answer(&admitted, &done))
 }
+
+pub(crate) const UNASSIGN: Rule = Rule::post("/v1/orders/{id}/unassign", Access::ADMIN).codes(&[
+    Code::Conflict,
+    Code::OrderEnded,
+    Code::GoodsOnBoard,
+]);
 
 /// Take an order back from its driver
 ///

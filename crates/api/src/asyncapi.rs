@@ -9,6 +9,7 @@ mod schema;
 pub(crate) mod shapes;
 mod written;
 
+use posthaste_http::contract::{Access, Rule};
 use std::sync::LazyLock;
 
 use axum::http::{HeaderMap, Method};
@@ -21,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::schema::{Frames, reference};
 pub use self::written::{CloseCode, Direction, Example, close_codes, examples};
-use crate::access::{Access, MessageRule, Rule, Scope};
+use crate::access::{MessageRule, Scope, rule_of};
 use crate::sockets::{FRAME_OF_READERS, SILENT_HEARTBEATS};
 
 /// A path on which sockets are opened.
@@ -207,7 +208,7 @@ fn sent_on(one: &Channel) -> impl Iterator<Item = String> {
 
 /// Who may open the socket, and who that makes of him there.
 fn holder(one: &Channel) -> Option<Role> {
-    match Rule::of(&Method::GET, one.path)?.access {
+    match rule_of(&Method::GET, one.path)?.access {
         Access::Roles(grants) => grants.first().map(|(role, _)| *role),
         Access::Public | Access::Link | Access::Account(_) => None,
     }
@@ -257,6 +258,8 @@ fn operations_of(one: &Channel, operations: &mut Map<String, Value>) {
     }
 }
 
+pub(crate) const READ: Rule = Rule::get("/asyncapi.json", Access::Public);
+
 /// The sockets' document
 ///
 /// AsyncAPI 3: every message that is sent over the sockets, in both directions, with schemas and examples. `/docs/sockets`
@@ -268,6 +271,8 @@ pub(crate) async fn read(headers: HeaderMap) -> Response {
     static TEXT: LazyLock<MadeOnce> = LazyLock::new(|| MadeOnce::new("application/json", document().to_string()));
     TEXT.answer(&headers)
 }
+
+pub(crate) const SHOW: Rule = Rule::get("/docs/sockets", Access::Public);
 
 /// The sockets' document as a page
 #[utoipa::path(get, path = "/docs/sockets", tag = "server",

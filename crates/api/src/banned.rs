@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::order::{Order, ReleaseReason};
@@ -98,24 +99,45 @@ impl Dispatch for Dispatching {
 
 /// Runs until it is dropped.
 pub(crate) async fn run(worlds: Worlds) {
+    let duties = worlds.live().system().clock().duties().clone();
     loop {
-        pass(worlds.live()).await;
-        // No driver there has an account, but merchants are the same.
-        if let Some(test) = worlds.test() {
-            pass(&test).instrument(test.system().world().span()).await;
-        }
-        gone::pass(&worlds).await;
+        let _ = duties.did(DUTY, everywhere(&worlds)).await;
         let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;
     }
 }
 
+const DUTY: Duty = Duty {
+    name: "accounts.shut_out",
+    world: None,
+    does: "takes work back from drivers who are shut out, mutes merchants who are, forgets who has gone",
+    period: EVERY,
+    trigger: Some("somebody is shut out, let in again, or gone"),
+    runs: Runs::Leader,
+};
+
+async fn everywhere(worlds: &Worlds) -> Result<(), String> {
+    let live = pass(worlds.live()).await;
+    // No driver there has an account, but merchants are the same.
+    let test = match worlds.test() {
+        Some(test) => pass(&test).instrument(test.system().world().span()).await,
+        None => Ok(()),
+    };
+    gone::pass(worlds).await;
+    live.and(test)
+}
+
 /// Takes their work back from all drivers who are shut out, and mutes the webhooks of merchants who are.
-pub async fn pass(app: &AppState) {
+///
+/// # Errors
+///
+/// What was left to the next pass, in words. It is logged.
+pub async fn pass(app: &AppState) -> Result<(), String> {
+    let mut left = Vec::new();
     let banned = match app.identity().banned().await {
         Ok(banned) => banned,
         Err(error) => {
             tracing::warn!(%error, "who is shut out cannot be read");
-            return;
+            return Err(format!("who is shut out cannot be read: {error}"));
         }
     };
     let merchants: Vec<_> =
@@ -125,12 +147,15 @@ pub async fn pass(app: &AppState) {
             error = &error as &dyn std::error::Error,
             "merchants who are shut out may still be told of orders"
         );
+        left.push(format!("merchants may still be told of orders: {error}"));
     }
     for driver in banned.into_iter().filter_map(|party| if let Party::Driver(id) = party { Some(id) } else { None }) {
         if let Err(error) = take_back(app, driver, ReleaseReason::DriverBanned).await {
             tracing::warn!(%driver, %error, "a driver who is shut out still has work");
+            left.push(format!("{driver} still has work: {error}"));
         }
     }
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
 }
 
 /// Takes a driver off shift, and their work from them, where they have any.

@@ -2,9 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_protocol::clock::ClockView;
 
 use crate::AppState;
+
+pub(crate) const READ: Rule = Rule::get("/v1/clock", Access::ANY_ROLE).key(KeyScope::OrdersRead);
 
 /// The server's clock
 ///

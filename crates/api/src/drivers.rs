@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::MOST_SIZE;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path, Query};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::pages::{self, Cursor};
@@ -32,6 +33,8 @@ use crate::texts::{MOST_NAME, all_right, wrong, wrong_length};
 const PATH: &str = "/v1/drivers";
 /// The most zones that one driver serves.
 pub(crate) const MOST_ZONES: usize = 50;
+
+pub(crate) const CREATE: Rule = Rule::post("/v1/drivers", Access::ADMIN);
 
 /// Register a driver
 ///
@@ -100,6 +103,8 @@ fn faults(new: &CreateDriver, is_zone: impl Fn(ZoneId) -> bool) -> Vec<FieldErro
     errors
 }
 
+pub(crate) const READ: Rule = Rule::get("/v1/drivers/{id}", Access::ADMIN_OR_DRIVER);
+
 /// One driver
 #[utoipa::path(get, path = "/v1/drivers/{id}", tag = "drivers",
     params(("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")),
@@ -130,6 +135,8 @@ pub(crate) struct Asked {
     #[param(example = "20")]
     limit: Option<String>,
 }
+
+pub(crate) const LIST: Rule = Rule::get("/v1/drivers", Access::ADMIN);
 
 /// List drivers
 ///

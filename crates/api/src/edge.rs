@@ -5,16 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use posthaste_http::browsers::Kind;
-use posthaste_http::limits::{Limits, carried, room, whole_body, within};
+use posthaste_http::contract::{BodyLimit, Quota};
+use posthaste_http::limits::{carried, room, whole_body, within};
 use posthaste_http::metrics::Counted;
+use posthaste_http::problem::Answer;
 use posthaste_http::request_id::Identified;
 use posthaste_http::{address, problem};
+use posthaste_protocol::problem::{Code, Problem};
 use tokio::sync::Semaphore;
 
 use crate::AppState;
+use crate::access::rule_for;
 use crate::quotas::Metered;
 
 /// What it knows. Cheap to clone.
@@ -37,7 +42,13 @@ impl Edge {
     ) -> Response {
         let (kind, counted) = (Kind::of(&request), Counted::begin(&request));
         let identified = Identified::begin(&mut request, self.app.system().world().name());
-        let mut response = identified.answered(answer(request)).await;
+        let answer = async {
+            match host_is_told(&request) {
+                Ok(()) => answer(request).await,
+                Err(refused) => refused.into_response(),
+            }
+        };
+        let mut response = identified.answered(answer).await;
         counted.end(response.status());
         self.app.limits().browsers.tell(kind, response.headers_mut());
         response
@@ -46,14 +57,20 @@ impl Edge {
     async fn limit(&self, mut request: Request, next: Next) -> Response {
         let limits = self.app.limits();
         address::note(&mut request, &limits.proxies);
-        let metered = Metered::begin(&mut request);
+        let rule = rule_for(&request);
+        let is_free = rule.is_some_and(|rule| rule.quota == Quota::Free);
+        let metered = if is_free { None } else { Some(Metered::begin(&mut request)) };
         // Nobody takes a place that all share while they are waited for.
-        let most = body_limit(&request, limits);
+        let most = match rule.map(|rule| rule.body) {
+            Some(BodyLimit::Outline) => limits.body_bytes.max(limits.outline_bytes),
+            Some(BodyLimit::Usual) | None => limits.body_bytes,
+        };
         let mut request = match whole_body(request, most, limits.request_timeout).await {
             Ok(request) => request,
             Err(refused) => return refused.into_response(),
         };
-        let response = match room(&self.running, &request) {
+        let room = if is_free { Ok(None) } else { room(&self.running).map(Some) };
+        let response = match room {
             Ok(room) => {
                 // Axum has a limit of its own, which knows nothing of this one.
                 DefaultBodyLimit::max(most).apply(&mut request);
@@ -72,11 +89,13 @@ impl Edge {
     }
 }
 
-/// How long a body may be. An outline of as many corners as a zone may have is longer than anything else.
-fn body_limit(request: &Request, limits: &Limits) -> usize {
-    let path = request.uri().path();
-    let is_zone = path == "/v1/zones" || path.starts_with("/v1/zones/");
-    if is_zone { limits.body_bytes.max(limits.outline_bytes) } else { limits.body_bytes }
+/// Of HTTP/1.1 a request names its host once (RFC 9112, 3.2): what stands in front may have gone by another name.
+fn host_is_told(request: &Request) -> Answer<()> {
+    let names = request.headers().get_all(header::HOST).iter().count();
+    if names == 1 || names == 0 && request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Malformed).detail("a request names its host once").into())
 }
 
 /// All of it, where no other origin may ask.

@@ -8,6 +8,7 @@ use posthaste_domain::ids::{Id, OrderId};
 use posthaste_domain::order::Order;
 use posthaste_domain::party::Party;
 use posthaste_http::auth::{LoginProof, Role};
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Query;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
@@ -48,6 +49,8 @@ pub(crate) struct Asked {
     #[param(example = "20")]
     limit: Option<String>,
 }
+
+pub(crate) const EXPORT: Rule = Rule::get("/v1/account/export", Access::ACCOUNT).codes(&[Code::StepUpRequired]);
 
 /// Export one's account
 ///

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::problem::Problem;
 use serde::Serialize;
@@ -37,11 +38,15 @@ pub(crate) struct Version {
     commit: Option<&'static str>,
 }
 
+pub(crate) const LIVE: Rule = Rule::get("/health/live", Access::Public).free();
+
 /// Whether the process lives
 #[utoipa::path(get, path = "/health/live", tag = "server", responses((status = 200, body = Health)))]
 pub(crate) async fn live() -> Json<Health> {
     Json(Health { status: "live", outside: None })
 }
+
+pub(crate) const READY: Rule = Rule::get("/health/ready", Access::Public).free();
 
 /// Whether the server is ready for work
 ///
@@ -53,6 +58,8 @@ pub(crate) async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
         Err(why) => Err(Problem::unavailable(why).into()),
     }
 }
+
+pub(crate) const VERSION: Rule = Rule::get("/version", Access::Public);
 
 /// Which program this is
 #[utoipa::path(get, path = "/version", tag = "server", responses((status = 200, body = Version)))]

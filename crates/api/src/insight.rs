@@ -4,12 +4,14 @@ mod questions;
 mod times;
 
 pub(crate) use questions::Questions;
-pub(crate) use times::{__path_times, times};
+pub(crate) use times::{__path_times, TIMES, times};
 
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::Span;
 use posthaste_domain::ids::ZoneId;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Query;
 use posthaste_http::problem::Answer;
 use posthaste_insight::range::InvalidRange;
@@ -76,6 +78,9 @@ impl Asked {
         Range::new(from, to, by, app.system().clock().now()).map_err(invalid).ok()
     }
 }
+
+pub(crate) const PERFORMANCE: Rule =
+    Rule::get("/v1/insight/performance", Access::ADMIN_OR_OWNER).key(KeyScope::InsightRead);
 
 /// Delivery performance
 ///

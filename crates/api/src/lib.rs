@@ -22,6 +22,7 @@ pub mod asyncapi;
 pub mod banned;
 mod clock;
 mod drivers;
+mod duties;
 mod edge;
 mod export;
 pub mod gone;

@@ -3,6 +3,8 @@
 mod list;
 mod place;
 
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use std::sync::Arc;
 
 use axum::Json;
@@ -26,8 +28,8 @@ use crate::access::{Admitted, Scope, no_such};
 use crate::refusals::{refused, unread};
 use crate::texts;
 
-pub(crate) use list::{__path_list, id as query_id, list, time as query_time};
-pub(crate) use place::{__path_place, place};
+pub(crate) use list::{__path_list, LIST, id as query_id, list, time as query_time};
+pub(crate) use place::{__path_place, PLACE, place};
 
 /// The order, if it is the caller's business.
 pub(crate) async fn visible(app: &AppState, admitted: &Admitted, id: OrderId) -> Answer<Arc<Order>> {
@@ -46,6 +48,8 @@ async fn ask(app: &AppState, admitted: &Admitted, id: OrderId, command: Command)
     Ok(answer(admitted, &done))
 }
 
+pub(crate) const READ: Rule = Rule::get("/v1/orders/{id}", Access::WHOM_IT_CONCERNS).key(KeyScope::OrdersRead);
+
 /// One order
 ///
 /// Codes and contacts are shown to those who need them: a seller of a part sees that part, the code of its pickup, status and
@@ -62,6 +66,10 @@ pub(crate) async fn read(
     let order = visible(&app, &admitted, id).await?;
     Ok(Json(OrderView::of(&order, admitted.caller.audience())))
 }
+
+pub(crate) const CANCEL: Rule = Rule::post("/v1/orders/{id}/cancel", Access::ADMIN_OWNER_CUSTOMER)
+    .key(KeyScope::OrdersWrite)
+    .codes(&[Code::OrderEnded, Code::GoodsOnBoard]);
 
 /// Cancel an order
 ///
@@ -82,6 +90,10 @@ pub(crate) async fn cancel(
     ask(&app, &admitted, id, Command::Cancel { by: admitted.caller.party, reason: body.reason }).await
 }
 
+pub(crate) const CONFIRM: Rule = Rule::post("/v1/orders/{id}/confirm", Access::ADMIN_OR_SELLER)
+    .key(KeyScope::OrdersWrite)
+    .codes(&[Code::Conflict, Code::OrderEnded]);
+
 /// Confirm a seller's part
 ///
 /// The seller will have it ready; `ready_at` may say when. Operations say for which seller with `merchant_id`.
@@ -99,6 +111,10 @@ pub(crate) async fn confirm(
     visible(&app, &admitted, id).await?;
     ask(&app, &admitted, id, Command::Confirm { seller, ready_at: body.ready_at }).await
 }
+
+pub(crate) const REJECT: Rule = Rule::post("/v1/orders/{id}/reject", Access::ADMIN_OR_SELLER)
+    .key(KeyScope::OrdersWrite)
+    .codes(&[Code::Conflict, Code::OrderEnded]);
 
 /// Reject a seller's part
 ///
@@ -130,6 +146,9 @@ fn seller(admitted: &Admitted, named: Option<MerchantId>) -> Answer<MerchantId> 
     }
 }
 
+pub(crate) const TIMELINE: Rule =
+    Rule::get("/v1/orders/{id}/timeline", Access::ADMIN_SELLER_CUSTOMER).key(KeyScope::OrdersRead);
+
 /// What happened to an order
 ///
 /// Every event, oldest first, numbered without gaps, on one page. Who was asked is seen by operations alone, and a seller of a
@@ -148,6 +167,9 @@ pub(crate) async fn timeline(
     let entries = events.iter().map(|(recorded, status)| timeline_entry(recorded, *status, &order, looking));
     Ok(Json(Page { items: entries.collect(), next_cursor: None }))
 }
+
+pub(crate) const DECISION: Rule =
+    Rule::get("/v1/orders/{id}/decision", Access::ADMIN_OR_OWNER).key(KeyScope::OrdersRead);
 
 /// Why an order has its driver, or none
 ///
@@ -174,6 +196,9 @@ pub(crate) async fn decision(
     Ok(Json(audience::decision(view, &order, admitted.caller.audience())))
 }
 
+pub(crate) const TRACKING_LINK: Rule =
+    Rule::get("/v1/orders/{id}/tracking-link", Access::ADMIN_OWNER_CUSTOMER).key(KeyScope::OrdersRead);
+
 /// The order's tracking link
 ///
 /// Whoever holds it can follow the order, without a token.
@@ -197,6 +222,10 @@ pub(crate) struct TaskPath {
     id: OrderId,
     task: TaskId,
 }
+
+pub(crate) const UNLOCK_CODE: Rule = Rule::post("/v1/orders/{id}/tasks/{task}/unlock-code", Access::ADMIN_OR_SELLER)
+    .key(KeyScope::OrdersWrite)
+    .codes(&[Code::Conflict, Code::OrderEnded]);
 
 /// Forgive a task's wrong codes
 ///

@@ -1,5 +1,6 @@
 //! The pages that the `type` of a problem leads to: what its code means, and what to do.
 
+use posthaste_http::contract::{Access, Rule};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -13,6 +14,8 @@ use posthaste_protocol::problem::{Code, Problem};
 
 use crate::access::no_such;
 use crate::page::{begin, escape, words};
+
+pub(crate) const SHOW: Rule = Rule::get("/problems/{code}", Access::Public);
 
 /// What a problem means
 ///

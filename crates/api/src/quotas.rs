@@ -14,8 +14,11 @@ use posthaste_domain::ids::{AccountId, ApiKeyId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential};
+use posthaste_http::contract::Quota;
 use posthaste_http::problem::Answer;
 use posthaste_http::quota::{Limiter, Quotas, Standing};
+
+use crate::access::rule_for;
 
 /// Accounts remembered at most. About 60 MB, were all of them to ask within a minute.
 const MOST_CALLERS: usize = 1_000_000;
@@ -88,7 +91,8 @@ impl Counts {
 
     /// Counts a request of somebody who is nobody yet.
     pub(crate) fn stranger(&self, request: &Request) -> Answer<()> {
-        if is_free(request) {
+        // Those who watch over the server ask often, and from few addresses.
+        if rule_for(request).is_some_and(|rule| rule.quota == Quota::Free) {
             return Ok(());
         }
         admit(request, self.addresses.take(ClientAddress::of(request).network(), Instant::now()))
@@ -102,11 +106,6 @@ fn admit(request: &Request, standing: Option<Standing>) -> Answer<()> {
     standing.map_or(Ok(()), |standing| standing.admit())
 }
 
-/// Those who watch over the server ask often, and from few addresses.
-fn is_free(request: &Request) -> bool {
-    request.uri().path().starts_with("/health/")
-}
-
 /// A request whose caller will have been counted when it is answered.
 pub(crate) struct Metered {
     meter: Meter,
@@ -114,14 +113,11 @@ pub(crate) struct Metered {
 }
 
 impl Metered {
-    /// Prepares a request to be counted; none where it is not.
-    pub(crate) fn begin(request: &mut Request) -> Option<Self> {
-        if is_free(request) {
-            return None;
-        }
+    /// Prepares a request to be counted.
+    pub(crate) fn begin(request: &mut Request) -> Self {
         let metered = Self { meter: Meter::default(), address: ClientAddress::of(request).network() };
         request.extensions_mut().insert(metered.meter.clone());
-        Some(metered)
+        metered
     }
 
     /// Tells on the answer how its caller stands. What no route has counted (no such path, the page of the API) counts

@@ -25,7 +25,11 @@ use crate::{AppState, accept, access, banned};
 /// request meets.
 pub fn router(app: AppState) -> Router {
     let edge = Edge::new(app.clone());
-    let (routes, _) = routes().split_for_parts();
+    let routes = routes();
+    for fault in routes.faults() {
+        tracing::error!(fault, "a route is left out: its handler and its contract do not agree");
+    }
+    let (routes, _) = routes.into_router().split_for_parts();
     let routes = routes
         .route_layer(from_fn_with_state(app.clone(), access::enforce))
         .merge(for_everybody(&app))

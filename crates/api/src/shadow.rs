@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::ZoneId;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Path, Query};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
@@ -40,6 +41,8 @@ pub(crate) struct Asked {
     #[param(example = "2026-05-02T00:00:00Z")]
     to: Option<String>,
 }
+
+pub(crate) const COMPARE: Rule = Rule::get("/v1/zones/{id}/shadow", Access::ADMIN);
 
 /// How the policy in the shadow compares
 ///
@@ -93,6 +96,8 @@ pub(crate) struct Listed {
     #[param(value_type = Option<u32>, example = 20)]
     limit: Option<String>,
 }
+
+pub(crate) const PLANS: Rule = Rule::get("/v1/zones/{id}/shadow/plans", Access::ADMIN);
 
 /// Plans of both policies
 ///

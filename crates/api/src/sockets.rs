@@ -10,6 +10,8 @@
 //! - `driver`: a driver's socket, which also commands. `position`: what it says most, read quickly. `command`: what it
 //!   asks to be done, one after the other.
 
+#[cfg(test)]
+mod against;
 mod command;
 mod driver;
 mod end;
@@ -18,20 +20,26 @@ mod holders;
 mod inbox;
 mod line;
 mod misread;
+#[cfg(test)]
+mod paths;
 mod position;
 mod session;
 
 use axum::extract::State;
 use axum::response::Response;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::auth::Role;
+use posthaste_http::contract::{Access, Rule, Scope};
 use posthaste_http::extract::{Path, Query};
 use posthaste_http::problem::Answer;
-use posthaste_live::streams::{Subject, View};
+use posthaste_live::streams::{CONNECTIONS_PER_DRIVER, Subject, View};
 use posthaste_protocol::problem::{Code, FieldError, Problem};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::IntoParams;
 
 use self::handshake::Handshake;
+use self::holders::Holder;
 pub(crate) use self::holders::Holders;
 pub(crate) use self::session::SILENT_HEARTBEATS;
 use self::session::Session;
@@ -59,13 +67,16 @@ async fn follow(
     admitted: Option<&Admitted>,
 ) -> Answer<Response> {
     let seat = seat(&app)?;
-    let is_link = matches!(subject, Subject::Tracking(_));
-    let most = if is_link { app.limits().socket.of_one_link } else { usize::MAX };
-    let stream = app.system().streams().open(subject).await.map_err(refused)?.at_most(most);
+    let link = if let Subject::Tracking(order) = subject { Some(Holder::Link(order)) } else { None };
+    let holders = link.map(|link| (link, app.limits().socket.of_one_link));
+    let stream = app.system().streams().open(subject).await.map_err(refused)?;
     let world = app.system().world().clone();
-    let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller));
+    let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller), holders);
     Ok(handshake.upgrade(&world, move |upgraded| session.follow(upgraded)))
 }
+
+pub(crate) const DRIVER: Rule =
+    Rule::socket("/v1/ws/driver", Access::Roles(&[(Role::Driver, Scope::Own)])).codes(&[Code::NotFound]);
 
 /// The driver's socket
 ///
@@ -80,9 +91,13 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
     let (after, world) = (handshake.after, app.system().world().clone());
-    let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller));
+    let holders = [(Holder::Driver(id), CONNECTIONS_PER_DRIVER)];
+    let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller), holders);
     Ok(handshake.upgrade(&world, move |upgraded| session.drive(upgraded, presence, after)))
 }
+
+pub(crate) const MERCHANT: Rule =
+    Rule::socket("/v1/ws/merchant", Access::Roles(&[(Role::Merchant, Scope::Part)])).key(KeyScope::OrdersRead);
 
 /// The merchant's socket
 ///
@@ -113,6 +128,8 @@ pub(crate) struct Asked {
     #[serde(rename = "access_token")]
     _access_token: Option<String>,
 }
+
+pub(crate) const OPERATIONS: Rule = Rule::socket("/v1/ws/operations", Access::ADMIN);
 
 /// The socket of operations
 ///
@@ -166,6 +183,8 @@ fn bbox(text: &str) -> Result<View, &'static str> {
     }
     Ok(View::Box { west, south, east, north })
 }
+
+pub(crate) const TRACK: Rule = Rule::socket("/v1/ws/track/{token}", Access::Link);
 
 /// The tracking socket
 ///

@@ -88,5 +88,5 @@ fn alert(system: &System, endpoint: EndpointView) -> bool {
     let how = how(&endpoint);
     let why = endpoint.state_reason.unwrap_or_default();
     let text = format!("webhook endpoint {} ({}) is {how}: {why}", endpoint.id, endpoint.url);
-    system.streams().alert_merchant(endpoint.merchant_id, "webhook_stopped", text)
+    system.streams().alert_merchant(endpoint.merchant_id, posthaste_protocol::words::AlertKind::WebhookStopped, text)
 }

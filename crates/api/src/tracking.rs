@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::OrderId;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Path;
 use posthaste_http::problem::Answer;
 use posthaste_protocol::tracking::TrackingView;
@@ -15,6 +16,8 @@ use crate::refusals::refused;
 pub(crate) fn tracked(app: &AppState, token: &str) -> Answer<OrderId> {
     app.keys().tracked_order(token).ok_or_else(|| no_such("tracking link"))
 }
+
+pub(crate) const READ: Rule = Rule::get("/v1/tracking/{token}", Access::Link);
 
 /// Follow an order
 ///

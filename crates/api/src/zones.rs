@@ -1,5 +1,8 @@
 //! Zones: make, read, replace, remove, and what their dispatchers see.
 
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
+use posthaste_protocol::problem::Code;
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,6 +22,8 @@ use crate::access::Admitted;
 use crate::refusals::refused;
 
 const PATH: &str = "/v1/zones";
+
+pub(crate) const CREATE: Rule = Rule::post("/v1/zones", Access::ADMIN).outline().codes(&[Code::Conflict]);
 
 /// Make a zone
 ///
@@ -56,6 +61,8 @@ pub(crate) async fn create(
     })
 }
 
+pub(crate) const LIST: Rule = Rule::get("/v1/zones", Access::ANY_ROLE).key(KeyScope::ZonesRead);
+
 /// List zones
 ///
 /// All of them, by name, on one page.
@@ -65,6 +72,8 @@ pub(crate) async fn list(State(app): State<AppState>, _: Admitted) -> Json<Page<
     Json(Page { items, next_cursor: None })
 }
 
+pub(crate) const READ: Rule = Rule::get("/v1/zones/{id}", Access::ANY_ROLE).key(KeyScope::ZonesRead);
+
 /// One zone
 #[utoipa::path(get, path = "/v1/zones/{id}", tag = "zones",
     params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
@@ -73,6 +82,8 @@ pub(crate) async fn read(State(app): State<AppState>, _: Admitted, Path(id): Pat
     let zone = app.system().zones().get(id).map_err(refused)?;
     Ok(Json(&*zone).into_response())
 }
+
+pub(crate) const REPLACE: Rule = Rule::put("/v1/zones/{id}", Access::ADMIN).outline().codes(&[Code::Conflict]);
 
 /// Replace a zone
 ///
@@ -94,6 +105,8 @@ pub(crate) async fn replace(
     Ok(Json(&*zone).into_response())
 }
 
+pub(crate) const REMOVE: Rule = Rule::delete("/v1/zones/{id}", Access::ADMIN).codes(&[Code::Conflict]);
+
 /// Remove a zone
 ///
 /// It takes no new orders. What waits there moves to another zone around its pickup, where there is one; what is
@@ -109,6 +122,8 @@ pub(crate) async fn remove(
     app.system().zones().remove(id, admitted.cause()).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(crate) const BOARD: Rule = Rule::get("/v1/zones/{id}/board", Access::ADMIN);
 
 /// What a zone's dispatcher sees
 ///

@@ -2,9 +2,11 @@
 //!
 //! Product time runs at a speed: 1 in production, faster in demos, replays and tests, so that a
 //! fifteen-minute deadline can be seen in a second through the real server. This file is the only
-//! one that reads the machine's clock; [`alarm`] is the only one that sets timers for product time.
+//! one that reads the machine's clock; [`alarm`] is the only one that sets timers for product time, and [`duty`] knows what is
+//! done by the clock.
 
 pub mod alarm;
+pub mod duty;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,6 +42,7 @@ struct Inner {
     /// Product time minus the machine's, in microseconds; used where the machine's clock is followed, at speed 1.
     offset: i64,
     newest: AtomicI64,
+    duties: duty::Duties,
 }
 
 impl Clock {
@@ -85,6 +88,7 @@ impl Clock {
             started: std::time::Instant::now(),
             offset: start_micros - wall.timestamp_micros(),
             newest: AtomicI64::new(start_micros),
+            duties: duty::Duties::default(),
         }))
     }
 
@@ -102,6 +106,12 @@ impl Clock {
         };
         let newest = inner.newest.fetch_max(micros, Ordering::Relaxed).max(micros);
         Timestamp::from_timestamp_micros(newest).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// What is done by the clock.
+    #[must_use]
+    pub fn duties(&self) -> &duty::Duties {
+        &self.0.duties
     }
 
     /// Product seconds per real second.

@@ -16,6 +16,7 @@ pub mod address;
 pub mod auth;
 pub mod bounds;
 pub mod browsers;
+pub mod contract;
 pub mod extract;
 pub mod idempotency;
 pub mod limits;
@@ -24,6 +25,8 @@ pub mod made_once;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
+#[cfg(test)]
+mod paths;
 pub mod problem;
 pub mod quota;
 pub mod request_id;

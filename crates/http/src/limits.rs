@@ -182,15 +182,10 @@ pub async fn carried(
     within(limit, async { task.await.unwrap_or_else(|_| Failure::from(Code::Internal).into_response()) }).await
 }
 
-/// Room for a request while it runs; a refusal at once when as many as there may be are running. Those that ask for the
-/// server's health need none: a server that is full is not ill, and should not be restarted for it.
-pub fn room(running: &Arc<Semaphore>, request: &Request) -> Answer<Option<OwnedSemaphorePermit>> {
-    if request.uri().path().starts_with("/health/") {
-        return Ok(None);
-    }
-    let taken =
-        Arc::clone(running).try_acquire_owned().map_err(|_| Problem::unavailable("too many requests at once"))?;
-    Ok(Some(taken))
+/// Room for a request while it runs; a refusal at once when as many as there may be are running.
+pub fn room(running: &Arc<Semaphore>) -> Answer<OwnedSemaphorePermit> {
+    let taken = Arc::clone(running).try_acquire_owned();
+    Ok(taken.map_err(|_| Problem::unavailable("too many requests at once"))?)
 }
 
 /// A bucket of messages that fills at a steady rate and holds two seconds' worth.

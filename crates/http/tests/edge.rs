@@ -34,7 +34,7 @@ fn edge(room: usize) -> Router {
 async fn around(State(running): State<Arc<Semaphore>>, mut request: Request<Body>, next: Next) -> Response {
     let identified = Identified::begin(&mut request, None);
     let answer = async {
-        match limits::room(&running, &request) {
+        match limits::room(&running) {
             Ok(_room) => problem::caught(limits::within(Duration::from_millis(20), next.run(request))).await,
             Err(refused) => refused.into_response(),
         }

@@ -40,6 +40,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::{Caller, Credential, Keys, LEEWAY_SECONDS};
@@ -171,25 +172,19 @@ impl Identity {
     /// Begins what is done beside requests: new signing keys, revocations of other processes, removal of what ended.
     #[must_use]
     pub fn start(&self) -> Upkeep {
-        let every = |period: Duration, identity: Self, work: Work| {
-            tokio::spawn(async move {
-                let mut last = identity.now();
-                loop {
-                    tokio::time::sleep(period).await;
-                    let now = identity.now();
-                    match identity.work(work, last, now).await {
-                        Ok(()) => last = now,
-                        Err(error) => tracing::warn!(?work, %error, "identity's upkeep failed"),
-                    }
+        let every = |work: Work| {
+            let (identity, last) = (self.clone(), Arc::new(parking_lot::Mutex::new(self.now())));
+            self.clock().duties().every(work.duty(), move || {
+                let (identity, last) = (identity.clone(), Arc::clone(&last));
+                async move {
+                    let (since, now) = (*last.lock(), identity.now());
+                    identity.work(work, since, now).await?;
+                    *last.lock() = now;
+                    Ok::<_, Refused>(())
                 }
             })
         };
-        Upkeep(vec![
-            every(KEYS_EVERY, self.clone(), Work::Keys),
-            every(revocations::LOOK_EVERY, self.clone(), Work::Revocations),
-            every(REPEATS_EVERY, self.clone(), Work::Repeats),
-            every(TIDY_EVERY, self.clone(), Work::Tidy),
-        ])
+        Upkeep([Work::Keys, Work::Revocations, Work::Repeats, Work::Tidy].map(every).into())
     }
 
     async fn work(&self, work: Work, last: Timestamp, now: Timestamp) -> Result<(), Refused> {
@@ -409,6 +404,30 @@ enum Work {
     Revocations,
     Repeats,
     Tidy,
+}
+
+impl Work {
+    fn duty(self) -> Duty {
+        let (name, period, runs, does) = match self {
+            Self::Keys => {
+                ("identity.keys", KEYS_EVERY, Runs::Everywhere, "reads signing keys, and makes the next in time")
+            }
+            Self::Revocations => {
+                let does = "reads which logins other processes have ended";
+                ("identity.revocations", revocations::LOOK_EVERY, Runs::Everywhere, does)
+            }
+            Self::Repeats => (
+                "identity.repeats",
+                REPEATS_EVERY,
+                Runs::Everywhere,
+                "writes entries of the audit log that were folded",
+            ),
+            Self::Tidy => {
+                ("identity.tidy", TIDY_EVERY, Runs::Leader, "removes challenges, logins and entries that ended")
+            }
+        };
+        Duty { name, world: None, does, period, trigger: None, runs }
+    }
 }
 
 /// Whether two digests are the same, in a time that does not say where they differ.

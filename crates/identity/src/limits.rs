@@ -1,10 +1,9 @@
 //! What the API document says that fields may hold.
 
-use posthaste_domain::driver::Vehicle;
 use posthaste_domain::ids::{AdminId, CustomerId, DriverId, Id, MerchantId, ZoneId};
 use posthaste_domain::order::{MOST_SIZE, Speed};
 use posthaste_http::auth::KeyScope;
-use posthaste_http::openapi::limits::{FieldLimit, Limit, names};
+use posthaste_http::openapi::limits::{FieldLimit, Limit};
 
 use crate::accounts::manage::LONGEST_REASON;
 use crate::accounts::profile::{FORM_OF_TIMES, LONGEST, MOST};
@@ -67,12 +66,10 @@ pub const LIMITS: &[FieldLimit] = &[
     ("Store", "hours", Limit::Entries(0, MOST)),
     ("OpenHours", "opens", Limit::Form(FORM_OF_TIMES)),
     ("OpenHours", "closes", Limit::Form(FORM_OF_TIMES)),
-    ("DriverProfile", "vehicle", Limit::OneOf(|| names(&Vehicle::ALL))),
     ("DriverProfile", "capacity", Limit::Between(1.0, MOST_SIZE as f64)),
     ("DriverProfile", "zones", Limit::Entries(1, MOST)),
     ("DriverProfile", "zones[]", Limit::Id(&[ZoneId::PREFIX])),
     ("DriverProfile", "speeds", Limit::Entries(1, Speed::ALL.len())),
-    ("DriverProfile", "speeds[]", Limit::OneOf(|| names(&Speed::ALL))),
     ("DriverProfile", "documents", Limit::Entries(0, MOST)),
     ("Document", "kind", TEXT),
     ("Document", "number", Limit::Characters(0, LONGEST)),

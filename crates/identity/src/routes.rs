@@ -5,9 +5,9 @@ use axum::extract::{FromRef, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use posthaste_http::auth::{Caller, Credential, LoginProof};
+use posthaste_http::contract::{Access, Routes, Rule};
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_protocol::problem::{Code, Problem};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::refused::Refused;
@@ -31,6 +31,8 @@ pub(crate) async fn sensitive(identity: &Identity, caller: &Caller) -> Result<()
     }
 }
 
+const KEY_SET: Rule = Rule::get("/.well-known/jwks.json", Access::Public);
+
 /// The keys that sign access tokens
 ///
 /// For whoever checks tokens of this server (RFC 7517). Read it again when a token names a key that is not there.
@@ -38,6 +40,8 @@ pub(crate) async fn sensitive(identity: &Identity, caller: &Caller) -> Result<()
 async fn key_set(State(identity): State<Identity>) -> Response {
     ([(header::CACHE_CONTROL, "public, max-age=60")], Json(identity.0.signing.published())).into_response()
 }
+
+const MAIL: Rule = Rule::get("/dev/mail", Access::Public).codes(&[Code::NotFound]);
 
 /// What was sent, in development
 ///
@@ -55,46 +59,64 @@ async fn mail(State(identity): State<Identity>) -> Answer<String> {
 }
 
 /// The routes.
-pub fn routes<S>() -> OpenApiRouter<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Identity: FromRef<S>,
 {
-    OpenApiRouter::new()
-        .routes(routes!(key_set))
-        .routes(routes!(mail))
-        .routes(routes!(accounts::routes::register, accounts::routes::list))
-        .routes(routes!(accounts::routes::verify))
-        .routes(routes!(accounts::routes::forgot))
-        .routes(routes!(accounts::routes::reset))
-        .routes(routes!(accounts::routes::read))
-        .routes(routes!(accounts::routes::activate))
-        .routes(routes!(accounts::routes::ban))
-        .routes(routes!(accounts::routes::unban))
-        .routes(routes!(accounts::routes::read_own, accounts::routes::delete_own))
-        .routes(routes!(accounts::routes::change_password))
-        .routes(routes!(accounts::routes::change_email))
-        .routes(routes!(accounts::routes::verify_email))
-        .routes(routes!(accounts::routes::set_phone))
-        .routes(routes!(accounts::routes::verify_phone))
-        .routes(routes!(accounts::routes::customer_profile))
-        .routes(routes!(accounts::routes::merchant_profile))
-        .routes(routes!(accounts::routes::driver_profile))
-        .routes(routes!(logins::routes::open))
-        .routes(routes!(logins::routes::refresh))
-        .routes(routes!(logins::routes::end))
-        .routes(routes!(logins::routes::list_sessions, logins::routes::end_others))
-        .routes(routes!(logins::routes::end_one))
-        .routes(routes!(logins::routes::step_up))
-        .routes(routes!(google::routes::begin_google))
-        .routes(routes!(google::routes::returned_from_google))
-        .routes(routes!(google::routes::confirm_google))
-        .routes(routes!(google::routes::begin_link, google::routes::unlink_google))
-        .routes(routes!(google::routes::confirm_link))
-        .routes(routes!(second_factor::routes::offer, second_factor::routes::remove))
-        .routes(routes!(second_factor::routes::confirm))
-        .routes(routes!(second_factor::routes::recovery_codes))
-        .routes(routes!(api_keys::routes::create_key, api_keys::routes::list_keys))
-        .routes(routes!(api_keys::routes::revoke_key))
-        .routes(routes!(audit::routes::list))
+    Routes::default()
+        .with([KEY_SET], routes!(key_set))
+        .with([MAIL], routes!(mail))
+        .with(
+            [accounts::routes::REGISTER, accounts::routes::LIST],
+            routes!(accounts::routes::register, accounts::routes::list),
+        )
+        .with([accounts::routes::VERIFY], routes!(accounts::routes::verify))
+        .with([accounts::routes::FORGOT], routes!(accounts::routes::forgot))
+        .with([accounts::routes::RESET], routes!(accounts::routes::reset))
+        .with([accounts::routes::READ], routes!(accounts::routes::read))
+        .with([accounts::routes::ACTIVATE], routes!(accounts::routes::activate))
+        .with([accounts::routes::BAN], routes!(accounts::routes::ban))
+        .with([accounts::routes::UNBAN], routes!(accounts::routes::unban))
+        .with(
+            [accounts::routes::READ_OWN, accounts::routes::DELETE_OWN],
+            routes!(accounts::routes::read_own, accounts::routes::delete_own),
+        )
+        .with([accounts::routes::CHANGE_PASSWORD], routes!(accounts::routes::change_password))
+        .with([accounts::routes::CHANGE_EMAIL], routes!(accounts::routes::change_email))
+        .with([accounts::routes::VERIFY_EMAIL], routes!(accounts::routes::verify_email))
+        .with([accounts::routes::SET_PHONE], routes!(accounts::routes::set_phone))
+        .with([accounts::routes::VERIFY_PHONE], routes!(accounts::routes::verify_phone))
+        .with([accounts::routes::CUSTOMER_PROFILE], routes!(accounts::routes::customer_profile))
+        .with([accounts::routes::MERCHANT_PROFILE], routes!(accounts::routes::merchant_profile))
+        .with([accounts::routes::DRIVER_PROFILE], routes!(accounts::routes::driver_profile))
+        .with([logins::routes::OPEN], routes!(logins::routes::open))
+        .with([logins::routes::REFRESH], routes!(logins::routes::refresh))
+        .with([logins::routes::END], routes!(logins::routes::end))
+        .with(
+            [logins::routes::LIST_SESSIONS, logins::routes::END_OTHERS],
+            routes!(logins::routes::list_sessions, logins::routes::end_others),
+        )
+        .with([logins::routes::END_ONE], routes!(logins::routes::end_one))
+        .with([logins::routes::STEP_UP], routes!(logins::routes::step_up))
+        .with([google::routes::BEGIN_GOOGLE], routes!(google::routes::begin_google))
+        .with([google::routes::RETURNED_FROM_GOOGLE], routes!(google::routes::returned_from_google))
+        .with([google::routes::CONFIRM_GOOGLE], routes!(google::routes::confirm_google))
+        .with(
+            [google::routes::BEGIN_LINK, google::routes::UNLINK_GOOGLE],
+            routes!(google::routes::begin_link, google::routes::unlink_google),
+        )
+        .with([google::routes::CONFIRM_LINK], routes!(google::routes::confirm_link))
+        .with(
+            [second_factor::routes::OFFER, second_factor::routes::REMOVE],
+            routes!(second_factor::routes::offer, second_factor::routes::remove),
+        )
+        .with([second_factor::routes::CONFIRM], routes!(second_factor::routes::confirm))
+        .with([second_factor::routes::RECOVERY_CODES], routes!(second_factor::routes::recovery_codes))
+        .with(
+            [api_keys::routes::CREATE_KEY, api_keys::routes::LIST_KEYS],
+            routes!(api_keys::routes::create_key, api_keys::routes::list_keys),
+        )
+        .with([api_keys::routes::REVOKE_KEY], routes!(api_keys::routes::revoke_key))
+        .with([audit::routes::LIST], routes!(audit::routes::list))
 }

@@ -14,30 +14,32 @@ use crate::system::Doors;
 const CHECKPOINTS_AHEAD: f64 = 3.0;
 
 /// Writes one checkpoint.
-pub(crate) async fn write(doors: &Doors) {
-    if let Err(error) = posthaste_storage::clock::save(&doors.pool, clock_horizon(doors)).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "the clock was not saved; the next checkpoint does it"
-        );
-    }
+///
+/// # Errors
+///
+/// The first of those for which something is left to the next one.
+pub(crate) async fn write(doors: &Doors) -> Result<(), StorageError> {
+    let clock = posthaste_storage::clock::save(&doors.pool, clock_horizon(doors)).await;
     let (mut newest, mut points) = (Vec::new(), Vec::new());
     for presence in doors.drivers.presences.iter() {
         let (position, track) = presence.take_dirty();
         newest.extend(position);
         points.extend(track);
     }
-    for position in Table::Newest.write(doors, newest).await {
+    let (later, newest) = Table::Newest.write(doors, newest).await;
+    for position in later {
         if let Some(presence) = doors.drivers.presences.get(&position.driver) {
             presence.mark_dirty();
         }
     }
-    let left = Table::Tracks.write(doors, points).await;
-    for track in left.chunk_by(|a, b| a.driver == b.driver) {
+    let (later, tracks) = Table::Tracks.write(doors, points).await;
+    for track in later.chunk_by(|a, b| a.driver == b.driver) {
         if let Some(presence) = doors.drivers.presences.get(&track[0].driver) {
             presence.put_back(track);
         }
     }
+    clock?;
+    newest.or(tracks).map_or(Ok(()), Err)
 }
 
 /// Where positions go.
@@ -55,21 +57,17 @@ impl Table {
         }
     }
 
-    /// Writes what can be written; gives back what may be written later, in its order.
-    async fn write(self, doors: &Doors, positions: Vec<Position>) -> Vec<Position> {
+    /// Writes what can be written; gives back what may be written later, in its order, and why it was not now.
+    async fn write(self, doors: &Doors, positions: Vec<Position>) -> (Vec<Position>, Option<StorageError>) {
         let mut parts = vec![positions];
-        let mut later = Vec::new();
+        let (mut later, mut why) = (Vec::new(), None);
         // The last part is the first in order: halves are put back in reverse.
         while let Some(mut part) = parts.pop() {
             let Err(error) = self.statement(doors, &part).await else { continue };
             if !error.is_about_values() {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    table = ?self,
-                    "checkpoint failed; the next one writes again"
-                );
                 later.append(&mut part);
                 later.extend(parts.drain(..).rev().flatten());
+                why = Some(error);
             } else if let [position] = part[..] {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
@@ -83,7 +81,7 @@ impl Table {
                 parts.extend([second, part]);
             }
         }
-        later
+        (later, why)
     }
 }
 

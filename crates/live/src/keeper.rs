@@ -65,6 +65,13 @@ impl<M: Message> Seat<M> {
         self.0.waiting.store(0, Ordering::Relaxed);
     }
 
+    /// Whoever sits there leaves, when they have done what they do.
+    pub(crate) fn vacate(&self) {
+        if let Some(actor) = self.0.actor.write().take() {
+            actor.stop(None);
+        }
+    }
+
     /// Whoever sits there has begun with a message that was told to the seat.
     pub(crate) fn handled(&self) {
         // What was told to a predecessor may be counted here still: never below nothing.
@@ -122,6 +129,13 @@ pub(crate) struct Keeper {
 pub(crate) struct KeeperState {
     posts: HashMap<ActorId, Post>,
     failures: HashMap<Post, u32>,
+}
+
+impl KeeperState {
+    /// A post that nobody is needed for any more: its zone is gone.
+    fn close(&mut self, post: Post) {
+        self.failures.remove(&post);
+    }
 }
 
 impl Actor for Keeper {
@@ -210,13 +224,19 @@ impl Keeper {
                 actor.get_id()
             }
             Post::Zone(zone) => {
-                let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
+                let Some(cell) = doors.zones.cell(zone) else {
+                    state.close(post);
+                    return Ok(());
+                };
                 let zone = ZoneActor { cell, doors: Arc::clone(&doors) };
                 let actor = world.start_under(zone, (), keeper).await?;
                 actor.get_id()
             }
             Post::Dispatcher(zone) => {
-                let Some(cell) = doors.zones.cell(zone) else { return Ok(()) };
+                let Some(cell) = doors.zones.cell(zone) else {
+                    state.close(post);
+                    return Ok(());
+                };
                 let dispatcher = Dispatcher { cell, doors: Arc::clone(&doors) };
                 let actor = world.start_under(dispatcher, (), keeper).await?;
                 actor.get_id()

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::Span;
 use posthaste_storage::StorageError;
 use tokio::task::JoinHandle;
 
 use crate::system::Doors;
-use crate::{checkpoint, retention};
+use crate::{Refused, checkpoint, retention};
 
 /// How often streams that nobody follows are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -33,12 +34,31 @@ pub(crate) struct Periodic {
 
 impl Periodic {
     pub(crate) fn start(doors: &Arc<Doors>) -> Self {
+        let duty = |name, period, does| Duty {
+            name,
+            world: doors.world.name(),
+            does,
+            period,
+            trigger: None,
+            runs: Runs::Region,
+        };
+        let does = "writes the newest positions, tracks and the clock's reading";
         let checkpoint =
-            every(doors, doors.settings.checkpoint_every, |doors| async move { checkpoint::write(&doors).await });
-        let sweep = every(doors, SWEEP_EVERY, |doors| async move { doors.streams.sweep() });
-        let upkeep = every(doors, UPKEEP_EVERY, |doors| async move { upkeep(&doors).await });
+            every(doors, duty("live.checkpoint", doors.settings.checkpoint_every, does), |doors| async move {
+                checkpoint::write(&doors).await
+            });
+        let does = "forgets streams that nobody follows and zones that were removed";
+        let sweep = every(doors, duty("live.sweep", SWEEP_EVERY, does), |doors| async move { sweep(&doors).await });
+        let does = "makes and drops partitions, removes old decisions, rosters and idempotency keys";
+        let upkeep = every(doors, duty("live.upkeep", UPKEEP_EVERY, does), |doors| async move { upkeep(&doors).await });
         // Beside the rest: what it cannot read holds nothing else up.
-        let forget = every(doors, UPKEEP_EVERY, |doors| async move { retention::upkeep(&doors).await });
+        let does = "forgets what orders that are over hold of people";
+        let forget =
+            every(
+                doors,
+                duty("live.forget", UPKEEP_EVERY, does),
+                |doors| async move { retention::upkeep(&doors).await },
+            );
         let reconcile = doors.world.spawn(crate::reconcile::run(Arc::downgrade(doors)));
         Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile] }
     }
@@ -60,7 +80,10 @@ impl Periodic {
         let ends = under_way.abort_handle();
         let last = async {
             let _ = under_way.await;
-            checkpoint::write(doors).await;
+            if let Err(error) = checkpoint::write(doors).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the last checkpoint was not written: the newest positions may be lost");
+            }
         };
         match last_checkpoint {
             Some(bound) if tokio::time::timeout(bound, last).await.is_ok() => return,
@@ -71,43 +94,50 @@ impl Periodic {
     }
 }
 
-fn every<F, W>(doors: &Arc<Doors>, pause: Duration, work: F) -> JoinHandle<()>
+/// Forgets what nobody needs in memory any more.
+pub(crate) async fn sweep(doors: &Doors) -> Result<(), Refused> {
+    doors.streams.sweep();
+    doors.zones.forget_removed(doors).await
+}
+
+fn every<F, W, E>(doors: &Arc<Doors>, duty: Duty, work: F) -> JoinHandle<()>
 where
     F: Fn(Arc<Doors>) -> W + Send + 'static,
-    W: Future<Output = ()> + Send,
+    W: Future<Output = Result<(), E>> + Send,
+    E: std::error::Error + Send + 'static,
 {
+    doors.clock.duties().register(duty);
     let (world, doors) = (&doors.world, Arc::downgrade(doors));
     world.spawn(async move {
         loop {
             // Nobody keeps the doors open who only waits.
             let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(duty.period) => {}
                 () = stopping.begun() => return,
             }
             let Some(doors) = doors.upgrade() else { return };
-            work(doors).await;
+            let duties = doors.clock.duties().clone();
+            if let Err(error) = duties.did(duty, work(doors)).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, duty = duty.name, "a duty failed; the next time tries again");
+            }
         }
     })
 }
 
-async fn upkeep(doors: &Doors) {
+async fn upkeep(doors: &Doors) -> Result<(), StorageError> {
     let now = doors.clock.now();
-    let outcome = async {
-        posthaste_storage::tracks::maintain(&doors.pool, now, doors.settings.track_retention_days).await?;
-        posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
-        posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
-        posthaste_storage::roster::forget_before(&doors.pool, now - Span::days(ROSTER_DAYS)).await?;
-        posthaste_storage::idempotency::forget(&doors.pool, now).await?;
-        if let Some(trial) = doors.settings.trial {
-            let before = now - Span::days(i64::from(trial.kept_days));
-            while posthaste_storage::orders::forget_settled(&doors.pool, before, FORGOTTEN_AT_ONCE).await?
-                >= u64::from(FORGOTTEN_AT_ONCE)
-            {}
-        }
-        Ok::<_, StorageError>(())
-    };
-    if let Err(error) = outcome.await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "upkeep failed; the next one tries again");
+    posthaste_storage::tracks::maintain(&doors.pool, now, doors.settings.track_retention_days).await?;
+    posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
+    posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
+    posthaste_storage::roster::forget_before(&doors.pool, now - Span::days(ROSTER_DAYS)).await?;
+    posthaste_storage::idempotency::forget(&doors.pool, now).await?;
+    if let Some(trial) = doors.settings.trial {
+        let before = now - Span::days(i64::from(trial.kept_days));
+        while posthaste_storage::orders::forget_settled(&doors.pool, before, FORGOTTEN_AT_ONCE).await?
+            >= u64::from(FORGOTTEN_AT_ONCE)
+        {}
     }
+    Ok(())
 }

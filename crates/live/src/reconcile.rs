@@ -10,8 +10,10 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_protocol::socket::Alert;
+use posthaste_protocol::words::AlertKind;
 use posthaste_storage::orders::Standing;
 
 use crate::Refused;
@@ -89,35 +91,53 @@ impl Doors {
             Mended::Zone(zone) => (None, None, Some(zone)),
         };
         let text = format!("{what}: mended");
-        let alert = Alert { kind: "state_mended".to_owned(), text, order_id, driver_id, zone_id };
+        let alert = Alert { kind: AlertKind::StateMended, text, order_id, driver_id, zone_id };
         self.streams.alert(alert, zone_id.map_or_else(Scope::default, Scope::of_zone));
     }
 }
 
 /// Looks until the system has stopped.
 pub(crate) async fn run(doors: Weak<Doors>) {
+    if let Some(here) = doors.upgrade() {
+        here.clock.duties().register(duty(&here));
+    }
     loop {
         let Some(here) = doors.upgrade() else { return };
         let doubted = tokio::time::timeout(EVERY, here.doubted.notified()).await.is_ok();
         if doubted {
             tokio::time::sleep(SOON).await;
         }
-        pass(&here).await;
+        let duty = duty(&here);
+        let _ = here.clock.duties().did(duty, pass(&here)).await;
+    }
+}
+
+fn duty(doors: &Doors) -> Duty {
+    Duty {
+        name: "live.reconcile",
+        world: doors.world.name(),
+        does: "holds memory against what is stored, and mends what differs",
+        period: EVERY,
+        trigger: Some("doubt: it is unknown whether something was stored"),
+        runs: Runs::Region,
     }
 }
 
 /// One look at everything. No part keeps another from being looked at: what cannot be read now is looked at by the next.
-async fn pass(doors: &Arc<Doors>) {
+async fn pass(doors: &Arc<Doors>) -> Result<(), String> {
     let parts = [
         ("zones", doors.zones.as_stored(doors).await),
         ("rosters", crate::drivers::roster::as_stored(doors).await),
         ("orders", orders_and_drivers(doors).await),
     ];
+    let mut failed = Vec::new();
     for (part, outcome) in parts {
         if let Err(refused) = outcome {
             tracing::debug!(part, %refused, "memory was not held against what is stored; the next look does it");
+            failed.push(format!("{part}: {refused}"));
         }
     }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
 }
 
 /// Looks twice at orders, and mends what differs at both. Drivers are told once what is stored as theirs.

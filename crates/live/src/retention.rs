@@ -51,13 +51,8 @@ impl System {
     }
 }
 
-pub(crate) async fn upkeep(doors: &Doors) {
-    if let Err(error) = forget(doors, doors.clock.now(), AT_ONCE, MOST_COMMITS).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "what orders hold of people is forgotten later; the next round tries again"
-        );
-    }
+pub(crate) async fn upkeep(doors: &Doors) -> Result<(), StorageError> {
+    forget(doors, doors.clock.now(), AT_ONCE, MOST_COMMITS).await.map(drop)
 }
 
 async fn forget(doors: &Doors, now: Timestamp, at_once: u32, most_commits: u32) -> Result<[u64; 2], StorageError> {

@@ -15,6 +15,8 @@
 mod frame;
 mod hub;
 mod outbox;
+#[cfg(test)]
+mod paths;
 mod publish;
 mod subscription;
 #[cfg(test)]
@@ -54,7 +56,7 @@ const KEPT_FOR_DRIVERS: usize = 256;
 /// operations share them.
 const KEPT_FOR_DESKS: usize = 1024;
 /// Connections of one driver: the phone, and the phone again before its old connection has timed out.
-const CONNECTIONS_PER_DRIVER: usize = 2;
+pub const CONNECTIONS_PER_DRIVER: usize = 2;
 /// Frames that may wait for a slow reader of one order or driver.
 const QUEUE_OF_ONE: usize = 256;
 /// Frames that may wait for a slow reader of a desk.

@@ -263,7 +263,9 @@ impl System {
         load(&doors).await?;
         doors.streams.connect(Arc::clone(&doors));
         // Before anything is served: the clock of a crash in the first seconds must be known too.
-        crate::checkpoint::write(&doors).await;
+        if let Err(error) = crate::checkpoint::write(&doors).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the first checkpoint was not written");
+        }
         doors.world.spawn(Learned::recall(Arc::downgrade(&doors), start));
         let periodic = Arc::new(Periodic::start(&doors));
         Ok(Self { doors, periodic })
@@ -350,7 +352,7 @@ impl System {
     /// right after a checkpoint, so that positions are known.
     pub(crate) async fn crash(&self) {
         self.periodic.abort();
-        crate::checkpoint::write(&self.doors).await;
+        crate::checkpoint::write(&self.doors).await.expect("a checkpoint");
         self.doors.orders.door.crash();
         self.doors.drivers.door.crash();
         self.doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);

@@ -17,6 +17,8 @@ pub mod board;
 pub mod check;
 pub mod decision;
 mod index;
+#[cfg(test)]
+mod paths;
 pub mod plan;
 pub mod routed;
 pub mod rule;

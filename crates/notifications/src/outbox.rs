@@ -100,6 +100,10 @@ impl Notifications {
         }
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.wall()
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::Timestamp;
 use posthaste_storage::StorageError;
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,8 +16,15 @@ use crate::outbox::{Notifications, Taken};
 const AT_ONCE: i64 = 8;
 /// How long a loop sleeps at most. Messages of another process are seen by then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// How often old rows are removed.
-const TIDY_EVERY: Duration = Duration::from_secs(3600);
+/// Old rows are removed.
+const TIDY: Duty = Duty {
+    name: "notifications.tidy",
+    world: None,
+    does: "removes letters and texts that ended long ago",
+    period: Duration::from_secs(3600),
+    trigger: None,
+    runs: Runs::Leader,
+};
 
 /// The running loops. They end when this is dropped: what was being sent is sent again after its lease.
 #[derive(Debug)]
@@ -35,13 +43,9 @@ impl Notifications {
         let channels = [Channel::Email, Channel::Text].into_iter().filter(|channel| self.sends(*channel));
         let mut loops: Vec<_> = channels.map(|channel| tokio::spawn(run(self.clone(), channel))).collect();
         let outbox = self.clone();
-        loops.push(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(TIDY_EVERY).await;
-                if let Err(error) = outbox.tidy().await {
-                    tracing::warn!(%error, "old messages were not removed");
-                }
-            }
+        loops.push(self.clock().duties().every(TIDY, move || {
+            let outbox = outbox.clone();
+            async move { outbox.tidy().await.map(drop) }
         }));
         Worker(loops)
     }
@@ -49,8 +53,10 @@ impl Notifications {
 
 async fn run(outbox: Notifications, channel: Channel) {
     let mut breaker = Breaker::default();
+    let duty = sending(channel);
+    outbox.clock().duties().register(duty);
     loop {
-        let sleep = match pass(&outbox, channel, &mut breaker).await {
+        let sleep = match outbox.clock().duties().did(duty, pass(&outbox, channel, &mut breaker)).await {
             Ok(Some(until)) => (until - outbox.now()).to_std().unwrap_or_default().min(LONGEST_SLEEP),
             Ok(None) => LONGEST_SLEEP,
             Err(error) => {
@@ -59,6 +65,20 @@ async fn run(outbox: Notifications, channel: Channel) {
             }
         };
         let _ = tokio::time::timeout(sleep, outbox.waits(channel).notified()).await;
+    }
+}
+
+fn sending(channel: Channel) -> Duty {
+    Duty {
+        name: match channel {
+            Channel::Email => "notifications.emails",
+            Channel::Text => "notifications.texts",
+        },
+        world: None,
+        does: "sends what waits",
+        period: LONGEST_SLEEP,
+        trigger: Some("a message is written"),
+        runs: Runs::Leader,
     }
 }
 

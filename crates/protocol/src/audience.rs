@@ -293,4 +293,6 @@ pub fn decision(recorded: DecisionView, order: &Order, audience: Audience) -> De
 }
 
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 mod tests;

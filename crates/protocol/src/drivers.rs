@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::audience::Audience;
 use crate::orders::{OrderView, PlaceView, TaskView, WindowView};
+use crate::words;
 
 fn both_speeds() -> Vec<Speed> {
     vec![Speed::Fast, Speed::Slow]
@@ -27,7 +28,7 @@ pub struct CreateDriver {
     /// The name customers see, 1 to 100 characters.
     pub name: String,
     /// `foot`, `bicycle`, `motorbike`, `car` or `van`.
-    #[schema(value_type = String, example = "bicycle")]
+    #[schema(value_type = words::Vehicle)]
     pub vehicle: Vehicle,
     /// Units of size that fit at once, 1 to 1000.
     #[serde(default = "one")]
@@ -37,7 +38,7 @@ pub struct CreateDriver {
     pub zones: Vec<ZoneId>,
     /// Speeds served; both by default.
     #[serde(default = "both_speeds")]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<words::Speed>)]
     pub speeds: Vec<Speed>,
 }
 
@@ -218,7 +219,7 @@ pub struct PositionLeftOut {
     /// `not_a_place`, `no_fix` (0, 0), `odd_time` (far ahead of the others of its batch), `too_old` (older than tracks are
     /// kept), `older` than what is known, `repeated`, `coarse` (far less accurate than what is known, which is fresh), or
     /// `jump` (nobody can be there by now; believed when the device insists).
-    #[schema(value_type = String, example = "no_fix")]
+    #[schema(value_type = words::LeftOutBecause)]
     pub reason: Reason,
 }
 
@@ -271,7 +272,7 @@ pub struct DriverView {
     #[schema(example = "Grace")]
     pub name: String,
     /// The vehicle.
-    #[schema(value_type = String, example = "bicycle")]
+    #[schema(value_type = words::Vehicle)]
     pub vehicle: Vehicle,
     /// Units of size that fit at once.
     pub capacity: u32,
@@ -349,7 +350,7 @@ pub struct StopView {
     #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub order_id: OrderId,
     /// The order's status.
-    #[schema(value_type = String, example = "assigned")]
+    #[schema(value_type = words::OrderStatus)]
     pub order_status: Status,
     /// The promised time at the door.
     pub promised_at: DateTime<Utc>,
@@ -368,9 +369,8 @@ pub struct StopView {
 pub struct PlanView {
     /// Higher for a newer plan of the same run of the server.
     pub generation: u64,
-    /// Why the route is not what was told before: `new_order`, `order_gone`, `chosen`, `resequenced`, `times`.
-    #[schema(example = "new_order")]
-    pub reason: String,
+    /// Why the route is not what was told before.
+    pub reason: words::RouteReason,
     /// When the plan was made.
     pub made_at: DateTime<Utc>,
 }
@@ -388,9 +388,8 @@ pub struct StandbyView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub merchant_id: Option<MerchantId>,
-    /// Why there: `orders_expected`.
-    #[schema(example = "orders_expected")]
-    pub reason: String,
+    /// Why there.
+    pub reason: words::StandbyReason,
     /// After that he need not wait there.
     pub until: DateTime<Utc>,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::audience::{Audience, Viewer};
+use crate::words;
 
 /// A position in degrees (WGS 84).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -146,7 +147,7 @@ fn one() -> u32 {
 #[serde(deny_unknown_fields)]
 pub struct CreateOrder {
     /// `fast` or `slow`.
-    #[schema(value_type = String, example = "fast")]
+    #[schema(value_type = words::Speed)]
     pub speed: Speed,
     /// One per seller, 1 to 20.
     pub pickups: Vec<CreatePickup>,
@@ -185,10 +186,10 @@ pub struct TaskView {
     #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: TaskId,
     /// `pickup`, `delivery` or `return`.
-    #[schema(value_type = String, example = "pickup")]
+    #[schema(value_type = words::TaskKind)]
     pub kind: TaskKind,
     /// Where it stands.
-    #[schema(value_type = String, example = "open")]
+    #[schema(value_type = words::TaskStatus)]
     pub status: TaskStatus,
     /// Whose goods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -330,12 +331,12 @@ pub struct OrderView {
     #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: OrderId,
     /// Where it stands.
-    #[schema(value_type = String, example = "confirmed")]
+    #[schema(value_type = words::OrderStatus)]
     pub status: Status,
     /// Number of its newest event.
     pub version: u64,
     /// `fast` or `slow`.
-    #[schema(value_type = String, example = "fast")]
+    #[schema(value_type = words::Speed)]
     pub speed: Speed,
     /// The owning merchant.
     #[schema(value_type = String, example = "mer_01jd8v7cjxfm9sxv0q3e0b5z1c")]
@@ -387,8 +388,8 @@ pub struct OrderView {
 pub struct EscalationView {
     /// Since when.
     pub since: DateTime<Utc>,
-    /// `driver_lost`, `shift_ended` or `driver_banned`.
-    #[schema(example = "driver_lost")]
+    /// Why.
+    #[schema(value_type = words::ReleasedBecause)]
     pub reason: String,
 }
 
@@ -460,10 +461,10 @@ pub struct TimelineEntry {
     #[schema(value_type = String, example = "system")]
     pub by: Party,
     /// The event's name.
-    #[schema(example = "assigned")]
+    #[schema(value_type = words::OrderEventName)]
     pub event: String,
     /// The order's status after it.
-    #[schema(value_type = String, example = "assigned")]
+    #[schema(value_type = words::OrderStatus)]
     pub status: Status,
     /// What else belongs to the event, by its kind.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
@@ -527,7 +528,7 @@ pub struct PutPriority {
 #[serde(deny_unknown_fields)]
 pub struct FailTask {
     /// Why.
-    #[schema(value_type = String, example = "customer_absent")]
+    #[schema(value_type = words::FailReason)]
     pub reason: FailReason,
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

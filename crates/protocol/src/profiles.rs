@@ -7,6 +7,8 @@ use posthaste_domain::order::Speed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::words;
+
 /// A customer's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +109,7 @@ fn both_speeds() -> Vec<Speed> {
 #[serde(deny_unknown_fields)]
 pub struct DriverProfile {
     /// `foot`, `bicycle`, `motorbike`, `car` or `van`.
-    #[schema(value_type = String, example = "bicycle")]
+    #[schema(value_type = words::Vehicle)]
     pub vehicle: Vehicle,
     /// Units of size that fit at once.
     #[serde(default = "one")]
@@ -117,7 +119,7 @@ pub struct DriverProfile {
     pub zones: Vec<ZoneId>,
     /// Speeds; both by default.
     #[serde(default = "both_speeds")]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<words::Speed>)]
     pub speeds: Vec<Speed>,
     /// What he has shown: which papers, not the papers themselves.
     #[serde(default)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::insight::Durations;
+use crate::words;
 
 /// Who was meant for an order, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,7 +32,7 @@ pub struct ShadowPlanView {
     /// The instant of the input.
     pub at: DateTime<Utc>,
     /// The policy.
-    #[schema(value_type = String, example = "routed")]
+    #[schema(value_type = words::Policy)]
     pub policy: Policy,
     /// Whether this policy decides: then the driver was asked.
     pub decided: bool,
@@ -85,11 +86,11 @@ pub struct ShadowView {
     /// Its end.
     pub to: DateTime<Utc>,
     /// The policy that decides now.
-    #[schema(value_type = String, example = "least_busy")]
+    #[schema(value_type = words::Policy)]
     pub policy: Policy,
     /// The policy in the shadow now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "routed")]
+    #[schema(value_type = Option<words::Policy>)]
     pub shadow: Option<Policy>,
     /// The figures.
     #[serde(flatten)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::orders::{EtaView, PlaceView};
+use crate::words;
 
 /// How long after an order's end its tracking links still say how it ended. Shorter, and who asks next week where their parcel
 /// went finds nothing; longer, and links in old messages stay good.
@@ -22,10 +23,10 @@ pub struct TrackingStep {
     /// When.
     pub at: DateTime<Utc>,
     /// The event's name, as in the order's timeline.
-    #[schema(example = "picked_up")]
+    #[schema(value_type = words::OrderEventName)]
     pub event: String,
     /// The order's status after it.
-    #[schema(value_type = String, example = "assigned")]
+    #[schema(value_type = words::OrderStatus)]
     pub status: Status,
 }
 
@@ -45,7 +46,7 @@ pub struct TrackingDriver {
     #[schema(example = "Grace")]
     pub name: String,
     /// The vehicle.
-    #[schema(example = "bicycle")]
+    #[schema(value_type = words::Vehicle)]
     pub vehicle: String,
     /// Last position and its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +76,7 @@ pub struct TrackingView {
     #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub order_id: OrderId,
     /// Where it stands.
-    #[schema(value_type = String, example = "enroute_to_dropoff")]
+    #[schema(value_type = words::OrderStatus)]
     pub status: Status,
     /// Number of the newest event.
     pub seq: u64,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::orders::OrderView;
+use crate::words;
 
 /// Whether an endpoint is sent anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -276,7 +277,7 @@ pub struct OrderEvent {
     #[schema(value_type = String, example = "system")]
     pub by: Party,
     /// The order's status after it.
-    #[schema(value_type = String, example = "delivered")]
+    #[schema(value_type = words::OrderStatus)]
     pub status: Status,
     /// What else belongs to the event, by its kind: as in the order's timeline.
     #[schema(value_type = Object)]

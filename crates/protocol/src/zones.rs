@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::orders::PlaceView;
+use crate::words;
 
 /// How far two places are apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,7 +52,7 @@ impl Default for TravelView {
 #[serde(default, deny_unknown_fields)]
 pub struct RulesView {
     /// `least_busy`: one order at a time, to the driver with the fewest. `routed`: planned routes with several.
-    #[schema(value_type = String, example = "least_busy")]
+    #[schema(value_type = words::Policy)]
     pub policy: Policy,
     /// How long a driver has to answer an offer.
     pub offer_seconds: u32,
@@ -84,7 +85,7 @@ pub struct RulesView {
     /// Another policy that plans on the same input and decides nothing. Its plans are recorded beside the real ones
     /// for comparison; it costs processor time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "routed")]
+    #[schema(value_type = Option<words::Policy>)]
     pub shadow: Option<Policy>,
 }
 
@@ -188,8 +189,8 @@ pub struct BoardDriver {
     /// The driver.
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub id: DriverId,
-    /// `available`, `on_break` or `offline`.
-    #[schema(example = "available")]
+    /// Whether the driver works.
+    #[schema(value_type = crate::drivers::ShiftState)]
     pub shift: String,
     /// Whether he has been silent too long.
     pub stale: bool,

@@ -108,6 +108,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  posthaste openapi > openapi.json\n  posthaste openapi --postman > posthaste.postman_collection.json"
     )]
     Openapi(OpenapiArgs),
+    /// Print who may do what: every route and message of a socket, with the contract of each.
+    #[command(after_help = "Examples:\n  posthaste access > docs/access.md\n  posthaste access | grep webhooks")]
+    Access,
     /// Print the AsyncAPI document: the sockets.
     #[command(after_help = "Example:\n  posthaste asyncapi > asyncapi.json")]
     Asyncapi,

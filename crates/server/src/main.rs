@@ -86,6 +86,10 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::GoLive(args) => copies::go_live(args).await,
         Command::Openapi(args) if args.postman => print(&posthaste_api::openapi::postman()),
         Command::Openapi(_) => print(&posthaste_api::openapi::document()),
+        Command::Access => {
+            print!("{}", posthaste_api::access::page());
+            Ok(())
+        }
         Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
     }
     .map(|()| None)

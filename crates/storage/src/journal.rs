@@ -11,6 +11,8 @@
 
 mod batch;
 mod entry;
+#[cfg(test)]
+mod paths;
 mod write;
 
 pub(crate) use batch::speed_name;

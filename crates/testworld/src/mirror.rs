@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_live::{Refused, System};
 
 /// How often they are compared, in memory: a change is there within so long.
@@ -18,9 +19,17 @@ pub(crate) async fn pass(live: &System, test: &System) -> Result<(), Refused> {
 
 /// Runs until it is aborted.
 pub(crate) async fn run(live: System, test: System) {
+    let duty = Duty {
+        name: "testworld.zones",
+        world: test.world().name(),
+        does: "brings the zones of the test world to where those of the live one are",
+        period: EVERY,
+        trigger: None,
+        runs: Runs::Region,
+    };
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(refused) = pass(&live, &test).await {
+        if let Err(refused) = test.clock().duties().did(duty, pass(&live, &test)).await {
             tracing::warn!(%refused, "zones of the test world do not follow; the next look tries again");
         }
     }

@@ -25,6 +25,14 @@ pub struct Allowed {
 )]
 pub(crate) struct NotPublic;
 
+/// A name that leads nowhere, or nowhere public. One text for both: which names the operator's own network knows is nobody's
+/// business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no public address is known for the host: only public ones are called, unless this server's operator allows others"
+)]
+pub(crate) struct NowherePublic;
+
 /// To a merchant who tries out on their own machine: that it is a matter of the server. How it is allowed is told to its
 /// operator, in the documentation.
 const HTTPS: &str = "must begin with https://";
@@ -35,6 +43,14 @@ impl Allowed {
     pub(crate) fn url(self, text: &str) -> Result<Url, String> {
         if text.len() > MOST_URL {
             return Err(format!("is longer than {MOST_URL} characters"));
+        }
+        // A reader of URLs passes over these.
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err("holds a space or a control character".to_owned());
+        }
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+        if rest.starts_with('/') || rest.contains('\\') {
+            return Err("is not a URL: it has more slashes than it should".to_owned());
         }
         let url: Url = text.parse().map_err(|error| format!("is not a URL: {error}"))?;
         match url.scheme() {
@@ -49,7 +65,8 @@ impl Allowed {
         if url.fragment().is_some() {
             return Err("holds a fragment, which is never sent".to_owned());
         }
-        let host = url.host_str().unwrap_or_default();
+        // A dot at the end says that the name is whole, and names the same.
+        let host = url.host_str().unwrap_or_default().trim_end_matches('.');
         let named_local = host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local");
         if named_local && !self.private {
             return Err(NotPublic.to_string());
@@ -113,10 +130,14 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.0;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = match tokio::net::lookup_host((name.as_str(), 0)).await {
+                Ok(found) => found.collect(),
+                Err(error) if allowed.private => return Err(error.into()),
+                Err(_) => return Err(NowherePublic.into()),
+            };
             let may: Vec<_> = found.into_iter().filter(|at| allowed.address(at.ip()).is_ok()).collect();
             if may.is_empty() {
-                return Err(NotPublic.into());
+                return Err(NowherePublic.into());
             }
             Ok(Box::new(may.into_iter()) as Addrs)
         })
@@ -201,6 +222,14 @@ mod tests {
             "https://localhost/",
             "https://a.localhost/",
             "https://printer.local/",
+            "https://localhost./",
+            "https://a.localhost./",
+            "https://printer.local./",
+            "https:///shop.example/",
+            "https://shop.example\\@127.0.0.1/",
+            " https://shop.example/",
+            "https://shop.example/\r\nx: y",
+            "https://shop.example/\thooks",
             "https://127.0.0.1/",
             "https://2130706433/",
             "https://0x7f.1/",

@@ -13,6 +13,10 @@ fn types_to_choose() -> Vec<String> {
     types::all().into_iter().map(|kind| kind.kind).filter(|kind| types::exists(kind)).collect()
 }
 
+fn every_type() -> Vec<String> {
+    types::all().into_iter().map(|kind| kind.kind).collect()
+}
+
 /// The limits of webhooks.
 pub const LIMITS: &[FieldLimit] = &[
     ("CreateEndpoint", "url", Limit::Address(MOST_URL)),
@@ -24,5 +28,8 @@ pub const LIMITS: &[FieldLimit] = &[
     ("PutEndpoint", "description", Limit::Characters(0, MOST_DESCRIPTION)),
     ("PutEndpoint", "types", Limit::Entries(0, types::MOST)),
     ("PutEndpoint", "types[]", Limit::OneOf(types_to_choose)),
+    ("EventType", "type", Limit::OneOf(every_type)),
+    ("WebhookMessageView", "type", Limit::OneOf(every_type)),
+    ("WebhookBody", "type", Limit::OneOf(every_type)),
     ("RotateSecret", "overlap_hours", Limit::Between(0.0, MOST_OVERLAP_HOURS as f64)),
 ];

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::FromRef;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Routes, Rule};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::webhooks::EventType;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::{Refused, Webhooks, endpoints, messages, types};
@@ -15,6 +16,8 @@ use crate::{Refused, Webhooks, endpoints, messages, types};
 pub(crate) fn all_right(wrong: Vec<FieldError>) -> Result<(), Refused> {
     if wrong.is_empty() { Ok(()) } else { Err(Refused::Invalid(wrong)) }
 }
+
+const TYPES: Rule = Rule::get("/v1/webhooks/types", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksRead);
 
 /// Types of events
 ///
@@ -26,24 +29,30 @@ async fn types() -> Answer<Json<Page<EventType>>> {
 }
 
 /// The routes.
-pub fn routes<S>() -> OpenApiRouter<S>
+pub fn routes<S>() -> Routes<S>
 where
     S: Clone + Send + Sync + 'static,
     Webhooks: FromRef<S>,
 {
-    OpenApiRouter::new()
-        .routes(routes!(types))
-        .routes(routes!(endpoints::routes::create_endpoint, endpoints::routes::list_endpoints))
-        .routes(routes!(
-            endpoints::routes::read_endpoint,
-            endpoints::routes::replace_endpoint,
-            endpoints::routes::delete_endpoint
-        ))
-        .routes(routes!(endpoints::routes::rotate_secret))
-        .routes(routes!(endpoints::routes::resume_endpoint))
-        .routes(routes!(messages::routes::send_test))
-        .routes(routes!(messages::routes::list_messages))
-        .routes(routes!(messages::routes::replay_messages))
-        .routes(routes!(messages::routes::read_message))
-        .routes(routes!(messages::routes::replay_message))
+    Routes::default()
+        .with([TYPES], routes!(types))
+        .with(
+            [endpoints::routes::CREATE_ENDPOINT, endpoints::routes::LIST_ENDPOINTS],
+            routes!(endpoints::routes::create_endpoint, endpoints::routes::list_endpoints),
+        )
+        .with(
+            [endpoints::routes::READ_ENDPOINT, endpoints::routes::REPLACE_ENDPOINT, endpoints::routes::DELETE_ENDPOINT],
+            routes!(
+                endpoints::routes::read_endpoint,
+                endpoints::routes::replace_endpoint,
+                endpoints::routes::delete_endpoint
+            ),
+        )
+        .with([endpoints::routes::ROTATE_SECRET], routes!(endpoints::routes::rotate_secret))
+        .with([endpoints::routes::RESUME_ENDPOINT], routes!(endpoints::routes::resume_endpoint))
+        .with([messages::routes::SEND_TEST], routes!(messages::routes::send_test))
+        .with([messages::routes::LIST_MESSAGES], routes!(messages::routes::list_messages))
+        .with([messages::routes::REPLAY_MESSAGES], routes!(messages::routes::replay_messages))
+        .with([messages::routes::READ_MESSAGE], routes!(messages::routes::read_message))
+        .with([messages::routes::REPLAY_MESSAGE], routes!(messages::routes::replay_message))
 }

@@ -6,6 +6,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::place::Place;
 use posthaste_domain::position::{Measures, Report};
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::Received;
@@ -67,6 +68,8 @@ pub(crate) fn received(Received { changed, taken, clock_behind }: Received, now:
     Ack { positions, ..Ack::new(changed, Some(now)) }
 }
 
+pub(crate) const REPORT: Rule = Rule::post("/v1/drivers/{id}/positions", Access::ADMIN_OR_DRIVER).command();
+
 /// Hand in positions
 ///
 /// A batch that a device collected, in any order, with its own times. Answered when they are stored; the newest
@@ -92,6 +95,8 @@ pub(crate) async fn report(
     let outcome = app.system().drivers().positions(id, &reports).await.map_err(refused)?;
     Ok(Json(received(outcome, app.system().clock().now())))
 }
+
+pub(crate) const HEARTBEAT: Rule = Rule::post("/v1/drivers/{id}/heartbeat", Access::ADMIN_OR_DRIVER).command();
 
 /// A sign of life
 ///

@@ -6,12 +6,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{DriverId, ShiftId};
 use posthaste_domain::place::Place;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_live::drivers::PlannedNow;
 use posthaste_protocol::drivers::{PlanShift, PlannedShiftView};
 use posthaste_protocol::page::Page;
+use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::Problem;
 use serde::Deserialize;
 
@@ -25,6 +27,8 @@ pub(crate) struct ShiftPath {
     id: DriverId,
     shift: ShiftId,
 }
+
+pub(crate) const PLAN_SHIFT: Rule = Rule::post("/v1/drivers/{id}/shifts", Access::ADMIN).codes(&[Code::Conflict]);
 
 /// Plan a shift
 ///
@@ -67,6 +71,8 @@ pub(crate) async fn plan_shift(
     })
 }
 
+pub(crate) const PLANNED_SHIFTS: Rule = Rule::get("/v1/drivers/{id}/shifts", Access::ADMIN_OR_DRIVER);
+
 /// List a driver's planned shifts
 ///
 /// Those that are not over, the first to end first, on one page of at most 500.
@@ -82,6 +88,8 @@ pub(crate) async fn planned_shifts(
     let shifts = app.system().drivers().planned_shifts(id).await.map_err(refused)?;
     Ok(Json(Page { items: shifts.iter().map(PlannedShiftView::of).collect(), next_cursor: None }))
 }
+
+pub(crate) const DROP_SHIFT: Rule = Rule::delete("/v1/drivers/{id}/shifts/{shift}", Access::ADMIN);
 
 /// Drop a planned shift
 ///

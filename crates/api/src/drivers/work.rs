@@ -6,6 +6,7 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OfferId, TaskId};
 use posthaste_domain::order::{Proof, ReleaseReason, TaskKind};
 use posthaste_domain::place::Place;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
@@ -52,6 +53,9 @@ pub(crate) fn read_proof(proof: Option<ProofView>) -> Answer<Option<Proof>> {
     Ok(proof.map_err(|error| Problem::new(Code::Invalid).errors(vec![error]))?)
 }
 
+pub(crate) const SHIFT: Rule =
+    Rule::put("/v1/drivers/{id}/shift", Access::ADMIN_OR_DRIVER).command().codes(&[Code::Conflict]);
+
 /// Start, pause or end a shift
 ///
 /// Going offline stops new work; what was assigned is still carried to the door, unless it is handed back.
@@ -77,6 +81,8 @@ pub(crate) async fn shift(
     Ok(Json(now.into()))
 }
 
+pub(crate) const ROUTE: Rule = Rule::get("/v1/drivers/{id}/route", Access::ADMIN_OR_DRIVER).command();
+
 /// What a driver has to do
 ///
 /// Open stops, next first, and open offers.
@@ -92,6 +98,10 @@ pub(crate) async fn route(
     let work = app.system().drivers().work(id).await.map_err(refused)?;
     Ok(Json(route_view(id, &work)))
 }
+
+pub(crate) const CHOOSE_NEXT: Rule = Rule::put("/v1/drivers/{id}/route/next", Access::ADMIN_OR_DRIVER)
+    .command()
+    .codes(&[Code::Conflict, Code::OrderEnded]);
 
 /// Choose the next stop
 ///
@@ -114,6 +124,10 @@ pub(crate) async fn choose_next(
 ) -> Answer<Json<Ack>> {
     next_is(&app, &admitted, id, Some(next.task_id), key).await
 }
+
+pub(crate) const UNDO_NEXT: Rule = Rule::delete("/v1/drivers/{id}/route/next", Access::ADMIN_OR_DRIVER)
+    .command()
+    .codes(&[Code::Conflict, Code::OrderEnded]);
 
 /// Take back the choice of the next stop
 #[utoipa::path(delete, path = "/v1/drivers/{id}/route/next", tag = "drivers at work",
@@ -157,7 +171,10 @@ async fn ask(
 }
 
 macro_rules! offer_answers {
-    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $command:ident;)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $command:ident, [$($code:ident),*];)+) => { $(
+        pub(crate) const $rule: Rule =
+            Rule::post($path, Access::ADMIN_OR_DRIVER).command().codes(&[$(Code::$code),*]);
+
         $(#[doc = $doc])+
         #[utoipa::path(post, path = $path, tag = "drivers at work",
             params(
@@ -181,15 +198,18 @@ offer_answers! {
     /// Take an offer
     ///
     /// Answered when the order is the driver's in the database.
-    accept => "/v1/drivers/{id}/offers/{offer}/accept", Accept;
+    accept: ACCEPT => "/v1/drivers/{id}/offers/{offer}/accept", Accept, [OfferGone, DriverBusy, OrderEnded];
     /// Decline an offer
     ///
     /// It goes to another driver; this one is not asked about the order again for a while.
-    decline => "/v1/drivers/{id}/offers/{offer}/decline", Decline;
+    decline: DECLINE => "/v1/drivers/{id}/offers/{offer}/decline", Decline, [OfferGone];
 }
 
 macro_rules! moves {
-    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $command:ident;)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $command:ident, [$($code:ident),*];)+) => { $(
+        pub(crate) const $rule: Rule =
+            Rule::post($path, Access::ADMIN_OR_DRIVER).command().codes(&[$(Code::$code),*]);
+
         $(#[doc = $doc])+
         #[utoipa::path(post, path = $path, tag = "drivers at work",
             params(
@@ -211,13 +231,17 @@ macro_rules! moves {
 
 moves! {
     /// Set out for a task
-    departed => "/v1/drivers/{id}/tasks/{task}/departed", Depart;
+    departed: DEPARTED => "/v1/drivers/{id}/tasks/{task}/departed", Depart, [Conflict, OrderEnded];
     /// Arrive at a task
-    arrived => "/v1/drivers/{id}/tasks/{task}/arrived", Arrive;
+    arrived: ARRIVED => "/v1/drivers/{id}/tasks/{task}/arrived", Arrive, [Conflict, OrderEnded];
 }
 
 macro_rules! completions {
-    ($($(#[doc = $doc:literal])+ $name:ident => $path:literal, $kind:ident;)+) => { $(
+    ($($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $kind:ident;)+) => { $(
+        pub(crate) const $rule: Rule = Rule::post($path, Access::ADMIN_OR_DRIVER).command().codes(&[
+            Code::Conflict, Code::OrderEnded, Code::CodeRequired, Code::WrongCode, Code::CodeLocked,
+        ]);
+
         $(#[doc = $doc])+
         #[utoipa::path(post, path = $path, tag = "drivers at work",
             params(
@@ -246,13 +270,13 @@ completions! {
     /// A pickup is done
     ///
     /// With the seller's code, where the order asks for one.
-    picked_up => "/v1/drivers/{id}/tasks/{task}/picked_up", Pickup;
+    picked_up: PICKED_UP => "/v1/drivers/{id}/tasks/{task}/picked_up", Pickup;
     /// The delivery is done
     ///
     /// With the customer's code, where the order asks for one.
-    delivered => "/v1/drivers/{id}/tasks/{task}/delivered", Delivery;
+    delivered: DELIVERED => "/v1/drivers/{id}/tasks/{task}/delivered", Delivery;
     /// A return is done
-    returned => "/v1/drivers/{id}/tasks/{task}/returned", Return;
+    returned: RETURNED => "/v1/drivers/{id}/tasks/{task}/returned", Return;
 }
 
 /// A task is done, as the kind that the caller believes it is.
@@ -261,6 +285,10 @@ pub(crate) fn complete(task: TaskId, kind: TaskKind, body: CompleteTask) -> Answ
     texts::note("code", body.code.as_deref())?;
     Ok(DriverCommand::Complete { task, kind, code: body.code, proof: read_proof(body.proof)? })
 }
+
+pub(crate) const FAILED: Rule = Rule::post("/v1/drivers/{id}/tasks/{task}/failed", Access::ADMIN_OR_DRIVER)
+    .command()
+    .codes(&[Code::Conflict, Code::OrderEnded]);
 
 /// A task cannot be done
 ///

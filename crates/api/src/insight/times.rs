@@ -4,9 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use posthaste_domain::ids::{MerchantId, ZoneId};
 use posthaste_estimates::{Answer as Learned, Level, Quantity, hour_of};
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Query;
 use posthaste_http::problem::Answer;
 use posthaste_protocol::insight::{LearnedFrom, LearnedTime, TimesRow, TimesView};
+use posthaste_protocol::problem::Code;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -28,6 +31,9 @@ pub(crate) struct Asked {
     #[param(value_type = Option<u8>, example = 18)]
     hour: Option<String>,
 }
+
+pub(crate) const TIMES: Rule =
+    Rule::get("/v1/insight/times", Access::ADMIN_OR_OWNER).key(KeyScope::InsightRead).codes(&[Code::NotFound]);
 
 /// Learned times
 ///

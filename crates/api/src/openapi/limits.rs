@@ -1,10 +1,9 @@
 //! What the document says that fields may hold, of dispatch. Webhooks and accounts have lists of their own.
 
-use posthaste_domain::driver::Vehicle;
 use posthaste_domain::ids::{CustomerId, DriverId, Id, MerchantId, ZoneId};
-use posthaste_domain::order::{Code, FailReason, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, Speed};
+use posthaste_domain::order::{Code, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, Speed};
 use posthaste_domain::place::Place;
-use posthaste_domain::zone::{Policy, ZoneRules};
+use posthaste_domain::zone::ZoneRules;
 use posthaste_http::openapi::limits::{FieldLimit, Limit, names};
 use posthaste_http::{idempotency, links, pages};
 use posthaste_identity::LONGEST_ACCESS_TOKEN;
@@ -29,8 +28,6 @@ const SIZE: Limit = Limit::Between(1.0, MOST_SIZE as f64);
 const SPEED: Limit = Limit::OneOf(|| names(&Speed::ALL));
 const SPEEDS: Limit = Limit::Entries(1, Speed::ALL.len());
 const TEXT: Limit = Limit::Characters(0, MOST_TEXT);
-const POLICY: Limit = Limit::OneOf(|| names(&Policy::ALL));
-const VEHICLE: Limit = Limit::OneOf(|| names(&Vehicle::ALL));
 /// Of a device's measurements: finite. What says nothing is taken too.
 const MEASURE: Limit = Limit::Between(f32::MIN as f64, f32::MAX as f64);
 /// Words of small letters, parted by commas.
@@ -58,7 +55,6 @@ const FIELDS: &[FieldLimit] = &[
     ("CreatePickup", "merchant_id", MERCHANT),
     ("CreatePickup", "service_seconds", SERVICE),
     ("CreateDelivery", "service_seconds", SERVICE),
-    ("CreateOrder", "speed", SPEED),
     ("CreateOrder", "pickups", Limit::Entries(1, MOST_PICKUPS)),
     ("CreateOrder", "merchant_id", MERCHANT),
     ("CreateOrder", "customer_id", CUSTOMER),
@@ -70,7 +66,6 @@ const FIELDS: &[FieldLimit] = &[
     ("ConfirmOrder", "merchant_id", MERCHANT),
     ("RejectOrder", "merchant_id", MERCHANT),
     ("RejectOrder", "reason", REASON),
-    ("FailTask", "reason", Limit::OneOf(|| names(&FailReason::ALL))),
     ("FailTask", "note", TEXT),
     ("CompleteTask", "code", Limit::Form(Code::FORM)),
     ("ProofView", "photo_url", Limit::Address(MOST_TEXT)),
@@ -78,19 +73,15 @@ const FIELDS: &[FieldLimit] = &[
     ("ProofView", "received_by", TEXT),
     ("ProofView", "note", TEXT),
     ("CreateDriver", "name", NAME),
-    ("CreateDriver", "vehicle", VEHICLE),
     ("CreateDriver", "capacity", SIZE),
     ("CreateDriver", "zones", Limit::Entries(1, MOST_ZONES)),
     ("CreateDriver", "zones[]", ZONE),
     ("CreateDriver", "speeds", SPEEDS),
-    ("CreateDriver", "speeds[]", SPEED),
     ("PositionBatch", "positions", Limit::Entries(1, MOST_POSITIONS)),
     ("PositionReport", "accuracy_meters", MEASURE),
     ("PositionReport", "speed_meters_per_second", MEASURE),
     ("PositionReport", "heading_degrees", MEASURE),
     ("PutZone", "name", NAME),
-    ("RulesView", "policy", POLICY),
-    ("RulesView", "shadow", POLICY),
     ("RulesView", "pickup_radius_meters", Limit::Between(0.0, u32::MAX as f64)),
     ("header", "Idempotency-Key", Limit::Form(idempotency::FORM)),
     ("path", "code", Limit::OneOf(|| names(problem::Code::ALL))),
@@ -116,11 +107,7 @@ const FIELDS: &[FieldLimit] = &[
 ];
 
 /// Of what is said over sockets alone.
-const OF_MESSAGES: &[FieldLimit] = &[
-    ("TaskDone", "code", Limit::Form(Code::FORM)),
-    ("TaskFailed", "reason", Limit::OneOf(|| names(&FailReason::ALL))),
-    ("TaskFailed", "note", TEXT),
-];
+const OF_MESSAGES: &[FieldLimit] = &[("TaskDone", "code", Limit::Form(Code::FORM)), ("TaskFailed", "note", TEXT)];
 
 /// Every limit of what is said over sockets, and of more.
 pub(crate) fn of_messages() -> Vec<FieldLimit> {

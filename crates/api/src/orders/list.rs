@@ -5,6 +5,8 @@ use axum::extract::State;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, OrderId};
 use posthaste_domain::order::{Speed, Status};
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Query;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
@@ -54,6 +56,8 @@ pub(crate) struct Asked {
     #[param(example = "20")]
     limit: Option<String>,
 }
+
+pub(crate) const LIST: Rule = Rule::get("/v1/orders", Access::WHOM_IT_CONCERNS).key(KeyScope::OrdersRead);
 
 /// List orders
 ///

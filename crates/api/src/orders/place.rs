@@ -8,6 +8,8 @@ use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{CodeRule, InvalidOrder, NewPickup, NewStop};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Json as Body;
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
@@ -15,6 +17,7 @@ use posthaste_identity::Standing;
 use posthaste_live::Refused;
 use posthaste_live::orders::{PlaceOrder, Placed};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
+use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::FieldError;
 
 use crate::AppState;
@@ -26,6 +29,11 @@ const PATH: &str = "/v1/orders";
 /// The highest priority that a merchant says: one step, to put what is urgent before what is not. More would let a merchant go
 /// before everybody whenever it likes.
 const MOST_OF_MERCHANTS: i16 = 1;
+
+pub(crate) const PLACE: Rule = Rule::post("/v1/orders", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::OrdersWrite)
+    .whole_at_once()
+    .codes(&[Code::OutsideServiceArea]);
 
 /// Place an order
 ///

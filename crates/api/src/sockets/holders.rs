@@ -1,24 +1,29 @@
-//! How many sockets one login, key or token has open: a new one beyond the bound takes the oldest one's place.
+//! How many sockets one login, key, token, driver or tracking link has open, from their upgrade on: a new one beyond the bound
+//! takes the oldest one's place, whether that has said hello or not.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use posthaste_domain::ids::{ApiKeyId, LoginId};
+use posthaste_domain::ids::{ApiKeyId, DriverId, LoginId, OrderId};
 use posthaste_domain::party::Party;
 use posthaste_http::auth::{Caller, Credential};
 use posthaste_live::streams::Ender;
 
 /// Who holds a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
+pub(super) enum Holder {
     Login(LoginId),
     Key(ApiKeyId),
     Party(Party),
+    /// A driver, whatever they came with.
+    Driver(DriverId),
+    /// Whoever has the link of this order.
+    Link(OrderId),
 }
 
 impl Holder {
-    fn of(caller: &Caller) -> Self {
+    pub(super) fn of(caller: &Caller) -> Self {
         match caller.credential {
             Credential::Login(proof) => Self::Login(proof.login),
             Credential::Key { key, .. } => Self::Key(key),
@@ -29,7 +34,7 @@ impl Holder {
 
 type Open = Mutex<HashMap<Holder, VecDeque<(u64, Ender)>>>;
 
-/// The sockets of everybody who came with a token.
+/// The sockets of everybody.
 #[derive(Default)]
 pub(crate) struct Holders {
     open: Arc<Open>,
@@ -45,8 +50,7 @@ pub(super) struct Held {
 
 impl Holders {
     /// Counts a socket; above `most` of one holder the oldest one is told that another took its place.
-    pub(super) fn enter(&self, caller: &Caller, ender: Ender, most: usize) -> Held {
-        let holder = Holder::of(caller);
+    pub(super) fn enter(&self, holder: Holder, ender: Ender, most: usize) -> Held {
         let number = self.opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut open = self.open.lock();
         let own = open.entry(holder).or_default();

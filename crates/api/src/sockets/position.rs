@@ -298,4 +298,62 @@ mod tests {
             assert_eq!(Position::read(text), None, "{text}");
         }
     }
+
+    mod whatever {
+        use proptest::prelude::*;
+
+        use super::{Position, read_alike};
+
+        /// Numbers, times and other values, written in ways that devices write them and in ways that nobody should.
+        fn value() -> impl Strategy<Value = String> {
+            prop_oneof![
+                4 => any::<f64>().prop_filter("JSON has no other", |n| n.is_finite()).prop_map(|n| n.to_string()),
+                4 => (-180..=180i32, 0..1_000_000u32).prop_map(|(whole, part)| format!("{whole}.{part:06}")),
+                2 => "-?[0-9]{1,25}(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?",
+                2 => "\"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|\\+01:00)\"",
+                1 => Just("null".to_owned()),
+                1 => "\"[a-z\\\\]{0,4}\"",
+            ]
+        }
+
+        fn text() -> impl Strategy<Value = String> {
+            const NAMES: [&str; 7] =
+                ["lat", "lng", "at", "accuracy_meters", "heading_degrees", "speed_meters_per_second", "mood"];
+            let field = (proptest::sample::select(&NAMES[..]), value(), "[ \t\n]{0,2}");
+            let fields = proptest::collection::vec(field, 0..7);
+            let place = (-90..=90i32, -180..=180i32).prop_map(|(lat, lng)| format!(r#""lat":{lat}.25,"lng":{lng}"#));
+            (
+                place,
+                fields,
+                "[!-~]{0,5}",
+                any::<bool>(),
+                any::<prop::sample::Index>(),
+                proptest::option::of(any::<u8>()),
+            )
+                .prop_map(|(place, fields, id, has_place, at, odd)| {
+                    let mut all: Vec<_> =
+                        fields.iter().map(|(name, value, space)| format!("{space}\"{name}\":{space}{value}")).collect();
+                    all.extend(has_place.then_some(place));
+                    let mut text =
+                        format!(r#"{{"type":"position","id":"{id}","data":{{{}}}}}"#, all.join(",")).into_bytes();
+                    // One byte in it is another.
+                    if let Some(odd) = odd.filter(u8::is_ascii) {
+                        let at = at.index(text.len());
+                        text[at] = odd;
+                    }
+                    String::from_utf8(text).expect("plain letters")
+                })
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+            #[test]
+            fn is_read_quickly_is_read_so_the_general_way(text in text()) {
+                if Position::read(&text).is_some() {
+                    read_alike(&text);
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! `welcome`, the client's `hello`, what it missed or a snapshot, then whatever the stream brings. One timer serves
 //! the token's end and the client's silence: it is set again only when it fires, not with every message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_domain::ids::SessionId;
@@ -22,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::end::End;
 use super::handshake::Upgraded;
-use super::holders::Held;
+use super::holders::{Held, Holder};
 use super::inbox::Inbox;
 use super::line::{Heard, Line};
 use super::misread;
@@ -53,7 +54,7 @@ pub(super) struct Session {
     heard: Instant,
     pace: Pace,
     _seat: OwnedSemaphorePermit,
-    _held: Option<Held>,
+    _held: Vec<Held>,
 }
 
 impl Session {
@@ -63,6 +64,7 @@ impl Session {
         seat: OwnedSemaphorePermit,
         path: &'static str,
         caller: Option<&Caller>,
+        holders: impl IntoIterator<Item = (Holder, usize)>,
     ) -> Self {
         let now = Instant::now();
         let ends = caller.map(|caller| end_of(&app, caller.expires_at));
@@ -70,8 +72,9 @@ impl Session {
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
         let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
         let rights = Rights::of(caller.map(|caller| caller.role));
-        let most = app.limits().socket.of_one_login;
-        let held = caller.map(|caller| app.holders().enter(caller, stream.ender(), most));
+        let of_caller = caller.map(|caller| (Holder::of(caller), app.limits().socket.of_one_login));
+        let all = of_caller.into_iter().chain(holders);
+        let held = all.map(|(holder, most)| app.holders().enter(holder, stream.ender(), most)).collect();
         Self { id, path, app, stream, party, rights, ends, login, heard: now, pace, _seat: seat, _held: held }
     }
 
@@ -119,10 +122,12 @@ impl Session {
         line.say(&ServerMessage::Welcome(self.welcome()), None);
         line.flush().await?;
         // A login may be ended before the hello, and while the snapshot is made: nothing is told to it any more.
-        let mut login = self.login.clone();
+        let (mut login, outbox) = (self.login.clone(), Arc::clone(self.stream.outbox()));
         let begun = tokio::select! {
             biased;
             () = login.revoked() => return Err(End::LoginEnded),
+            // Another took its place, or the server stops: nobody waits for its hello.
+            why = outbox.ended() => return Err(why.into()),
             // Boxed: snapshots are made by large futures that would stay in the size of this one.
             begun = Box::pin(self.begin(line)) => begun?,
         };

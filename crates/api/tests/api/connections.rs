@@ -254,3 +254,45 @@ async fn one_login_and_one_link_have_so_many_sockets_and_the_oldest_makes_room()
     let other = Some(server.stage.other_merchant.as_str());
     server.begin("/v1/ws/merchant", other, json!({})).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_that_never_say_hello_are_counted_like_others() {
+    let socket = SocketLimits { of_one_login: 2, of_one_link: 2, ..SocketLimits::default() };
+    let server = Server::limited(Limits { socket, ..Limits::default() }).await;
+    let order = server.stage.order().await;
+    let path = format!("/v1/orders/{}/tracking-link", order["id"].as_str().unwrap());
+    let link = server.stage.get(&path, &server.stage.customer).await.body["token"].as_str().unwrap().to_owned();
+    let driver = crate::stage::driver_token(&server.stage.driver("Grace").await);
+    for (path, token) in [
+        ("/v1/ws/merchant", Some(server.stage.merchant.as_str())),
+        ("/v1/ws/driver", Some(driver.as_str())),
+        (&format!("/v1/ws/track/{link}"), None),
+    ] {
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            let mut socket = server.try_connect(path, token).await.unwrap();
+            assert_eq!(socket.next().await["type"], "welcome", "{path}");
+            open.push(socket);
+        }
+        assert_eq!(open[0].closed().await, 4011, "{path}: the oldest, at once");
+        open[1].say("hello", None, json!({})).await;
+        assert_ne!(open[1].next().await["type"], "error", "{path}: the others stay");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_names_its_host_once() {
+    let server = Server::new().await;
+    for (head, is_right) in [
+        ("GET /version HTTP/1.1\r\nhost: a\r\n\r\n", true),
+        ("GET /version HTTP/1.0\r\n\r\n", true),
+        ("GET /version HTTP/1.1\r\n\r\n", false),
+        ("GET /version HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", false),
+        ("GET /version HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", false),
+    ] {
+        let answer = answer(&mut connect(&server, head).await).await;
+        let status = answer.split(' ').nth(1);
+        assert_eq!(status, Some(if is_right { "200" } else { "400" }), "{head:?}: {answer}");
+        assert!(is_right || answer.contains("names its host once"), "{answer}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use posthaste_api::access::{Access, MESSAGES, RULES, Rule};
+use posthaste_api::access::{self, Access, MESSAGES, RULES, rule_of};
 use posthaste_api::asyncapi;
 use posthaste_api::openapi::document;
 use posthaste_protocol::socket::{ClientMessage, ServerMessage};
@@ -37,16 +37,21 @@ fn every_route_has_a_rule_and_every_rule_a_route() {
 fn the_committed_documents_are_those_that_are_served() {
     assert_committed("openapi", &document(), include_str!("../../../../docs/openapi.json"));
     assert_committed("asyncapi", &asyncapi::document(), include_str!("../../../../docs/asyncapi.json"));
+    assert_same("access", "access.md", &access::page(), include_str!("../../../../docs/access.md"));
 }
 
 fn assert_committed(name: &str, served: &impl serde::Serialize, committed: &str) {
-    let served = serde_json::to_string_pretty(served).unwrap();
+    assert_same(name, &format!("{name}.json"), &serde_json::to_string_pretty(served).unwrap(), committed);
+}
+
+fn assert_same(command: &str, file: &str, served: &str, committed: &str) {
+    let served = served.trim_end();
     let committed = committed.trim_end();
     let differs = served.lines().zip(committed.lines()).position(|(now, then)| now != then);
     let line = differs.unwrap_or_else(|| served.lines().count().min(committed.lines().count())) + 1;
     assert!(
         served == committed,
-        "docs/{name}.json differs from line {line} on. Meant? Then: cargo run -p posthaste -- {name} > docs/{name}.json"
+        "docs/{file} differs from line {line} on. Meant? Then: cargo run -p posthaste -- {command} > docs/{file}"
     );
 }
 
@@ -55,7 +60,7 @@ fn every_operation_says_what_it_answers_and_how_it_can_fail() {
     let mut names = BTreeSet::new();
     for (method, path, operation) in operations() {
         let what = format!("{method} {path}");
-        let access = Rule::of(&method.parse().unwrap(), &path).unwrap().access;
+        let access = rule_of(&method.parse().unwrap(), &path).unwrap().access;
         let answers = operation["responses"].as_object().unwrap();
         let has = |status: &str| assert!(answers.contains_key(status), "{what} does not name {status}");
         for status in ["408", "431", "500", "503"] {
@@ -103,7 +108,7 @@ fn the_document_says_where_the_server_is_and_what_a_missing_scope_is() {
     let document = serde_json::to_value(document()).unwrap();
     assert_eq!(document["servers"][0]["url"], "/");
     for (method, path, operation) in operations() {
-        let rule = Rule::of(&method.parse().unwrap(), &path).unwrap();
+        let rule = rule_of(&method.parse().unwrap(), &path).unwrap();
         let said = operation["responses"]["403"]["description"].as_str().unwrap_or_default();
         assert_eq!(said.contains("`scope_required`"), rule.key.is_some(), "{method} {path}: {said}");
     }
@@ -209,7 +214,7 @@ fn assert_resolved(document: &Value) {
 #[test]
 fn the_document_of_the_sockets_has_every_channel_and_every_message_with_its_rule() {
     let document = asyncapi::document();
-    let routed: BTreeSet<_> = RULES.iter().filter(|rule| rule.is_socket()).map(|rule| rule.path).collect();
+    let routed: BTreeSet<_> = RULES.iter().filter(|rule| rule.socket).map(|rule| rule.path).collect();
     let channels = document["channels"].as_object().unwrap();
     assert_eq!(channels.values().map(|c| c["address"].as_str().unwrap()).collect::<BTreeSet<_>>(), routed);
     let messages = document["components"]["messages"].as_object().unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::{Method, StatusCode};
-use posthaste_api::access::Rule;
+use posthaste_api::access::rule_of;
 use posthaste_api::openapi::document;
 use serde_json::{Value, json};
 
@@ -183,7 +183,7 @@ async fn what_does_not_fit_is_named_and_told_in_plain_words() {
             continue;
         }
         let method: Method = method.parse().unwrap();
-        let rule = Rule::of(&method, &path).unwrap();
+        let rule = rule_of(&method, &path).unwrap();
         let (role, token) = callers.of(&world, rule);
         let url = world.path_of_owner(&path, role).await;
         let sound = world.body(&path, &operation, role).unwrap_or_else(|| sample(&all, &schema));
@@ -226,8 +226,8 @@ async fn parameters_that_do_not_fit_are_named_and_told_in_plain_words() {
     let (mut tried, mut wrong) = (0, Vec::new());
     for (method, path, operation) in operations() {
         let method: Method = method.parse().unwrap();
-        let rule = Rule::of(&method, &path).unwrap();
-        if rule.is_socket() {
+        let rule = rule_of(&method, &path).unwrap();
+        if rule.socket {
             continue;
         }
         let (role, token) = callers.of(&world, rule);

@@ -172,7 +172,11 @@ pub(crate) fn offer_id() -> OfferId {
 pub(crate) fn news(number: u64) -> ServerMessage {
     use posthaste_client::protocol::socket::OfferEnded;
     let order_id = OrderId::from_uuid(uuid::Uuid::from_u128(u128::from(number)));
-    ServerMessage::OfferEnded(OfferEnded { offer_id: offer_id(), order_id, outcome: "lapsed".to_owned() })
+    ServerMessage::OfferEnded(OfferEnded {
+        offer_id: offer_id(),
+        order_id,
+        outcome: posthaste_protocol::words::OfferOutcome::Lapsed,
+    })
 }
 
 pub(crate) fn done() -> ServerMessage {

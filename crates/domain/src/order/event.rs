@@ -47,6 +47,10 @@ pub enum ReleaseReason {
 }
 
 impl ReleaseReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::ByHand, Self::VehicleBreakdown, Self::Accident, Self::DriverLost, Self::ShiftEnded, Self::DriverBanned];
+
     /// The reason's name on the wire.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -25,6 +25,11 @@ pub enum TaskKind {
     Return,
 }
 
+impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Pickup, Self::Delivery, Self::Return];
+}
+
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +59,21 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
+    /// Every status.
+    pub const ALL: [Self; 11] = [
+        Self::AwaitingConfirmation,
+        Self::Open,
+        Self::Offered,
+        Self::Assigned,
+        Self::EnRoute,
+        Self::Arrived,
+        Self::Done,
+        Self::Rejected,
+        Self::Canceled,
+        Self::Expired,
+        Self::Failed,
+    ];
+
     /// Whether nothing more can happen to the task.
     #[must_use]
     pub fn is_final(self) -> bool {

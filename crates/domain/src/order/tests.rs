@@ -3,6 +3,7 @@
 mod forgetting;
 mod legal;
 mod new;
+mod paths;
 mod scenario;
 mod stories;
 

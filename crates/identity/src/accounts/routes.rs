@@ -6,6 +6,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::auth::Caller;
+use posthaste_http::auth::Role;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
@@ -14,6 +16,7 @@ use posthaste_protocol::accounts::{
     SetPhone, StepUp, Tokens, Verify,
 };
 use posthaste_protocol::page::Page;
+use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::profiles::{CustomerProfile, DriverProfile, MerchantProfile};
 use serde::Deserialize;
@@ -25,6 +28,8 @@ use crate::audit::{Origin, routes::end_of_time};
 use crate::logins::{self, routes::answer};
 use crate::refused::Refused;
 use crate::routes::{own, sensitive};
+
+pub(crate) const REGISTER: Rule = Rule::post("/v1/accounts", Access::Public).notes_itself().codes(&[Code::RateLimited]);
 
 /// Register
 ///
@@ -43,6 +48,12 @@ pub(crate) async fn register(
     Ok((StatusCode::ACCEPTED, Json(identity.register(&asked, &origin).await?)))
 }
 
+pub(crate) const VERIFY: Rule = Rule::post("/v1/accounts/verify", Access::Public).notes_itself().codes(&[
+    Code::NotFound,
+    Code::WrongCode,
+    Code::Conflict,
+]);
+
 /// Send back the code of a registration
 ///
 /// The account is there then. Customers may begin at once, merchants and drivers when an admin has activated them.
@@ -57,6 +68,8 @@ pub(crate) async fn verify(
     Ok((StatusCode::CREATED, Json(identity.verify(&asked, &origin).await?)))
 }
 
+pub(crate) const FORGOT: Rule = Rule::post("/v1/password/forgot", Access::Public).codes(&[Code::RateLimited]);
+
 /// Ask for a new password
 ///
 /// A code is sent if there is such an account; the answer is the same if there is not.
@@ -70,6 +83,9 @@ pub(crate) async fn forgot(
 ) -> Answer<(StatusCode, Json<CodeSent>)> {
     Ok((StatusCode::ACCEPTED, Json(identity.forgot(&asked, &origin).await?)))
 }
+
+pub(crate) const RESET: Rule =
+    Rule::post("/v1/password/reset", Access::Public).codes(&[Code::NotFound, Code::WrongCode, Code::Conflict]);
 
 /// Set a new password with the code
 ///
@@ -87,11 +103,21 @@ pub(crate) async fn reset(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(crate) const READ_OWN: Rule = Rule::get("/v1/account", Access::ACCOUNT).before_second_factor();
+
 /// Read one's account
 #[utoipa::path(get, path = "/v1/account", tag = "accounts", responses((status = 200, body = AccountView)))]
 pub(crate) async fn read_own(State(identity): State<Identity>, caller: Caller) -> Answer<Json<AccountView>> {
     Ok(Json(identity.account(own(&caller)?.account).await?.view()))
 }
+
+pub(crate) const DELETE_OWN: Rule = Rule::delete("/v1/account", Access::ACCOUNT).notes_itself().codes(&[
+    Code::StepUpRequired,
+    Code::WrongCredentials,
+    Code::Conflict,
+    Code::Banned,
+    Code::RateLimited,
+]);
 
 /// Delete one's account
 ///
@@ -114,6 +140,13 @@ pub(crate) async fn delete_own(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, logins::routes::COOKIE.clear())]).into_response())
 }
 
+pub(crate) const CHANGE_PASSWORD: Rule = Rule::post("/v1/account/password", Access::ACCOUNT).notes_itself().codes(&[
+    Code::WrongCredentials,
+    Code::StepUpRequired,
+    Code::Conflict,
+    Code::RateLimited,
+]);
+
 /// Change one's password
 ///
 /// With proof of the old one. Every session ends, this one too, with all that was signed in by its tokens; a new one
@@ -133,6 +166,13 @@ pub(crate) async fn change_password(
     Ok(answer(&identity, StatusCode::OK, opened, asked.refresh_in))
 }
 
+pub(crate) const CHANGE_EMAIL: Rule = Rule::post("/v1/account/email", Access::ACCOUNT).notes_itself().codes(&[
+    Code::WrongCredentials,
+    Code::StepUpRequired,
+    Code::Conflict,
+    Code::RateLimited,
+]);
+
 /// Change one's email address
 ///
 /// With proof of the password; a code goes to the new address.
@@ -148,6 +188,12 @@ pub(crate) async fn change_email(
 ) -> Answer<(StatusCode, Json<CodeSent>)> {
     Ok((StatusCode::ACCEPTED, Json(identity.change_email(&own(&caller)?, &asked, &origin).await?)))
 }
+
+pub(crate) const VERIFY_EMAIL: Rule = Rule::post("/v1/account/email/verify", Access::ACCOUNT).notes_itself().codes(&[
+    Code::NotFound,
+    Code::WrongCode,
+    Code::Conflict,
+]);
 
 /// Send back the code of a new email address
 ///
@@ -165,6 +211,13 @@ pub(crate) async fn verify_email(
     Ok(Json(identity.confirm(&proof, "change_email", asked.challenge_id, &asked.code, &origin).await?))
 }
 
+pub(crate) const SET_PHONE: Rule = Rule::post("/v1/account/phone", Access::ACCOUNT).notes_itself().codes(&[
+    Code::WrongCredentials,
+    Code::StepUpRequired,
+    Code::Conflict,
+    Code::RateLimited,
+]);
+
 /// Set one's telephone number
 ///
 /// With proof of the password; a code goes to the number as a text. The number that came with the registration is verified
@@ -180,6 +233,12 @@ pub(crate) async fn set_phone(
 ) -> Answer<(StatusCode, Json<CodeSent>)> {
     Ok((StatusCode::ACCEPTED, Json(identity.set_phone(&own(&caller)?, &asked, &origin).await?)))
 }
+
+pub(crate) const VERIFY_PHONE: Rule = Rule::post("/v1/account/phone/verify", Access::ACCOUNT).notes_itself().codes(&[
+    Code::NotFound,
+    Code::WrongCode,
+    Code::Conflict,
+]);
 
 /// Send back the code of a telephone number
 ///
@@ -197,6 +256,10 @@ pub(crate) async fn verify_phone(
     Ok(Json(identity.confirm(&proof, "verify_phone", asked.challenge_id, &asked.code, &origin).await?))
 }
 
+pub(crate) const CUSTOMER_PROFILE: Rule = Rule::put("/v1/account/profile/customer", Access::Account(&[Role::Customer]))
+    .notes_itself()
+    .codes(&[Code::Conflict]);
+
 /// Set a customer's profile
 #[utoipa::path(put, path = "/v1/account/profile/customer", tag = "accounts",
     request_body(content = CustomerProfile, example = json!({"addresses": [{"label": "home",
@@ -210,6 +273,9 @@ pub(crate) async fn customer_profile(
 ) -> Answer<Json<AccountView>> {
     Ok(Json(identity.set_profile(&own(&caller)?, &new, &origin).await?))
 }
+
+pub(crate) const MERCHANT_PROFILE: Rule =
+    Rule::put("/v1/account/profile/merchant", Access::MERCHANT_ACCOUNT).notes_itself().codes(&[Code::Conflict]);
 
 /// Set a merchant's profile
 #[utoipa::path(put, path = "/v1/account/profile/merchant", tag = "accounts",
@@ -225,6 +291,9 @@ pub(crate) async fn merchant_profile(
 ) -> Answer<Json<AccountView>> {
     Ok(Json(identity.set_profile(&own(&caller)?, &new, &origin).await?))
 }
+
+pub(crate) const DRIVER_PROFILE: Rule =
+    Rule::put("/v1/account/profile/driver", Access::Account(&[Role::Driver])).notes_itself().codes(&[Code::Conflict]);
 
 /// Set a driver's profile
 ///
@@ -257,6 +326,8 @@ pub(crate) struct Asked {
     #[param(example = "20")]
     limit: Option<String>,
 }
+
+pub(crate) const LIST: Rule = Rule::get("/v1/accounts", Access::ADMIN).reads_persons();
 
 /// List accounts
 ///
@@ -295,6 +366,8 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next_cursor }))
 }
 
+pub(crate) const READ: Rule = Rule::get("/v1/accounts/{id}", Access::ADMIN).reads_persons();
+
 /// One account
 #[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts",
     params(("id" = String, Path, description = "The account.", example = "acc_01jd8v7cjxfm9sxv0q3e0b5z1c")),
@@ -302,6 +375,10 @@ pub(crate) async fn list(
 pub(crate) async fn read(State(identity): State<Identity>, Path(id): Path<AccountId>) -> Answer<Json<AccountView>> {
     Ok(Json(identity.account(id).await?.view()))
 }
+
+pub(crate) const ACTIVATE: Rule = Rule::post("/v1/accounts/{id}/activate", Access::ADMIN)
+    .notes_itself()
+    .codes(&[Code::StepUpRequired, Code::Conflict]);
 
 /// Let a merchant or driver work
 ///
@@ -321,6 +398,9 @@ pub(crate) async fn activate(
     Ok(Json(identity.activate(&caller, id, &asked, &origin).await?))
 }
 
+pub(crate) const BAN: Rule =
+    Rule::post("/v1/accounts/{id}/ban", Access::ADMIN).notes_itself().codes(&[Code::StepUpRequired, Code::Conflict]);
+
 /// Shut an account out
 ///
 /// Sessions, keys and sockets end within a second; a driver's open work goes back to dispatch.
@@ -338,6 +418,9 @@ pub(crate) async fn ban(
     sensitive(&identity, &caller).await?;
     Ok(Json(identity.ban(&caller, id, &asked.reason, &origin).await?))
 }
+
+pub(crate) const UNBAN: Rule =
+    Rule::post("/v1/accounts/{id}/unban", Access::ADMIN).notes_itself().codes(&[Code::StepUpRequired]);
 
 /// Let an account in again
 #[utoipa::path(post, path = "/v1/accounts/{id}/unban", tag = "accounts",

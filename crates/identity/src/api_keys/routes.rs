@@ -6,16 +6,22 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::ApiKeyId;
 use posthaste_http::auth::Caller;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::idempotency::{IdempotencyKey, fingerprints, replayed_as_it_was};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, ApiKeyCreated, ApiKeyView, CreateApiKey};
+use posthaste_protocol::problem::Code;
 use posthaste_storage::idempotency::Once;
 
 use super::Made;
 use crate::Identity;
 use crate::audit::Origin;
 use crate::routes::own;
+
+pub(crate) const CREATE_KEY: Rule = Rule::post("/v1/account/keys", Access::MERCHANT_ACCOUNT)
+    .notes_itself()
+    .codes(&[Code::StepUpRequired, Code::Conflict]);
 
 /// Make a key
 ///
@@ -48,6 +54,8 @@ pub(crate) async fn create_key(
     })
 }
 
+pub(crate) const LIST_KEYS: Rule = Rule::get("/v1/account/keys", Access::MERCHANT_ACCOUNT);
+
 /// List keys
 ///
 /// With their last use, without their secrets; revoked ones too.
@@ -55,6 +63,9 @@ pub(crate) async fn create_key(
 pub(crate) async fn list_keys(State(identity): State<Identity>, caller: Caller) -> Answer<Json<All<ApiKeyView>>> {
     Ok(Json(All { items: identity.keys(own(&caller)?.account).await? }))
 }
+
+pub(crate) const REVOKE_KEY: Rule =
+    Rule::delete("/v1/account/keys/{id}", Access::MERCHANT_ACCOUNT).notes_itself().codes(&[Code::Conflict]);
 
 /// Revoke a key
 ///

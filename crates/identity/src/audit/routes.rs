@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::Id;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::Query;
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
@@ -31,6 +32,8 @@ pub(crate) struct Asked {
     #[param(example = "20")]
     limit: Option<String>,
 }
+
+pub(crate) const LIST: Rule = Rule::get("/v1/audit", Access::ADMIN).reads_persons();
 
 /// Read the audit log
 ///

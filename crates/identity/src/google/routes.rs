@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_http::auth::{Caller, GOOGLE_COOKIE};
+use posthaste_http::contract::{Access, Rule, TakenCookie};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Query};
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_protocol::accounts::{AccountView, Secret, StepUp, Tokens};
 use posthaste_protocol::google::{BeginGoogle, ConfirmGoogle, ConfirmGoogleLink, EndedBy, GoogleBegun, LinkGoogle};
+use posthaste_protocol::problem::Code;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -37,6 +39,9 @@ fn begun(start: Start, ended_by: EndedBy) -> Response {
     }
     response
 }
+
+pub(crate) const BEGIN_GOOGLE: Rule =
+    Rule::post("/v1/sessions/google", Access::Public).own_pages().codes(&[Code::NotFound]);
 
 /// Begin to sign in with Google
 ///
@@ -70,6 +75,10 @@ pub(crate) struct Given {
     iss: Option<String>,
 }
 
+pub(crate) const RETURNED_FROM_GOOGLE: Rule = Rule::get("/v1/sessions/google/callback", Access::Public)
+    .cookie(TakenCookie::Google)
+    .codes(&[Code::SignInFailed, Code::NotFound]);
+
 /// Come back from Google
 ///
 /// For browsers. Goes on to the page that the sign-in began with, with `google` (`returned`, `denied` or `failed`) and
@@ -91,6 +100,16 @@ pub(crate) async fn returned_from_google(
     let page = identity.returned_from_google(&came, COOKIE.read(&headers)?.as_ref()).await?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, String::from(page))]).into_response())
 }
+
+pub(crate) const CONFIRM_GOOGLE: Rule =
+    Rule::post("/v1/sessions/google/confirm", Access::Public).cookie(TakenCookie::Google).own_pages().codes(&[
+        Code::SignInFailed,
+        Code::SecondFactorRequired,
+        Code::WrongCode,
+        Code::Banned,
+        Code::NotFound,
+        Code::LinkRequired,
+    ]);
 
 /// Sign in with Google
 ///
@@ -122,6 +141,13 @@ fn secret(in_body: Option<&Secret>, headers: &HeaderMap) -> Result<Option<Secret
     in_body.map_or_else(|| COOKIE.read(headers), |secret| Ok(Some(secret.clone())))
 }
 
+pub(crate) const BEGIN_LINK: Rule = Rule::post("/v1/account/google", Access::ACCOUNT).notes_itself().codes(&[
+    Code::StepUpRequired,
+    Code::WrongCredentials,
+    Code::RateLimited,
+    Code::NotFound,
+]);
+
 /// Begin to link one's Google account
 ///
 /// The browser goes to `authorization_url`, and comes back to `return_to`. Then `/v1/account/google/confirm`, in the same
@@ -141,6 +167,10 @@ pub(crate) async fn begin_link(
     let start = identity.begin_link(&own(&caller)?, &asked, &origin).await?;
     Ok(begun(start, asked.ended_by))
 }
+
+pub(crate) const CONFIRM_LINK: Rule = Rule::post("/v1/account/google/confirm", Access::ACCOUNT)
+    .notes_itself()
+    .codes(&[Code::SignInFailed, Code::Banned, Code::NotFound, Code::Conflict]);
 
 /// Link one's Google account
 ///
@@ -165,6 +195,13 @@ pub(crate) async fn confirm_link(
     }
     Ok(response)
 }
+
+pub(crate) const UNLINK_GOOGLE: Rule = Rule::delete("/v1/account/google", Access::ACCOUNT).notes_itself().codes(&[
+    Code::StepUpRequired,
+    Code::WrongCredentials,
+    Code::Conflict,
+    Code::RateLimited,
+]);
 
 /// Take the link to one's Google account away
 ///

@@ -6,9 +6,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::LoginId;
 use posthaste_http::auth::{Caller, REFRESH_COOKIE};
+use posthaste_http::contract::{Access, Rule, TakenCookie};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{All, LogIn, LoginView, Refresh, RefreshIn, Secret, StepUp, SteppedUp, Tokens};
+use posthaste_protocol::problem::Code;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -44,6 +46,15 @@ pub(crate) fn answer(identity: &Identity, status: StatusCode, opened: Opened, re
     response
 }
 
+pub(crate) const OPEN: Rule = Rule::post("/v1/sessions", Access::Public).own_pages().codes(&[
+    Code::WrongCredentials,
+    Code::SecondFactorRequired,
+    Code::WrongCode,
+    Code::Banned,
+    Code::RateLimited,
+    Code::Forbidden,
+]);
+
 /// Sign in
 ///
 /// The access token is good for minutes, the refresh token for one refresh. `second_factor_required` asks for the same
@@ -63,6 +74,11 @@ pub(crate) async fn open(
     let opened = identity.log_in(&asked, cookie.as_ref(), &origin).await?;
     Ok(answer(&identity, StatusCode::CREATED, opened, asked.refresh_in))
 }
+
+pub(crate) const REFRESH: Rule = Rule::post("/v1/sessions/refresh", Access::Public)
+    .cookie(TakenCookie::Refresh)
+    .own_pages()
+    .codes(&[Code::LoginEnded, Code::Banned, Code::Forbidden]);
 
 /// Go on
 ///
@@ -100,6 +116,9 @@ fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Ref
     Ok((token, RefreshIn::Cookie))
 }
 
+pub(crate) const END: Rule =
+    Rule::post("/v1/sessions/end", Access::Public).cookie(TakenCookie::Refresh).own_pages().codes(&[Code::Forbidden]);
+
 /// Sign out
 ///
 /// With the refresh token, so that it works after the access token has ended too. A token that is over is fine.
@@ -125,6 +144,8 @@ pub(crate) async fn end(
     })
 }
 
+pub(crate) const LIST_SESSIONS: Rule = Rule::get("/v1/account/sessions", Access::ACCOUNT).before_second_factor();
+
 /// List one's sessions
 ///
 /// Those that are not over, with device and last use.
@@ -132,6 +153,11 @@ pub(crate) async fn end(
 pub(crate) async fn list_sessions(State(identity): State<Identity>, caller: Caller) -> Answer<Json<All<LoginView>>> {
     Ok(Json(All { items: identity.logins(&own(&caller)?).await? }))
 }
+
+pub(crate) const END_ONE: Rule = Rule::delete("/v1/account/sessions/{id}", Access::ACCOUNT)
+    .before_second_factor()
+    .notes_itself()
+    .codes(&[Code::Conflict]);
 
 /// End one session
 ///
@@ -162,6 +188,9 @@ pub(crate) struct Ending {
     including_this: bool,
 }
 
+pub(crate) const END_OTHERS: Rule =
+    Rule::delete("/v1/account/sessions", Access::ACCOUNT).before_second_factor().notes_itself();
+
 /// End all other sessions, or all
 ///
 /// Their tokens are refused at once, and their sockets close. With `including_this` nobody is signed in any more.
@@ -178,6 +207,11 @@ pub(crate) async fn end_others(
     identity.end_logins(proof.account, None, but, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(crate) const STEP_UP: Rule = Rule::post("/v1/account/step-up", Access::ACCOUNT)
+    .before_second_factor()
+    .notes_itself()
+    .codes(&[Code::WrongCredentials, Code::SecondFactorRequired, Code::WrongCode, Code::Conflict, Code::RateLimited]);
 
 /// Show again who you are
 ///

@@ -4,13 +4,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use posthaste_http::auth::Caller;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, JsonOrDefault};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::accounts::{FactorCode, RecoveryCodes, SecondFactorOffer, StepUp};
+use posthaste_protocol::problem::Code;
 
 use crate::Identity;
 use crate::audit::Origin;
 use crate::routes::own;
+
+pub(crate) const OFFER: Rule = Rule::post("/v1/account/second-factor", Access::ACCOUNT)
+    .before_second_factor()
+    .notes_itself()
+    .codes(&[Code::StepUpRequired, Code::Conflict, Code::WrongCredentials, Code::RateLimited]);
 
 /// Ask for a second factor
 ///
@@ -28,6 +35,11 @@ pub(crate) async fn offer(
     Ok(Json(identity.offer_second_factor(&own(&caller)?, &shown, &origin).await?))
 }
 
+pub(crate) const CONFIRM: Rule = Rule::post("/v1/account/second-factor/confirm", Access::ACCOUNT)
+    .before_second_factor()
+    .notes_itself()
+    .codes(&[Code::StepUpRequired, Code::Conflict, Code::WrongCode, Code::RateLimited]);
+
 /// Turn the second factor on
 ///
 /// With a first code of the authenticator. The recovery codes are shown this once. Refresh for a token that says that
@@ -44,6 +56,13 @@ pub(crate) async fn confirm(
     Ok(Json(identity.confirm_second_factor(&own(&caller)?, &asked.code, &origin).await?))
 }
 
+pub(crate) const REMOVE: Rule = Rule::delete("/v1/account/second-factor", Access::ACCOUNT).notes_itself().codes(&[
+    Code::StepUpRequired,
+    Code::WrongCredentials,
+    Code::Conflict,
+    Code::RateLimited,
+]);
+
 /// Turn the second factor off
 ///
 /// With proof of the second factor, and of the password where there is one.
@@ -59,6 +78,10 @@ pub(crate) async fn remove(
     identity.drop_second_factor(&own(&caller)?, &shown, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(crate) const RECOVERY_CODES: Rule = Rule::post("/v1/account/recovery-codes", Access::ACCOUNT)
+    .notes_itself()
+    .codes(&[Code::StepUpRequired, Code::WrongCredentials, Code::Conflict, Code::RateLimited]);
 
 /// Get new recovery codes
 ///

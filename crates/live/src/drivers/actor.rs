@@ -18,6 +18,7 @@ use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::OfferView;
 use posthaste_protocol::socket::{OfferEnded, ServerMessage};
+use posthaste_protocol::words::OfferOutcome;
 use posthaste_storage::decisions::NewDecision;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::Instrument;
@@ -44,7 +45,7 @@ pub(crate) struct Proposal {
     pub(crate) commitment: Window,
     /// All orders of the route, where it shares the driver's time with them: they were seen to fit together.
     pub(crate) shared: Option<Arc<[OrderId]>>,
-    pub(crate) answer_within: Span,
+    pub(crate) offer_for: Span,
     pub(crate) decision: NewDecision,
 }
 
@@ -67,7 +68,7 @@ pub(crate) enum DriverMsg {
     /// The zone advises where to wait for work.
     Standby(Standby),
     /// An order that concerns him changed; with the word for how its offer ended, if it did.
-    OrderChanged(Arc<Order>, Option<&'static str>),
+    OrderChanged(Arc<Order>, Option<OfferOutcome>),
     /// How an order stands, because it is doubted that the driver knows.
     Standing(Arc<Order>),
     /// Which live orders are stored as the driver's, given or offered to them, and at which versions.
@@ -281,7 +282,7 @@ impl DriverActor {
             id: Offer::id_of(proposal.order, 0),
             driver: self.id,
             made_at: now,
-            deadline: now + proposal.answer_within,
+            deadline: now + proposal.offer_for,
             commitment: proposal.commitment,
             lane,
         };
@@ -340,7 +341,7 @@ impl DriverActor {
         self.ask_order(order.id, command, cause, reply);
     }
 
-    pub(super) fn on_order_changed(&self, state: &mut DriverState, order: Arc<Order>, outcome: Option<&'static str>) {
+    pub(super) fn on_order_changed(&self, state: &mut DriverState, order: Arc<Order>, outcome: Option<OfferOutcome>) {
         let known = state.orders.get(&order.id).cloned();
         if known.as_ref().is_some_and(|k| k.version > order.version) {
             return;
@@ -352,10 +353,10 @@ impl DriverActor {
         self.take_in(state, Arc::clone(&order));
         let offered = order.offer.filter(|o| o.driver == self.id);
         if let Some(ended) = offered_before.filter(|b| offered.is_none_or(|o| o.id != b.id)) {
-            let word = outcome.unwrap_or("withdrawn").to_owned();
-            let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome: word };
+            let outcome = outcome.unwrap_or(OfferOutcome::Withdrawn);
+            let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome };
             self.doors.streams.to_driver(self.id, ServerMessage::OfferEnded(message));
-            if outcome == Some("declined") {
+            if outcome == OfferOutcome::Declined {
                 state.declined.push_front((ended.id, Arc::clone(&order)));
                 state.declined.truncate(REMEMBERED);
             }

@@ -10,6 +10,7 @@ use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
 use posthaste_protocol::orders::OrderView;
+use posthaste_protocol::words::RouteReason;
 
 use super::Standby;
 use super::actor::DriverState;
@@ -45,7 +46,7 @@ pub struct PlannedRoute {
     /// Which plan.
     pub generation: u64,
     /// Why it differs from the one before, as [`PlanView`] has it.
-    pub reason: &'static str,
+    pub reason: RouteReason,
     /// When it was made.
     pub made_at: Timestamp,
     /// Pickups and doors of the orders in hand, in order, with the moment that is planned for each.
@@ -56,7 +57,7 @@ impl PlannedRoute {
     /// What is left of it without an order that its driver does not deliver any more.
     fn without(&self, order: OrderId) -> Self {
         let stops = self.stops.iter().copied().filter(|stop| stop.order != order).collect();
-        Self { reason: "order_gone", stops, ..*self }
+        Self { reason: RouteReason::OrderGone, stops, ..*self }
     }
 }
 
@@ -145,11 +146,8 @@ pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
             task: task_view,
         })
     };
-    let plan = work.planned.as_ref().map(|p| PlanView {
-        generation: p.generation,
-        reason: p.reason.to_owned(),
-        made_at: p.made_at,
-    });
+    let plan =
+        work.planned.as_ref().map(|p| PlanView { generation: p.generation, reason: p.reason, made_at: p.made_at });
     RouteView {
         driver_id: driver,
         stops: open_stops(work).into_iter().filter_map(stop).collect(),

@@ -11,6 +11,7 @@
 use posthaste_domain::order::{Command, Order, ReleaseReason};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::socket::Alert;
+use posthaste_protocol::words::AlertKind;
 use posthaste_storage::decisions::NewDecision;
 use serde_json::json;
 
@@ -65,7 +66,7 @@ impl DriverActor {
         self.publish(state);
         self.show_operations(state);
         let alert = Alert {
-            kind: "driver_silent".to_owned(),
+            kind: AlertKind::DriverSilent,
             text: format!("{} has been silent for {} s", state.driver.name, silent.num_seconds()),
             order_id: state.orders.keys().next().copied(),
             driver_id: Some(self.id),

@@ -31,7 +31,7 @@ impl Standby {
             lat: self.place.lat(),
             lng: self.place.lng(),
             merchant_id: self.merchant,
-            reason: "orders_expected".to_owned(),
+            reason: posthaste_protocol::words::StandbyReason::OrdersExpected,
             until: self.until,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, Event, Order, Recorded, Status};
 use posthaste_protocol::socket::Alert;
+use posthaste_protocol::words::{AlertKind, OfferOutcome};
 
 use super::OrderMsg;
 use crate::drivers::DriverMsg;
@@ -70,12 +71,12 @@ impl Doors {
         if matches!(order.status(), Status::Failed | Status::Expired) {
             let why = order.ended_because.as_deref().unwrap_or("no reason given");
             let text = format!("order {} has {}: {why}", order.id, order.status().name());
-            self.streams.alert(order_alert("order_failed", text, order), Scope::of_order(order));
+            self.streams.alert(order_alert(AlertKind::OrderFailed, text, order), Scope::of_order(order));
         }
         let was_escalated = before.is_some_and(|before| before.escalated.is_some());
         if let Some(escalated) = order.escalated.filter(|_| !was_escalated) {
             let text = format!("order {} is aboard with a driver who is gone: {}", order.id, escalated.reason.name());
-            self.streams.alert(order_alert("order_stranded", text, order), Scope::of_order(order));
+            self.streams.alert(order_alert(AlertKind::OrderStranded, text, order), Scope::of_order(order));
         }
     }
 
@@ -129,9 +130,9 @@ impl Doors {
     }
 }
 
-fn order_alert(kind: &str, text: String, order: &Order) -> Alert {
+fn order_alert(kind: AlertKind, text: String, order: &Order) -> Alert {
     Alert {
-        kind: kind.to_owned(),
+        kind,
         text,
         order_id: Some(order.id),
         driver_id: order.assignment.map(|a| a.driver),
@@ -139,13 +140,13 @@ fn order_alert(kind: &str, text: String, order: &Order) -> Alert {
     }
 }
 
-/// How an event ends the open offer, in the words of the socket protocol.
-fn offer_outcome(event: &Event) -> Option<&'static str> {
+/// How an event ends the open offer.
+fn offer_outcome(event: &Event) -> Option<OfferOutcome> {
     match event {
-        Event::Assigned { offer: Some(_), .. } => Some("accepted"),
-        Event::OfferDeclined { silent: true, .. } => Some("lapsed"),
-        Event::OfferDeclined { silent: false, .. } => Some("declined"),
-        Event::OfferWithdrawn { .. } | Event::Canceled { .. } | Event::Expired => Some("withdrawn"),
+        Event::Assigned { offer: Some(_), .. } => Some(OfferOutcome::Accepted),
+        Event::OfferDeclined { silent: true, .. } => Some(OfferOutcome::Lapsed),
+        Event::OfferDeclined { silent: false, .. } => Some(OfferOutcome::Declined),
+        Event::OfferWithdrawn { .. } | Event::Canceled { .. } | Event::Expired => Some(OfferOutcome::Withdrawn),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::socket::{Alert, ServerMessage};
+use posthaste_protocol::words::AlertKind;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::field::display;
 
@@ -75,18 +76,19 @@ impl Streams {
     }
 
     /// A merchant should look at something of his own. False where he is not connected: nobody was told.
-    pub fn alert_merchant(&self, merchant: MerchantId, kind: &str, text: String) -> bool {
+    pub fn alert_merchant(&self, merchant: MerchantId, kind: AlertKind, text: String) -> bool {
         if !self.follows_merchant(merchant) {
             return false;
         }
-        let alert = Alert { kind: kind.to_owned(), text, order_id: None, driver_id: None, zone_id: None };
+        let alert = Alert { kind, text, order_id: None, driver_id: None, zone_id: None };
         self.tell(HubMsg::Merchant(merchant, Box::new(ServerMessage::Alert(alert))));
         true
     }
 
     /// Somebody should look. Nobody is woken by what is only tried out: that is noted, and no warning.
     pub(crate) fn alert(&self, alert: Alert, scope: Scope) {
-        let Alert { kind, text, order_id, driver_id, zone_id } = &alert;
+        let Alert { text, order_id, driver_id, zone_id, .. } = &alert;
+        let kind = alert.kind.name();
         let (order, driver, zone) = (order_id.map(display), driver_id.map(display), zone_id.map(display));
         if self.0.world.is_test() {
             tracing::info!(kind, order, driver, zone, "{text}");

@@ -204,6 +204,16 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// Waits until the subscription is ended from elsewhere: for a connection that does not read from it yet.
+    pub async fn ended(&self) -> Closed {
+        loop {
+            if let Some(why) = self.state.lock().closed {
+                return why;
+            }
+            self.filled.notified().await;
+        }
+    }
+
     /// Waits until the connection's task has something to write, and takes all that is pending. It may be nothing:
     /// then the connection has the rest of a frame that others began.
     pub(super) async fn next(&self, into: &mut Vec<Frame>) -> Result<(), Closed> {

@@ -62,13 +62,6 @@ impl Subscription {
         Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject, most })
     }
 
-    /// As many may follow this subject at the same time; the oldest makes room for a new one. Drivers have a bound of their own.
-    #[must_use]
-    pub fn at_most(mut self, most: usize) -> Self {
-        self.most = self.most.min(most.max(1));
-        self
-    }
-
     /// What ends it from elsewhere.
     #[must_use]
     pub fn ender(&self) -> Ender {

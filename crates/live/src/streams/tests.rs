@@ -8,6 +8,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, ZoneId};
 use posthaste_domain::place::Place;
 use posthaste_protocol::socket::{Alert, ServerMessage, Unnumbered, decode_server};
+use posthaste_protocol::words::AlertKind;
 use proptest::prelude::*;
 
 use super::outbox::Outbox;
@@ -92,7 +93,8 @@ impl Scene {
 
     fn publish(&mut self, zones: Option<&[u8]>, places: &[u8]) {
         let text = self.published.len().to_string();
-        let alert = Alert { kind: "x".into(), text: text.clone(), order_id: None, driver_id: None, zone_id: None };
+        let alert =
+            Alert { kind: AlertKind::OrderWaiting, text: text.clone(), order_id: None, driver_id: None, zone_id: None };
         let scope = Scope {
             zones: zones.map(|zones| zones.iter().copied().map(zone).collect()),
             places: places.iter().map(|lng| Place::new(1.0, f64::from(*lng)).unwrap()).collect(),

@@ -7,7 +7,7 @@ use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_domain::driver::{Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
-use posthaste_domain::order::{Event, Order, Speed, Status};
+use posthaste_domain::order::{Command, Event, Order, Speed, Status};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::Policy;
@@ -245,4 +245,32 @@ async fn a_fast_clock_makes_nobody_silent() {
     stage.until(order.id, |_| stage.now() >= then).await;
     assert!(!stage.system.drivers().get(driver).await.expect("a driver").stale);
     assert_eq!(stage.order(order.id).await.working_driver(), Some(driver), "an hour of silence is a second");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_zone_leaves_memory_with_its_actors_once_it_has_no_orders() {
+    let stage = Stage::open().await;
+    let doors = &stage.system.doors;
+    let (busy, idle) = (stage.zone, zone_around(&stage, "Idle", (52.02, 13.02), 0.01).await);
+    let order = stage.place(stage.fast_order()).await;
+    for zone in [busy, idle] {
+        stage.system.zones().remove(zone, admin()).await.expect("removed");
+    }
+    let seat = doors.zones.cell(idle).expect("a cell").actor.cell().expect("an actor");
+    crate::periodic::sweep(doors).await.expect("swept");
+    assert!(doors.zones.cell(idle).is_some(), "an order may still be on its way to it");
+    crate::periodic::sweep(doors).await.expect("swept");
+    assert!(doors.zones.cell(idle).is_none());
+    let left = tokio::time::timeout(Duration::from_secs(20), seat.wait(None));
+    left.await.expect("its actor leaves").expect("without a failure");
+    assert!(doors.zones.cell(busy).is_some(), "the order in it is finished by its drivers");
+    stage
+        .system
+        .orders()
+        .command(order.id, Command::Cancel { by: Party::System, reason: "a test".into() }, admin())
+        .await
+        .expect("canceled");
+    crate::periodic::sweep(doors).await.expect("swept");
+    crate::periodic::sweep(doors).await.expect("swept");
+    assert!(doors.zones.cell(busy).is_none());
 }

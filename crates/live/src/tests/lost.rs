@@ -108,7 +108,7 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     operations.begin(Hello::default()).await.expect("begun");
     let escalated = stage.until(order.id, |o| o.escalated.is_some()).await;
     assert_eq!(escalated.status(), Status::PickedUp);
-    let stranded = |(_, message): &(_, ServerMessage)| matches!(message, ServerMessage::Alert(a) if a.kind == "order_stranded" && a.order_id == Some(order.id) && a.driver_id == Some(lost));
+    let stranded = |(_, message): &(_, ServerMessage)| matches!(message, ServerMessage::Alert(a) if a.kind == posthaste_protocol::words::AlertKind::OrderStranded && a.order_id == Some(order.id) && a.driver_id == Some(lost));
     while !next(&mut operations).await.iter().any(stranded) {}
     // Whoever looks later sees it too; the driver and the customer do not.
     let mut later = stage.system.streams().open(Subject::Operations(View::All)).await.expect("a stream");

@@ -47,7 +47,7 @@ async fn a_chosen_stop_comes_first_until_it_is_done_and_the_rest_is_planned_arou
     let chosen = choose(&stage, driver, Some(far_pickup)).await.expect("chosen");
     assert!(chosen.changed);
     let work = work_of(&stage, driver, |w| is_first(w, driver, far_pickup)).await;
-    assert_eq!(work.planned.as_ref().map(|p| p.reason), Some("chosen"));
+    assert_eq!(work.planned.as_ref().map(|p| p.reason), Some(posthaste_protocol::words::RouteReason::Chosen));
     assert_eq!(route_view(driver, &work).stops.len(), 4);
     // Saying it twice changes nothing; nor does a restart of his actor, or of everything.
     assert!(!choose(&stage, driver, Some(far_pickup)).await.expect("chosen before").changed);

@@ -312,8 +312,7 @@ async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
         loop {
             let mut frames = Vec::new();
             operations.next(&mut frames).await.expect("it stays open");
-            let is_mended =
-                |frame| matches!(read(frame).1, ServerMessage::Alert(alert) if alert.kind == "state_mended");
+            let is_mended = |frame| matches!(read(frame).1, ServerMessage::Alert(alert) if alert.kind == posthaste_protocol::words::AlertKind::StateMended);
             if frames.iter().any(is_mended) {
                 return;
             }

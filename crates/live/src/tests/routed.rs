@@ -8,6 +8,7 @@ use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
 use posthaste_protocol::drivers::StopView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
+use posthaste_protocol::words::RouteReason;
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::decisions::Decision;
 use serde_json::json;
@@ -83,18 +84,18 @@ async fn each_route_that_a_driver_gets_says_why_it_is_another() {
     socket.begin(Hello::default()).await.unwrap();
     let kept = stage.place(stage.fast_order()).await;
     stage.accepted(kept.id).await;
-    until_told(&mut socket, "new_order", 2).await;
+    until_told(&mut socket, RouteReason::NewOrder, 2).await;
     let gone = stage.place(stage.fast_order()).await;
     stage.accepted(gone.id).await;
-    until_told(&mut socket, "new_order", 4).await;
+    until_told(&mut socket, RouteReason::NewOrder, 4).await;
     let cancel = Command::Cancel { by: Party::System, reason: "closed".into() };
     stage.system.orders().command(gone.id, cancel, super::stage::admin()).await.expect("canceled");
-    let stops = until_told(&mut socket, "order_gone", 2).await;
+    let stops = until_told(&mut socket, RouteReason::OrderGone, 2).await;
     assert!(stops.iter().all(|s| s.order_id == kept.id && s.planned_at.is_some()), "{stops:?}");
 }
 
 /// Reads on to a route of so many stops that was told for this reason.
-async fn until_told(socket: &mut Subscription, reason: &str, stops: usize) -> Vec<StopView> {
+async fn until_told(socket: &mut Subscription, reason: RouteReason, stops: usize) -> Vec<StopView> {
     loop {
         for (_, message) in next(socket).await {
             if let ServerMessage::Route(route) = message

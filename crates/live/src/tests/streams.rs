@@ -102,7 +102,10 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
     .expect("offer_ended and route");
     let missed: Vec<_> = phone.begin(hello.clone()).await.unwrap().iter().map(read).collect();
     assert!(matches!(missed[0].1, ServerMessage::Resumed(_)));
-    assert!(matches!(missed[1].1, ServerMessage::OfferEnded(ref e) if e.outcome == "accepted"), "{missed:?}");
+    assert!(
+        matches!(missed[1].1, ServerMessage::OfferEnded(ref e) if e.outcome == posthaste_protocol::words::OfferOutcome::Accepted),
+        "{missed:?}"
+    );
     let stage = stage.crash_and_restart().await;
     let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
     let fresh = phone.begin(hello).await.unwrap();
@@ -120,7 +123,7 @@ async fn a_reader_who_stops_reading_slows_nobody_down() {
     reader.begin(Hello::default()).await.unwrap();
     let doors = &stage.system.doors;
     let alert = || posthaste_protocol::socket::Alert {
-        kind: "order_waiting".to_owned(),
+        kind: posthaste_protocol::words::AlertKind::OrderWaiting,
         text: "look".to_owned(),
         order_id: None,
         driver_id: None,

@@ -63,7 +63,7 @@ impl Stage {
 
     fn alert(&self, text: &str, scope: Scope) {
         let alert = posthaste_protocol::socket::Alert {
-            kind: "order_waiting".to_owned(),
+            kind: posthaste_protocol::words::AlertKind::OrderWaiting,
             text: text.to_owned(),
             order_id: None,
             driver_id: None,

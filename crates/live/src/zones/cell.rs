@@ -32,11 +32,19 @@ pub(crate) struct ZoneConfig {
     pub(crate) travel: StraightLine,
     /// A removed zone takes no new orders and finishes what it has.
     pub(crate) removed: bool,
+    /// Set when it was looked whether a removed zone has orders: what was on its way to it then has come by the next look.
+    pub(crate) looked_at: bool,
 }
 
 impl ZoneConfig {
     pub(crate) fn new(view: ZoneView, removed: bool) -> Self {
-        Self { rules: view.rules.into(), travel: travel_model(&view.travel), view: Arc::new(view), removed }
+        Self {
+            rules: view.rules.into(),
+            travel: travel_model(&view.travel),
+            view: Arc::new(view),
+            removed,
+            looked_at: false,
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use posthaste_geography::ZoneShape;
 use posthaste_protocol::zones::{PutZone, ZoneView};
 use posthaste_storage::zones::{Zone, ZoneError};
 
-use super::{CreatedZone, Zones, check, view};
+use super::{CreatedZone, ZoneConfig, Zones, check, view};
 use crate::carried::{UNKNOWN, Within};
+use crate::drivers::DriverMsg;
 use crate::orders::Idempotency;
 use crate::reconcile::Mended;
 use crate::system::Doors;
@@ -124,6 +125,34 @@ impl Zones {
                 Ok(())
             })
             .await
+    }
+
+    /// Zones that were removed and have no live order leave memory, with their actors: at the second look that finds none,
+    /// as an order may have been on its way to the zone when it was removed. Called once a minute.
+    pub(crate) async fn forget_removed(&self, doors: &Doors) -> Result<(), Refused> {
+        let mut forgotten = false;
+        for cell in self.cells() {
+            let config = cell.config.load_full();
+            if !config.removed || posthaste_storage::orders::for_each_live(&self.0.pool, Some(cell.id), drop).await? > 0
+            {
+                continue;
+            }
+            let _one = self.0.changing.lock().await;
+            if !config.looked_at {
+                cell.config.store(Arc::new(ZoneConfig { looked_at: true, ..(*config).clone() }));
+                continue;
+            }
+            self.0.cells.remove(&cell.id);
+            cell.dispatcher.vacate();
+            cell.actor.vacate();
+            forgotten = true;
+            tracing::debug!(zone = %cell.id, "a removed zone without orders is forgotten");
+        }
+        // Drivers hold the boards of their zones.
+        for (_, driver) in doors.drivers.door.all().into_iter().filter(|_| forgotten) {
+            let _ = driver.cast(DriverMsg::Announce);
+        }
+        Ok(())
     }
 
     /// A write failed. Where it is unknown whether it did, it is looked up: it may be stored after all.

@@ -16,6 +16,7 @@ use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
+use posthaste_protocol::words::AlertKind;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -246,7 +247,7 @@ impl Dispatcher {
             size: order.size,
             commitment,
             shared,
-            answer_within: self.cell.config.load().rules.offer_span(),
+            offer_for: self.cell.config.load().rules.offer_span(),
             decision,
         };
         match self.doors.drivers.door.present(driver) {
@@ -285,7 +286,7 @@ impl Dispatcher {
         }
         if !yet && !std::mem::replace(&mut entry.alerted, true) {
             let alert = Alert {
-                kind: "order_waiting".to_owned(),
+                kind: AlertKind::OrderWaiting,
                 text: format!("order {order} waits: {summary}"),
                 order_id: Some(order),
                 driver_id: None,

@@ -28,7 +28,7 @@ fn stop(name: &str) -> NewStop {
 }
 
 /// An order of merchant 1 for customer 3, of which merchant 2 sells a part.
-fn order() -> Order {
+pub(super) fn order() -> Order {
     let pickup =
         |n: u128, name: &str| NewPickup { seller: id(n), needs_confirmation: false, ready_at: None, stop: stop(name) };
     let new = NewOrder {

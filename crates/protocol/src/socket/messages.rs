@@ -16,6 +16,7 @@ use crate::drivers::{
 use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
 use crate::problem::Problem;
 use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
+use crate::words::{self, AlertKind, OfferOutcome};
 use crate::zones::ZoneView;
 
 messages! {
@@ -219,8 +220,8 @@ pub struct OfferEnded {
     /// Its order.
     #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub order_id: OrderId,
-    /// `accepted`, `declined`, `lapsed`, `withdrawn`.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: OfferOutcome,
 }
 
 /// An order changed.
@@ -258,8 +259,8 @@ pub enum PositionUpdate {
 /// Somebody should look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
-    /// `driver_silent`, `order_waiting`, `order_stranded`, `order_failed`, `webhook_stopped`.
-    pub kind: String,
+    /// What it is about.
+    pub kind: AlertKind,
     /// In words.
     pub text: String,
     /// The order, where it is about one.
@@ -325,7 +326,7 @@ pub struct TaskFailed {
     #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub task_id: TaskId,
     /// Why.
-    #[schema(value_type = String, example = "customer_absent")]
+    #[schema(value_type = words::FailReason)]
     pub reason: FailReason,
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! Postgres refuses by itself what must never be stored, whoever writes it.
 
+use posthaste_domain::driver::{Shift, Vehicle};
+use posthaste_domain::order::{Speed, Status};
 use sqlx::Connection as _;
 
 use crate::testing::TestDatabase;
@@ -92,4 +94,32 @@ async fn every_column_of_every_table_is_explained() {
     .await
     .unwrap();
     assert_eq!(bare, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_word_of_the_domain_is_one_that_is_stored() {
+    let database = TestDatabase::new().await;
+    let mut inserts = Vec::new();
+    for (status, speed) in Status::ALL.into_iter().flat_map(|status| Speed::ALL.map(|speed| (status, speed))) {
+        let (status, speed) = (status, crate::journal::speed_name(speed));
+        let settled = if status.is_final() { "now()" } else { "NULL" };
+        let status = status.name();
+        let values =
+            format!("(gen_random_uuid(), 1, 0, {U}, {U}, now(), now(), {settled}, '{status}', '{speed}', '{{}}')");
+        inserts.push(format!("{ORDER}{values}"));
+    }
+    for vehicle in Vehicle::ALL.map(crate::drivers::vehicle_name) {
+        for shift in [Shift::Offline, Shift::Available { until: None }, Shift::OnBreak { until: None }] {
+            let shift = shift.name();
+            let values = format!(
+                "(gen_random_uuid(), 1, 0, now(), NULL, 1, 'n', '{vehicle}', '{shift}', '{{}}', '{{fast,slow}}')"
+            );
+            inserts.push(format!("{DRIVER}{values}"));
+        }
+    }
+    let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    for insert in inserts {
+        let done = sqlx::query(sqlx::AssertSqlSafe(insert.clone())).execute(&mut connection).await;
+        done.unwrap_or_else(|error| panic!("{insert}: {error}"));
+    }
 }

@@ -6,11 +6,14 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId};
 use posthaste_http::auth::Caller;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path, Query};
 use posthaste_http::idempotency::{IdempotencyKey, fingerprint, fingerprints, replayed, replayed_as_it_was};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::page::Page;
+use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::webhooks::{CreateEndpoint, EndpointView, EndpointWithSecret, PutEndpoint, RotateSecret};
 use posthaste_storage::idempotency::Once;
@@ -22,6 +25,11 @@ use crate::routes::all_right;
 use crate::{Refused, Webhooks};
 
 const PATH: &str = "/v1/webhooks/endpoints";
+
+pub(crate) const CREATE_ENDPOINT: Rule = Rule::post("/v1/webhooks/endpoints", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::WebhooksWrite)
+    .sensitive()
+    .codes(&[Code::Conflict]);
 
 /// Make an endpoint
 ///
@@ -68,6 +76,9 @@ pub(crate) struct Listed {
     limit: Option<String>,
 }
 
+pub(crate) const LIST_ENDPOINTS: Rule =
+    Rule::get("/v1/webhooks/endpoints", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksRead);
+
 /// List endpoints
 ///
 /// A merchant's own, newest first, on one page; everybody's, or one merchant's, for operations.
@@ -105,6 +116,9 @@ pub(crate) async fn list_endpoints(
     Ok(Json(Page { items, next_cursor }))
 }
 
+pub(crate) const READ_ENDPOINT: Rule =
+    Rule::get("/v1/webhooks/endpoints/{id}", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksRead);
+
 /// One endpoint
 ///
 /// With how it fares: whether it is paused and why.
@@ -118,6 +132,11 @@ pub(crate) async fn read_endpoint(
 ) -> Answer<Json<EndpointView>> {
     Ok(Json(webhooks.endpoint(&caller, id).await?))
 }
+
+pub(crate) const REPLACE_ENDPOINT: Rule = Rule::put("/v1/webhooks/endpoints/{id}", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::WebhooksWrite)
+    .sensitive()
+    .codes(&[Code::Conflict]);
 
 /// Change an endpoint
 ///
@@ -136,6 +155,11 @@ pub(crate) async fn replace_endpoint(
     Ok(Json(webhooks.replace(&caller, id, asked).await?))
 }
 
+pub(crate) const DELETE_ENDPOINT: Rule = Rule::delete("/v1/webhooks/endpoints/{id}", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::WebhooksWrite)
+    .sensitive()
+    .codes(&[Code::Conflict]);
+
 /// Remove an endpoint
 ///
 /// It is sent nothing more. Its messages are gone.
@@ -150,6 +174,9 @@ pub(crate) async fn delete_endpoint(
     webhooks.delete(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+pub(crate) const ROTATE_SECRET: Rule =
+    Rule::post("/v1/webhooks/endpoints/{id}/secret", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksWrite).sensitive();
 
 /// Rotate a secret
 ///
@@ -182,6 +209,10 @@ pub(crate) async fn rotate_secret(
         Shown::Again(status, body) => replayed_as_it_was(status, body),
     })
 }
+
+pub(crate) const RESUME_ENDPOINT: Rule = Rule::post("/v1/webhooks/endpoints/{id}/resume", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::WebhooksWrite)
+    .codes(&[Code::Conflict]);
 
 /// Resume an endpoint
 ///

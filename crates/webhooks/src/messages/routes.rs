@@ -5,10 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use posthaste_domain::ids::{Id, WebhookEndpointId, WebhookMessageId};
 use posthaste_http::auth::Caller;
+use posthaste_http::auth::KeyScope;
+use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path, Query};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
 use posthaste_protocol::page::Page;
+use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::FieldError;
 use posthaste_protocol::webhooks::{ReplayFrom, Replayed, WebhookMessageDetail, WebhookMessageView, WebhookState};
 use serde::Deserialize;
@@ -17,6 +20,10 @@ use utoipa::IntoParams;
 use super::store;
 use crate::routes::all_right;
 use crate::{Refused, Webhooks};
+
+pub(crate) const SEND_TEST: Rule = Rule::post("/v1/webhooks/endpoints/{id}/test", Access::ADMIN_OR_OWNER)
+    .key(KeyScope::WebhooksWrite)
+    .codes(&[Code::Conflict]);
 
 /// Send a test
 ///
@@ -48,6 +55,9 @@ pub(crate) struct Listed {
     limit: Option<String>,
 }
 
+pub(crate) const LIST_MESSAGES: Rule =
+    Rule::get("/v1/webhooks/endpoints/{id}/messages", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksRead);
+
 /// Messages of an endpoint
 ///
 /// Newest first, of the last 30 days.
@@ -78,6 +88,9 @@ pub(crate) async fn list_messages(
     Ok(Json(Page { items, next_cursor }))
 }
 
+pub(crate) const READ_MESSAGE: Rule =
+    Rule::get("/v1/webhooks/messages/{id}", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksRead);
+
 /// One message
 ///
 /// With its attempts and what is sent.
@@ -91,6 +104,9 @@ pub(crate) async fn read_message(
 ) -> Answer<Json<WebhookMessageDetail>> {
     Ok(Json(webhooks.message(&caller, id).await?))
 }
+
+pub(crate) const REPLAY_MESSAGE: Rule =
+    Rule::post("/v1/webhooks/messages/{id}/replay", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksWrite);
 
 /// Replay a message
 ///
@@ -106,6 +122,9 @@ pub(crate) async fn replay_message(
 ) -> Answer<(StatusCode, Json<WebhookMessageView>)> {
     Ok((StatusCode::ACCEPTED, Json(webhooks.replay(&caller, id).await?)))
 }
+
+pub(crate) const REPLAY_MESSAGES: Rule =
+    Rule::post("/v1/webhooks/endpoints/{id}/replay", Access::ADMIN_OR_OWNER).key(KeyScope::WebhooksWrite);
 
 /// Replay from a point in time
 ///

@@ -225,7 +225,7 @@ async fn a_banned_drivers_open_work_goes_back_to_dispatch() {
     let view = stage.get(&format!("/v1/drivers/{driver}"), &stage.admin).await;
     assert_eq!(view.body["shift"]["state"], "offline");
     // Again: nothing is left to do.
-    banned::pass(&stage.app).await;
+    banned::pass(&stage.app).await.expect("a pass");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,7 +271,7 @@ async fn what_a_banned_driver_has_aboard_is_escalated_whether_he_was_on_shift_or
         assert_eq!(stranded["escalated"]["reason"], "driver_banned", "{stranded}");
         assert_eq!(stranded["status"], "picked_up");
         // Again: it stays as it is, and others can have it.
-        banned::pass(&stage.app).await;
+        banned::pass(&stage.app).await.expect("a pass");
         let timeline = stage.get(&format!("{path}/timeline"), &stage.admin).await.body.to_string();
         assert_eq!(timeline.matches("\"escalated\"").count(), 1, "{timeline}");
         let other = stage.driver("Grace").await;

@@ -68,11 +68,11 @@ async fn a_ban_that_nobody_signaled_mutes_endpoints_too() {
     let ban = "UPDATE accounts SET banned_at = now(), ban_reason = 'fraud' WHERE email = 'shop@example.org'";
     assert_eq!(sqlx::query(ban).execute(pool).await.unwrap().rows_affected(), 1);
     for _ in 0..2 {
-        banned::pass(&stage.app).await;
+        banned::pass(&stage.app).await.expect("a pass");
         assert_eq!(muted(&stage).await, [true, false]);
     }
     let unban = "UPDATE accounts SET banned_at = NULL, ban_reason = NULL WHERE email = 'shop@example.org'";
     sqlx::query(unban).execute(pool).await.unwrap();
-    banned::pass(&stage.app).await;
+    banned::pass(&stage.app).await.expect("a pass");
     assert_eq!(muted(&stage).await, [false, false]);
 }

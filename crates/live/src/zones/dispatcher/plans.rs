@@ -7,6 +7,7 @@ use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_protocol::words::RouteReason;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use posthaste_storage::shadow::{Meant, NewPlan};
@@ -179,26 +180,26 @@ impl Dispatcher {
 }
 
 /// Why a route is not what the driver was told, in the words of the socket protocol; nothing when it is.
-fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<&'static str> {
+fn change(told: &[PlannedStop], new: &[PlannedStop]) -> Option<RouteReason> {
     let has = |stops: &[PlannedStop], order: OrderId| stops.iter().any(|s| s.order == order);
     if new.iter().any(|s| !has(told, s.order)) {
-        return Some("new_order");
+        return Some(RouteReason::NewOrder);
     }
     let chosen = |stops: &[PlannedStop]| stops.iter().find(|s| s.chosen).map(|s| (s.order, s.kind));
     if chosen(new).is_some() && chosen(new) != chosen(told) {
-        return Some("chosen");
+        return Some(RouteReason::Chosen);
     }
     // What was done is gone from the new route, and no change.
     let mut left = told.iter().filter(|s| new.iter().any(|n| (n.order, n.kind) == (s.order, s.kind)));
     let in_order = new.iter().all(|n| left.next().is_some_and(|s| (s.order, s.kind) == (n.order, n.kind)));
     if !in_order {
-        return Some("resequenced");
+        return Some(RouteReason::Resequenced);
     }
     let moved = |n: &PlannedStop| {
         let old = told.iter().find(|s| (s.order, s.kind) == (n.order, n.kind));
         old.is_none_or(|s| (s.at - n.at).abs() > Span::seconds(TOLD_AGAIN_SECONDS))
     };
-    new.iter().any(moved).then_some("times")
+    new.iter().any(moved).then_some(RouteReason::Times)
 }
 
 #[cfg(test)]
@@ -206,6 +207,7 @@ mod tests {
     use posthaste_domain::Timestamp;
     use posthaste_domain::ids::Id as _;
     use posthaste_domain::order::TaskKind::{self, Delivery, Pickup};
+    use posthaste_protocol::words::RouteReason;
 
     use super::{OrderId, PlannedStop, Span, change};
 
@@ -217,22 +219,22 @@ mod tests {
     #[test]
     fn a_driver_is_told_why_his_route_is_another_and_nothing_when_it_is_not() {
         let told = [stop(1, Pickup, 1), stop(2, Pickup, 5), stop(1, Delivery, 9), stop(2, Delivery, 13)];
-        assert_eq!(change(&[], &told), Some("new_order"));
+        assert_eq!(change(&[], &told), Some(RouteReason::NewOrder));
         assert_eq!(change(&told, &told), None);
         assert_eq!(change(&told, &told[1..]), None, "what is done is no change");
         assert_eq!(change(&told, &told[2..]), None);
         let more = [&told[..], &[stop(3, Pickup, 20), stop(3, Delivery, 30)]].concat();
-        assert_eq!(change(&told, &more), Some("new_order"));
+        assert_eq!(change(&told, &more), Some(RouteReason::NewOrder));
         let mut other = told;
         other.swap(2, 3);
-        assert_eq!(change(&told, &other), Some("resequenced"));
+        assert_eq!(change(&told, &other), Some(RouteReason::Resequenced));
         other[2].chosen = true;
-        assert_eq!(change(&told, &other), Some("chosen"));
+        assert_eq!(change(&told, &other), Some(RouteReason::Chosen));
         assert_eq!(change(&other, &other), None, "said once");
         let mut later = told;
         later[3].at += Span::seconds(60);
         assert_eq!(change(&told, &later), None, "a minute is nothing");
         later[3].at += Span::seconds(1);
-        assert_eq!(change(&told, &later), Some("times"));
+        assert_eq!(change(&told, &later), Some(RouteReason::Times));
     }
 }
