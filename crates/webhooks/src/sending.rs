@@ -1,4 +1,4 @@
-//! The sender: takes events out of the outbox, sends what is due, notes what became of it.
+//! The sender: makes messages of the feed's events, sends what is due, notes what became of it.
 //!
 //! Any number of processes may send beside each other: a message belongs to whoever claimed it, for `CLAIM`. Who
 //! dies in between leaves a claim that ends, and the message is sent again under the same id.
@@ -24,8 +24,8 @@ use crate::sending::post::{Answer, Letter, Poster};
 use crate::sending::store::{Claimed, Ended};
 use crate::{Webhooks, endpoints, metrics, signing};
 
-/// How often the outbox and what is due are looked at, in real time: how much later than its event a message leaves at
-/// most. An idle look costs two statements that find nothing.
+/// How often it is looked whether something became due by the clock, in real time: how much later than planned it is tried
+/// again at most. What happens is sent at once: the commit wakes. An idle look costs a statement that finds nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to wait when Postgres is away.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
@@ -71,10 +71,11 @@ impl Webhooks {
     pub fn start(&self) -> Result<Sender, reqwest::Error> {
         let poster = Poster::new(self.allowed())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
+        let distributing = tokio::spawn(distribute::run(self.clone(), stopped.clone()).in_current_span());
         let sending = tokio::spawn(run(self.clone(), poster, stopped.clone()).in_current_span());
         let telling = tokio::spawn(upkeep::tell(self.clone(), stopped.clone()).in_current_span());
         let upkeep = tokio::spawn(upkeep::run(self.clone(), stopped).in_current_span());
-        Ok(Sender { tasks: vec![sending, telling, upkeep], stop })
+        Ok(Sender { tasks: vec![distributing, sending, telling, upkeep], stop })
     }
 
     /// A stretch of real time as a stretch of the product's.
@@ -88,8 +89,7 @@ async fn run(webhooks: Webhooks, poster: Poster, mut stopped: tokio::sync::watch
     let mut under_way: HashMap<WebhookEndpointId, usize> = HashMap::new();
     while !*stopped.borrow() {
         let pause = match pass(&webhooks, &poster, &mut sends, &mut under_way).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => LOOK_EVERY,
+            Ok(()) => LOOK_EVERY,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait: the database is away");
                 AFTER_TROUBLE
@@ -123,25 +123,21 @@ fn forget(
     }
 }
 
-/// One look: distributes, claims what there is room for, and begins to send it. Whether to look again at once.
+/// One look: claims what is due and there is room for, and begins to send it.
 async fn pass(
     webhooks: &Webhooks,
     poster: &Poster,
     sends: &mut JoinSet<WebhookEndpointId>,
     under_way: &mut HashMap<WebhookEndpointId, usize>,
-) -> Result<bool, StorageError> {
-    let more = distribute::distribute(webhooks.pool(), webhooks.clock()).await?;
-    if webhooks.outside().is_held() {
-        return Ok(more);
-    }
-    if under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
-        return Ok(false);
+) -> Result<(), StorageError> {
+    if webhooks.outside().is_held() || under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
+        return Ok(());
     }
     let now = webhooks.now();
     let due = store::due(webhooks.pool(), now, choose::MOST_TO_ONE).await?;
     let chosen = choose::choose(&due, under_way);
     if chosen.is_empty() {
-        return Ok(more);
+        return Ok(());
     }
     let until = now + webhooks.product(CLAIM);
     for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
@@ -154,7 +150,7 @@ async fn pass(
         );
         sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span).in_current_span());
     }
-    Ok(more)
+    Ok(())
 }
 
 async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEndpointId {
