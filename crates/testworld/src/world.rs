@@ -106,7 +106,8 @@ impl TestWorld {
         let system = System::start(pool.clone(), clock.clone(), settings).await?;
         let begun = async {
             mirror::pass(&plan.live, &system).await?;
-            let webhooks = Webhooks::new(pool.clone(), clock, plan.seal.clone(), plan.allowed, plan.outside);
+            let (seal, feed) = (plan.seal.clone(), system.feed().clone());
+            let webhooks = Webhooks::new(pool.clone(), clock, seal, plan.allowed, plan.outside, feed);
             let sender = webhooks.start()?;
             Ok::<_, OpenError>((webhooks, sender))
         };
