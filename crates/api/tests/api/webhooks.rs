@@ -24,7 +24,8 @@ pub(crate) fn start(stage: &Stage, speed: f64) -> Sender {
     let clock = Clock::at_speed(speed, None).unwrap();
     let allowed = Allowed { private: true, plain_http: true };
     let seal = Seal::new(b"a secret of tests");
-    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed, Outside::Open).start().unwrap()
+    let feed = stage.app.system().feed().clone();
+    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed, Outside::Open, feed).start().unwrap()
 }
 
 /// What tells merchants of endpoints that stopped.
@@ -329,7 +330,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     let receiver = Receiver::start().await;
     receiver.behave(Behaviour::Status(410));
     let id = endpoint(stage, &receiver.url, &[]).await;
-    let webhooks = crate::stage::webhooks(&stage.database);
+    let webhooks = crate::stage::webhooks(&stage.database, stage.app.system());
     webhooks.connect(std::sync::Arc::new(telling(stage)));
     let _sender = webhooks.start().unwrap();
     stage.order().await;
@@ -351,7 +352,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop(
     // Somebody who has no account is not written to, and holds up nobody.
     let of_nobody = endpoint(&stage, &receiver.url, &[]).await;
     // Two servers on one database.
-    let servers = [crate::stage::webhooks(&stage.database), crate::stage::webhooks(&stage.database)];
+    let servers = std::array::from_fn::<_, 2, _>(|_| crate::stage::webhooks(&stage.database, stage.app.system()));
     let _senders = servers.map(|webhooks| {
         webhooks.connect(std::sync::Arc::new(telling(&stage)));
         webhooks.start().unwrap()

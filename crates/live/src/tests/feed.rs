@@ -1,0 +1,152 @@
+//! The feed of a live system: its consumers are woken by the commit, and a batch whose connection breaks is looked up without
+//! anybody asking for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use posthaste_domain::ids::OrderId;
+use posthaste_domain::order::{Command, Status, TaskKind};
+use posthaste_protocol::zones::RulesView;
+use posthaste_storage::feed;
+use posthaste_storage::pool::Pool;
+use posthaste_storage::testing::Cut;
+
+use super::stage::{Stage, admin, place};
+use crate::Refused;
+use crate::drivers::DriverCommand;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn rules() -> RulesView {
+    RulesView { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..RulesView::default() }
+}
+
+/// A consumer that keeps what it read in memory. It reads as one that stores it would: the cursor moves with it.
+#[derive(Default)]
+struct Heard(BTreeMap<OrderId, Vec<i64>>);
+
+impl Heard {
+    async fn read(&mut self, pool: &Pool, mark: i64) {
+        let mut transaction = pool.connections().begin().await.expect("a transaction");
+        let portion = feed::next(&mut transaction, "webhooks", mark, 1000).await.expect("the feed");
+        let Some(portion) = portion else { return };
+        feed::move_to(&mut transaction, "webhooks", portion.last).await.expect("it moves");
+        transaction.commit().await.expect("it is committed");
+        for event in portion.events {
+            self.0.entry(event.order).or_default().push(event.seq);
+        }
+    }
+
+    /// Reads whenever the mark moves, until it has heard of an order's step.
+    async fn until(&mut self, stage: &Stage, order: OrderId, version: u64) {
+        let mut marks = stage.system.feed().marks();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let mark = *marks.borrow_and_update();
+                self.read(&stage.database.pool, mark).await;
+                if self.0.get(&order).is_some_and(|seqs| seqs.contains(&(version as i64))) {
+                    return;
+                }
+                marks.changed().await.expect("the feed is there");
+            }
+        });
+        let in_time = waited.await.is_ok();
+        assert!(in_time, "never heard of {version}: {:?}", self.0.get(&order));
+    }
+
+    fn of(&self, order: OrderId) -> &[i64] {
+        self.0.get(&order).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+fn up_to(version: u64) -> Vec<i64> {
+    (1..=version as i64).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_step_of_an_order_wakes_who_reads_the_feed_and_comes_once() {
+    let stage = Stage::with_rules(rules()).await;
+    let mut heard = Heard::default();
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    let order = stage.place(stage.fast_order()).await.id;
+    let (_, offer) = stage.offered(order).await;
+    stage.as_driver(driver, DriverCommand::Accept(offer)).await.expect("accepted");
+    let version = stage.order(order).await.version;
+    heard.until(&stage, order, version).await;
+    let cancel = Command::Cancel { by: admin().by, reason: "a test".to_owned() };
+    stage.system.orders().command(order, cancel, admin()).await.expect("canceled");
+    let version = stage.order(order).await.version;
+    heard.until(&stage, order, version).await;
+    assert_eq!(heard.of(order), up_to(version));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_whose_commit_is_cut_holds_the_feed_until_it_is_known_and_then_all_go_on() {
+    for cut in [Cut::Before, Cut::After] {
+        let (stage, relay) = Stage::behind_a_relay(rules()).await;
+        let mut heard = Heard::default();
+        let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+        let order = stage.place(stage.fast_order()).await.id;
+        let (_, offer) = stage.offered(order).await;
+        stage.as_driver(driver, DriverCommand::Accept(offer)).await.expect("accepted");
+        let (pickup, _) = stage.task(order, TaskKind::Pickup).await;
+        relay.cut("departed", cut);
+        loop {
+            match stage.as_driver(driver, DriverCommand::Depart(pickup)).await {
+                Ok(_) => break,
+                Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(relay.cuts(), 1, "{cut:?}");
+        let beside = stage.place(stage.fast_order()).await;
+        let version = stage.until_status(order, Status::Assigned).await.version;
+        heard.until(&stage, beside.id, 1).await;
+        heard.until(&stage, order, version).await;
+        assert_eq!(heard.of(order), up_to(version), "{cut:?}");
+        assert_eq!(stage.system.feed().in_doubt(), 0, "{cut:?}");
+    }
+}
+
+/// Numbers that the journal drew are the system's: its successor's batches do not pass over them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_killed_with_batches_under_way_leaves_no_hole() {
+    let stage = Stage::with_rules(rules()).await;
+    let mut heard = Heard::default();
+    let mut known = Vec::new();
+    for _ in 0..5 {
+        let placing: Vec<_> = (0..8).map(|_| stage.system.orders().place(stage.fast_order(), None, admin())).collect();
+        let placed = futures_all(placing);
+        let journal = stage.system.doors.journal.seat.cell();
+        let ((), outcomes) = tokio::join!(async { drop(journal.map(|journal| journal.kill())) }, placed);
+        known.extend(outcomes.into_iter().flatten());
+    }
+    stage.until_whole().await;
+    let last = stage.place(stage.fast_order()).await;
+    heard.until(&stage, last.id, 1).await;
+    let stored = posthaste_storage::orders::list(&stage.database.pool, &Default::default(), None, 200).await.expect("all");
+    for order in stored.orders {
+        heard.until(&stage, order.id, order.version).await;
+        assert_eq!(heard.of(order.id), up_to(order.version));
+    }
+    assert!(!known.is_empty(), "some were placed");
+}
+
+/// Waits for all of them, beside each other.
+async fn futures_all<T, F: Future<Output = T>>(all: Vec<F>) -> Vec<T> {
+    let mut all: Vec<_> = all.into_iter().map(Box::pin).map(|future| (future, None)).collect();
+    std::future::poll_fn(|context| {
+        let mut waits = false;
+        for (future, outcome) in &mut all {
+            if outcome.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(done) => *outcome = Some(done),
+                    std::task::Poll::Pending => waits = true,
+                }
+            }
+        }
+        if waits { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, outcome)| outcome).collect()
+}
