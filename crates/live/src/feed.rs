@@ -24,7 +24,9 @@ pub(crate) async fn look_up(doors: Weak<Doors>) {
             () = stopping.begun() => return,
         }
         while feed.in_doubt() > 0 {
-            let Some(pool) = doors.upgrade().map(|doors| doors.pool.clone()).filter(|pool| !pool.refuses()) else { return };
+            let Some(pool) = doors.upgrade().map(|doors| doors.pool.clone()).filter(|pool| !pool.refuses()) else {
+                return;
+            };
             let Err(error) = feed.look_up(&pool).await else { continue };
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -46,8 +46,11 @@ impl Feed {
     /// Those of the database.
     pub async fn open(pool: &Pool) -> Result<Self, StorageError> {
         let stored = read::stored(pool).await?;
-        let inner =
-            Inner { numbers: Mutex::new(Numbers::after(stored)), mark: watch::Sender::new(stored), doubted: Notify::new() };
+        let inner = Inner {
+            numbers: Mutex::new(Numbers::after(stored)),
+            mark: watch::Sender::new(stored),
+            doubted: Notify::new(),
+        };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -91,7 +94,12 @@ impl Feed {
         let in_doubt = self.0.numbers.lock().in_doubt();
         for (first, unknown) in in_doubt {
             let kept = read::keep(pool, &unknown).await?;
-            tracing::info!(first, numbers = unknown.len(), written = unknown.len() as u64 - kept, "a batch was looked up");
+            tracing::info!(
+                first,
+                numbers = unknown.len(),
+                written = unknown.len() as u64 - kept,
+                "a batch was looked up"
+            );
             self.change(|numbers| numbers.decide(first));
         }
         Ok(())

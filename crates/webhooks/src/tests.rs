@@ -34,12 +34,7 @@ async fn endpoint(database: &TestDatabase, url: &str) -> WebhookEndpointId {
     endpoint_of(database, merchant, url, &[]).await
 }
 
-async fn endpoint_of(
-    database: &TestDatabase,
-    merchant: MerchantId,
-    url: &str,
-    types: &[&str],
-) -> WebhookEndpointId {
+async fn endpoint_of(database: &TestDatabase, merchant: MerchantId, url: &str, types: &[&str]) -> WebhookEndpointId {
     let webhooks = webhooks(database, "right", OPEN).await;
     let id = webhooks.clock().id();
     let sealed = webhooks.sealed(id, &Secret::random()).unwrap();
@@ -272,7 +267,8 @@ async fn an_endpoint_is_told_of_what_happens_while_it_listens() {
     happens(fourth).await;
     switch(true).await;
     distribute(&database).await;
-    let orders = async |endpoint| told(&database, endpoint).await.into_iter().map(|(order, ..)| order).collect::<Vec<_>>();
+    let orders =
+        async |endpoint| told(&database, endpoint).await.into_iter().map(|(order, ..)| order).collect::<Vec<_>>();
     assert_eq!(orders(old).await, [first, second, fourth]);
     assert_eq!(orders(new).await, [second, third, fourth]);
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use posthaste_domain::ids::OrderId;
-use posthaste_domain::order::{Command, Status, TaskKind};
+use posthaste_domain::order::{Command, TaskKind};
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::feed;
+use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::testing::Cut;
 
@@ -100,7 +101,7 @@ async fn a_step_whose_commit_is_cut_holds_the_feed_until_it_is_known_and_then_al
         }
         assert_eq!(relay.cuts(), 1, "{cut:?}");
         let beside = stage.place(stage.fast_order()).await;
-        let version = stage.until_status(order, Status::Assigned).await.version;
+        let version = stage.order(order).await.version;
         heard.until(&stage, beside.id, 1).await;
         heard.until(&stage, order, version).await;
         assert_eq!(heard.of(order), up_to(version), "{cut:?}");
@@ -129,8 +130,9 @@ async fn a_journal_that_is_killed_with_batches_under_way_leaves_no_hole() {
     stage.until_whole().await;
     let last = stage.place(stage.fast_order()).await;
     heard.until(&stage, last.id, 1).await;
-    let stored = posthaste_storage::orders::list(&stage.database.pool, &Default::default(), None, 200).await.expect("all");
-    for order in stored.orders {
+    let all =
+        posthaste_storage::orders::list(&stage.database.pool, &ListFilter::default(), None, 200).await.expect("all");
+    for order in all.orders {
         heard.until(&stage, order.id, order.version).await;
         assert_eq!(heard.of(order.id), up_to(order.version));
     }

@@ -86,10 +86,8 @@ pub async fn next(
 }
 
 async fn has_joined(connection: &mut PgConnection, consumer: &str) -> Result<(), StorageError> {
-    let is_there = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM feed_cursors WHERE consumer = $1) AS "is_there!""#,
-        consumer
-    );
+    let is_there =
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM feed_cursors WHERE consumer = $1) AS "is_there!""#, consumer);
     if is_there.fetch_one(connection).await? {
         return Ok(());
     }

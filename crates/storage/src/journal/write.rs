@@ -203,19 +203,8 @@ fn attribute(refusal: &Refusal, batch: &Batch<'_>, entries: &[Entry]) -> Vec<(us
 
 /// One statement, one round trip, one commit.
 async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), sqlx::Error> {
-    let Batch {
-        text,
-        orders,
-        sellers,
-        order_events,
-        feed,
-        drivers,
-        driver_events,
-        released,
-        takes,
-        decisions,
-        keys,
-    } = batch;
+    let Batch { text, orders, sellers, order_events, feed, drivers, driver_events, released, takes, decisions, keys } =
+        batch;
     sqlx::query_file!(
         "src/journal/write.sql",
         &orders.id,

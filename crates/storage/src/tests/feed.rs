@@ -45,7 +45,10 @@ async fn peek(pool: &Pool, consumer: &str, mark: i64) -> Vec<FeedEvent> {
 
 /// All that is stored of the feed, whoever may read it, as (number, order, seq, name); none where a number is kept.
 async fn stored(pool: &Pool) -> Vec<(i64, Option<Uuid>, Option<i64>, Option<String>)> {
-    sqlx::query_as("SELECT number, order_id, seq, name FROM order_feed ORDER BY number").fetch_all(&pool.0).await.unwrap()
+    sqlx::query_as("SELECT number, order_id, seq, name FROM order_feed ORDER BY number")
+        .fetch_all(&pool.0)
+        .await
+        .unwrap()
 }
 
 /// A consumer that notes what it hears in the transaction that moves its cursor. Hearing something twice is an error.
@@ -144,8 +147,10 @@ async fn holding(url: &str, order: &Order) -> PgConnection {
 
 /// Waits until a statement of the journal waits for somebody's lock.
 async fn until_journal_waits(pool: &Pool) {
-    until("the journal's statement waits", async || waiting_like(pool, "-- One batch of the journal%").await.then_some(()))
-        .await;
+    until("the journal's statement waits", async || {
+        waiting_like(pool, "-- One batch of the journal%").await.then_some(())
+    })
+    .await;
 }
 
 async fn waiting_like(pool: &Pool, statement: &str) -> bool {
@@ -209,10 +214,8 @@ async fn a_foreign_transaction_that_stays_open_delays_nothing() {
     for url in [&database.url, &elsewhere.url] {
         let mut connection = PgConnection::connect(url).await.unwrap();
         sqlx::raw_sql("BEGIN; CREATE TABLE of_somebody (n integer)").execute(&mut connection).await.unwrap();
-        let xid: i64 = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let xid: i64 =
+            sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut connection).await.unwrap();
         foreign.push((connection, xid));
     }
     let feed = Feed::open(pool).await.unwrap();
@@ -226,7 +229,8 @@ async fn a_foreign_transaction_that_stays_open_delays_nothing() {
     assert_eq!(consumer.heard(pool).await.len(), 5);
     // All that while both were open, and who goes by the numbers of transactions would wait for them still.
     for (connection, xid) in &mut foreign {
-        let now: i64 = sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(connection).await.unwrap();
+        let now: i64 =
+            sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(connection).await.unwrap();
         assert_eq!(now, *xid, "it is the same transaction");
     }
     let horizon: i64 = sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
@@ -537,7 +541,8 @@ async fn dumped_and_restored_each_consumer_goes_on_and_gets_each_event_once_in_e
     appended(pool, &feed, &[placing(&order(77))]).await;
 
     let mut restore = tool("pg_restore", major.unsigned_abs()).await;
-    let restore = restore.args(["--no-owner", "--exit-on-error", "--dbname"]).arg(target.url()).arg(&file).output().unwrap();
+    let restore =
+        restore.args(["--no-owner", "--exit-on-error", "--dbname"]).arg(target.url()).arg(&file).output().unwrap();
     assert!(restore.status.success(), "{}", String::from_utf8_lossy(&restore.stderr));
     let _ = std::fs::remove_file(&file);
     let copy = pool::connect(target.url(), 4).await.unwrap();

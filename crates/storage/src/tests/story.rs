@@ -17,8 +17,8 @@ use posthaste_domain::{Span, Timestamp};
 use uuid::Uuid;
 
 use crate::drivers::{DriverEvent, DriverRecorded};
-use crate::idempotency::IdempotencyRecord;
 use crate::feed::Feed;
+use crate::idempotency::IdempotencyRecord;
 use crate::journal::{self, AppendError, CommitmentChange, Correlation, Entry};
 use crate::pool::Pool;
 
