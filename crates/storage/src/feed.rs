@@ -55,7 +55,6 @@ impl Feed {
     }
 
     /// Numbers for the events of a batch that is about to be written. In the order in which batches are built.
-    #[must_use]
     pub fn draw(&self, entries: &[Entry]) -> Drawn {
         Drawn::of(self, entries)
     }
