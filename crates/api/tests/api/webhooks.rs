@@ -93,6 +93,29 @@ async fn only_chosen_events_of_ones_own_orders_arrive() {
     assert_eq!(all.taken()[0].body["data"]["order"]["status"], "confirmed", "as it was then");
 }
 
+/// A report, a backup, a forgotten session: in this database, or in another of the same Postgres.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_transaction_that_stays_open_delays_nobody() {
+    let (stage, elsewhere) = (Stage::new().await, posthaste_storage::testing::TestDatabase::new().await);
+    let mut foreign = Vec::new();
+    for pool in [&stage.database.pool, &elsewhere.pool] {
+        let mut transaction = pool.connections().begin().await.unwrap();
+        sqlx::raw_sql("SELECT pg_current_xact_id()").execute(&mut *transaction).await.unwrap();
+        foreign.push(transaction);
+    }
+    let receiver = Receiver::start().await;
+    endpoint(&stage, &receiver.url, &[]).await;
+    let _sender = start(&stage, 1.0);
+    let order = stage.order().await["id"].as_str().unwrap().to_owned();
+    until("it is told of", async || (receiver.of(&order) == [1]).then_some(())).await;
+    act(&stage, &format!("/v1/orders/{order}/cancel"), &json!({"reason": "ordered twice"})).await;
+    until("so is the next", async || (receiver.of(&order) == [1, 2]).then_some(())).await;
+    // They were open all the time.
+    for transaction in foreign {
+        transaction.commit().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seller_of_a_part_is_told_and_sees_what_is_his() {
     let stage = Stage::new().await;

@@ -50,8 +50,8 @@ pub struct Behind {
     pub numbers: i64,
 }
 
-/// What comes next for a consumer, up to the mark; its cursor is held until the transaction ends. None where nothing is new,
-/// or where somebody else holds the cursor, who then deals with it.
+/// What comes next for a consumer, up to the mark; none where nothing is new. Its cursor is held until the transaction ends: who
+/// reads for the same consumer meanwhile waits, and goes on from there.
 ///
 /// # Errors
 ///
@@ -62,19 +62,16 @@ pub async fn next(
     mark: i64,
     most: u16,
 ) -> Result<Option<Portion>, StorageError> {
-    let cursor =
-        sqlx::query_scalar!("SELECT number FROM feed_cursors WHERE consumer = $1 FOR UPDATE SKIP LOCKED", consumer)
-            .fetch_optional(&mut *transaction)
-            .await?;
-    let Some(cursor) = cursor else {
-        has_joined(transaction, consumer).await?;
-        return Ok(None);
-    };
+    let cursor = sqlx::query_scalar!("SELECT number FROM feed_cursors WHERE consumer = $1 FOR UPDATE", consumer)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let missing =
+        || StorageError::corrupt(format!("cursor of {consumer}"), "there is none: it has not joined the feed");
     let rows = sqlx::query_as!(
         Row,
         "SELECT number, order_id, seq, name, status, merchants, at FROM order_feed
         WHERE number > $1 AND number <= $2 ORDER BY number LIMIT $3",
-        cursor,
+        cursor.ok_or_else(missing)?,
         mark,
         i64::from(most),
     )
@@ -83,15 +80,6 @@ pub async fn next(
     let Some(last) = rows.last().map(|row| row.number) else { return Ok(None) };
     let more = rows.len() == usize::from(most);
     Ok(Some(Portion { events: rows.into_iter().filter_map(Row::event).collect(), last, more }))
-}
-
-async fn has_joined(connection: &mut PgConnection, consumer: &str) -> Result<(), StorageError> {
-    let is_there =
-        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM feed_cursors WHERE consumer = $1) AS "is_there!""#, consumer);
-    if is_there.fetch_one(connection).await? {
-        return Ok(());
-    }
-    Err(StorageError::corrupt(format!("cursor of {consumer}"), "there is none: it has not joined the feed"))
 }
 
 /// Moves a consumer's cursor, in the transaction that did what follows from the events.

@@ -385,11 +385,16 @@ async fn a_consumer_that_is_killed_between_the_commit_and_its_cursor_reads_the_s
     let consumer = Consumer::join(pool, "payments").await;
     appended(pool, &feed, &[placing(&order(1)), placing(&order(2))]).await;
     let killed = consumer.begin(pool, feed.mark(), 10).await.unwrap();
-    // Somebody else who reads for the same consumer leaves it to them meanwhile.
-    assert!(!consumer.read(pool, feed.mark(), 10).await);
+    // Whoever reads for the same consumer meanwhile waits for what becomes of it.
+    let other = tokio::spawn({
+        let (pool, mark) = (pool.clone(), feed.mark());
+        async move { Consumer("payments").read(&pool, mark, 10).await }
+    });
+    let waits = "SELECT number FROM feed_cursors%";
+    until("the other waits", async || waiting_like(pool, waits).await.then_some(())).await;
+    assert!(consumer.heard(pool).await.is_empty());
     drop(killed);
-    assert!(consumer.heard(pool).await.is_empty(), "what was done is undone with it");
-    until("the cursor is free", async || consumer.read(pool, feed.mark(), 10).await.then_some(())).await;
+    assert!(other.await.unwrap(), "what was done is undone with it");
     assert!(!consumer.read(pool, feed.mark(), 10).await);
     assert_eq!(consumer.heard(pool).await, history(pool).await);
 }

@@ -1,4 +1,4 @@
-//! From the feed of orders' events to messages: one for each endpoint that wants the event. By one process at a time, who
+//! From the feed of orders' events to messages: one for each endpoint that wants the event. By one process at a time, which
 //! holds the cursor, so that an order's events become messages in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ const MOST_AT_ONCE: u16 = 500;
 /// How long to leave the feed alone after a look that found something: many commits become one transaction here. Longer
 /// delays what comes right after.
 const GATHER: Duration = Duration::from_millis(20);
-/// How often the feed is looked at though nobody said that there is something: another server may have died with it.
+/// How often the feed is looked at though nobody said that there is something, for safety.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// An event that merchants are to be told of.
