@@ -255,6 +255,8 @@ async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collecto
     for actor in ["journal", "hub", "zone", "dispatcher"] {
         assert!(figure(&format!("posthaste_mailbox_depth{{actor=\"{actor}\"}} ")) >= 0.0);
     }
+    assert!(figure(r#"posthaste_feed_behind{consumer="webhooks"} "#) >= 0.0);
+    assert!((figure("posthaste_feed_in_doubt ") - 0.0).abs() < 1e-9);
     assert!((figure("posthaste_sockets ") - 0.0).abs() < 1e-9);
     assert!(!text.contains("M-0"), "no figure names what somebody sent");
     let mut phone = server.client(Party::Driver(dana)).driver_socket();

@@ -1,6 +1,7 @@
 //! A start with many live orders stored: time to ready, and how it compares with merely spawning as many actors.
 
 use posthaste_domain::ids::OrderId;
+use posthaste_storage::feed::Feed;
 use posthaste_storage::journal;
 
 use crate::Outcome;
@@ -72,13 +73,14 @@ async fn store(
         places.push(stage::make_zone_called(&system, &format!("Zone {n}")).await?);
     }
     system.stop().await;
+    let feed = Feed::open(&pool).await?;
     let (mut stored, mut ids) = (0, Vec::with_capacity(count));
     while stored < count {
         let size = BATCH.min(count - stored);
         let orders: Vec<_> =
             (stored..stored + size).map(|n| stage::order(n, awaits(n), places[n % places.len()])).collect();
         let entries: Vec<_> = orders.iter().map(stage::entry).collect();
-        for outcome in journal::write(&pool, &entries).await {
+        for outcome in journal::write(&pool, feed.draw(&entries), &entries).await {
             outcome?;
         }
         ids.extend(orders.iter().map(|order| order.id));

@@ -4,12 +4,16 @@
 //! command. Up to [`MOST_IN_FLIGHT`] batches are under way at once. A stream's actor waits for each of its entries,
 //! so two entries of one stream are never in flight together. The journal holds nothing that is acknowledged: when it
 //! fails, callers hear that the outcome is unknown and reload.
+//!
+//! It draws the numbers of the feed when it builds a batch. They belong to the system, not to the actor: batches of a journal
+//! that failed still hold the mark.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_protocol::trace::TraceId;
+use posthaste_storage::feed::Feed;
 use posthaste_storage::journal::{self, AppendError, Entry};
 use posthaste_storage::pool::Pool;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -64,6 +68,7 @@ pub(crate) enum JournalMsg {
 /// The journal.
 pub(crate) struct JournalActor {
     pub(crate) pool: Pool,
+    pub(crate) feed: Feed,
     pub(crate) seat: Seat<JournalMsg>,
 }
 
@@ -115,13 +120,15 @@ impl JournalActor {
         let rest = state.replies.split_off(take);
         let replies = std::mem::replace(&mut state.replies, rest);
         state.in_flight += 1;
+        // Here and not in the task: in the order of the batches.
+        let drawn = self.feed.draw(&entries);
         let (pool, myself) = (self.pool.clone(), myself.clone());
         let span = span_of(&entries);
         let batch = async move {
             // Dropped on any way out, a panic in the batch included: the place is always given back.
             let _done = Done(myself);
             let started = std::time::Instant::now();
-            let outcomes = journal::write(&pool, &entries).await;
+            let outcomes = journal::write(&pool, drawn, &entries).await;
             let took = started.elapsed();
             crate::metrics::committed(entries.len(), took);
             if took > SLOW {

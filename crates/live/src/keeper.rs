@@ -212,7 +212,8 @@ impl Keeper {
         let (keeper, world) = (myself.get_cell(), &doors.world);
         let id = match post {
             Post::Journal => {
-                let journal = JournalActor { pool: doors.pool.clone(), seat: doors.journal.seat.clone() };
+                let (pool, feed, seat) = (doors.pool.clone(), doors.feed.clone(), doors.journal.seat.clone());
+                let journal = JournalActor { pool, feed, seat };
                 let actor = world.start_under(journal, (), keeper).await?;
                 doors.journal.seat.take(actor.clone());
                 actor.get_id()

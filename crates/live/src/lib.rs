@@ -15,6 +15,7 @@ pub mod cause;
 mod checkpoint;
 mod door;
 pub mod drivers;
+mod feed;
 mod journal;
 mod keeper;
 pub mod learned;

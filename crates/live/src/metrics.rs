@@ -90,6 +90,8 @@ pub fn describe() {
     POSITIONS.get_or_init(position_counters);
     describe_histogram!("posthaste_commit_seconds", "Real seconds that a commit of the journal took.");
     describe_histogram!("posthaste_commit_entries", "Entries in a commit of the journal.");
+    describe_gauge!("posthaste_feed_behind", "Events of orders that a consumer of the feed has not read, by consumer.");
+    describe_gauge!("posthaste_feed_in_doubt", "Batches of unknown outcome that all consumers of the feed wait for.");
     describe_histogram!("posthaste_dispatch_seconds", "Real seconds from an order waiting to a driver being asked.");
     describe_histogram!("posthaste_plan_seconds", "Real seconds that a plan of routes took.");
     describe_counter!("posthaste_orders_settled_total", "Orders that came to an end, by their status.");
@@ -126,7 +128,8 @@ fn set(name: &'static str, label: &'static str, counts: &BTreeMap<&'static str, 
 }
 
 impl System {
-    /// Brings the gauges up to date: to be called when somebody reads them. Counts live orders in Postgres.
+    /// Brings the gauges up to date: to be called when somebody reads them. Counts live orders in Postgres, and looks there how
+    /// far the feed was read.
     pub async fn observe(&self) -> Result<(), Refused> {
         let doors = &self.doors;
         let mut waiting = 0;
@@ -160,6 +163,13 @@ impl System {
             }
         }
         set("posthaste_orders", "status", &orders);
+        #[expect(clippy::cast_precision_loss, reason = "counts of batches and of events")]
+        {
+            gauge!("posthaste_feed_in_doubt").set(doors.feed.in_doubt() as f64);
+            for behind in posthaste_storage::feed::behind(&doors.pool).await? {
+                gauge!("posthaste_feed_behind", "consumer" => behind.consumer).set(behind.numbers as f64);
+            }
+        }
         Ok(())
     }
 }

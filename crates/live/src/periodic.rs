@@ -1,5 +1,6 @@
 //! What happens by the clock, not by anybody's wish: checkpoints of positions and of the clock itself, upkeep of
-//! tables, forgetting of streams that nobody follows. Each takes no input and may run any number of times.
+//! tables, forgetting of streams that nobody follows, looking up what is in doubt. Each takes no
+//! input and may run any number of times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,8 @@ const DECISION_DAYS: i64 = 30;
 
 /// Orders that were only tried out, forgotten in one statement. More would run into the statement's time limit.
 const FORGOTTEN_AT_ONCE: u32 = 500;
+/// Days for which the feed keeps what every consumer has read: for one that comes later, and for who looks what was told.
+const FEED_DAYS: i64 = 7;
 /// Days for which planned shifts are kept after their end.
 const ROSTER_DAYS: i64 = 30;
 
@@ -29,7 +32,7 @@ const ROSTER_DAYS: i64 = 30;
 pub(crate) struct Periodic {
     /// Holds positions while it writes them: let go of in the middle, it would lose them.
     checkpoint: Mutex<Option<JoinHandle<()>>>,
-    others: [JoinHandle<()>; 4],
+    others: [JoinHandle<()>; 5],
 }
 
 impl Periodic {
@@ -60,7 +63,8 @@ impl Periodic {
                 |doors| async move { retention::upkeep(&doors).await },
             );
         let reconcile = doors.world.spawn(crate::reconcile::run(Arc::downgrade(doors)));
-        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile] }
+        let look_up = doors.world.spawn(crate::feed::look_up(Arc::downgrade(doors)));
+        Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile, look_up] }
     }
 
     /// Ends the tasks, in the middle of what they do.
@@ -131,6 +135,7 @@ async fn upkeep(doors: &Doors) -> Result<(), StorageError> {
     posthaste_storage::tracks::maintain(&doors.pool, now, doors.settings.track_retention_days).await?;
     posthaste_storage::decisions::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
     posthaste_storage::shadow::forget_before(&doors.pool, now - Span::days(DECISION_DAYS)).await?;
+    posthaste_storage::feed::tidy(&doors.pool, now - Span::days(FEED_DAYS)).await?;
     posthaste_storage::roster::forget_before(&doors.pool, now - Span::days(ROSTER_DAYS)).await?;
     posthaste_storage::idempotency::forget(&doors.pool, now).await?;
     if let Some(trial) = doors.settings.trial {

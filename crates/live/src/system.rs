@@ -11,6 +11,7 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::{MerchantId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
+use posthaste_storage::feed::Feed;
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
 use ractor::ActorRef;
@@ -107,6 +108,8 @@ pub(crate) struct Doors {
     pub(crate) silence: Alarms,
     pub(crate) pool: Pool,
     pub(crate) journal: Journal,
+    /// Events of orders in one order, as the journal writes them.
+    pub(crate) feed: Feed,
     pub(crate) orders: Orders,
     pub(crate) drivers: Drivers,
     pub(crate) zones: Zones,
@@ -217,6 +220,8 @@ impl System {
 
     async fn start_in(world: World, pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
         let silence = Clock::of_silence(settings.silence_speed)?;
+        // Before anything is written.
+        let feed = Feed::open(&pool).await?;
         let late = Late::default();
         let streams = Streams::new(clock.clone(), world.clone());
         let keeper = world.start(Keeper { doors: late.clone() }, ()).await?;
@@ -244,6 +249,7 @@ impl System {
             zones: Zones::new(late.clone(), pool.clone(), Arc::clone(&learned)),
             learned,
             journal: Journal::default(),
+            feed,
             pool,
             orders,
             drivers,
@@ -299,6 +305,12 @@ impl System {
     #[must_use]
     pub fn streams(&self) -> &Streams {
         &self.doors.streams
+    }
+
+    /// The events of its orders in one order, for whoever has to hear of orders durably.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.doors.feed
     }
 
     /// What was learned of how long things take.

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod feasible;
+mod feed;
 mod interleaved;
 mod kills;
 mod learned;

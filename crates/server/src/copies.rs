@@ -8,8 +8,10 @@ use metrics::{describe_gauge, gauge};
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_live::stopping::Leave;
+use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::{self, Outside, Standing, Waiting};
 use posthaste_storage::pool::{Pool, Schemas};
+use posthaste_storage::restoring::Target;
 use posthaste_testworld::SCHEMA;
 use tokio::task::JoinHandle;
 
@@ -148,7 +150,7 @@ async fn declare(args: &GoLiveArgs, configuration: &Configuration, database: &Da
     match (held.is_nothing(), args.discard_held, args.send_held) {
         (true, ..) => lines.push("Nothing was held.".to_owned()),
         (false, true, _) => {
-            discard(configuration, pool, &schemas).await?;
+            discard(configuration, pool, &schemas, database.url()).await?;
             lines.push(format!("{held} are not sent. Merchants can have their webhooks replayed."));
         }
         (false, _, true) => {
@@ -173,15 +175,26 @@ fn held_by_configuration() -> String {
 }
 
 /// Lets nothing that waits leave, in both worlds.
-async fn discard(configuration: &Configuration, pool: &Pool, schemas: &Schemas) -> Result<(), Fatal> {
+async fn discard(configuration: &Configuration, pool: &Pool, schemas: &Schemas, url: &str) -> Result<(), Fatal> {
     let newest = posthaste_storage::clock::load(pool).await?;
     let clock = Clock::at_speed(configuration.clock_speed, newest)?;
     posthaste_notifications::held::give_up(pool, clock.wall()).await?;
-    posthaste_webhooks::held::set_aside(pool, &clock).await?;
+    // Until this is done no server starts.
+    let mut target = Target::connect(url).await?;
+    let is_alone = target.keep_servers_out().await.is_ok();
+    set_aside(pool, &clock, is_alone).await?;
     if let Some(test) = test_world(Some(schemas)).await? {
-        let set_aside = posthaste_webhooks::held::set_aside(&test, &clock).await;
+        let set_aside = set_aside(&test, &clock, is_alone).await;
         test.close().await;
         set_aside?;
     }
+    target.close().await;
     Ok(())
+}
+
+/// Sets a world's webhooks aside. Events of the feed that are no messages yet are read where no server writes: one that does
+/// makes messages of them within moments, and alone knows up to where they can be read.
+async fn set_aside(pool: &Pool, clock: &Clock, is_alone: bool) -> Result<u64, Fatal> {
+    let mark = if is_alone { Feed::open(pool).await?.mark() } else { 0 };
+    Ok(posthaste_webhooks::held::set_aside(pool, clock, mark).await?)
 }

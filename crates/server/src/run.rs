@@ -84,7 +84,8 @@ impl Server {
         let schemas = database.schemas().filter(|_| configuration.test_world);
         let test_world =
             schemas.map(|schemas| Plan { schemas, live: system.clone(), seal: seal.clone(), allowed, outside });
-        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal.clone(), allowed, outside);
+        let feed = system.feed().clone();
+        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal.clone(), allowed, outside, feed);
         let outbox = accounts::notifications(configuration, &database.pool, &clock, &seal, outside)?;
         let identity = accounts::identity(configuration, &database.pool, &clock, &secret, outbox.clone()).await?;
         webhooks.connect(Arc::new(Telling { system: system.clone(), identity: identity.clone() }));

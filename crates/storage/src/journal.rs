@@ -1,7 +1,8 @@
 //! The write path: entries of many actors, one commit.
 //!
 //! [`write()`] takes whatever is waiting and writes it with **one statement** in one round trip: the rows of orders
-//! and drivers, their numbered events, commitments given back and taken, decisions, idempotency keys. The statement
+//! and drivers, their numbered events and their places in the [feed](crate::feed), commitments given back and taken,
+//! decisions, idempotency keys. The statement
 //! commits as a whole or not at all. If it finds a bad entry it refuses itself and names the bad ones; the rest is
 //! written again without them, so that one bad entry fails alone.
 //!

@@ -4,6 +4,7 @@
 //!   database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
+//! - [`feed`]: events of orders in one order, which the journal writes and consumers read.
 //! - [`lead`]: which server may write, one at a time. [`installation`]: whether the database is the real one or a copy.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
 //!   reads and the writes that do not go through the journal.
@@ -23,6 +24,7 @@ pub mod drivers;
 pub mod embedded;
 mod error;
 pub mod examine;
+pub mod feed;
 pub mod idempotency;
 pub mod installation;
 pub mod journal;

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod drivers;
+mod feed;
 mod forgetting;
 mod instants;
 mod journal;
@@ -15,5 +16,4 @@ mod refreshing;
 mod roster;
 mod schemas;
 pub(crate) mod story;
-mod webhooks;
 mod zones;

@@ -106,8 +106,9 @@ impl TestWorld {
         let system = System::start(pool.clone(), clock.clone(), settings).await?;
         let begun = async {
             mirror::pass(&plan.live, &system).await?;
-            let webhooks = Webhooks::new(pool.clone(), clock, plan.seal.clone(), plan.allowed, plan.outside);
-            let sender = webhooks.start()?;
+            let (seal, feed) = (plan.seal.clone(), system.feed().clone());
+            let webhooks = Webhooks::new(pool.clone(), clock, seal, plan.allowed, plan.outside, feed);
+            let sender = webhooks.start_in(system.world().name())?;
             Ok::<_, OpenError>((webhooks, sender))
         };
         let (webhooks, sender) = match begun.await {

@@ -2,12 +2,14 @@
 //! where it is not to be sent once the copy is said to be the real one.
 
 use posthaste_clock::Clock;
+use posthaste_domain::ids::{Id, MerchantId};
 use posthaste_storage::StorageError;
+use posthaste_storage::feed;
 use posthaste_storage::installation::{NOT_SENT, Waiting};
 use posthaste_storage::pool::Pool;
 use uuid::Uuid;
 
-use crate::sending::distribute::distribute;
+use crate::sending::distribute::{CONSUMER, distribute_all, take_over};
 
 /// Messages in one statement. More would run into the statement's time limit.
 const CHUNK: i64 = 5_000;
@@ -26,17 +28,29 @@ pub async fn waiting(pool: &Pool) -> Result<Waiting, StorageError> {
     )
     .fetch_one(pool.connections())
     .await?;
-    Ok(Waiting { count: row.count, since: row.since })
+    let (to_come, first) = feed::to_come(pool, CONSUMER, &who_listens(pool).await?).await?;
+    Ok(Waiting { count: row.count + to_come, since: row.since.into_iter().chain(first).min() })
+}
+
+/// Merchants with endpoints that listen.
+async fn who_listens(pool: &Pool) -> Result<Vec<MerchantId>, StorageError> {
+    let merchants = sqlx::query_scalar!(
+        "SELECT DISTINCT merchant_id FROM webhook_endpoints WHERE state IN ('active', 'paused') ORDER BY merchant_id"
+    );
+    let merchants = merchants.fetch_all(pool.connections()).await?;
+    Ok(merchants.into_iter().map(MerchantId::from_uuid).collect())
 }
 
 /// Sets everything aside that waits in a world, as if its last attempt had failed: its merchants can still have it
-/// replayed. How many messages that were.
+/// replayed. How many messages that were. Events of the feed that are no messages yet are among them up to the `mark`: where
+/// a server writes to the database, it knows the mark, and makes messages of them itself.
 ///
 /// # Errors
 ///
 /// Those of the database.
-pub async fn set_aside(pool: &Pool, clock: &Clock) -> Result<u64, StorageError> {
-    while distribute(pool, clock).await? {}
+pub async fn set_aside(pool: &Pool, clock: &Clock, mark: i64) -> Result<u64, StorageError> {
+    take_over(pool, clock).await?;
+    distribute_all(pool, clock, mark).await?;
     let mut all = 0;
     loop {
         let mut transaction = pool.connections().begin().await?;

@@ -1,9 +1,9 @@
 //! Webhooks: merchants' programs are told of their orders' events, signed after Standard Webhooks, at least once, each
 //! order's events in their order.
 //!
-//! 1. The journal writes a row of `webhook_outbox` in the statement that writes an event, for merchants with endpoints.
-//! 2. [`sending`] takes the rows out and makes a message for each endpoint that wants the event (`distribute`), claims
-//!    messages that are due (`choose`), posts them (`post`) and notes what became of them.
+//! 1. The journal writes every event into the feed (`posthaste_storage::feed`), in the statement that stores it.
+//! 2. [`sending`] reads the feed, woken by the commit, and makes a message for each endpoint that wants the event
+//!    (`distribute`), claims messages that are due (`choose`), posts them (`post`) and notes what became of them.
 //! 3. Messages of one endpoint and order form a lane: only the first that waits is ever due. Whoever changes a lane
 //!    holds its endpoint's row, and leaves it with exactly its first message due (`messages::store::settle`).
 //!
@@ -40,6 +40,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::MerchantId;
 use posthaste_protocol::webhooks::EndpointView;
 use posthaste_storage::StorageError;
+use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
@@ -62,6 +63,7 @@ struct Inner {
     seal: Seal,
     allowed: Allowed,
     outside: Outside,
+    feed: Feed,
     work: Notify,
     owners: OnceLock<Arc<dyn Owners>>,
     tests: Tests,
@@ -87,11 +89,11 @@ pub trait Owners: Send + Sync + 'static {
 
 impl Webhooks {
     /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them. While the `outside` is held,
-    /// messages are made and none is sent.
+    /// messages are made and none is sent. The `feed` is that of the system that writes to the database.
     #[must_use]
-    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed, outside: Outside) -> Self {
+    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed, outside: Outside, feed: Feed) -> Self {
         let (work, owners, tests) = (Notify::new(), OnceLock::new(), Tests::new(std::time::Instant::now()));
-        Self(Arc::new(Inner { pool, clock, seal, allowed, outside, work, owners, tests }))
+        Self(Arc::new(Inner { pool, clock, seal, allowed, outside, feed, work, owners, tests }))
     }
 
     /// Says who tells merchants. Once; until then their endpoints wait to be told of.
@@ -134,6 +136,10 @@ impl Webhooks {
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     pub(crate) fn now(&self) -> Timestamp {

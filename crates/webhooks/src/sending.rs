@@ -1,4 +1,4 @@
-//! The sender: takes events out of the outbox, sends what is due, notes what became of it.
+//! The sender: makes messages of the feed's events, sends what is due, notes what became of it.
 //!
 //! Any number of processes may send beside each other: a message belongs to whoever claimed it, for `CLAIM`. Who
 //! dies in between leaves a claim that ends, and the message is sent again under the same id.
@@ -12,6 +12,7 @@ pub(crate) mod upkeep;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::Span;
 use posthaste_domain::ids::WebhookEndpointId;
 use posthaste_storage::StorageError;
@@ -24,8 +25,8 @@ use crate::sending::post::{Answer, Letter, Poster};
 use crate::sending::store::{Claimed, Ended};
 use crate::{Webhooks, endpoints, metrics, signing};
 
-/// How often the outbox and what is due are looked at, in real time: how much later than its event a message leaves at
-/// most. An idle look costs two statements that find nothing.
+/// How often it is looked whether something became due by the clock, in real time: how much later than planned it is tried
+/// again at most. What happens is sent at once: the commit wakes. An idle look costs a statement that finds nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to wait when Postgres is away.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
@@ -69,12 +70,38 @@ impl Webhooks {
     ///
     /// Where no HTTP client can be made on this machine.
     pub fn start(&self) -> Result<Sender, reqwest::Error> {
+        self.start_in(None)
+    }
+
+    /// The same in a world that is not the live one, by its name.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::start`].
+    pub fn start_in(&self, world: Option<&'static str>) -> Result<Sender, reqwest::Error> {
+        let duty = |name, period, does, trigger| Duty { name, world, does, period, trigger, runs: Runs::Leader };
+        let committed = Some("a commit of the journal");
+        let (distributes, sends, tells, tidies) = (
+            duty("webhooks.distribute", distribute::LOOK_EVERY, "makes messages of what is new in the feed", committed),
+            duty("webhooks.send", LOOK_EVERY, "sends what is due", Some("a message is made, or has been sent")),
+            duty(
+                "webhooks.tell",
+                upkeep::TELL_EVERY,
+                "tells owners of endpoints that nothing is sent to any more",
+                None,
+            ),
+            duty("webhooks.upkeep", upkeep::EVERY, "removes old messages, and what deleted endpoints left", None),
+        );
+        for duty in [distributes, sends, tells, tidies] {
+            self.clock().duties().register(duty);
+        }
         let poster = Poster::new(self.allowed())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let sending = tokio::spawn(run(self.clone(), poster, stopped.clone()).in_current_span());
-        let telling = tokio::spawn(upkeep::tell(self.clone(), stopped.clone()).in_current_span());
-        let upkeep = tokio::spawn(upkeep::run(self.clone(), stopped).in_current_span());
-        Ok(Sender { tasks: vec![sending, telling, upkeep], stop })
+        let distributing = tokio::spawn(distribute::run(self.clone(), distributes, stopped.clone()).in_current_span());
+        let sending = tokio::spawn(run(self.clone(), sends, poster, stopped.clone()).in_current_span());
+        let telling = tokio::spawn(upkeep::tell(self.clone(), tells, stopped.clone()).in_current_span());
+        let upkeep = tokio::spawn(upkeep::run(self.clone(), tidies, stopped).in_current_span());
+        Ok(Sender { tasks: vec![distributing, sending, telling, upkeep], stop })
     }
 
     /// A stretch of real time as a stretch of the product's.
@@ -83,13 +110,13 @@ impl Webhooks {
     }
 }
 
-async fn run(webhooks: Webhooks, poster: Poster, mut stopped: tokio::sync::watch::Receiver<bool>) {
+async fn run(webhooks: Webhooks, duty: Duty, poster: Poster, mut stopped: tokio::sync::watch::Receiver<bool>) {
     let mut sends: JoinSet<WebhookEndpointId> = JoinSet::new();
     let mut under_way: HashMap<WebhookEndpointId, usize> = HashMap::new();
     while !*stopped.borrow() {
-        let pause = match pass(&webhooks, &poster, &mut sends, &mut under_way).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => LOOK_EVERY,
+        let looked = pass(&webhooks, &poster, &mut sends, &mut under_way);
+        let pause = match webhooks.clock().duties().did(duty, looked).await {
+            Ok(()) => LOOK_EVERY,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait: the database is away");
                 AFTER_TROUBLE
@@ -123,25 +150,21 @@ fn forget(
     }
 }
 
-/// One look: distributes, claims what there is room for, and begins to send it. Whether to look again at once.
+/// One look: claims what is due and there is room for, and begins to send it.
 async fn pass(
     webhooks: &Webhooks,
     poster: &Poster,
     sends: &mut JoinSet<WebhookEndpointId>,
     under_way: &mut HashMap<WebhookEndpointId, usize>,
-) -> Result<bool, StorageError> {
-    let more = distribute::distribute(webhooks.pool(), webhooks.clock()).await?;
-    if webhooks.outside().is_held() {
-        return Ok(more);
-    }
-    if under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
-        return Ok(false);
+) -> Result<(), StorageError> {
+    if webhooks.outside().is_held() || under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
+        return Ok(());
     }
     let now = webhooks.now();
     let due = store::due(webhooks.pool(), now, choose::MOST_TO_ONE).await?;
     let chosen = choose::choose(&due, under_way);
     if chosen.is_empty() {
-        return Ok(more);
+        return Ok(());
     }
     let until = now + webhooks.product(CLAIM);
     for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
@@ -154,7 +177,7 @@ async fn pass(
         );
         sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span).in_current_span());
     }
-    Ok(more)
+    Ok(())
 }
 
 async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEndpointId {

@@ -3,35 +3,79 @@
 use std::time::Duration;
 
 use posthaste_clock::Clock;
-use posthaste_domain::ids::{Id, WebhookEndpointId, WebhookMessageId};
+use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId, WebhookMessageId};
 use posthaste_domain::{Span, Timestamp};
+use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
 use tokio::net::TcpListener;
 
 use crate::messages::store::{New, add, list, settle};
+use crate::sending::distribute::{distribute_all, take_over};
 use crate::sending::upkeep::remove;
 use crate::signing::Secret;
 use crate::{Allowed, Webhooks, endpoints};
 
 const OPEN: Allowed = Allowed { private: true, plain_http: true };
 
-fn webhooks(database: &TestDatabase, seal: &str, allowed: Allowed) -> Webhooks {
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(seal.as_bytes()), allowed, Outside::Open)
+async fn webhooks(database: &TestDatabase, seal: &str, allowed: Allowed) -> Webhooks {
+    of(database, seal, allowed, Outside::Open).await
+}
+
+async fn of(database: &TestDatabase, seal: &str, allowed: Allowed, outside: Outside) -> Webhooks {
+    let feed = Feed::open(&database.pool).await.unwrap();
+    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(seal.as_bytes()), allowed, outside, feed)
 }
 
 /// An endpoint whose secret is sealed with the secret "right".
 async fn endpoint(database: &TestDatabase, url: &str) -> WebhookEndpointId {
-    let webhooks = webhooks(database, "right", OPEN);
+    let merchant = Clock::system().id();
+    endpoint_of(database, merchant, url, &[]).await
+}
+
+async fn endpoint_of(database: &TestDatabase, merchant: MerchantId, url: &str, types: &[&str]) -> WebhookEndpointId {
+    let webhooks = webhooks(database, "right", OPEN).await;
     let id = webhooks.clock().id();
     let sealed = webhooks.sealed(id, &Secret::random()).unwrap();
-    let choice = endpoints::Choice { url: url.to_owned(), description: String::new(), types: Vec::new() };
-    let merchant = webhooks.clock().id();
+    let types = types.iter().map(|kind| (*kind).to_owned()).collect();
+    let choice = endpoints::Choice { url: url.to_owned(), description: String::new(), types };
     let mut transaction = database.pool.connections().begin().await.unwrap();
     let made = endpoints::store::create(&mut transaction, id, merchant, &choice, &sealed, webhooks.now(), 10).await;
     transaction.commit().await.unwrap();
     made.unwrap().unwrap().id
+}
+
+/// An event of an order, as the journal writes it into the feed.
+async fn happens(database: &TestDatabase, order: uuid::Uuid, seq: i64, name: &str, merchants: &[MerchantId]) {
+    let merchants: Vec<_> = merchants.iter().map(|merchant| merchant.uuid()).collect();
+    sqlx::query(
+        "INSERT INTO order_feed (number, order_id, seq, name, status, merchants, at)
+        SELECT coalesce(max(number), 0) + 1, $1, $2, $3, 'pending', $4, $5 FROM order_feed",
+    )
+    .bind(order)
+    .bind(seq)
+    .bind(name)
+    .bind(merchants)
+    .bind(Clock::system().now())
+    .execute(database.pool.connections())
+    .await
+    .unwrap();
+}
+
+/// What an endpoint is told of, as (order, sequence, type), by these.
+async fn told(database: &TestDatabase, endpoint: WebhookEndpointId) -> Vec<(uuid::Uuid, u64, String)> {
+    let all = list(&database.pool, endpoint, None, None, 100).await.unwrap();
+    let all = all.into_iter().map(|message| (message.order_id.unwrap().uuid(), message.sequence, message.kind));
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable();
+    all
+}
+
+/// Makes messages of all that is stored.
+async fn distribute(database: &TestDatabase) {
+    let mark = Feed::open(&database.pool).await.unwrap().mark();
+    distribute_all(&database.pool, &Clock::system(), mark).await.unwrap();
 }
 
 /// A test message that was made at `at` and is due.
@@ -74,7 +118,7 @@ async fn what_the_configuration_no_longer_allows_is_not_dialled() {
     ] {
         let id = endpoint(&database, &format!("http://{host}:{port}/")).await;
         message(&database, id, Clock::system().now()).await;
-        let sender = webhooks(&database, "right", allowed).start().unwrap();
+        let sender = webhooks(&database, "right", allowed).await.start().unwrap();
         let problem = first_problem(&database, id).await;
         assert!(problem.contains(said), "{problem}");
         sender.stop(Duration::from_secs(5)).await;
@@ -88,7 +132,7 @@ async fn a_secret_that_cannot_be_opened_is_no_fault_of_the_endpoint() {
     let database = TestDatabase::new().await;
     let id = endpoint(&database, "http://127.0.0.1:1/").await;
     message(&database, id, Clock::system().now()).await;
-    let sender = webhooks(&database, "wrong", OPEN).start().unwrap();
+    let sender = webhooks(&database, "wrong", OPEN).await.start().unwrap();
     assert_eq!(first_problem(&database, id).await, "the server could not make the message");
     let seen = endpoints::store::get(&database.pool, id, None).await.unwrap().unwrap();
     assert_eq!((seen.failures, seen.failing_since), (0, None));
@@ -103,27 +147,18 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
     let id = endpoint(&database, &url).await;
     let now = Clock::system().now();
     message(&database, id, now).await;
-    let held = |outside| {
-        let seal = Seal::new(b"right");
-        Webhooks::new(database.pool.clone(), Clock::system(), seal, OPEN, outside)
-    };
-    let sender = held(Outside::Held).start().unwrap();
+    let holds = of(&database, "right", OPEN, Outside::Held).await;
+    let sender = holds.start().unwrap();
     // An event becomes a message in the look after the one that would have sent the message before it.
     let merchant: uuid::Uuid = sqlx::query_scalar("SELECT merchant_id FROM webhook_endpoints WHERE id = $1")
         .bind(id.uuid())
         .fetch_one(database.pool.connections())
         .await
         .unwrap();
+    let merchant = MerchantId::from_uuid(merchant);
     for made in [2, 3] {
-        sqlx::query(
-            "INSERT INTO webhook_outbox (merchant_id, order_id, sequence, name, at) VALUES ($1, $2, 1, 'placed', $3)",
-        )
-        .bind(merchant)
-        .bind(uuid::Uuid::now_v7())
-        .bind(now)
-        .execute(database.pool.connections())
-        .await
-        .unwrap();
+        happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[merchant]).await;
+        holds.feed().see_what_is_stored(&database.pool).await;
         let all = async || list(&database.pool, id, None, None, 10).await.unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         while all().await.len() < made {
@@ -142,13 +177,18 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
     assert_eq!(waits.count, 3);
     assert!(waits.since.is_some());
 
-    assert_eq!(crate::held::set_aside(&database.pool, &Clock::system()).await.unwrap(), 3);
+    // One more that is no message yet: as much of the feed as can be read is set aside, too.
+    happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[merchant]).await;
+    happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[Clock::system().id()]).await;
+    assert_eq!(crate::held::waiting(&database.pool).await.unwrap().count, 4, "nobody listens to the other");
+    let mark = Feed::open(&database.pool).await.unwrap().mark();
+    assert_eq!(crate::held::set_aside(&database.pool, &Clock::system(), mark).await.unwrap(), 4);
     assert_eq!(
         crate::held::waiting(&database.pool).await.unwrap(),
         posthaste_storage::installation::Waiting::default()
     );
     let after = message(&database, id, now).await;
-    let sender = held(Outside::Open).start().unwrap();
+    let sender = of(&database, "right", OPEN, Outside::Open).await.start().unwrap();
     let dialled = tokio::time::timeout(Duration::from_secs(30), listener.accept()).await;
     assert!(dialled.is_ok(), "what is made later is sent");
     drop(dialled);
@@ -157,6 +197,112 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
     sender.stop(Duration::from_secs(5)).await;
     let all = list(&database.pool, id, None, None, 10).await.unwrap();
     assert!(all.iter().filter(|message| message.id != after).all(|message| message.attempts == 0), "{all:?}");
+}
+
+#[tokio::test]
+async fn an_event_is_told_once_to_each_of_its_merchants_that_listens_and_to_nobody_else() {
+    let database = TestDatabase::new().await;
+    let [owner, seller, stranger]: [MerchantId; 3] = std::array::from_fn(|_| Clock::system().id());
+    let order = uuid::Uuid::now_v7();
+    let url = "http://127.0.0.1:1/";
+    let all = endpoint_of(&database, owner, url, &[]).await;
+    let some = endpoint_of(&database, owner, url, &["order.delivered"]).await;
+    let of_seller = endpoint_of(&database, seller, url, &[]).await;
+    let paused = endpoint_of(&database, seller, url, &[]).await;
+    let off = endpoint_of(&database, seller, url, &[]).await;
+    let of_stranger = endpoint_of(&database, stranger, url, &[]).await;
+    for (endpoint, state) in [(paused, "paused"), (off, "disabled")] {
+        sqlx::query("UPDATE webhook_endpoints SET state = $1 WHERE id = $2")
+            .bind(state)
+            .bind(endpoint.uuid())
+            .execute(database.pool.connections())
+            .await
+            .unwrap();
+    }
+    let events = ["placed", "assigned", "delivered"];
+    for (seq, name) in (1..).zip(events) {
+        happens(&database, order, seq, name, &[owner, seller]).await;
+        happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[Clock::system().id()]).await;
+    }
+    distribute(&database).await;
+    distribute(&database).await;
+    let kind = |name: &str| format!("order.{name}");
+    let whole: Vec<_> = (1..).zip(events).map(|(seq, name)| (order, seq, kind(name))).collect();
+    for endpoint in [all, of_seller, paused] {
+        assert_eq!(told(&database, endpoint).await, whole, "{endpoint}");
+    }
+    assert_eq!(told(&database, some).await, [(order, 3, kind("delivered"))]);
+    for endpoint in [off, of_stranger] {
+        assert_eq!(told(&database, endpoint).await, [], "{endpoint}");
+    }
+    let due: i64 = sqlx::query_scalar("SELECT count(*) FROM webhook_messages WHERE due_at IS NOT NULL")
+        .fetch_one(database.pool.connections())
+        .await
+        .unwrap();
+    assert_eq!(due, 4, "of each endpoint the first");
+}
+
+/// However late an event becomes a message: an endpoint that was made after it, or was off meanwhile, is not told of it.
+#[tokio::test]
+async fn an_endpoint_is_told_of_what_happens_while_it_listens() {
+    let database = TestDatabase::new().await;
+    let merchant: MerchantId = Clock::system().id();
+    let [first, second, third, fourth] = std::array::from_fn(|_| uuid::Uuid::now_v7());
+    let happens = async |order| happens(&database, order, 1, "placed", &[merchant]).await;
+    let old = endpoint_of(&database, merchant, "http://127.0.0.1:1/", &[]).await;
+    happens(first).await;
+    let new = endpoint_of(&database, merchant, "http://127.0.0.1:1/", &[]).await;
+    happens(second).await;
+    let now = Clock::system().now();
+    let switch = async |on| {
+        let url = "http://127.0.0.1:1/".to_owned();
+        let choice = endpoints::Choice { url, description: String::new(), types: Vec::new() };
+        endpoints::store::replace(&database.pool, old, None, &choice, on, now).await.unwrap().unwrap();
+    };
+    distribute(&database).await;
+    switch(false).await;
+    happens(third).await;
+    switch(true).await;
+    // What changes nothing about its being on leaves nothing out.
+    happens(fourth).await;
+    switch(true).await;
+    distribute(&database).await;
+    let orders =
+        async |endpoint| told(&database, endpoint).await.into_iter().map(|(order, ..)| order).collect::<Vec<_>>();
+    assert_eq!(orders(old).await, [first, second, fourth]);
+    assert_eq!(orders(new).await, [second, third, fourth]);
+}
+
+#[tokio::test]
+async fn what_the_release_before_has_left_is_told_first() {
+    let database = TestDatabase::new().await;
+    let merchant: MerchantId = Clock::system().id();
+    let endpoint = endpoint_of(&database, merchant, "http://127.0.0.1:1/", &[]).await;
+    let order = uuid::Uuid::now_v7();
+    for seq in 1..=3 {
+        sqlx::query(
+            "INSERT INTO webhook_outbox (merchant_id, order_id, sequence, name, at) VALUES ($1, $2, $3, 'placed', now())",
+        )
+        .bind(merchant.uuid())
+        .bind(order)
+        .bind(seq)
+        .execute(database.pool.connections())
+        .await
+        .unwrap();
+    }
+    happens(&database, order, 4, "assigned", &[merchant]).await;
+    assert_eq!(crate::held::waiting(&database.pool).await.unwrap().count, 4);
+    let closed = of(&database, "right", OPEN, Outside::Held).await.start().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while told(&database, endpoint).await.len() < 4 {
+        assert!(std::time::Instant::now() < deadline, "they become messages");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    closed.stop(Duration::from_secs(5)).await;
+    let seqs: Vec<_> = told(&database, endpoint).await.into_iter().map(|(_, seq, _)| seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4]);
+    take_over(&database.pool, &Clock::system()).await.unwrap();
+    assert_eq!(told(&database, endpoint).await.len(), 4);
 }
 
 #[tokio::test]

@@ -216,7 +216,8 @@ impl Town {
         let north = stage.post("/v1/zones", &stage.admin, &north).await.id().parse().unwrap();
         let centre = stage.zone.parse().unwrap();
         let town = Self { stage, centre, north };
-        for outcome in write(&town.stage.database.pool, &town.entries()).await {
+        let (entries, feed) = (town.entries(), town.stage.app.system().feed());
+        for outcome in write(&town.stage.database.pool, feed.draw(&entries), &entries).await {
             outcome.unwrap();
         }
         town

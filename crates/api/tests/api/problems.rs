@@ -201,7 +201,7 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let limits = Limits { concurrent_requests: 0, ..Limits::default() };
     let build = posthaste_api::Build { version: "0.0.0", commit: None };
     let (system, identity) = (stage.app.system().clone(), stage.app.identity().clone());
-    let (pool, webhooks) = (stage.database.pool.clone(), webhooks(&stage.database));
+    let (pool, webhooks) = (stage.database.pool.clone(), webhooks(&stage.database, stage.app.system()));
     let full = posthaste_api::AppState::new(system, pool, keys(), identity, webhooks, limits, build);
     let mut stage = stage;
     (stage.worlds, stage.app) = (full.clone().into(), full);

@@ -110,8 +110,9 @@ pub(crate) fn driver_token(id: &str) -> String {
 const ALLOWED: Allowed = Allowed { private: true, plain_http: true };
 
 /// Webhooks that may go to this machine, as in development. Nothing is sent until they are started.
-pub(crate) fn webhooks(database: &TestDatabase) -> Webhooks {
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"), ALLOWED, Outside::Open)
+pub(crate) fn webhooks(database: &TestDatabase, system: &System) -> Webhooks {
+    let (pool, seal, feed) = (database.pool.clone(), Seal::new(b"a secret of tests"), system.feed().clone());
+    Webhooks::new(pool, Clock::system(), seal, ALLOWED, Outside::Open, feed)
 }
 
 pub(crate) fn zone_body(name: &str) -> Value {
@@ -208,7 +209,7 @@ impl Stage {
         let parts = Parts { pool, clock, seal, keys: keys(), notifications: outbox.clone(), settings };
         let identity = Identity::open(parts).await.unwrap();
         let upkeep = (outbox.start(), identity.start());
-        let webhooks = webhooks(&database);
+        let webhooks = webhooks(&database, &system);
         let app = AppState::new(system, database.pool.clone(), keys(), identity, webhooks, limits, build);
         let worlds = Worlds::new(app.clone(), Some(plan(&app, &database)));
         Self {

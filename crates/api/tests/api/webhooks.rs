@@ -24,7 +24,8 @@ pub(crate) fn start(stage: &Stage, speed: f64) -> Sender {
     let clock = Clock::at_speed(speed, None).unwrap();
     let allowed = Allowed { private: true, plain_http: true };
     let seal = Seal::new(b"a secret of tests");
-    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed, Outside::Open).start().unwrap()
+    let feed = stage.app.system().feed().clone();
+    Webhooks::new(stage.database.pool.clone(), clock, seal, allowed, Outside::Open, feed).start().unwrap()
 }
 
 /// What tells merchants of endpoints that stopped.
@@ -90,6 +91,29 @@ async fn only_chosen_events_of_ones_own_orders_arrive() {
     assert_eq!((&body["data"]["sequence"], &body["data"]["status"]), (&json!(2), &json!("canceled")));
     assert_eq!(body["data"]["details"]["reason"], "ordered twice");
     assert_eq!(all.taken()[0].body["data"]["order"]["status"], "confirmed", "as it was then");
+}
+
+/// A report, a backup, a forgotten session: in this database, or in another of the same Postgres.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_transaction_that_stays_open_delays_nobody() {
+    let (stage, elsewhere) = (Stage::new().await, posthaste_storage::testing::TestDatabase::new().await);
+    let mut foreign = Vec::new();
+    for pool in [&stage.database.pool, &elsewhere.pool] {
+        let mut transaction = pool.connections().begin().await.unwrap();
+        sqlx::raw_sql("SELECT pg_current_xact_id()").execute(&mut *transaction).await.unwrap();
+        foreign.push(transaction);
+    }
+    let receiver = Receiver::start().await;
+    endpoint(&stage, &receiver.url, &[]).await;
+    let _sender = start(&stage, 1.0);
+    let order = stage.order().await["id"].as_str().unwrap().to_owned();
+    until("it is told of", async || (receiver.of(&order) == [1]).then_some(())).await;
+    act(&stage, &format!("/v1/orders/{order}/cancel"), &json!({"reason": "ordered twice"})).await;
+    until("so is the next", async || (receiver.of(&order) == [1, 2]).then_some(())).await;
+    // They were open all the time.
+    for transaction in foreign {
+        transaction.commit().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -329,7 +353,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     let receiver = Receiver::start().await;
     receiver.behave(Behaviour::Status(410));
     let id = endpoint(stage, &receiver.url, &[]).await;
-    let webhooks = crate::stage::webhooks(&stage.database);
+    let webhooks = crate::stage::webhooks(&stage.database, stage.app.system());
     webhooks.connect(std::sync::Arc::new(telling(stage)));
     let _sender = webhooks.start().unwrap();
     stage.order().await;
@@ -351,7 +375,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop(
     // Somebody who has no account is not written to, and holds up nobody.
     let of_nobody = endpoint(&stage, &receiver.url, &[]).await;
     // Two servers on one database.
-    let servers = [crate::stage::webhooks(&stage.database), crate::stage::webhooks(&stage.database)];
+    let servers = std::array::from_fn::<_, 2, _>(|_| crate::stage::webhooks(&stage.database, stage.app.system()));
     let _senders = servers.map(|webhooks| {
         webhooks.connect(std::sync::Arc::new(telling(&stage)));
         webhooks.start().unwrap()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::calendar::Lane;
-use posthaste_domain::ids::Id;
+use posthaste_domain::ids::{Id, MerchantId};
 use posthaste_domain::order::{Event, Order, Speed};
 use posthaste_domain::window::Window;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::entry::{Change, CommitmentChange, DriverChange, Entry, OrderChange};
 use crate::decisions::NewDecision;
 use crate::drivers::vehicle_name;
+use crate::feed::Drawn;
 use crate::idempotency::IdempotencyRecord;
 use crate::orders::StoredPlaced;
 
@@ -95,11 +96,11 @@ pub(super) struct SellerColumns {
     pub(super) placed_at: Vec<Timestamp>,
 }
 
-/// Whose business the orders of the batch are: their owners, and the sellers of a part.
+/// What the feed says of the events of orders: a row for each, in their order.
 #[derive(Default)]
-pub(super) struct ConcernedColumns {
-    pub(super) order: Vec<Uuid>,
-    pub(super) merchant: Vec<Uuid>,
+pub(super) struct FeedColumns {
+    pub(super) number: Vec<i64>,
+    pub(super) merchants: Vec<Piece>,
 }
 
 /// Events of orders, or of drivers (who have no status).
@@ -172,8 +173,8 @@ pub(super) struct Batch<'e> {
     pub(super) text: Text,
     pub(super) orders: OrderColumns<'e>,
     pub(super) sellers: SellerColumns,
-    pub(super) concerned: ConcernedColumns,
     pub(super) order_events: EventColumns<'e>,
+    pub(super) feed: FeedColumns,
     pub(super) drivers: DriverColumns<'e>,
     pub(super) driver_events: EventColumns<'e>,
     pub(super) released: Vec<Uuid>,
@@ -183,8 +184,13 @@ pub(super) struct Batch<'e> {
 }
 
 impl<'e> Batch<'e> {
-    /// The columns of the entries `chosen`; or the entry that cannot be written down, and why.
-    pub(super) fn of(entries: &'e [Entry], chosen: &[usize]) -> Result<Self, (usize, serde_json::Error)> {
+    /// The columns of the entries `chosen`, whose events have the numbers that were drawn for them; or the entry that cannot
+    /// be written down, and why.
+    pub(super) fn of(
+        entries: &'e [Entry],
+        chosen: &[usize],
+        drawn: &Drawn,
+    ) -> Result<Self, (usize, serde_json::Error)> {
         let mut batch = Self::default();
         let mut takes = Vec::new();
         let mut keys = Vec::new();
@@ -192,7 +198,7 @@ impl<'e> Batch<'e> {
             let entry = &entries[n];
             match &entry.change {
                 Some(Change::Order(change)) => {
-                    batch.order(n, change, entry.request()).map_err(|error| (n, error))?;
+                    batch.order(n, change, entry.request(), drawn).map_err(|error| (n, error))?;
                     takes.extend(change.take().map(|(driver, window, lane)| (driver, n, window, lane, change)));
                 }
                 Some(Change::Driver(change)) => {
@@ -217,10 +223,19 @@ impl<'e> Batch<'e> {
         Ok(batch)
     }
 
-    fn order(&mut self, n: usize, change: &'e OrderChange, why: Option<&'e str>) -> Result<(), serde_json::Error> {
+    fn order(
+        &mut self,
+        n: usize,
+        change: &'e OrderChange,
+        why: Option<&'e str>,
+        drawn: &Drawn,
+    ) -> Result<(), serde_json::Error> {
         let order = &*change.order;
         let state = self.text.json(order)?;
-        for (recorded, status) in change.events.iter() {
+        let merchants = self.text.array(concerned(order).into_iter().map(Id::uuid));
+        for ((recorded, status), number) in change.events.iter().zip(drawn.numbers_of(n)) {
+            self.feed.number.push(number);
+            self.feed.merchants.push(merchants.clone());
             let events = &mut self.order_events;
             events.stream.push(order.id.uuid());
             events.seq.push(signed(recorded.seq));
@@ -237,7 +252,6 @@ impl<'e> Batch<'e> {
         if change.commitment.is_some() && change.expected_version > 0 {
             self.released.push(order.id.uuid());
         }
-        self.concerned.push(order);
         self.orders.push(n, change, state);
         Ok(())
     }
@@ -327,17 +341,15 @@ impl SellerColumns {
     }
 }
 
-impl ConcernedColumns {
-    fn push(&mut self, order: &Order) {
-        let first = self.merchant.len();
-        let sellers = order.tasks.iter().filter_map(|task| task.seller);
-        for merchant in std::iter::once(order.merchant).chain(sellers).map(Id::uuid) {
-            if !self.merchant[first..].contains(&merchant) {
-                self.order.push(order.id.uuid());
-                self.merchant.push(merchant);
-            }
+/// Whose business an order is: its owner, and the sellers of parts.
+fn concerned(order: &Order) -> Vec<MerchantId> {
+    let mut merchants = vec![order.merchant];
+    for seller in order.tasks.iter().filter_map(|task| task.seller) {
+        if !merchants.contains(&seller) {
+            merchants.push(seller);
         }
     }
+    merchants
 }
 
 impl<'e> DriverColumns<'e> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::entry::{AppendError, Entry};
 use crate::error::{Nature, constraint};
+use crate::feed::Drawn;
 use crate::pool::Pool;
 
 /// How often a batch that lost a race inside Postgres (a deadlock) is sent again. Locks are taken in one order, so
@@ -17,19 +18,29 @@ use crate::pool::Pool;
 const RACES: usize = 4;
 /// SQLSTATE of `journal_refuse`.
 const REFUSED_BY_JOURNAL: &str = "PJ001";
+/// The constraint that gives each number of the feed once.
+const FEED_NUMBERS: &str = "order_feed_pkey";
 
-/// Writes entries in one commit, each as a whole or not at all; answers in their order.
+/// Writes entries in one commit, each as a whole or not at all; answers in their order. Their events stand in the feed under
+/// the numbers that were `drawn` for them.
 ///
 /// A bad entry fails alone: the others are committed. When the answer is [`AppendError::Unknown`] the caller has to
 /// reload what it wanted to write. See the [module](crate::journal) for what the caller owes.
-pub async fn write(pool: &Pool, entries: &[Entry]) -> Vec<Result<(), AppendError>> {
+pub async fn write(pool: &Pool, mut drawn: Drawn, entries: &[Entry]) -> Vec<Result<(), AppendError>> {
+    let outcomes = write_groups(pool, &mut drawn, entries).await;
+    drawn.end();
+    outcomes
+}
+
+async fn write_groups(pool: &Pool, drawn: &mut Drawn, entries: &[Entry]) -> Vec<Result<(), AppendError>> {
+    let mut redrawn = 0;
     let mut outcomes: Vec<_> = entries.iter().map(Entry::check).collect();
     let mut groups = vec![(0..entries.len()).filter(|n| outcomes[*n].is_ok()).collect::<Vec<_>>()];
     while let Some(group) = groups.pop() {
         if group.is_empty() {
             continue;
         }
-        match attempt(pool, entries, &group).await {
+        match attempt(pool, entries, &group, drawn).await {
             Ok(()) => {}
             Err(Failure::Bad(bad)) => {
                 for (n, error) in bad {
@@ -50,7 +61,21 @@ pub async fn write(pool: &Pool, entries: &[Entry]) -> Vec<Result<(), AppendError
                     outcomes[n] = Err(error.clone());
                 }
             }
-            Err(Failure::Everything(error)) => {
+            Err(Failure::NumbersTaken(_)) if redrawn < RACES => {
+                redrawn += 1;
+                tracing::error!("numbers of the feed were used by somebody who is not this journal: others are drawn");
+                match drawn.again(pool).await {
+                    Ok(()) => groups.push(group),
+                    Err(error) => {
+                        let error = AppendError::Unavailable(Arc::new(error));
+                        group.into_iter().for_each(|n| outcomes[n] = Err(error.clone()));
+                    }
+                }
+            }
+            Err(Failure::Everything(error) | Failure::NumbersTaken(error)) => {
+                if !error.is_certain() {
+                    drawn.doubt(&group);
+                }
                 for n in group {
                     outcomes[n] = Err(error.clone());
                 }
@@ -86,13 +111,15 @@ enum Failure {
     Somewhere(AppendError),
     /// All of the group failed, through no fault of an entry.
     Everything(AppendError),
+    /// The same, as somebody else has used numbers of the feed that were drawn for it.
+    NumbersTaken(AppendError),
     /// No connection: nothing else can be written now either.
     Unreachable(AppendError),
 }
 
-async fn attempt(pool: &Pool, entries: &[Entry], group: &[usize]) -> Result<(), Failure> {
-    let batch =
-        Batch::of(entries, group).map_err(|(n, error)| Failure::Bad(vec![(n, refused(None, Arc::new(error)))]))?;
+async fn attempt(pool: &Pool, entries: &[Entry], group: &[usize], drawn: &Drawn) -> Result<(), Failure> {
+    let batch = Batch::of(entries, group, drawn)
+        .map_err(|(n, error)| Failure::Bad(vec![(n, refused(None, Arc::new(error)))]))?;
     let mut races = 0;
     loop {
         let mut connection =
@@ -127,6 +154,9 @@ fn failure(error: sqlx::Error, batch: &Batch<'_>, entries: &[Entry]) -> Failure 
         Nature::Unreached => Failure::Unreachable(AppendError::Unavailable(Arc::new(error))),
         Nature::CutOff => Failure::Everything(AppendError::Unknown(Arc::new(error))),
         Nature::Withheld | Nature::LostRace => Failure::Everything(AppendError::Unavailable(Arc::new(error))),
+        Nature::Refused if constraint(&error) == Some(FEED_NUMBERS) => {
+            Failure::NumbersTaken(AppendError::Unavailable(Arc::new(error)))
+        }
         Nature::Refused => {
             let constraint = constraint(&error).map(str::to_owned);
             Failure::Somewhere(refused(constraint, Arc::new(error)))
@@ -173,19 +203,8 @@ fn attribute(refusal: &Refusal, batch: &Batch<'_>, entries: &[Entry]) -> Vec<(us
 
 /// One statement, one round trip, one commit.
 async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), sqlx::Error> {
-    let Batch {
-        text,
-        orders,
-        sellers,
-        concerned,
-        order_events,
-        drivers,
-        driver_events,
-        released,
-        takes,
-        decisions,
-        keys,
-    } = batch;
+    let Batch { text, orders, sellers, order_events, feed, drivers, driver_events, released, takes, decisions, keys } =
+        batch;
     sqlx::query_file!(
         "src/journal/write.sql",
         &orders.id,
@@ -251,8 +270,8 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
         &keys.response as &[&str],
         &takes.lane as &[Option<i32>],
         &drivers.next_task as &[Option<Uuid>],
-        &concerned.order,
-        &concerned.merchant,
+        &feed.number,
+        &text.pieces(&feed.merchants) as &[&str],
     )
     .fetch_one(connection)
     .await

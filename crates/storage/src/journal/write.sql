@@ -35,18 +35,13 @@ WITH order_rows AS (
     FROM unnest(
         $19::uuid[], $20::bigint[], $21::timestamptz[], $22::text[], $23::text[], $24::text[], $25::text[], $26::text[]
     ) AS u (id, seq, at, party, name, status, correlation, payload)
-), listening AS MATERIALIZED (
-    -- Nearly always empty, and then nothing below is done.
-    SELECT u.order_id, u.merchant_id FROM unnest($64::uuid[], $65::uuid[]) AS u (order_id, merchant_id)
-    WHERE EXISTS (SELECT FROM webhook_endpoints w
-        WHERE w.merchant_id = u.merchant_id AND w.state IN ('active', 'paused'))
-), webhooks AS (
-    INSERT INTO webhook_outbox (merchant_id, order_id, sequence, name, at)
-    SELECT l.merchant_id, l.order_id, u.seq, u.name, u.at
-    FROM listening l
-    JOIN unnest($19::uuid[], $20::bigint[], $21::timestamptz[], $23::text[]) AS u (id, seq, at, name)
-        ON u.id = l.order_id
-    ORDER BY l.order_id, u.seq
+), feed AS (
+    -- Who has to hear of orders reads them here, in the order of the numbers.
+    INSERT INTO order_feed (number, order_id, seq, name, status, merchants, at)
+    SELECT u.number, u.id, u.seq, u.name, u.status, u.merchants::uuid[], u.at
+    FROM unnest(
+        $64::bigint[], $19::uuid[], $20::bigint[], $23::text[], $24::text[], $65::text[], $21::timestamptz[]
+    ) AS u (number, id, seq, name, status, merchants, at)
 ), driver_rows AS (
     INSERT INTO drivers AS d (
         id, version, previous_version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds,

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::story::{
     Wanted, answer, assigning, at, canceling, driver, id, offer, order, order_like, outcome, placing, registering,
-    shifting, step, unassigning, window, written,
+    shifting, step, unassigning, window, write, written,
 };
 use crate::decisions::{self, NewDecision};
-use crate::journal::{AppendError, Change, Entry, write};
+use crate::journal::{AppendError, Change, Entry};
 use crate::testing::TestDatabase;
 use crate::{drivers, idempotency, orders};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::story::{assigning, order, outcome, placing, window, written};
+use super::story::{assigning, order, placing, window, written};
+use crate::feed::Feed;
 use crate::journal::{AppendError, Entry, write};
 use crate::orders;
 use crate::pool;
@@ -31,9 +32,10 @@ async fn batches_beside_each_other_never_give_time_twice() {
         entries.push(of_batch);
     }
     let mut running = tokio::task::JoinSet::new();
+    let feed = Feed::open(&pool).await.unwrap();
     for batch in entries {
-        let pool = pool.clone();
-        running.spawn(async move { write(&pool, &batch).await });
+        let (pool, drawn) = (pool.clone(), feed.draw(&batch));
+        running.spawn(async move { write(&pool, drawn, &batch).await });
     }
     let mut won = 0;
     while let Some(outcomes) = running.join_next().await {
@@ -67,15 +69,18 @@ async fn without_a_database_nothing_is_acknowledged_and_later_it_works() {
     let pool = pool::connect_within(server.url(), 2, Duration::from_millis(500)).await.unwrap();
     pool::migrate(&pool).await.unwrap();
     written(&pool, &[placing(&order(1))]).await;
+    let feed = Feed::open(&pool).await.unwrap();
     server.kill().await;
     for _ in 0..3 {
-        for outcome in write(&pool, &[placing(&order(2)), placing(&order(3))]).await {
+        let entries = [placing(&order(2)), placing(&order(3))];
+        for outcome in write(&pool, feed.draw(&entries), &entries).await {
             let failed = matches!(outcome, Err(AppendError::Unavailable(_) | AppendError::Unknown(_)));
             assert!(failed, "{outcome:?}");
         }
     }
     server.start().await;
-    let again = outcome(&pool, placing(&order(2))).await;
+    let entries = [placing(&order(2))];
+    let again = write(&pool, feed.draw(&entries), &entries).await.remove(0);
     // The first connection may still be one to the dead server: then the caller knows that it does not know.
     assert!(matches!(again, Ok(()) | Err(AppendError::Unknown(_))), "{again:?}");
     written(&pool, &[placing(&order(4))]).await;
@@ -85,7 +90,9 @@ async fn without_a_database_nothing_is_acknowledged_and_later_it_works() {
 #[tokio::test]
 async fn a_closed_pool_is_certainly_not_written_to() {
     let database = TestDatabase::new().await;
+    let feed = Feed::open(&database.pool).await.unwrap();
     database.pool.close().await;
-    let refused = outcome(&database.pool, placing(&order(1))).await.unwrap_err();
+    let entries = [placing(&order(1))];
+    let refused = write(&database.pool, feed.draw(&entries), &entries).await.remove(0).unwrap_err();
     assert!(matches!(refused, AppendError::Unavailable(_)) && refused.is_certain(), "{refused:?}");
 }

@@ -5,9 +5,8 @@ use posthaste_domain::place::Place;
 use posthaste_domain::roster::PlannedShift;
 use posthaste_domain::window::Window;
 
-use super::story::{answer, at, driver, id, registering};
+use super::story::{answer, at, driver, id, registering, write};
 use crate::idempotency;
-use crate::journal;
 use crate::pool::Pool;
 use crate::roster::{self, RosterError};
 use crate::testing::TestDatabase;
@@ -21,7 +20,7 @@ async fn with_drivers() -> (TestDatabase, Pool) {
     let database = TestDatabase::new().await;
     let pool = database.pool.clone();
     for n in [1, 2] {
-        for written in journal::write(&pool, &[registering(&driver(n))]).await {
+        for written in write(&pool, &[registering(&driver(n))]).await {
             written.unwrap();
         }
     }

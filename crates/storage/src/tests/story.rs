@@ -17,8 +17,9 @@ use posthaste_domain::{Span, Timestamp};
 use uuid::Uuid;
 
 use crate::drivers::{DriverEvent, DriverRecorded};
+use crate::feed::Feed;
 use crate::idempotency::IdempotencyRecord;
-use crate::journal::{AppendError, CommitmentChange, Correlation, Entry, write};
+use crate::journal::{self, AppendError, CommitmentChange, Correlation, Entry};
 use crate::pool::Pool;
 
 /// Midnight of the tests, plus `minutes`.
@@ -179,6 +180,12 @@ pub(crate) fn answer(key: &str) -> IdempotencyRecord {
         response: r#"{"id":"ord_1"}"#.into(),
         at: at(0),
     }
+}
+
+/// Writes entries as a journal that has just started.
+pub(crate) async fn write(pool: &Pool, entries: &[Entry]) -> Vec<Result<(), AppendError>> {
+    let feed = Feed::open(pool).await.expect("a feed");
+    journal::write(pool, feed.draw(entries), entries).await
 }
 
 /// Writes entries that must all succeed.

@@ -4,6 +4,7 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId};
 use posthaste_protocol::webhooks::{EndpointState, EndpointView};
 use posthaste_storage::StorageError;
+use posthaste_storage::feed;
 use posthaste_storage::pool::Pool;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -114,7 +115,7 @@ pub(crate) async fn before(pool: &Pool, before: Option<Uuid>, limit: u32) -> Res
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Makes an endpoint; none where the merchant has `most` already.
+/// Makes an endpoint; none where the merchant has `most` already. It is told of what is committed from now on.
 pub(crate) async fn create(
     connection: &mut PgConnection,
     id: WebhookEndpointId,
@@ -127,10 +128,11 @@ pub(crate) async fn create(
     // Two at once would both find room.
     let key = format!("webhook endpoints of {merchant}");
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", key).execute(&mut *connection).await?;
+    let after = feed::newest(connection).await?;
     let made = sqlx::query!(
         "INSERT INTO webhook_endpoints
-            (id, merchant_id, created_at, url, description, types, state, state_since, secret)
-        SELECT $1, $2, $3, $4, $5, $6, 'active', $3, $7
+            (id, merchant_id, created_at, url, description, types, state, state_since, secret, after_number)
+        SELECT $1, $2, $3, $4, $5, $6, 'active', $3, $7, $9
         WHERE (SELECT count(*) FROM webhook_endpoints WHERE merchant_id = $2 AND state <> 'deleted') < $8",
         id.uuid(),
         merchant.uuid(),
@@ -140,6 +142,7 @@ pub(crate) async fn create(
         &choice.types,
         secret,
         i64::try_from(most).unwrap_or(i64::MAX),
+        after,
     )
     .execute(&mut *connection)
     .await?;
@@ -149,7 +152,8 @@ pub(crate) async fn create(
     read(connection, id, None).await
 }
 
-/// Replaces what the owner chooses. Switching on what was switched off lets what waits go out.
+/// Replaces what the owner chooses. Switching on what was switched off lets what waits go out; what happened meanwhile has
+/// passed by.
 pub(crate) async fn replace(
     pool: &Pool,
     id: WebhookEndpointId,
@@ -160,8 +164,10 @@ pub(crate) async fn replace(
 ) -> Result<Option<EndpointView>, StorageError> {
     let mut transaction = pool.connections().begin().await?;
     let Some(before) = lock(&mut transaction, id, merchant).await? else { return Ok(None) };
+    let newest = feed::newest(&mut transaction).await?;
     sqlx::query!(
         "UPDATE webhook_endpoints SET url = $2, description = $3, types = $4,
+            after_number = CASE WHEN $5 AND state = 'disabled' THEN $7 ELSE after_number END,
             state = CASE WHEN NOT $5 THEN 'disabled' WHEN state = 'disabled' THEN 'active' ELSE state END,
             state_since = CASE WHEN $5 = (state <> 'disabled') THEN state_since ELSE $6 END,
             state_reason = CASE WHEN $5 = (state <> 'disabled') THEN state_reason END,
@@ -177,6 +183,7 @@ pub(crate) async fn replace(
         &choice.types,
         enabled,
         now,
+        newest,
     )
     .execute(&mut *transaction)
     .await?;

@@ -1,98 +1,196 @@
-//! From the outbox to messages: one for each endpoint that wants the event. By one process at a time, so that an order's
-//! events become messages in their order.
+//! From the feed of orders' events to messages: one for each endpoint that wants the event. By one process at a time, which
+//! holds the cursor, so that an order's events become messages in their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::duty::Duty;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, MerchantId, OrderId, WebhookEndpointId};
 use posthaste_storage::StorageError;
+use posthaste_storage::feed::{self, FeedEvent};
 use posthaste_storage::pool::Pool;
 use sqlx::PgConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::AFTER_TROUBLE;
+use crate::Webhooks;
 use crate::messages::store::{New, add, settle};
 use crate::types;
 
-/// Rows that are taken out at once. More would hold endpoints' rows for longer.
-const MOST_AT_ONCE: i64 = 500;
-/// The lock that one process holds while it distributes. Each schema has its own: the test world's sender does not keep
-/// the live one's waiting.
-const LOCK: i64 = 0x0070_6873_7477_6868;
+/// How we are called as a reader of the feed.
+pub(crate) const CONSUMER: &str = "webhooks";
+/// Events that are taken at once. More would hold endpoints' rows for longer.
+const MOST_AT_ONCE: u16 = 500;
+/// How long to leave the feed alone after a look that found something: many commits become one transaction here. Longer
+/// delays what comes right after.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often the feed is looked at though nobody said that there is something, for safety.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// An event that merchants are to be told of.
-pub(crate) struct Told {
-    pub(crate) merchant: MerchantId,
-    pub(crate) order: OrderId,
-    pub(crate) sequence: i64,
-    pub(crate) name: String,
-    pub(crate) at: Timestamp,
+struct Told {
+    /// Its number in the feed; none where the release before noted it, in its outbox.
+    number: Option<i64>,
+    merchants: Vec<MerchantId>,
+    order: OrderId,
+    sequence: i64,
+    name: String,
+    at: Timestamp,
+}
+
+impl From<FeedEvent> for Told {
+    fn from(event: FeedEvent) -> Self {
+        let FeedEvent { number, order, seq, name, merchants, at, .. } = event;
+        Self { number: Some(number), merchants, order, sequence: seq, name, at }
+    }
 }
 
 /// Who listens.
-pub(crate) struct Listener {
-    pub(crate) id: WebhookEndpointId,
-    pub(crate) merchant: MerchantId,
-    pub(crate) types: Vec<String>,
+struct Listener {
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+    types: Vec<String>,
+    /// It is told of what has a larger number in the feed.
+    after: i64,
 }
 
-/// Takes rows out of the outbox and makes messages of them; whether there may be more.
-pub(crate) async fn distribute(pool: &Pool, clock: &Clock) -> Result<bool, StorageError> {
+impl Listener {
+    fn hears(&self, event: &Told) -> bool {
+        event.merchants.contains(&self.merchant)
+            && event.number.is_none_or(|number| number > self.after)
+            && types::wanted(&self.types, &event.name)
+    }
+}
+
+/// Reads the feed whenever something was committed, until it is stopped.
+pub(crate) async fn run(webhooks: Webhooks, duty: Duty, mut stopped: watch::Receiver<bool>) {
+    let (pool, clock) = (webhooks.pool(), webhooks.clock());
+    let mut marks = webhooks.feed().marks();
+    let mut has_taken_over = false;
+    while !*stopped.borrow() {
+        let mark = *marks.borrow_and_update();
+        let looked = async {
+            if !has_taken_over {
+                take_over(pool, clock).await?;
+                has_taken_over = true;
+            }
+            distribute_all(pool, clock, mark).await
+        };
+        let looked = clock.duties().did(duty, looked).await;
+        let wait = async {
+            match looked {
+                Ok(found) => {
+                    if found {
+                        webhooks.wake();
+                        tokio::time::sleep(GATHER).await;
+                    }
+                    let _ = tokio::time::timeout(LOOK_EVERY, marks.changed()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait: the database is away");
+                    tokio::time::sleep(AFTER_TROUBLE).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = wait => {}
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+/// Makes messages of everything in the feed up to the mark; whether there was something.
+pub(crate) async fn distribute_all(pool: &Pool, clock: &Clock, mark: i64) -> Result<bool, StorageError> {
+    let mut any = false;
+    while let Some(more) = distribute(pool, clock, mark).await? {
+        any = true;
+        if !more {
+            break;
+        }
+    }
+    Ok(any)
+}
+
+/// The next portion of the feed becomes messages, and the cursor moves, in one transaction. Whether there may be more; none
+/// where there was nothing.
+async fn distribute(pool: &Pool, clock: &Clock, mark: i64) -> Result<Option<bool>, StorageError> {
     let mut transaction = pool.connections().begin().await?;
-    let alone = sqlx::query_scalar!(
-        r#"SELECT pg_try_advisory_xact_lock($1::bigint + hashtext(current_schema())) AS "alone!""#,
-        LOCK
-    );
-    if !alone.fetch_one(&mut *transaction).await? {
-        return Ok(false);
+    let Some(portion) = feed::next(&mut transaction, CONSUMER, mark, MOST_AT_ONCE).await? else { return Ok(None) };
+    let told: Vec<_> = portion.events.into_iter().map(Told::from).collect();
+    tell(&mut transaction, &told, clock).await?;
+    feed::move_to(&mut transaction, CONSUMER, portion.last).await?;
+    transaction.commit().await?;
+    Ok(Some(portion.more))
+}
+
+/// What a server of the release before has left in its outbox becomes messages, before anything of the feed: it is older.
+/// To be removed with `webhook_outbox` by the next release.
+pub(crate) async fn take_over(pool: &Pool, clock: &Clock) -> Result<(), StorageError> {
+    loop {
+        let mut transaction = pool.connections().begin().await?;
+        let rows = sqlx::query!(
+            "DELETE FROM webhook_outbox WHERE number IN (SELECT number FROM webhook_outbox
+                ORDER BY number LIMIT $1 FOR UPDATE SKIP LOCKED)
+            RETURNING number, merchant_id, order_id, sequence, name, at",
+            i64::from(MOST_AT_ONCE),
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut told: Vec<_> = rows
+            .into_iter()
+            .map(|row| {
+                let event = Told {
+                    number: None,
+                    merchants: vec![MerchantId::from_uuid(row.merchant_id)],
+                    order: OrderId::from_uuid(row.order_id),
+                    sequence: row.sequence,
+                    name: row.name,
+                    at: row.at,
+                };
+                (row.number, event)
+            })
+            .collect();
+        told.sort_unstable_by_key(|(number, _)| *number);
+        let told: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
+        tell(&mut transaction, &told, clock).await?;
+        transaction.commit().await?;
     }
-    let (numbers, told) = waiting(&mut transaction).await?;
-    if numbers.is_empty() {
-        return Ok(false);
+}
+
+/// Makes messages of events, for endpoints that listen now.
+async fn tell(connection: &mut PgConnection, told: &[Told], clock: &Clock) -> Result<(), StorageError> {
+    let merchants: BTreeSet<_> = told.iter().flat_map(|told| &told.merchants).map(|merchant| merchant.uuid()).collect();
+    let merchants: Vec<_> = merchants.into_iter().collect();
+    if merchants.is_empty() {
+        return Ok(());
     }
-    let mut merchants: Vec<_> = told.iter().map(|told| told.merchant.uuid()).collect();
-    merchants.sort_unstable();
-    merchants.dedup();
-    let listeners = hold(&mut transaction, &merchants).await?;
+    let listeners = hold(connection, &merchants).await?;
+    let new = messages(told, &listeners, clock);
+    if new.is_empty() {
+        return Ok(());
+    }
     let now = clock.now();
-    let new = messages(&told, &listeners, clock);
-    add(&mut transaction, &new, now).await?;
+    add(connection, &new, now).await?;
     let mut lanes: BTreeMap<WebhookEndpointId, Vec<Uuid>> = BTreeMap::new();
     for message in &new {
         lanes.entry(message.endpoint).or_default().push(message.lane());
     }
     for (endpoint, lanes) in lanes {
-        settle(&mut transaction, endpoint, &lanes, now).await?;
+        settle(connection, endpoint, &lanes, now).await?;
     }
-    sqlx::query!("DELETE FROM webhook_outbox WHERE number = ANY($1)", &numbers).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(numbers.len() as i64 == MOST_AT_ONCE)
-}
-
-async fn waiting(connection: &mut PgConnection) -> Result<(Vec<i64>, Vec<Told>), StorageError> {
-    let rows = sqlx::query!(
-        "SELECT number, merchant_id, order_id, sequence, name, at FROM webhook_outbox ORDER BY number LIMIT $1",
-        MOST_AT_ONCE,
-    )
-    .fetch_all(connection)
-    .await?;
-    let both = rows.into_iter().map(|row| {
-        let told = Told {
-            merchant: MerchantId::from_uuid(row.merchant_id),
-            order: OrderId::from_uuid(row.order_id),
-            sequence: row.sequence,
-            name: row.name,
-            at: row.at,
-        };
-        (row.number, told)
-    });
-    Ok(both.unzip())
+    Ok(())
 }
 
 /// The endpoints of merchants, held until the end of the transaction: nobody else changes their lanes.
 async fn hold(connection: &mut PgConnection, merchants: &[Uuid]) -> Result<Vec<Listener>, StorageError> {
     let rows = sqlx::query!(
-        "SELECT id, merchant_id, types FROM webhook_endpoints
+        "SELECT id, merchant_id, types, after_number FROM webhook_endpoints
         WHERE merchant_id = ANY($1) AND state IN ('active', 'paused') ORDER BY id FOR UPDATE",
         merchants,
     )
@@ -102,16 +200,16 @@ async fn hold(connection: &mut PgConnection, merchants: &[Uuid]) -> Result<Vec<L
         id: WebhookEndpointId::from_uuid(row.id),
         merchant: MerchantId::from_uuid(row.merchant_id),
         types: row.types,
+        after: row.after_number,
     });
     Ok(listeners.collect())
 }
 
-/// A message for each event and each endpoint of its merchant that wants it.
-pub(crate) fn messages(told: &[Told], listeners: &[Listener], clock: &Clock) -> Vec<New> {
+/// A message for each event and each endpoint that hears of it.
+fn messages(told: &[Told], listeners: &[Listener], clock: &Clock) -> Vec<New> {
     let mut all = Vec::new();
     for event in told {
-        let mine = listeners.iter().filter(|listener| listener.merchant == event.merchant);
-        all.extend(mine.filter(|listener| types::wanted(&listener.types, &event.name)).map(|listener| New {
+        all.extend(listeners.iter().filter(|listener| listener.hears(event)).map(|listener| New {
             id: clock.id(),
             endpoint: listener.id,
             order: Some(event.order),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use posthaste_clock::duty::Duty;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
@@ -11,21 +12,21 @@ use tokio::sync::watch;
 use crate::{Webhooks, endpoints};
 
 /// How often owners who are to be told are looked for, in real time.
-const TELL_EVERY: Duration = Duration::from_secs(2);
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(2);
 /// How often old rows are removed, in real time.
-const EVERY: Duration = Duration::from_secs(600);
+pub(super) const EVERY: Duration = Duration::from_secs(600);
 /// For how long messages are kept: so far back can be replayed.
 const KEPT: Span = Span::days(30);
 /// Rows in one statement. More would run into the statement's time limit.
 const CHUNK: i64 = 5_000;
 
-pub(crate) async fn run(webhooks: Webhooks, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn run(webhooks: Webhooks, duty: Duty, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             _ = stopped.changed() => return,
         }
-        match remove(webhooks.pool(), webhooks.now() - KEPT).await {
+        match webhooks.clock().duties().did(duty, remove(webhooks.pool(), webhooks.now() - KEPT)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old webhooks are removed"),
             Err(error) => {
@@ -38,13 +39,13 @@ pub(crate) async fn run(webhooks: Webhooks, mut stopped: watch::Receiver<bool>) 
     }
 }
 
-pub(crate) async fn tell(webhooks: Webhooks, mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn tell(webhooks: Webhooks, duty: Duty, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TELL_EVERY) => {}
             _ = stopped.changed() => return,
         }
-        if let Err(error) = tell_owners(&webhooks).await {
+        if let Err(error) = webhooks.clock().duties().did(duty, tell_owners(&webhooks)).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "owners of endpoints are told later");
         }
     }
