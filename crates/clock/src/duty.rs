@@ -72,9 +72,12 @@ pub struct Standing {
     pub failed: u64,
 }
 
+/// A duty's world and name.
+type Key = (Option<&'static str>, &'static str);
+
 /// Every duty of a process. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Duties(Arc<Mutex<BTreeMap<(Option<&'static str>, &'static str), Standing>>>);
+pub struct Duties(Arc<Mutex<BTreeMap<Key, Standing>>>);
 
 impl Duties {
     /// Names a duty before it is done for the first time.
