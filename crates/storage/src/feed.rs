@@ -45,13 +45,17 @@ impl Feed {
     ///
     /// Those of the database.
     pub async fn open(pool: &Pool) -> Result<Self, StorageError> {
-        let stored = read::stored(pool).await?;
+        Ok(Self::after(read::stored(pool).await?))
+    }
+
+    /// The feed of a database in which everything up to this number is decided.
+    pub(crate) fn after(stored: i64) -> Self {
         let inner = Inner {
             numbers: Mutex::new(Numbers::after(stored)),
             mark: watch::Sender::new(stored),
             doubted: Notify::new(),
         };
-        Ok(Self(Arc::new(inner)))
+        Self(Arc::new(inner))
     }
 
     /// Numbers for the events of a batch that is about to be written. In the order in which batches are built.

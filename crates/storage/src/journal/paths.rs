@@ -2,13 +2,14 @@
 
 use super::batch::Batch;
 use super::entry::Entry;
+use crate::feed::Feed;
 use crate::tests::story::{answer, assigning, order, placing, window};
 
 /// Entries of one batch: what stands in `tests/paths/counts.json` is a hundredth.
 const TIMES: u128 = 100;
 
 fn columns(entries: &[Entry], all: &[usize]) -> usize {
-    Batch::of(entries, all).expect("entries that can be written down").orders.id.len()
+    Batch::of(entries, all, &Feed::after(0).draw(entries)).expect("entries that can be written down").orders.id.len()
 }
 
 #[inline(never)]
