@@ -100,6 +100,7 @@ impl Dispatch for Dispatching {
 /// Runs until it is dropped.
 pub(crate) async fn run(worlds: Worlds) {
     let duties = worlds.live().system().clock().duties().clone();
+    duties.register(DUTY);
     loop {
         let _ = duties.did(DUTY, everywhere(&worlds)).await;
         let _ = tokio::time::timeout(EVERY, worlds.live().bans_changed().notified()).await;

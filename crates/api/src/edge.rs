@@ -2,9 +2,10 @@
 //! names and logs a request and tells browsers what they may do; the inner finds out where it comes from and limits it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -89,10 +90,13 @@ impl Edge {
     }
 }
 
-/// Of HTTP/1.1 a request names its host once (RFC 9112, 3.2): what stands in front may have gone by another name.
+/// Of HTTP/1.1 a request that came over a connection names its host once (RFC 9112, 3.2): what stands in front may have gone by
+/// another name.
 fn host_is_told(request: &Request) -> Answer<()> {
     let names = request.headers().get_all(header::HOST).iter().count();
-    if names == 1 || names == 0 && request.version() != Version::HTTP_11 {
+    let came_over_a_connection = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
+    let may_be_missing = request.version() != Version::HTTP_11 || !came_over_a_connection;
+    if names == 1 || names == 0 && may_be_missing {
         return Ok(());
     }
     Err(Problem::new(Code::Malformed).detail("a request names its host once").into())

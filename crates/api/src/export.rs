@@ -50,7 +50,8 @@ pub(crate) struct Asked {
     limit: Option<String>,
 }
 
-pub(crate) const EXPORT: Rule = Rule::get("/v1/account/export", Access::ACCOUNT).codes(&[Code::StepUpRequired]);
+pub(crate) const EXPORT: Rule =
+    Rule::get("/v1/account/export", Access::ACCOUNT).notes_itself().codes(&[Code::StepUpRequired]);
 
 /// Export one's account
 ///

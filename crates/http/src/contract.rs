@@ -200,7 +200,8 @@ impl Rule {
             key: None,
             sensitive: false,
             before_second_factor: false,
-            audit,
+            // Whoever needs no token is nobody that could be named.
+            audit: if matches!(access, Access::Public | Access::Link) { Audit::Nothing } else { audit },
             cookie: None,
             own_pages: false,
             quota: Quota::Counted,
@@ -348,6 +349,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let handled = handled(&handlers.1);
         let ruled: BTreeSet<_> = rules.iter().map(|rule| (rule.method, rule.path.to_owned())).collect();
         let mut wrong = Vec::new();
+        if ruled.len() < rules.len() {
+            wrong.push(format!("{} has two contracts of one method", rules.first().map_or("a path", |rule| rule.path)));
+        }
         for (method, path) in handled.symmetric_difference(&ruled) {
             let lacks = if ruled.contains(&(*method, path.clone())) { "handler" } else { "contract" };
             wrong.push(format!("{method} {path} has no {lacks}"));
@@ -406,6 +410,10 @@ fn handled(paths: &Paths) -> BTreeSet<(&'static str, String)> {
             ("PUT", item.put.is_some()),
             ("POST", item.post.is_some()),
             ("DELETE", item.delete.is_some()),
+            ("PATCH", item.patch.is_some()),
+            ("HEAD", item.head.is_some()),
+            ("OPTIONS", item.options.is_some()),
+            ("TRACE", item.trace.is_some()),
         ];
         all.into_iter().filter_map(|(name, there)| there.then_some(name))
     };
@@ -484,6 +492,22 @@ mod tests {
         let all = routes().with([READ], routes!(read, replace));
         assert_eq!(all.faults(), ["PUT /a has no contract"]);
         assert!(all.rules().is_empty() && all.into_router().into_openapi().paths.paths.is_empty());
+    }
+
+    #[test]
+    fn a_method_that_no_contract_can_name_is_not_routed() {
+        #[utoipa::path(patch, path = "/a", responses((status = 200)))]
+        async fn change() {}
+        let all = routes().with([], routes!(change));
+        assert_eq!(all.faults(), ["PATCH /a has no contract"]);
+        assert!(all.into_router().into_openapi().paths.paths.is_empty());
+    }
+
+    #[test]
+    fn two_contracts_of_one_handler_are_named() {
+        let all = routes().with([READ, Rule::get("/a", Access::ADMIN)], routes!(read));
+        assert_eq!(all.faults(), ["/a has two contracts of one method"]);
+        assert!(all.rules().is_empty());
     }
 
     #[test]

@@ -143,6 +143,10 @@ async fn pass(doors: &Arc<Doors>) -> Result<(), String> {
 /// Looks twice at orders, and mends what differs at both. Drivers are told once what is stored as theirs.
 async fn orders_and_drivers(doors: &Arc<Doors>) -> Result<(), Refused> {
     let stored = all(doors).await?;
+    let around: BTreeSet<ZoneId> = stored.iter().map(|standing| standing.zone).collect();
+    for zone in around.into_iter().filter(|zone| doors.zones.cell(*zone).is_none()) {
+        doors.zones.bring_back(zone, doors).await?;
+    }
     let suspects = differences(doors, &stored);
     compare_drivers(doors, &stored).await?;
     if suspects.is_empty() {
@@ -183,6 +187,11 @@ impl Difference {
             | Self::Listed(order, _) => order,
         }
     }
+}
+
+/// The zones that have live orders.
+pub(crate) async fn zones_with_orders(doors: &Doors) -> Result<BTreeSet<ZoneId>, Refused> {
+    Ok(all(doors).await?.into_iter().map(|standing| standing.zone).collect())
 }
 
 async fn all(doors: &Doors) -> Result<Vec<Standing>, Refused> {

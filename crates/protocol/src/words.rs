@@ -1,7 +1,7 @@
 //! Words on the wire: what can stand where the documents say that one of a few words stands. Each is an enum in both documents,
 //! made of the list in the domain, so that a generated client knows them and no document lags behind.
 //!
-//! More words can come: a program that meets one which it does not know goes on without it.
+//! More words can come with a new version: a program should pass over what it does not know.
 
 use std::borrow::Cow;
 

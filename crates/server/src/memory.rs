@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use metrics::{describe_counter, describe_gauge, gauge};
+use posthaste_clock::Clock;
+use posthaste_clock::duty::{Duty, Runs};
 use tokio::task::JoinHandle;
 
 /// How often is looked.
@@ -51,12 +53,22 @@ pub(crate) fn observe() {
 }
 
 /// Gives free memory back now and then, until the task is aborted.
-pub(crate) fn keep_trimmed() -> JoinHandle<()> {
-    tokio::spawn(async {
+pub(crate) fn keep_trimmed(clock: &Clock) -> JoinHandle<()> {
+    let duty = Duty {
+        name: "server.memory",
+        world: None,
+        does: "gives free memory back to the machine",
+        period: EVERY,
+        trigger: None,
+        runs: Runs::Everywhere,
+    };
+    let duties = clock.duties().clone();
+    duties.register(duty);
+    tokio::spawn(async move {
         loop {
             tokio::time::sleep(EVERY).await;
             // Apart: with much to give back it takes milliseconds.
-            let trimmed = tokio::task::spawn_blocking(trim_if_idle).await;
+            let trimmed = duties.did(duty, tokio::task::spawn_blocking(trim_if_idle)).await;
             if let Ok(Some((before, after))) = trimmed {
                 metrics::counter!("posthaste_memory_trims_total").increment(1);
                 tracing::debug!(

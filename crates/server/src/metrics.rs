@@ -40,6 +40,7 @@ impl Recorder {
         posthaste_storage::embedded::describe_metrics();
         crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
+        describe_counter!("posthaste_duties_total", "What is done by the clock, by duty, world and result.");
         describe_counter!(
             "posthaste_sockets_closed_total",
             "Sockets that ended, by the code that they were closed with and by cause."

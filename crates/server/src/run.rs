@@ -105,7 +105,7 @@ impl Server {
         let told = async move { stopped.await.unwrap_or(Leave::InOrder) };
         let serving = tokio::spawn(posthaste_api::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
-        let trimming = crate::memory::keep_trimmed();
+        let trimming = crate::memory::keep_trimmed(&clock);
         Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep, trimming })
     }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::driver::{Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::{Command, Order, Speed, Status, TaskStatus};
@@ -41,9 +42,19 @@ const MOST_STEPS: usize = 8;
 
 /// Runs the fleet until it is dropped.
 pub(crate) async fn run(system: System, pool: Pool) {
+    let duty = Duty {
+        name: "testworld.fleet",
+        world: system.world().name(),
+        does: "has test drivers take and do what is to be done",
+        period: BEAT,
+        trigger: None,
+        runs: Runs::Region,
+    };
+    let duties = system.clock().duties().clone();
+    duties.register(duty);
     let mut fleet = Fleet { system, pool, tasks: HashMap::new() };
     loop {
-        if let Err(refused) = fleet.look().await {
+        if let Err(refused) = duties.did(duty, fleet.look()).await {
             tracing::warn!(%refused, "test drivers wait; the next look tries again");
         }
         tokio::time::sleep(BEAT).await;

@@ -27,6 +27,7 @@ pub(crate) async fn run(live: System, test: System) {
         trigger: None,
         runs: Runs::Region,
     };
+    test.clock().duties().register(duty);
     loop {
         tokio::time::sleep(EVERY).await;
         if let Err(refused) = test.clock().duties().did(duty, pass(&live, &test)).await {

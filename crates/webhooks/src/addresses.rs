@@ -39,11 +39,9 @@ const HTTPS: &str = "must begin with https://";
 const NO_PLAIN_HTTP: &str = "must begin with https://, unless this server's operator allows http";
 
 impl Allowed {
-    /// The URL, or what is wrong with it.
-    pub(crate) fn url(self, text: &str) -> Result<Url, String> {
-        if text.len() > MOST_URL {
-            return Err(format!("is longer than {MOST_URL} characters"));
-        }
+    /// The URL of an endpoint that is made or changed, or what is wrong with it: what a reader of URLs would pass over or repair
+    /// is refused.
+    pub(crate) fn new_url(self, text: &str) -> Result<Url, String> {
         // A reader of URLs passes over these.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err("holds a space or a control character".to_owned());
@@ -51,6 +49,14 @@ impl Allowed {
         let rest = text.split_once("://").map_or("", |(_, rest)| rest);
         if rest.starts_with('/') || rest.contains('\\') {
             return Err("is not a URL: it has more slashes than it should".to_owned());
+        }
+        self.url(text)
+    }
+
+    /// The URL, or what is wrong with it.
+    pub(crate) fn url(self, text: &str) -> Result<Url, String> {
+        if text.len() > MOST_URL {
+            return Err(format!("is longer than {MOST_URL} characters"));
         }
         let url: Url = text.parse().map_err(|error| format!("is not a URL: {error}"))?;
         match url.scheme() {
@@ -210,7 +216,7 @@ mod tests {
     #[test]
     fn a_url_is_public_https_on_a_usual_port() {
         for right in ["https://shop.example/hooks", "https://shop.example:8443/a?b=c", "https://8.8.8.8/"] {
-            assert!(STRICT.url(right).is_ok(), "{right}");
+            assert!(STRICT.new_url(right).is_ok(), "{right}");
         }
         for wrong in [
             "http://shop.example/",
@@ -241,22 +247,22 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(STRICT.url(wrong).is_err(), "{wrong}");
+            assert!(STRICT.new_url(wrong).is_err(), "{wrong}");
         }
-        assert!(OPEN.url("http://127.0.0.1:9000/hooks").is_ok());
-        assert!(OPEN.url("ftp://127.0.0.1/").is_err());
+        assert!(OPEN.new_url("http://127.0.0.1:9000/hooks").is_ok());
+        assert!(OPEN.new_url("ftp://127.0.0.1/").is_err());
         for operators in ["http://localhost:9000/", "https://localhost/", "https://10.0.0.1/"] {
-            let problem = STRICT.url(operators).unwrap_err();
+            let problem = STRICT.new_url(operators).unwrap_err();
             assert!(problem.contains("unless this server's operator"), "{operators}: {problem}");
             assert!(!problem.contains("webhook_"), "settings are the operator's: {problem}");
         }
-        assert!(STRICT.url(&format!("https://shop.example/{}", "a".repeat(MOST_URL))).is_err());
+        assert!(STRICT.new_url(&format!("https://shop.example/{}", "a".repeat(MOST_URL))).is_err());
     }
 
     #[tokio::test]
     async fn a_name_that_leads_home_is_not_resolved() {
         let refused = Resolver(STRICT).resolve("localhost".parse().unwrap()).await;
-        assert_eq!(refused.err().map(|e| e.to_string()), Some(NotPublic.to_string()));
+        assert_eq!(refused.err().map(|e| e.to_string()), Some(NowherePublic.to_string()));
         let allowed = Resolver(OPEN).resolve("localhost".parse().unwrap()).await.unwrap();
         assert!(allowed.count() > 0);
     }

@@ -48,7 +48,7 @@ impl Webhooks {
     fn choice(&self, url: &str, description: String, mut types: Vec<String>) -> Result<Choice, Refused> {
         let mut errors = Vec::new();
         let mut wrong = |field: String, problem: String| errors.push(FieldError { field, problem });
-        if let Err(problem) = self.allowed().url(url) {
+        if let Err(problem) = self.allowed().new_url(url) {
             wrong("url".to_owned(), problem);
         }
         if description.chars().count() > MOST_DESCRIPTION {

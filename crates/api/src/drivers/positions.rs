@@ -68,7 +68,7 @@ pub(crate) fn received(Received { changed, taken, clock_behind }: Received, now:
     Ack { positions, ..Ack::new(changed, Some(now)) }
 }
 
-pub(crate) const REPORT: Rule = Rule::post("/v1/drivers/{id}/positions", Access::ADMIN_OR_DRIVER).command();
+pub(crate) const REPORT: Rule = Rule::post("/v1/drivers/{id}/positions", Access::ADMIN_OR_DRIVER);
 
 /// Hand in positions
 ///
@@ -96,7 +96,7 @@ pub(crate) async fn report(
     Ok(Json(received(outcome, app.system().clock().now())))
 }
 
-pub(crate) const HEARTBEAT: Rule = Rule::post("/v1/drivers/{id}/heartbeat", Access::ADMIN_OR_DRIVER).command();
+pub(crate) const HEARTBEAT: Rule = Rule::post("/v1/drivers/{id}/heartbeat", Access::ADMIN_OR_DRIVER);
 
 /// A sign of life
 ///

@@ -81,7 +81,7 @@ pub(crate) async fn shift(
     Ok(Json(now.into()))
 }
 
-pub(crate) const ROUTE: Rule = Rule::get("/v1/drivers/{id}/route", Access::ADMIN_OR_DRIVER).command();
+pub(crate) const ROUTE: Rule = Rule::get("/v1/drivers/{id}/route", Access::ADMIN_OR_DRIVER);
 
 /// What a driver has to do
 ///

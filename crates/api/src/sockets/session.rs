@@ -126,7 +126,7 @@ impl Session {
         let begun = tokio::select! {
             biased;
             () = login.revoked() => return Err(End::LoginEnded),
-            // Another took its place, or the server stops: nobody waits for its hello.
+            // Another took its place: nobody waits for its hello.
             why = outbox.ended() => return Err(why.into()),
             // Boxed: snapshots are made by large futures that would stay in the size of this one.
             begun = Box::pin(self.begin(line)) => begun?,

@@ -84,8 +84,11 @@ pub(crate) async fn forgot(
     Ok((StatusCode::ACCEPTED, Json(identity.forgot(&asked, &origin).await?)))
 }
 
-pub(crate) const RESET: Rule =
-    Rule::post("/v1/password/reset", Access::Public).codes(&[Code::NotFound, Code::WrongCode, Code::Conflict]);
+pub(crate) const RESET: Rule = Rule::post("/v1/password/reset", Access::Public).notes_itself().codes(&[
+    Code::NotFound,
+    Code::WrongCode,
+    Code::Conflict,
+]);
 
 /// Set a new password with the code
 ///

@@ -101,8 +101,11 @@ pub(crate) async fn returned_from_google(
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, String::from(page))]).into_response())
 }
 
-pub(crate) const CONFIRM_GOOGLE: Rule =
-    Rule::post("/v1/sessions/google/confirm", Access::Public).cookie(TakenCookie::Google).own_pages().codes(&[
+pub(crate) const CONFIRM_GOOGLE: Rule = Rule::post("/v1/sessions/google/confirm", Access::Public)
+    .notes_itself()
+    .cookie(TakenCookie::Google)
+    .own_pages()
+    .codes(&[
         Code::SignInFailed,
         Code::SecondFactorRequired,
         Code::WrongCode,

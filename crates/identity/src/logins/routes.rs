@@ -46,7 +46,7 @@ pub(crate) fn answer(identity: &Identity, status: StatusCode, opened: Opened, re
     response
 }
 
-pub(crate) const OPEN: Rule = Rule::post("/v1/sessions", Access::Public).own_pages().codes(&[
+pub(crate) const OPEN: Rule = Rule::post("/v1/sessions", Access::Public).notes_itself().own_pages().codes(&[
     Code::WrongCredentials,
     Code::SecondFactorRequired,
     Code::WrongCode,
@@ -76,6 +76,7 @@ pub(crate) async fn open(
 }
 
 pub(crate) const REFRESH: Rule = Rule::post("/v1/sessions/refresh", Access::Public)
+    .notes_itself()
     .cookie(TakenCookie::Refresh)
     .own_pages()
     .codes(&[Code::LoginEnded, Code::Banned, Code::Forbidden]);
@@ -116,8 +117,11 @@ fn token(asked: Refresh, headers: &HeaderMap) -> Result<(Secret, RefreshIn), Ref
     Ok((token, RefreshIn::Cookie))
 }
 
-pub(crate) const END: Rule =
-    Rule::post("/v1/sessions/end", Access::Public).cookie(TakenCookie::Refresh).own_pages().codes(&[Code::Forbidden]);
+pub(crate) const END: Rule = Rule::post("/v1/sessions/end", Access::Public)
+    .notes_itself()
+    .cookie(TakenCookie::Refresh)
+    .own_pages()
+    .codes(&[Code::Forbidden]);
 
 /// Sign out
 ///

@@ -161,6 +161,8 @@ impl Topic {
         if self.kept > 0 {
             outbox.begin_after(to);
         }
+        // Whose place was taken already holds none.
+        state.subscribers.retain(|other| !other.is_closed());
         state.subscribers.push(outbox);
         if state.subscribers.len() > most {
             state.subscribers.remove(0).close(Closed::Replaced);

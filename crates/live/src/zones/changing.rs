@@ -130,14 +130,18 @@ impl Zones {
     /// Zones that were removed and have no live order leave memory, with their actors: at the second look that finds none,
     /// as an order may have been on its way to the zone when it was removed. Called once a minute.
     pub(crate) async fn forget_removed(&self, doors: &Doors) -> Result<(), Refused> {
+        let removed: Vec<_> = self.cells().into_iter().filter(|cell| cell.config.load().removed).collect();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let with_orders = crate::reconcile::zones_with_orders(doors).await?;
         let mut forgotten = false;
-        for cell in self.cells() {
+        for cell in removed.into_iter().filter(|cell| !with_orders.contains(&cell.id)) {
+            let _one = self.0.changing.lock().await;
             let config = cell.config.load_full();
-            if !config.removed || posthaste_storage::orders::for_each_live(&self.0.pool, Some(cell.id), drop).await? > 0
-            {
+            if !config.removed {
                 continue;
             }
-            let _one = self.0.changing.lock().await;
             if !config.looked_at {
                 cell.config.store(Arc::new(ZoneConfig { looked_at: true, ..(*config).clone() }));
                 continue;
@@ -151,6 +155,18 @@ impl Zones {
         // Drivers hold the boards of their zones.
         for (_, driver) in doors.drivers.door.all().into_iter().filter(|_| forgotten) {
             let _ = driver.cast(DriverMsg::Announce);
+        }
+        Ok(())
+    }
+
+    /// A zone that was forgotten has a live order after all: its commit was found late.
+    pub(crate) async fn bring_back(&self, id: ZoneId, doors: &Doors) -> Result<(), Refused> {
+        let _one = self.0.changing.lock().await;
+        if self.cell(id).is_none()
+            && let Some(stored) = posthaste_storage::zones::get(&self.0.pool, id).await?
+        {
+            self.load(stored)?;
+            self.start(id, doors).await?;
         }
         Ok(())
     }
