@@ -15,6 +15,9 @@ use crate::stage::{Answer, Stage, order_body};
 /// A request from an address, with these headers.
 async fn ask(stage: &Stage, method: Method, path: &str, from: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "here.example");
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

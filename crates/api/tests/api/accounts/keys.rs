@@ -295,7 +295,7 @@ async fn who_has_none_left_makes_up_keys_without_a_look_into_the_database() {
     let quotas = Quotas { caller_per_minute: 0, address_per_minute: 3 };
     let stage = Stage::with(Limits { quotas, ..Limits::default() }).await;
     let ask = async |key: &str| {
-        let request = Request::get("/v1/orders").header("authorization", format!("Bearer {key}"));
+        let request = Request::get("/v1/orders").header("host", "x").header("authorization", format!("Bearer {key}"));
         let mut request = request.body(Body::empty()).unwrap();
         request.extensions_mut().insert(ConnectInfo("192.0.2.1:1".parse::<SocketAddr>().unwrap()));
         stage.send(request).await
