@@ -102,18 +102,15 @@ impl Duties {
     /// Does it once, and remembers how it went. Gives back what it came to.
     pub async fn did<T, E: Display>(&self, duty: Duty, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let began = std::time::Instant::now();
-        self.change(duty, |standing| standing.is_running = true);
-        // One that is broken off is not running any more.
-        let mut at_it = AtIt { duties: self, duty: Some(duty) };
+        let at_it = AtIt::begin(self, duty);
         let outcome = work.await;
-        at_it.duty = None;
+        drop(at_it);
         let problem = outcome.as_ref().err().map(ToString::to_string);
         let result = if problem.is_none() { "done" } else { "failed" };
         let world = duty.world.unwrap_or("live");
         metrics::counter!("posthaste_duties_total", "duty" => duty.name, "world" => world, "result" => result)
             .increment(1);
         self.change(duty, |standing| {
-            standing.is_running = false;
             standing.ended_at = Some(chrono::Utc::now());
             standing.took = Some(began.elapsed());
             *(if problem.is_none() { &mut standing.done } else { &mut standing.failed }) += 1;
@@ -149,17 +146,22 @@ impl Duties {
     }
 }
 
-/// While a duty is done.
+/// While a duty is done: one that is broken off is not running any more either.
 struct AtIt<'d> {
     duties: &'d Duties,
-    duty: Option<Duty>,
+    duty: Duty,
+}
+
+impl<'d> AtIt<'d> {
+    fn begin(duties: &'d Duties, duty: Duty) -> Self {
+        duties.change(duty, |standing| standing.is_running = true);
+        Self { duties, duty }
+    }
 }
 
 impl Drop for AtIt<'_> {
     fn drop(&mut self) {
-        if let Some(duty) = self.duty {
-            self.duties.change(duty, |standing| standing.is_running = false);
-        }
+        self.duties.change(self.duty, |standing| standing.is_running = false);
     }
 }
 
