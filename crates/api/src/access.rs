@@ -20,8 +20,8 @@ use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential, Role, bearer};
 use posthaste_http::bounds::{AllBounds, Bounds};
-use posthaste_http::contract::Audit;
 pub use posthaste_http::contract::{Access, Rule, Scope};
+use posthaste_http::contract::{Audit, Quota};
 use posthaste_http::idempotency::fingerprints;
 use posthaste_http::problem::{Answer, Failure};
 use posthaste_http::request_id::RequestId;
@@ -208,7 +208,9 @@ pub(crate) async fn enforce(
         request.extensions_mut().insert(caller);
         request.extensions_mut().insert(scope);
     } else {
-        app.counts().stranger(&request)?;
+        if rule.quota == Quota::Counted {
+            app.counts().stranger(&request)?;
+        }
         if rule.own_pages {
             app.limits().browsers.admits(&request)?;
         }

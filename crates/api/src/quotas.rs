@@ -14,11 +14,8 @@ use posthaste_domain::ids::{AccountId, ApiKeyId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
 use posthaste_http::auth::{Caller, Credential};
-use posthaste_http::contract::Quota;
 use posthaste_http::problem::Answer;
 use posthaste_http::quota::{Limiter, Quotas, Standing};
-
-use crate::access::rule_for;
 
 /// Accounts remembered at most. About 60 MB, were all of them to ask within a minute.
 const MOST_CALLERS: usize = 1_000_000;
@@ -91,10 +88,6 @@ impl Counts {
 
     /// Counts a request of somebody who is nobody yet.
     pub(crate) fn stranger(&self, request: &Request) -> Answer<()> {
-        // Those who watch over the server ask often, and from few addresses.
-        if rule_for(request).is_some_and(|rule| rule.quota == Quota::Free) {
-            return Ok(());
-        }
         admit(request, self.addresses.take(ClientAddress::of(request).network(), Instant::now()))
     }
 }
