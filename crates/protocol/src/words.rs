@@ -162,4 +162,12 @@ mod tests {
             assert_eq!(words.len(), count, "{name}");
         }
     }
+
+    #[test]
+    fn the_log_calls_alerts_as_the_wire_does() {
+        use AlertKind::{DriverSilent, OrderFailed, OrderStranded, OrderWaiting, StateMended, WebhookStopped};
+        for kind in [DriverSilent, OrderWaiting, OrderStranded, OrderFailed, StateMended, WebhookStopped] {
+            assert_eq!(serde_json::to_value(kind).ok(), Some(kind.name().into()));
+        }
+    }
 }
