@@ -27,12 +27,11 @@ mod session;
 
 use axum::extract::State;
 use axum::response::Response;
-use posthaste_http::auth::KeyScope;
-use posthaste_http::auth::Role;
+use posthaste_http::auth::{KeyScope, Role};
 use posthaste_http::contract::{Access, Rule, Scope};
 use posthaste_http::extract::{Path, Query};
 use posthaste_http::problem::Answer;
-use posthaste_live::streams::{CONNECTIONS_PER_DRIVER, Subject, View};
+use posthaste_live::streams::{Subject, View};
 use posthaste_protocol::problem::{Code, FieldError, Problem};
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -52,6 +51,8 @@ use crate::tracking::tracked;
 
 /// The longest message of a socket that only reads: `hello` and `heartbeat` are shorter.
 pub(crate) const FRAME_OF_READERS: usize = 2048;
+/// Sockets of one driver: the phone, and the phone again before its old connection has timed out.
+const SOCKETS_OF_ONE_DRIVER: usize = 2;
 
 fn seat(app: &AppState) -> Answer<OwnedSemaphorePermit> {
     let seat = app.seat();
@@ -91,7 +92,7 @@ pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, hand
     let presence = app.system().drivers().presence(id).await.map_err(refused)?;
     let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
     let (after, world) = (handshake.after, app.system().world().clone());
-    let holders = [(Holder::Driver(id), CONNECTIONS_PER_DRIVER)];
+    let holders = [(Holder::Driver(id), SOCKETS_OF_ONE_DRIVER)];
     let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller), holders);
     Ok(handshake.upgrade(&world, move |upgraded| session.drive(upgraded, presence, after)))
 }

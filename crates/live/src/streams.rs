@@ -55,8 +55,6 @@ const KEPT_FOR_DRIVERS: usize = 256;
 /// Messages kept for merchants and operations who come back. At 1 KB each, 1 MB for a stream with a subscriber; views of
 /// operations share them.
 const KEPT_FOR_DESKS: usize = 1024;
-/// Connections of one driver: the phone, and the phone again before its old connection has timed out.
-pub const CONNECTIONS_PER_DRIVER: usize = 2;
 /// Frames that may wait for a slow reader of one order or driver.
 const QUEUE_OF_ONE: usize = 256;
 /// Frames that may wait for a slow reader of a desk.

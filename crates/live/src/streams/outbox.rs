@@ -204,11 +204,6 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Whether the subscription was ended.
-    pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().closed.is_some()
-    }
-
     /// Waits until the subscription is ended from elsewhere: for a connection that does not read from it yet.
     pub async fn ended(&self) -> Closed {
         loop {

@@ -105,7 +105,7 @@ impl Follower {
     fn of(streams: &Streams, subject: &Subject) -> Self {
         let topic = streams.0.enter(subject).expect("a place to follow from");
         let outbox = Arc::new(Outbox::new(TIMES * 2));
-        topic.subscribe(Arc::clone(&outbox), None, usize::MAX);
+        topic.subscribe(Arc::clone(&outbox), None);
         Self { _topic: topic, outbox }
     }
 

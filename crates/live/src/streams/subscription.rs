@@ -12,7 +12,7 @@ use posthaste_protocol::tracking::{TrackingDriver, TrackingPosition, TrackingSte
 
 use super::outbox::{Direct, Outbox};
 use super::topic::{Start, Topic};
-use super::{CONNECTIONS_PER_DRIVER, Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Scope, Subject, TopicKey, View};
+use super::{Closed, Frame, Hub, QUEUE_OF_DESK, QUEUE_OF_ONE, Scope, Subject, TopicKey, View};
 use crate::Refused;
 use crate::system::Doors;
 
@@ -25,7 +25,6 @@ pub struct Subscription {
     topic: Arc<Topic>,
     outbox: Arc<Outbox>,
     subject: Subject,
-    most: usize,
 }
 
 /// Ends a subscription from elsewhere.
@@ -58,8 +57,7 @@ impl Subscription {
             Subject::Driver(_) | Subject::Tracking(_) => QUEUE_OF_ONE,
             Subject::Merchant(_) | Subject::Operations(_) => QUEUE_OF_DESK,
         };
-        let most = if let Subject::Driver(_) = subject { CONNECTIONS_PER_DRIVER } else { usize::MAX };
-        Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject, most })
+        Ok(Self { hub, topic, outbox: Arc::new(Outbox::new(capacity)), subject })
     }
 
     /// What ends it from elsewhere.
@@ -84,7 +82,7 @@ impl Subscription {
     /// the outbox fills, without a gap to these frames.
     pub async fn begin(&mut self, hello: Hello) -> Result<Vec<Frame>, Refused> {
         let last = hello.last_seq.filter(|_| hello.epoch.as_deref() == Some(self.topic.epoch.as_str()));
-        let start = self.topic.subscribe(Arc::clone(&self.outbox), last, self.most);
+        let start = self.topic.subscribe(Arc::clone(&self.outbox), last);
         let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping"))?;
         if let Subject::Tracking(order) = self.subject {
             return self.begin_tracking(&doors, order, last).await;

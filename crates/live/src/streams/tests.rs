@@ -120,7 +120,7 @@ impl Scene {
         let state = &mut self.readers[reader];
         let outbox = Arc::new(Outbox::new(WAIT));
         let last = Some(state.last).filter(|_| state.epoch.as_ref() == Some(&topic.epoch));
-        match topic.subscribe(Arc::clone(&outbox), last, usize::MAX) {
+        match topic.subscribe(Arc::clone(&outbox), last) {
             Start::Resumed { from, missed } => {
                 assert_eq!(from, state.last);
                 for message in missed {
@@ -236,6 +236,6 @@ fn who_begins_to_follow_what_has_ended_is_told_at_once() {
     let topic = views.enter(View::All, || Topic::new("x".to_owned(), KEPT)).unwrap();
     views.clear(Closed::BegunAnew);
     let outbox = Arc::new(Outbox::new(WAIT));
-    topic.subscribe(Arc::clone(&outbox), None, usize::MAX);
+    topic.subscribe(Arc::clone(&outbox), None);
     assert_eq!(poll(&outbox, &mut Vec::new()), Poll::Ready(Err(Closed::BegunAnew)));
 }

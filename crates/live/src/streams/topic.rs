@@ -150,8 +150,8 @@ impl Topic {
         self.state.lock().open == 0
     }
 
-    /// Adds a subscriber, without a gap to how it begins. Closes the oldest where there are more than `most`.
-    pub(super) fn subscribe(&self, outbox: Arc<Outbox>, last: Option<u64>, most: usize) -> Start {
+    /// Adds a subscriber, without a gap to how it begins.
+    pub(super) fn subscribe(&self, outbox: Arc<Outbox>, last: Option<u64>) -> Start {
         let mut state = self.state.lock();
         let to = state.seq;
         if let Some(why) = state.ended {
@@ -161,12 +161,7 @@ impl Topic {
         if self.kept > 0 {
             outbox.begin_after(to);
         }
-        // Whose place was taken already holds none.
-        state.subscribers.retain(|other| !other.is_closed());
         state.subscribers.push(outbox);
-        if state.subscribers.len() > most {
-            state.subscribers.remove(0).close(Closed::Replaced);
-        }
         let oldest = to + 1 - state.ring.len() as u64;
         match last {
             Some(from) if from <= to && from + 1 >= oldest => {
