@@ -7,9 +7,9 @@ use posthaste_domain::driver::{Shift, Vehicle};
 use posthaste_domain::ids::ZoneId;
 use posthaste_domain::order::Speed;
 use posthaste_domain::place::Place;
+use posthaste_live::Once;
 use posthaste_live::System;
-use posthaste_live::drivers::{RegisterDriver, Registered, ShiftChange};
-use posthaste_live::orders::Placed;
+use posthaste_live::drivers::{RegisterDriver, ShiftChange};
 use tokio::task::JoinSet;
 
 use crate::database::Database;
@@ -41,7 +41,7 @@ pub(crate) async fn run(options: Options) -> Outcome<Report> {
         let (mut answered, mut offered) = (Times::default(), Times::default());
         for n in 0..options.orders {
             let start = Instant::now();
-            let Placed::New(order) = system.orders().place(stage::place(n, false), None, stage::admin()).await? else {
+            let Once::New(order) = system.orders().place(stage::place(n, false), None, stage::admin()).await? else {
                 return Err("an order without a key was replayed".into());
             };
             answered.extend([start.elapsed()]);
@@ -80,7 +80,7 @@ async fn drivers(system: &System, zone: ZoneId, count: usize) -> Outcome<()> {
                     zones: vec![zone],
                     speeds: vec![Speed::Fast, Speed::Slow],
                 };
-                let Registered::New(driver) = system.drivers().register(new, None, stage::admin()).await? else {
+                let Once::New(driver) = system.drivers().register(new, None, stage::admin()).await? else {
                     return Err("a driver without a key was replayed".into());
                 };
                 let (row, column) = ((n / 97) % 89, n % 97);

@@ -9,8 +9,8 @@ use posthaste_domain::order::{CodeRule, Command, Event, NewOrder, NewPickup, New
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::ZoneRules;
+use posthaste_live::Once;
 use posthaste_live::orders::PlaceOrder;
-use posthaste_live::zones::CreatedZone;
 use posthaste_live::{Cause, Settings, System};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::journal::{Correlation, Entry};
@@ -54,8 +54,8 @@ pub(crate) async fn make_zone(system: &System) -> Outcome<ZoneId> {
 pub(crate) async fn make_zone_called(system: &System, name: &str) -> Outcome<ZoneId> {
     let zone = PutZone { name: name.to_owned(), ..zone() };
     match system.zones().create(zone, None, admin()).await? {
-        CreatedZone::New(zone) => Ok(zone.id),
-        CreatedZone::Replayed(..) => Err("a zone without a key was replayed".into()),
+        Once::New(zone) => Ok(zone.id),
+        Once::Replayed { .. } => Err("a zone without a key was replayed".into()),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn assign(
     Path(id): Path<OrderId>,
     Body { value: body, .. }: Body<AssignOrder>,
 ) -> Answer<Json<OrderView>> {
-    let done = app.system().orders().assign(id, body.driver_id, admitted.cause()).await.map_err(refused)?;
+    let done = app.live().assign_order(id, body.driver_id, admitted.cause()).await.map_err(refused)?;
     Ok(answer(&admitted, &done))
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn prioritise(
     Path(id): Path<OrderId>,
     Body { value: body, .. }: Body<PutPriority>,
 ) -> Answer<Json<OrderView>> {
-    let done = app.system().orders().prioritise(id, body.priority, admitted.cause()).await.map_err(refused)?;
+    let done = app.live().prioritise_order(id, body.priority, admitted.cause()).await.map_err(refused)?;
     Ok(answer(&admitted, &done))
 }
 
@@ -76,6 +76,6 @@ pub(crate) async fn unassign(
     admitted: Admitted,
     Path(id): Path<OrderId>,
 ) -> Answer<Json<OrderView>> {
-    let done = app.system().orders().unassign(id, admitted.cause()).await.map_err(refused)?;
+    let done = app.live().unassign_order(id, admitted.cause()).await.map_err(refused)?;
     Ok(answer(&admitted, &done))
 }

@@ -17,13 +17,14 @@ use posthaste_domain::order::{Order, ReleaseReason};
 use posthaste_domain::party::Party;
 use posthaste_identity::{Dispatch, Later, NewDriver};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange};
-use posthaste_live::{Cause, Refused, System};
+use posthaste_live::{Cause, Live, Refused};
 use posthaste_protocol::problem::{FieldError, Problem};
 use posthaste_storage::pool::Pool;
 use posthaste_webhooks::Webhooks;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
+use crate::drivers::unknown;
 use crate::refusals::problem;
 use crate::worlds::{SharedTestDoor, Worlds};
 use crate::{AppState, gone};
@@ -33,7 +34,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// What identity asks of the live system.
 pub(crate) struct Dispatching {
-    system: System,
+    live: Arc<dyn Live>,
     pool: Pool,
     /// Somebody was shut out or let in: the pass looks at all who are out.
     changed: Arc<Notify>,
@@ -41,14 +42,15 @@ pub(crate) struct Dispatching {
 }
 
 impl Dispatching {
-    pub(crate) fn new(system: System, pool: Pool, changed: Arc<Notify>, test: SharedTestDoor) -> Self {
-        Self { system, pool, changed, test }
+    pub(crate) fn new(live: Arc<dyn Live>, pool: Pool, changed: Arc<Notify>, test: SharedTestDoor) -> Self {
+        Self { live, pool, changed, test }
     }
 
     async fn register(&self, new: NewDriver, cause: Cause) -> Result<(), Problem> {
         let NewDriver { id, name, vehicle, capacity, zones, speeds } = new;
-        let unknown = zones.iter().enumerate().filter(|(_, zone)| self.system.zones().get(**zone).is_err());
-        let errors: Vec<_> = unknown
+        let unknown = unknown(&*self.live, &zones).await.map_err(problem)?;
+        let errors: Vec<_> = (zones.iter().enumerate())
+            .filter(|(_, zone)| unknown.contains(zone))
             .map(|(n, _)| FieldError { field: format!("profile.zones[{n}]"), problem: "no such zone".to_owned() })
             .collect();
         if !errors.is_empty() {
@@ -58,7 +60,7 @@ impl Dispatching {
             return Ok(());
         }
         let register = RegisterDriver { id: Some(id), name, vehicle, capacity, zones, speeds };
-        match self.system.drivers().register(register, None, cause).await {
+        match self.live.register_driver(register, None, cause).await {
             Ok(_) => Ok(()),
             // Somebody else took him on meanwhile.
             Err(Refused::LostRace) if self.find(id).await? => Ok(()),
@@ -67,7 +69,7 @@ impl Dispatching {
     }
 
     async fn find(&self, id: DriverId) -> Result<bool, Problem> {
-        match self.system.drivers().get(id).await {
+        match self.live.driver(id).await {
             Ok(_) => Ok(true),
             Err(Refused::NotFound(_)) => Ok(false),
             Err(refused) => Err(problem(refused)),
@@ -89,7 +91,7 @@ impl Dispatch for Dispatching {
     }
 
     fn open_work(&self, party: Party) -> Later<'_, Result<Option<String>, Problem>> {
-        Box::pin(gone::open_work(&self.system, &self.pool, party))
+        Box::pin(gone::open_work(&*self.live, &self.pool, party))
     }
 
     fn bans_changed(&self) {
@@ -99,7 +101,7 @@ impl Dispatch for Dispatching {
 
 /// Runs until it is dropped.
 pub(crate) async fn run(worlds: Worlds) {
-    let duties = worlds.live().system().clock().duties().clone();
+    let duties = worlds.live().clock().duties().clone();
     duties.register(DUTY);
     loop {
         let _ = duties.did(DUTY, everywhere(&worlds)).await;
@@ -120,7 +122,7 @@ async fn everywhere(worlds: &Worlds) -> Result<(), String> {
     let live = pass(worlds.live()).await;
     // No driver there has an account, but merchants are the same.
     let test = match worlds.test() {
-        Some(test) => pass(&test).instrument(test.system().world().span()).await,
+        Some(test) => pass(&test).instrument(test.spans().span()).await,
         None => Ok(()),
     };
     gone::pass(worlds).await;
@@ -161,7 +163,7 @@ pub async fn pass(app: &AppState) -> Result<(), String> {
 
 /// Takes a driver off shift, and their work from them, where they have any.
 pub(crate) async fn take_back(app: &AppState, driver: DriverId, why: ReleaseReason) -> Result<(), Refused> {
-    let live = match app.system().drivers().get(driver).await {
+    let live = match app.live().driver(driver).await {
         Ok(live) => live,
         Err(Refused::NotFound(_)) => return Ok(()),
         Err(refused) => return Err(refused),
@@ -172,7 +174,7 @@ pub(crate) async fn take_back(app: &AppState, driver: DriverId, why: ReleaseReas
     if left > 0 || live.driver.shift.is_on() {
         // What he has aboard is escalated, as a lost driver's is; the rest waits for another.
         let offline = ShiftChange { shift: Shift::Offline, place: None, hand_back: Some(why) };
-        app.system().drivers().shift(driver, offline, Cause::new(Party::System, why.name())).await?;
+        app.live().change_shift(driver, offline, Cause::new(Party::System, why.name())).await?;
         tracing::info!(%driver, why = why.name(), orders = left, "a driver goes off shift and has no work any more");
     }
     Ok(())

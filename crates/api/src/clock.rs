@@ -19,6 +19,6 @@ pub(crate) async fn read(State(app): State<AppState>) -> Json<ClockView> {
 }
 
 pub(crate) fn view(app: &AppState) -> ClockView {
-    let clock = app.system().clock();
+    let clock = app.clock();
     ClockView { now: clock.now(), speed: clock.speed() }
 }

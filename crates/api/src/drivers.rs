@@ -16,7 +16,8 @@ use posthaste_http::extract::{Json as Body, Path, Query};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::{RegisterDriver, Registered};
+use posthaste_live::drivers::{LiveDriver, RegisterDriver};
+use posthaste_live::{Live, Once, Refused};
 use posthaste_protocol::drivers::{CreateDriver, DriverView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -55,21 +56,35 @@ pub(crate) async fn create(
     IdempotencyKey(key): IdempotencyKey,
     Body { value: new, bytes }: Body<CreateDriver>,
 ) -> Answer<Response> {
-    all_right(faults(&new, |zone| app.system().zones().get(zone).is_ok()))?;
+    let unknown = unknown(app.live(), &new.zones[..new.zones.len().min(MOST_ZONES)]).await.map_err(refused)?;
+    all_right(faults(&new, |zone| !unknown.contains(&zone)))?;
     let CreateDriver { name, vehicle, capacity, zones, speeds } = new;
     let register = RegisterDriver { id: None, name: name.trim().to_owned(), vehicle, capacity, zones, speeds };
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
-    let registered = app.system().drivers().register(register, idempotency, admitted.cause()).await.map_err(refused)?;
+    let registered = app.live().register_driver(register, idempotency, admitted.cause()).await.map_err(refused)?;
     drop(running);
     Ok(match registered {
-        Registered::New(driver) => {
+        Once::New(driver) => {
             let location = format!("{PATH}/{}", driver.id);
             let view = DriverView::of(&driver, false, 0, None);
             (StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response()
         }
-        Registered::Replayed(status, body) => replayed(status, body, PATH),
+        Once::Replayed { status, body } => replayed(status, body, PATH),
     })
+}
+
+/// Those of the zones that are not there.
+pub(crate) async fn unknown(live: &dyn Live, zones: &[ZoneId]) -> Result<Vec<ZoneId>, Refused> {
+    let mut unknown = Vec::new();
+    for zone in zones {
+        match live.zone(*zone).await {
+            Ok(_) => {}
+            Err(Refused::NotFound(_)) => unknown.push(*zone),
+            Err(refused) => return Err(refused),
+        }
+    }
+    Ok(unknown)
 }
 
 /// Every field of a new driver that is wrong.
@@ -115,7 +130,7 @@ pub(crate) async fn read(
     Path(id): Path<DriverId>,
 ) -> Answer<Json<DriverView>> {
     admitted.driver(id)?;
-    let live = app.system().drivers().get(id).await.map_err(refused)?;
+    let live = app.live().driver(id).await.map_err(refused)?;
     Ok(Json(live.view()))
 }
 
@@ -166,7 +181,8 @@ pub(crate) async fn list(
         Some(Cursor { at: last.created_at, id: id.uuid() }.encode())
     });
     let asked_for = page.drivers.into_iter().filter(|d| shift.is_none_or(|name| d.shift.name() == name));
-    let items = asked_for.map(|driver| app.system().drivers().live(driver).view()).collect();
+    let live = app.live().drivers(asked_for.collect()).await.map_err(refused)?;
+    let items = live.iter().map(LiveDriver::view).collect();
     Ok(Json(Page { items, next_cursor }))
 }
 

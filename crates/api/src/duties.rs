@@ -32,6 +32,6 @@ pub(crate) async fn list(State(app): State<AppState>, _: Admitted) -> Answer<Jso
         done: standing.done,
         failed: standing.failed,
     };
-    let items = app.system().clock().duties().all().into_iter().map(view).collect();
+    let items = app.clock().duties().all().into_iter().map(view).collect();
     Ok(Json(Page { items, next_cursor: None }))
 }

@@ -42,7 +42,7 @@ impl Edge {
         answer: impl FnOnce(Request) -> A,
     ) -> Response {
         let (kind, counted) = (Kind::of(&request), Counted::begin(&request));
-        let identified = Identified::begin(&mut request, self.app.system().world().name());
+        let identified = Identified::begin(&mut request, self.app.spans().name());
         let answer = async {
             match host_is_told(&request) {
                 Ok(()) => answer(request).await,

@@ -258,7 +258,7 @@ impl Reader {
         let pool = self.app.pool();
         Ok(match section {
             Section::Driver => {
-                let live = match self.app.system().drivers().get(driver).await {
+                let live = match self.app.live().driver(driver).await {
                     Ok(live) => live.view(),
                     // They were not taken on yet.
                     Err(Refused::NotFound(_)) => return Ok(Vec::new()),

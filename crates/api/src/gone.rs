@@ -7,7 +7,7 @@ use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Order, ReleaseReason, Status};
 use posthaste_domain::party::Party;
 use posthaste_identity::Deleted;
-use posthaste_live::{Cause, Refused, System};
+use posthaste_live::{Cause, Live, Refused};
 use posthaste_protocol::problem::Problem;
 use posthaste_storage::idempotency;
 use posthaste_storage::orders::{self as stored, ListFilter};
@@ -23,17 +23,17 @@ use crate::worlds::Worlds;
 const NAMED: u32 = 10;
 
 /// What somebody waits for of a party's, in words for the party; none where there is nothing.
-pub(crate) async fn open_work(system: &System, pool: &Pool, party: Party) -> Result<Option<String>, Problem> {
+pub(crate) async fn open_work(live: &dyn Live, pool: &Pool, party: Party) -> Result<Option<String>, Problem> {
     let open = match party {
-        Party::Driver(driver) => of_driver(system, pool, driver).await,
+        Party::Driver(driver) => of_driver(live, pool, driver).await,
         Party::Merchant(merchant) => of_merchant(pool, merchant).await,
         Party::Customer(_) | Party::Admin(_) | Party::System => Ok(None),
     };
     open.map_err(problem)
 }
 
-async fn of_driver(system: &System, pool: &Pool, driver: DriverId) -> Result<Option<String>, Refused> {
-    let live = match system.drivers().get(driver).await {
+async fn of_driver(live: &dyn Live, pool: &Pool, driver: DriverId) -> Result<Option<String>, Refused> {
+    let live = match live.driver(driver).await {
         Ok(live) => live,
         Err(Refused::NotFound(_)) => return Ok(None),
         Err(refused) => return Err(refused),
@@ -115,7 +115,7 @@ async fn forget_in(app: &AppState, party: Party) -> Result<(), Refused> {
         Party::Driver(driver) => {
             // They went on shift while they were asked about it.
             take_back(app, driver, ReleaseReason::ShiftEnded).await?;
-            match app.system().drivers().forget(driver, Cause::new(Party::System, "account deleted")).await {
+            match app.live().forget_driver(driver, Cause::new(Party::System, "account deleted")).await {
                 Ok(()) | Err(Refused::NotFound(_)) => Ok(()),
                 Err(refused) => Err(refused),
             }

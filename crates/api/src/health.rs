@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use posthaste_http::contract::{Access, Rule};
 use posthaste_http::problem::Answer;
-use posthaste_protocol::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::AppState;
+use crate::refusals::refused;
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,9 +53,9 @@ pub(crate) const READY: Rule = Rule::get("/health/ready", Access::Public).free()
 /// Stored state is loaded and the database answers. 503 otherwise.
 #[utoipa::path(get, path = "/health/ready", tag = "server", responses((status = 200, body = Health)))]
 pub(crate) async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
-    match app.system().ready().await {
+    match app.live().ready().await {
         Ok(()) => Ok(Json(Health { status: "ready", outside: app.is_held().then_some("held") })),
-        Err(why) => Err(Problem::unavailable(why).into()),
+        Err(away) => Err(refused(away)),
     }
 }
 

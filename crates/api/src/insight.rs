@@ -75,7 +75,7 @@ impl Asked {
             return None;
         }
         let invalid = |invalid: InvalidRange| errors.push(wrong("from", invalid.to_string()));
-        Range::new(from, to, by, app.system().clock().now()).map_err(invalid).ok()
+        Range::new(from, to, by, app.clock().now()).map_err(invalid).ok()
     }
 }
 
@@ -124,7 +124,7 @@ async fn told(app: &AppState, admitted: &Admitted, range: Range, zone: Option<Zo
     // Never closed: a permit comes when another answer is done, or the request's own time ends.
     let _own = app.questions().begin(admitted.caller.party)?;
     let _permit = ANSWERS.acquire().await;
-    let mut performance = Performance::new(range, zone, app.system().clock().now());
+    let mut performance = Performance::new(range, zone, app.clock().now());
     let all = admitted.scope == Scope::All;
     let owner = admitted.caller.merchant();
     if !all && owner.is_none() {

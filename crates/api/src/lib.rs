@@ -27,6 +27,7 @@ mod edge;
 mod export;
 pub mod gone;
 mod health;
+mod inside;
 mod insight;
 pub mod openapi;
 mod orders;
@@ -45,5 +46,5 @@ pub mod worlds;
 mod zones;
 
 pub use serve::{router, serve};
-pub use state::{AppState, Build};
+pub use state::{AppState, Build, Parts, Reach};
 pub use worlds::Worlds;

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use crate::access::rule_of;
 use crate::{
-    AppState, assignments, asyncapi, clock, drivers, duties, export, health, insight, orders, problems, shadow,
+    AppState, assignments, asyncapi, clock, drivers, duties, export, health, inside, insight, orders, problems, shadow,
     sockets, tracking, zones,
 };
 
@@ -68,6 +68,8 @@ pub(crate) fn routes() -> Routes<AppState> {
         .with([clock::READ], routes!(clock::read))
         .with([orders::PLACE, orders::LIST], routes!(orders::place, orders::list))
         .with([orders::READ], routes!(orders::read))
+        .with([inside::ORDER], routes!(inside::order))
+        .with([inside::DRIVER], routes!(inside::driver))
         .with([orders::CANCEL], routes!(orders::cancel))
         .with([orders::CONFIRM], routes!(orders::confirm))
         .with([orders::REJECT], routes!(orders::reject))

@@ -33,7 +33,7 @@ pub(crate) use place::{__path_place, PLACE, place};
 
 /// The order, if it is the caller's business.
 pub(crate) async fn visible(app: &AppState, admitted: &Admitted, id: OrderId) -> Answer<Arc<Order>> {
-    let order = app.system().orders().get(id).await.map_err(refused)?;
+    let order = app.live().order(id).await.map_err(refused)?;
     admitted.order(&order)?;
     Ok(order)
 }
@@ -44,7 +44,7 @@ pub(crate) fn answer(admitted: &Admitted, done: &Done) -> Json<OrderView> {
 }
 
 async fn ask(app: &AppState, admitted: &Admitted, id: OrderId, command: Command) -> Answer<Json<OrderView>> {
-    let done = app.system().orders().command(id, command, admitted.cause()).await.map_err(refused)?;
+    let done = app.live().command_order(id, command, admitted.cause()).await.map_err(refused)?;
     Ok(answer(admitted, &done))
 }
 

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_lost_race_is_a_conflict_and_a_missing_database_says_when_to_try_again() {
         assert_eq!(problem(Refused::LostRace).status, 409);
-        let away = problem(Refused::Unavailable("the database is away"));
+        let away = problem(Refused::Unavailable("the database is away".into()));
         assert_eq!((away.status, away.retry_after_seconds), (503, Some(1)));
     }
 

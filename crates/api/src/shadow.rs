@@ -57,13 +57,13 @@ pub(crate) async fn compare(
     Path(id): Path<ZoneId>,
     Query(asked): Query<Asked>,
 ) -> Answer<Json<ShadowView>> {
-    let zone = app.system().zones().get(id).map_err(refused)?;
+    let zone = app.live().zone(id).await.map_err(refused)?;
     let mut errors = Vec::new();
     let from = query_time("from", asked.from.as_deref(), &mut errors);
     let to = query_time("to", asked.to.as_deref(), &mut errors);
     all_right(std::mem::take(&mut errors))?;
     let invalid = |invalid: InvalidRange| errors.push(wrong("from", invalid.to_string()));
-    let range = Range::new(from, to, By::Zone, app.system().clock().now()).map_err(invalid);
+    let range = Range::new(from, to, By::Zone, app.clock().now()).map_err(invalid);
     all_right(errors)?;
     let Ok(range) = range else { return Err(Code::Internal.into()) };
     let mut comparison = Comparison::default();
@@ -113,7 +113,7 @@ pub(crate) async fn plans(
     Path(id): Path<ZoneId>,
     Query(listed): Query<Listed>,
 ) -> Answer<Json<Page<ShadowPlanView>>> {
-    app.system().zones().get(id).map_err(refused)?;
+    app.live().zone(id).await.map_err(refused)?;
     let mut errors = Vec::new();
     let limit = pages::limit(listed.limit.as_deref(), &mut errors);
     let cursor = pages::cursor(listed.cursor.as_deref(), &mut errors);

@@ -70,8 +70,8 @@ async fn follow(
     let seat = seat(&app)?;
     let link = if let Subject::Tracking(order) = subject { Some(Holder::Link(order)) } else { None };
     let holders = link.map(|link| (link, app.limits().socket.of_one_link));
-    let stream = app.system().streams().open(subject).await.map_err(refused)?;
-    let world = app.system().world().clone();
+    let stream = app.streams().open(subject).await.map_err(refused)?;
+    let world = app.spans().clone();
     let session = Session::new(app, stream, seat, path, admitted.map(|a| &a.caller), holders);
     Ok(handshake.upgrade(&world, move |upgraded| session.follow(upgraded)))
 }
@@ -89,12 +89,12 @@ pub(crate) const DRIVER: Rule =
 pub(crate) async fn driver(State(app): State<AppState>, admitted: Admitted, handshake: Handshake) -> Answer<Response> {
     let id = admitted.caller.driver().ok_or(Code::Forbidden)?;
     let seat = seat(&app)?;
-    let presence = app.system().drivers().presence(id).await.map_err(refused)?;
-    let stream = app.system().streams().open(Subject::Driver(id)).await.map_err(refused)?;
-    let (after, world) = (handshake.after, app.system().world().clone());
+    let slot = app.live().slot(id).await.map_err(refused)?;
+    let stream = app.streams().open(Subject::Driver(id)).await.map_err(refused)?;
+    let (after, world) = (handshake.after, app.spans().clone());
     let holders = [(Holder::Driver(id), SOCKETS_OF_ONE_DRIVER)];
     let session = Session::new(app, stream, seat, "/v1/ws/driver", Some(&admitted.caller), holders);
-    Ok(handshake.upgrade(&world, move |upgraded| session.drive(upgraded, presence, after)))
+    Ok(handshake.upgrade(&world, move |upgraded| session.drive(upgraded, slot, after)))
 }
 
 pub(crate) const MERCHANT: Rule =
@@ -147,7 +147,7 @@ pub(crate) async fn operations(
     let view = asked.view(&mut errors);
     all_right(errors)?;
     if let View::Zone(zone) = view {
-        app.system().zones().get(zone).map_err(refused)?;
+        app.live().zone(zone).await.map_err(refused)?;
     }
     follow(app, handshake, Subject::Operations(view), "/v1/ws/operations", Some(&admitted)).await
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::FromRef;
+use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
 use posthaste_http::idempotency::InFlight;
 use posthaste_http::limits::Limits;
 use posthaste_identity::Identity;
-use posthaste_live::System;
+use posthaste_live::streams::Streams;
+use posthaste_live::{Live, System, World};
 use posthaste_protocol::accounts::KeyWorld;
 use posthaste_storage::pool::Pool;
 use posthaste_testworld::TestWorld;
@@ -36,6 +38,7 @@ pub struct AppState(Arc<Inner>);
 
 struct Inner {
     world: KeyWorld,
+    live: Arc<dyn Live>,
     system: System,
     pool: Pool,
     keys: Keys,
@@ -45,8 +48,32 @@ struct Inner {
     shared: Arc<Shared>,
 }
 
+/// What the routes of the live world are made from.
+pub struct Parts {
+    /// The live system: started, and stopped by whoever serves the routes.
+    pub system: System,
+    /// How routes reach it, and that of the test world: [`System::reach`], but for tests.
+    pub reach: Reach,
+    /// The database, for what is only read.
+    pub pool: Pool,
+    /// What signs links, and tokens of development.
+    pub keys: Keys,
+    /// Who may come in.
+    pub identity: Identity,
+    /// Webhooks of the live world.
+    pub webhooks: Webhooks,
+    /// The limits of the edge.
+    pub limits: Limits,
+    /// Which program this is.
+    pub build: Build,
+}
+
+/// How a live system is reached.
+pub type Reach = fn(&System) -> Arc<dyn Live>;
+
 /// What protects the process: for all of its worlds together.
 struct Shared {
+    reach: Reach,
     limits: Limits,
     build: Build,
     seats: Arc<Semaphore>,
@@ -60,28 +87,21 @@ struct Shared {
 }
 
 impl AppState {
-    /// The live system, its database for what is only read, the keys of links, who may come in, webhooks, the limits of
-    /// the edge.
+    /// The state of the live world.
     #[must_use]
-    pub fn new(
-        system: System,
-        pool: Pool,
-        keys: Keys,
-        identity: Identity,
-        webhooks: Webhooks,
-        limits: Limits,
-        build: Build,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { system, reach, pool, keys, identity, webhooks, limits, build } = parts;
         let (test, bans_changed) = (SharedTestDoor::default(), Arc::new(Notify::new()));
-        let dispatching = Dispatching::new(system.clone(), pool.clone(), Arc::clone(&bans_changed), test.clone());
+        let live = reach(&system);
+        let dispatching = Dispatching::new(Arc::clone(&live), pool.clone(), Arc::clone(&bans_changed), test.clone());
         identity.connect(Arc::new(dispatching));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
         let counts = Counts::new(limits.quotas);
         let (holders, questions) = (Holders::default(), Questions::default());
-        let shared = Arc::new(Shared { limits, build, seats, holders, questions, running, counts, bans_changed, test });
-        let (world, in_flight) = (KeyWorld::Live, InFlight::default());
-        Self(Arc::new(Inner { world, system, pool, keys, webhooks, identity, in_flight, shared }))
+        let shared = Shared { reach, limits, build, seats, holders, questions, running, counts, bans_changed, test };
+        let (world, in_flight, shared) = (KeyWorld::Live, InFlight::default(), Arc::new(shared));
+        Self(Arc::new(Inner { world, live, system, pool, keys, webhooks, identity, in_flight, shared }))
     }
 
     /// The same of the test world: other orders, drivers and links behind the same accounts and limits.
@@ -89,6 +109,7 @@ impl AppState {
         let live = &*self.0;
         Self(Arc::new(Inner {
             world: KeyWorld::Test,
+            live: (live.shared.reach)(test.system()),
             system: test.system().clone(),
             pool: test.pool().clone(),
             keys: live.keys.of_test_world(),
@@ -110,7 +131,28 @@ impl AppState {
         self.0.world
     }
 
-    /// The live system.
+    /// The live system, as routes reach it.
+    #[must_use]
+    pub fn live(&self) -> &dyn Live {
+        &*self.0.live
+    }
+
+    /// What sockets follow.
+    pub(crate) fn streams(&self) -> &Streams {
+        self.0.system.streams()
+    }
+
+    /// The clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        self.0.system.clock()
+    }
+
+    /// The spans that lines of the log of this world stand in.
+    pub(crate) fn spans(&self) -> &World {
+        self.0.system.world()
+    }
+
+    /// The live system itself, for who started it and stops it. No route touches it: they have [`Self::live`].
     #[must_use]
     pub fn system(&self) -> &System {
         &self.0.system

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use posthaste_domain::party::Party;
 use posthaste_identity::Identity;
-use posthaste_live::System;
+use posthaste_live::streams::Streams;
 use posthaste_protocol::webhooks::{EndpointState, EndpointView};
 use posthaste_storage::StorageError;
 use posthaste_webhooks::{Connection, Owners};
@@ -13,7 +13,7 @@ use posthaste_webhooks::{Connection, Owners};
 /// Tells merchants over their sockets and by email.
 pub struct Telling {
     /// Knows the way to sockets.
-    pub system: System,
+    pub streams: Streams,
     /// Knows the way to mailboxes.
     pub identity: Identity,
 }
@@ -41,7 +41,7 @@ fn letter(endpoint: &EndpointView) -> (String, String) {
 
 impl Owners for Telling {
     fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(std::future::ready(alert(&self.system, endpoint)))
+        Box::pin(std::future::ready(alert(&self.streams, endpoint)))
     }
 
     fn write_to<'a>(
@@ -65,7 +65,7 @@ impl Owners for Telling {
 }
 
 /// Tells merchants over their sockets alone: what stops in the test world is worth no letter.
-pub struct OverSockets(pub System);
+pub struct OverSockets(pub Streams);
 
 impl Owners for OverSockets {
     fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
@@ -84,9 +84,9 @@ impl Owners for OverSockets {
 }
 
 /// Whether it is as sure as it can be that the merchant's sockets hear of it.
-fn alert(system: &System, endpoint: EndpointView) -> bool {
+fn alert(streams: &Streams, endpoint: EndpointView) -> bool {
     let how = how(&endpoint);
     let why = endpoint.state_reason.unwrap_or_default();
     let text = format!("webhook endpoint {} ({}) is {how}: {why}", endpoint.id, endpoint.url);
-    system.streams().alert_merchant(endpoint.merchant_id, posthaste_protocol::words::AlertKind::WebhookStopped, text)
+    streams.alert_merchant(endpoint.merchant_id, posthaste_protocol::words::AlertKind::WebhookStopped, text)
 }

@@ -27,5 +27,5 @@ pub(crate) const READ: Rule = Rule::get("/v1/tracking/{token}", Access::Link);
     responses((status = 200, body = TrackingView)))]
 pub(crate) async fn read(State(app): State<AppState>, Path(token): Path<String>) -> Answer<Json<TrackingView>> {
     let id = tracked(&app, &token)?;
-    Ok(Json(app.system().orders().tracking(id).await.map_err(refused)?))
+    Ok(Json(app.live().track_order(id).await.map_err(refused)?))
 }

@@ -110,7 +110,7 @@ impl TestDoor {
             tracing::error!(world = KeyWorld::Test.name(), error, "the test world cannot be opened");
             Problem::unavailable("the test world cannot be opened").retry_after(5)
         })?;
-        world.webhooks().connect(Arc::new(OverSockets(world.system().clone())));
+        world.webhooks().connect(Arc::new(OverSockets(world.system().streams().clone())));
         let app = self.live.of_test_world(&world);
         let router = router(app.clone());
         let opened = Arc::new(Opened { world, app, router });
@@ -207,9 +207,9 @@ impl Worlds {
 
     /// Tells the sockets of all worlds that the server goes away; nobody can follow anything from now on.
     pub(crate) fn close_streams(&self) {
-        self.live().system().streams().close();
+        self.live().streams().close();
         if let Some(test) = self.test() {
-            test.system().streams().close();
+            test.streams().close();
         }
     }
 }

@@ -13,7 +13,7 @@ use posthaste_domain::ids::ZoneId;
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
-use posthaste_live::zones::CreatedZone;
+use posthaste_live::Once;
 use posthaste_protocol::page::Page;
 use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
 
@@ -50,14 +50,14 @@ pub(crate) async fn create(
 ) -> Answer<Response> {
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
-    let created = app.system().zones().create(zone, idempotency, admitted.cause()).await.map_err(refused)?;
+    let created = app.live().create_zone(zone, idempotency, admitted.cause()).await.map_err(refused)?;
     drop(running);
     Ok(match created {
-        CreatedZone::New(zone) => {
+        Once::New(zone) => {
             let location = format!("{PATH}/{}", zone.id);
             (StatusCode::CREATED, [(header::LOCATION, location)], Json(&*zone)).into_response()
         }
-        CreatedZone::Replayed(status, body) => replayed(status, body, PATH),
+        Once::Replayed { status, body } => replayed(status, body, PATH),
     })
 }
 
@@ -67,9 +67,9 @@ pub(crate) const LIST: Rule = Rule::get("/v1/zones", Access::ANY_ROLE).key(KeySc
 ///
 /// All of them, by name, on one page.
 #[utoipa::path(get, path = "/v1/zones", tag = "zones", responses((status = 200, body = Page<ZoneView>)))]
-pub(crate) async fn list(State(app): State<AppState>, _: Admitted) -> Json<Page<ZoneView>> {
-    let items = app.system().zones().list().into_iter().map(Arc::unwrap_or_clone).collect();
-    Json(Page { items, next_cursor: None })
+pub(crate) async fn list(State(app): State<AppState>, _: Admitted) -> Answer<Json<Page<ZoneView>>> {
+    let items = app.live().zones().await.map_err(refused)?.into_iter().map(Arc::unwrap_or_clone).collect();
+    Ok(Json(Page { items, next_cursor: None }))
 }
 
 pub(crate) const READ: Rule = Rule::get("/v1/zones/{id}", Access::ANY_ROLE).key(KeyScope::ZonesRead);
@@ -79,7 +79,7 @@ pub(crate) const READ: Rule = Rule::get("/v1/zones/{id}", Access::ANY_ROLE).key(
     params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = ZoneView)))]
 pub(crate) async fn read(State(app): State<AppState>, _: Admitted, Path(id): Path<ZoneId>) -> Answer<Response> {
-    let zone = app.system().zones().get(id).map_err(refused)?;
+    let zone = app.live().zone(id).await.map_err(refused)?;
     Ok(Json(&*zone).into_response())
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn replace(
     Path(id): Path<ZoneId>,
     Body { value: zone, .. }: Body<PutZone>,
 ) -> Answer<Response> {
-    let zone = app.system().zones().replace(id, zone, admitted.cause()).await.map_err(refused)?;
+    let zone = app.live().replace_zone(id, zone, admitted.cause()).await.map_err(refused)?;
     Ok(Json(&*zone).into_response())
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn remove(
     admitted: Admitted,
     Path(id): Path<ZoneId>,
 ) -> Answer<StatusCode> {
-    app.system().zones().remove(id, admitted.cause()).await.map_err(refused)?;
+    app.live().remove_zone(id, admitted.cause()).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -132,5 +132,5 @@ pub(crate) const BOARD: Rule = Rule::get("/v1/zones/{id}/board", Access::ADMIN);
     params(("id" = String, Path, description = "The zone.", example = "zon_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     responses((status = 200, body = BoardView)))]
 pub(crate) async fn board(State(app): State<AppState>, _: Admitted, Path(id): Path<ZoneId>) -> Answer<Json<BoardView>> {
-    Ok(Json(app.system().zones().board(id).await.map_err(refused)?))
+    Ok(Json(app.live().board(id).await.map_err(refused)?))
 }

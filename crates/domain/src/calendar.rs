@@ -50,7 +50,7 @@ pub fn most_aboard(commitments: &[Commitment], window: Window, now: Timestamp) -
 pub type Lane = Option<u16>;
 
 /// A commitment that cannot be taken because another order has the time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the time from {} to {} is held by order {}", with.window.start(), with.window.end(), with.order)]
 pub struct Overlap {
     /// The commitment in the way.

@@ -100,7 +100,7 @@ impl Shift {
 }
 
 /// A shift change that cannot be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum ShiftRefused {
     /// A break needs a shift.
     #[error("a break can only be taken on shift")]

@@ -157,7 +157,8 @@ pub struct Order {
 }
 
 /// A time at which the order acts by itself unless something happens before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deadline {
     /// Sellers who have not confirmed by now have rejected.
     Confirmation,
@@ -165,6 +166,21 @@ pub enum Deadline {
     Offer,
     /// No driver was found in time.
     GiveUp,
+}
+
+impl Deadline {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Confirmation, Self::Offer, Self::GiveUp];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation",
+            Self::Offer => "offer",
+            Self::GiveUp => "give_up",
+        }
+    }
 }
 
 impl Order {

@@ -51,7 +51,7 @@ const MOST_ACCURACY_METERS: f32 = 5_000.0;
 const MOST_SPEED: f32 = 100.0;
 
 /// What a device said of where it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Where.
     pub place: Place,
@@ -157,7 +157,7 @@ impl Reason {
 }
 
 /// How a position is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Taken {
     /// The driver is there.
     Believed {

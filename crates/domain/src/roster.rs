@@ -1,5 +1,7 @@
 //! The roster: when drivers are planned to work.
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::{DriverId, ShiftId};
 use crate::place::Place;
 use crate::window::Window;
@@ -11,7 +13,7 @@ pub const MOST_HOURS: i64 = 24;
 pub const MOST_DAYS_AHEAD: i64 = 400;
 
 /// A shift that a driver is planned to work. Whether he does is another matter.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PlannedShift {
     /// The shift.
     pub id: ShiftId,

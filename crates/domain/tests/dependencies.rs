@@ -4,6 +4,7 @@
 //! may use everything, and nothing may use them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -124,6 +125,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Folders whose code reaches the live system as `dyn Live` alone, and the files in them that start, keep or stop it.
+const OUTSIDE_OF_LIVE: &[&str] = &["api", "testworld", "identity", "webhooks", "notifications"];
+const ASSEMBLE: &[&str] = &["api/src/state.rs", "api/src/serve.rs", "testworld/src/world.rs"];
+
 /// Crates of values and functions of values.
 const PURE: &[&str] =
     &["posthaste-domain", "posthaste-geography", "posthaste-estimates", "posthaste-matching", "posthaste-insight"];
@@ -232,4 +237,38 @@ fn pure_crates_bring_in_no_io() {
         let impure: Vec<_> = used.into_iter().filter(|used| IMPURE.contains(used)).collect();
         assert!(impure.is_empty(), "{name} brings in {impure:?}");
     }
+}
+
+/// What works only because both sides share memory is found here, not when the system moves to another machine.
+#[test]
+fn the_live_system_is_reached_through_one_trait() {
+    fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of crates");
+    let mut all = Vec::new();
+    OUTSIDE_OF_LIVE.iter().for_each(|name| sources(&crates.join(name).join("src"), &mut all));
+    let names_system = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let imports = line.contains("posthaste_live") && words.any(|word| word == "System");
+        imports || line.contains(".system()")
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in all.iter().filter(|path| !path.ends_with("tests.rs")) {
+        let assembles = ASSEMBLE.iter().any(|file| crates.join(file) == *path);
+        let text = std::fs::read_to_string(path).expect("a source");
+        let lines = text.lines().enumerate().filter(|(_, line)| names_system(line));
+        let lines: Vec<_> = lines.map(|(n, _)| format!("{}:{}", path.display(), n + 1)).collect();
+        seen += usize::from(assembles && !lines.is_empty());
+        wrong.extend(lines.into_iter().filter(|_| !assembles));
+    }
+    assert_eq!(seen, ASSEMBLE.len(), "each file that assembles was read, and does");
+    assert!(wrong.is_empty(), "these go past `Live`:\n{}", wrong.join("\n"));
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{MerchantId, ZoneId};
+use serde::{Deserialize, Serialize};
 
 use crate::mixture::{mix, prior_share};
 use crate::samples::{Sample, Samples};
@@ -92,7 +93,7 @@ impl Key {
 }
 
 /// A level of what is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// The seller in this hour of the day.
     SellerHour,
@@ -118,7 +119,7 @@ impl Level {
 }
 
 /// An answer, with what it rests on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The distribution.
     pub quantiles: Quantiles,

@@ -22,10 +22,10 @@ pub use observe::{Observation, observations};
 pub use quantiles::Quantiles;
 pub use samples::Sample;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is estimated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// Seconds by which goods are ready later than their seller said; not below 0.

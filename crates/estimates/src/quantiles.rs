@@ -1,11 +1,29 @@
 //! A distribution as a table of its quantiles.
 
+use serde::{Deserialize, Serialize};
+
 /// How many equally likely values stand for a distribution. A quantile's rank is right but for one part.
 pub(crate) const PARTS: usize = 64;
 
 /// Equally likely values, ascending: the quantiles in the middle of `PARTS` equal parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<i32>", try_from = "Vec<i32>")]
 pub struct Quantiles([i32; PARTS]);
+
+impl From<Quantiles> for Vec<i32> {
+    fn from(Quantiles(values): Quantiles) -> Self {
+        values.into()
+    }
+}
+
+impl TryFrom<Vec<i32>> for Quantiles {
+    type Error = &'static str;
+
+    fn try_from(values: Vec<i32>) -> Result<Self, Self::Error> {
+        let values: [i32; PARTS] = values.try_into().map_err(|_| "another number of values")?;
+        if values.is_sorted() { Ok(Self(values)) } else { Err("values that do not ascend") }
+    }
+}
 
 impl Quantiles {
     /// One value, for certain.

@@ -4,6 +4,7 @@
 //! [`Carried::through`] has it done by a task of the system's own, and lets the caller wait for it as long as they like.
 //! A stop waits for what is being carried, within its bound.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use crate::Refused;
 use crate::stopping::Stopping;
 
 /// What a caller hears where nobody can say yet.
-pub(crate) const UNKNOWN: Refused = Refused::Unavailable("it is unknown whether it was stored; send it again");
+pub(crate) const UNKNOWN: Refused =
+    Refused::Unavailable(Cow::Borrowed("it is unknown whether it was stored; send it again"));
 /// How long a caller waits for what is carried. Long enough for a commit behind a slow disk, shorter than a request may
 /// take; the work goes on.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -107,7 +109,7 @@ impl Carried {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-                () = self.stopping.begun() => return Err(Refused::Unavailable("the system is stopping")),
+                () = self.stopping.begun() => return Err(Refused::Unavailable("the system is stopping".into())),
             }
         }
     }

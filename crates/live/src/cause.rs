@@ -5,10 +5,11 @@ use std::sync::Arc;
 use posthaste_domain::party::Party;
 use posthaste_protocol::trace::{TraceId, TraceParent};
 use posthaste_storage::journal::Correlation;
+use serde::{Deserialize, Serialize};
 use tracing::Span;
 
 /// The author of a command and the request that brought it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Cause {
     /// Who.
     pub by: Party,

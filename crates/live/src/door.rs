@@ -116,7 +116,7 @@ impl<K: Kind> Door<K> {
     ) -> Result<(ActorRef<K::Msg>, bool), Refused> {
         let closed = self.closed.load(Ordering::Relaxed);
         let Some(supervisor) = self.supervisor.get().filter(|_| !closed) else {
-            return Err(Refused::Unavailable("the system is starting or stopping"));
+            return Err(Refused::Unavailable("the system is starting or stopping".into()));
         };
         match self.table.entry(key) {
             dashmap::Entry::Occupied(there) => Ok((there.get().actor.clone(), false)),
@@ -125,7 +125,7 @@ impl<K: Kind> Door<K> {
                 let spawned = self.kind.spawn(loaded, told.clone(), supervisor.clone(), &self.world);
                 let actor = spawned.map_err(|error| {
                     tracing::error!(kind = K::NAME, %key, %error, "could not start the actor");
-                    Refused::Unavailable("the actor could not be started")
+                    Refused::Unavailable("the actor could not be started".into())
                 })?;
                 place.insert(Entry { actor: actor.clone(), told });
                 Ok((actor, true))
@@ -138,7 +138,7 @@ impl<K: Kind> Door<K> {
         if let Some(actor) = self.present(key) {
             return Ok(actor);
         }
-        let loaded = self.kind.load(key).await?.ok_or(Refused::NotFound(K::NAME))?;
+        let loaded = self.kind.load(key).await?.ok_or(Refused::NotFound(K::NAME.into()))?;
         let (actor, is_new) = self.enter(key, loaded, K::Told::default())?;
         if is_new {
             let _ = actor.cast(K::announce());
@@ -167,16 +167,16 @@ impl<K: Kind> Door<K> {
             let actor = self.find(key).await?;
             match actor.call(&message, Some(PATIENCE)).await {
                 Ok(CallResult::Success(answer)) => return answer,
-                Ok(CallResult::Timeout) => return Err(Refused::Unavailable("no answer in time")),
+                Ok(CallResult::Timeout) => return Err(Refused::Unavailable("no answer in time".into())),
                 Ok(CallResult::SenderError) if last => {
-                    return Err(Refused::Unavailable("the actor failed and is reloaded"));
+                    return Err(Refused::Unavailable("the actor failed and is reloaded".into()));
                 }
-                Err(_) if last => return Err(Refused::Unavailable("the actor is restarting")),
+                Err(_) if last => return Err(Refused::Unavailable("the actor is restarting".into())),
                 // It has ended: nothing is ever answered by it again.
                 Ok(CallResult::SenderError) | Err(_) => self.lose(key, &actor.get_cell()),
             }
         }
-        Err(Refused::Unavailable("the actor is restarting"))
+        Err(Refused::Unavailable("the actor is restarting".into()))
     }
 
     /// Tells the actor, if it is there; one that is not will read Postgres when it is needed. Gives the message back when

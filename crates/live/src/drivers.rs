@@ -11,10 +11,11 @@ use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
-use posthaste_storage::journal::{AppendError, Entry};
+use posthaste_storage::journal::Entry;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::positions::Position;
 use ractor::{ActorCell, SpawnErr};
+use serde::{Deserialize, Serialize};
 
 mod actor;
 mod commands;
@@ -32,7 +33,6 @@ mod standby;
 
 pub use next::NextChosen;
 pub use positions::{MOST_POSITIONS, Received};
-pub use roster::PlannedNow;
 pub use route::{PlannedRoute, PlannedStop, Work, route_view};
 pub use shift::ShiftChange;
 pub use standby::Standby;
@@ -44,15 +44,16 @@ pub(crate) use roster::Rostered;
 pub(crate) use route::LastDone;
 
 use crate::carried::{UNKNOWN, Within};
+use crate::commit::{Commit, Whose};
 use crate::door::{Door, Kind};
 use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
 use crate::streams::{Streams, position_view};
 use crate::system::{Doors, Late};
-use crate::{Cause, Refused, World};
+use crate::{Cause, Once, Refused, World};
 
 /// A new driver.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterDriver {
     /// Who he is to be, where that was decided before; otherwise a new id.
     pub id: Option<DriverId>,
@@ -68,17 +69,8 @@ pub struct RegisterDriver {
     pub speeds: Vec<Speed>,
 }
 
-/// What became of a new driver.
-#[derive(Debug, Clone)]
-pub enum Registered {
-    /// He is in Postgres.
-    New(Arc<Driver>),
-    /// The key was used before with the same request: the first answer, status and body.
-    Replayed(u16, String),
-}
-
 /// A driver with what is live about him.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LiveDriver {
     /// The record.
     pub driver: Arc<Driver>,
@@ -91,7 +83,7 @@ pub struct LiveDriver {
 }
 
 /// What a driver asks for about his work.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum DriverCommand {
     /// Take an offer.
     Accept(OfferId),
@@ -206,7 +198,7 @@ impl Drivers {
         new: RegisterDriver,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<Registered, Refused> {
+    ) -> Result<Once<Arc<Driver>>, Refused> {
         let doors = self.doors()?;
         let now = doors.clock.now();
         let driver = Driver {
@@ -238,24 +230,22 @@ impl Drivers {
         driver: Arc<Driver>,
         entry: Entry,
         idempotency: Option<Idempotency>,
-    ) -> Result<Registered, Refused> {
-        match doors.journal.append(entry).await {
-            Ok(()) => {}
-            Err(AppendError::IdempotencyKeyUsed) => {
+    ) -> Result<Once<Arc<Driver>>, Refused> {
+        match doors.commit(Whose::Driver(driver.id), entry).await {
+            Commit::Stored => {}
+            Commit::KeyUsed => {
                 let key = idempotency.ok_or(Refused::LostRace)?;
-                let (status, body) = key.first_answer(&doors.pool).await?;
-                return Ok(Registered::Replayed(status, body));
+                return key.first_answer(&doors.pool).await.map(Once::replayed);
             }
-            Err(AppendError::Unknown(error)) => {
-                tracing::warn!(driver = %driver.id, %error, "unknown whether it was stored: it is looked up");
+            Commit::ReadBack { unknown: true } => {
                 let look = || async { Ok(posthaste_storage::drivers::get(&doors.pool, driver.id).await?) };
                 // Who is stored is loaded when somebody asks for them.
                 doors.carried.look_up(Within::Moments, look).await.ok_or(UNKNOWN)?;
             }
-            Err(error) => return Err(crate::refused::not_stored(&error)),
+            not => return Err(not.refused()),
         }
         self.door.enter(driver.id, (Arc::clone(&driver), Vec::new()), ())?;
-        Ok(Registered::New(driver))
+        Ok(Once::New(driver))
     }
 
     /// The driver with what is live about him.
@@ -346,7 +336,7 @@ impl Drivers {
         if self.door.present(id).is_none() {
             self.door.find(id).await?;
         }
-        let presence = self.presences.get(&id).ok_or(Refused::NotFound("driver"))?;
+        let presence = self.presences.get(&id).ok_or(Refused::NotFound("driver".into()))?;
         Ok(Arc::clone(&presence))
     }
 

@@ -10,16 +10,20 @@
 //!
 //! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
 
+pub mod calls;
 mod carried;
 pub mod cause;
 mod checkpoint;
+mod commit;
 mod door;
 pub mod drivers;
 mod feed;
+pub mod inside;
 mod journal;
 mod keeper;
 pub mod learned;
 pub mod metrics;
+pub mod once;
 pub mod orders;
 mod periodic;
 pub mod presence;
@@ -29,10 +33,13 @@ mod retention;
 pub mod stopping;
 pub mod streams;
 pub mod system;
+pub mod wire;
 mod world;
 pub mod zones;
 
+pub use calls::{Live, Slot};
 pub use cause::Cause;
+pub use once::Once;
 pub use refused::Refused;
 pub use retention::Retention;
 pub use system::{Settings, StartError, System, Trial};

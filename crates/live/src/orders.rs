@@ -19,6 +19,7 @@ use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::{Fingerprint, IdempotencyRecord};
 use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, SpawnErr};
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
 
 mod actor;
@@ -37,10 +38,10 @@ use expected::Carrier;
 use crate::door::{Door, Kind};
 use crate::drivers::DriverMsg;
 use crate::system::Late;
-use crate::{Cause, Refused, World};
+use crate::{Cause, Once, Refused, World};
 
 /// A new order as it was handed in: the live system adds id, codes, zone and promise.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PlaceOrder {
     /// Who owns it.
     pub merchant: MerchantId,
@@ -63,7 +64,7 @@ pub struct PlaceOrder {
 }
 
 /// An idempotency key with what it stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Idempotency {
     /// Whose key: the token's subject.
     pub principal: String,
@@ -75,17 +76,8 @@ pub struct Idempotency {
     pub audience: Audience,
 }
 
-/// What became of a new order.
-#[derive(Debug, Clone)]
-pub enum Placed {
-    /// It is in Postgres.
-    New(Arc<Order>),
-    /// The key was used before with the same request: the first answer, status and body.
-    Replayed(u16, String),
-}
-
 /// What became of a command.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Done {
     /// The order after it.
     pub order: Arc<Order>,
@@ -148,7 +140,7 @@ impl Orders {
         order: PlaceOrder,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<Placed, Refused> {
+    ) -> Result<Once<Arc<Order>>, Refused> {
         let doors = self.doors.get()?;
         let now = doors.clock.now();
         let first = order.pickups.first().map(|p| p.stop.place);
@@ -180,7 +172,9 @@ impl Orders {
             let outside = Refused::OutsideServiceArea { field: "pickups[0]".to_owned() };
             return self.replay_or(outside, idempotency).await;
         }
-        let Event::Placed { order } = &mut event else { return Err(Refused::Unavailable("the order was not made")) };
+        let Event::Placed { order } = &mut event else {
+            return Err(Refused::Unavailable("the order was not made".into()));
+        };
         let estimate = expected(order, None, now, &doors);
         let placed = Arc::make_mut(order);
         placed.estimates.placed = estimate;
@@ -248,14 +242,18 @@ impl Orders {
     /// # Errors
     ///
     /// `refused`, where the key was not used before.
-    pub async fn replay_or(&self, refused: Refused, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
+    pub async fn replay_or(
+        &self,
+        refused: Refused,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Once<Arc<Order>>, Refused> {
         match self.replay(idempotency).await {
             Err(Refused::LostRace) => Err(refused),
             answer => answer,
         }
     }
 
-    async fn replay(&self, idempotency: Option<Idempotency>) -> Result<Placed, Refused> {
+    async fn replay(&self, idempotency: Option<Idempotency>) -> Result<Once<Arc<Order>>, Refused> {
         let key = idempotency.ok_or(Refused::LostRace)?;
         let doors = self.doors.get()?;
         placing::replay(&doors, &key).await
@@ -270,7 +268,7 @@ impl Orders {
             }
         }
         let order = posthaste_storage::orders::get(&self.pool, id).await?;
-        order.map(Arc::new).ok_or(Refused::NotFound("order"))
+        order.map(Arc::new).ok_or(Refused::NotFound("order".into()))
     }
 
     /// Asks the order for something (confirm, reject, cancel, unlock). Answered after the commit.
@@ -290,7 +288,7 @@ impl Orders {
 
     /// A settled order has no actor: nothing can change, but what was done before is still answered as done.
     async fn command_settled(&self, id: OrderId, command: &Command) -> Result<Done, Refused> {
-        let order = posthaste_storage::orders::get(&self.pool, id).await?.ok_or(Refused::NotFound("order"))?;
+        let order = posthaste_storage::orders::get(&self.pool, id).await?.ok_or(Refused::NotFound("order".into()))?;
         let doors = self.doors.get()?;
         if order.decide(command, doors.clock.now())?.is_empty() {
             let at = order.settled_at.unwrap_or(order.placed_at);
@@ -342,7 +340,7 @@ impl Orders {
             return Err(Refused::DriverUnsuited(why));
         }
         let ends = done.max(order.promised_at.min(starts + longest));
-        Window::new(starts, ends).map_err(|_| Refused::Unavailable("no time could be found"))
+        Window::new(starts, ends).map_err(|_| Refused::Unavailable("no time could be found".into()))
     }
 
     /// From when on a driver's time is held for an order that operations give them: not hours before they have to leave.
@@ -388,7 +386,7 @@ impl Orders {
     pub(crate) async fn tracked(&self, id: OrderId) -> Result<Arc<Order>, Refused> {
         let (order, doors) = (self.get(id).await?, self.doors.get()?);
         let is_open = TrackingView::is_open(&order, doors.clock.now());
-        if is_open { Ok(order) } else { Err(Refused::NotFound("tracking link")) }
+        if is_open { Ok(order) } else { Err(Refused::NotFound("tracking link".into())) }
     }
 
     /// The order as the holder of its tracking link sees it now.
@@ -415,7 +413,7 @@ impl Idempotency {
     ) -> Result<IdempotencyRecord, Refused> {
         let response = serde_json::to_string(answer).map_err(|error| {
             tracing::error!(%error, "an answer cannot be written down");
-            Refused::Broken("the answer cannot be written down")
+            Refused::Broken("the answer cannot be written down".into())
         })?;
         Ok(IdempotencyRecord {
             principal: self.principal.clone(),

@@ -16,6 +16,7 @@ use posthaste_domain::place::{METERS_OF_A_DEGREE, Place};
 use posthaste_domain::position::{Reason, Report, Taken, Whereabouts};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::positions::Position;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::PositionTally;
 use crate::streams::{Streams, TopicKey};
@@ -29,7 +30,7 @@ const TRACK_SECONDS: i64 = 60;
 const MOST_TRACK_POINTS: usize = 256;
 
 /// A position that is believed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fix {
     /// Where.
     pub place: Place,
@@ -61,7 +62,7 @@ impl Fix {
 }
 
 /// What became of positions that came together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastTaken {
     /// How the last of them was taken.
     pub last: Taken,

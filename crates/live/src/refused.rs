@@ -1,16 +1,19 @@
 //! Why a request to the live system was refused. Nothing has changed, but for a counted wrong code.
 
+use std::borrow::Cow;
+
 use posthaste_domain::calendar::Overlap;
 use posthaste_domain::driver::ShiftRefused;
 use posthaste_domain::order::{InvalidOrder, Rejected};
 use posthaste_domain::zone::InvalidRule;
+use serde::{Deserialize, Serialize};
 
 /// Why a request was refused. The API maps each variant to one problem.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
 pub enum Refused {
     /// No such order, driver, zone or offer.
     #[error("no such {0}")]
-    NotFound(&'static str),
+    NotFound(Cow<'static, str>),
     /// The order machine says no.
     #[error(transparent)]
     Order(#[from] Rejected),
@@ -43,7 +46,7 @@ pub enum Refused {
     DriverUnsuited(String),
     /// A planned shift is wrong: the field, and what is wrong with it.
     #[error("{0} {1}")]
-    InvalidShift(&'static str, String),
+    InvalidShift(Cow<'static, str>, String),
     /// The driver is planned for another shift then.
     #[error("the driver is planned for another shift then")]
     ShiftsOverlap,
@@ -61,10 +64,10 @@ pub enum Refused {
     IdempotencyMismatch,
     /// Something is wrong here, and trying again does not help. The text is for the log.
     #[error("broken: {0}")]
-    Broken(&'static str),
+    Broken(Cow<'static, str>),
     /// Postgres, an actor, or the whole system cannot serve it now. Trying again may help.
     #[error("temporarily unavailable: {0}")]
-    Unavailable(&'static str),
+    Unavailable(Cow<'static, str>),
 }
 
 impl From<Vec<InvalidRule>> for Refused {
@@ -77,24 +80,9 @@ impl From<posthaste_storage::StorageError> for Refused {
     fn from(error: posthaste_storage::StorageError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a read or write failed");
         match error {
-            posthaste_storage::StorageError::Unavailable(_) => Self::Unavailable("the database is away"),
+            posthaste_storage::StorageError::Unavailable(_) => Self::Unavailable("the database is away".into()),
             posthaste_storage::StorageError::CutOff(_) => crate::carried::UNKNOWN,
-            _ => Self::Broken("stored state cannot be read"),
+            _ => Self::Broken("stored state cannot be read".into()),
         }
-    }
-}
-
-/// What an entry that was not stored answers, where nothing better is known.
-pub(crate) fn not_stored(error: &posthaste_storage::journal::AppendError) -> Refused {
-    use posthaste_storage::journal::AppendError;
-    tracing::error!(%error, "not stored");
-    match error {
-        AppendError::Unavailable(_) => Refused::Unavailable("the database is away"),
-        AppendError::Unknown(_) => crate::carried::UNKNOWN,
-        AppendError::VersionConflict { .. } | AppendError::Duplicate | AppendError::IdempotencyKeyUsed => {
-            Refused::LostRace
-        }
-        AppendError::CommitmentOverlap => Refused::DriverUnsuited("another order holds the time".to_owned()),
-        AppendError::Inconsistent(_) | AppendError::Refused { .. } => Refused::Broken("an entry was refused"),
     }
 }

@@ -142,7 +142,7 @@ impl Streams {
     #[expect(clippy::unused_async, reason = "in a cluster the stream may be on another node")]
     pub async fn open(&self, subject: Subject) -> Result<Subscription, Refused> {
         if self.0.doors.load().is_none() {
-            return Err(Refused::Unavailable("the system is starting or stopping"));
+            return Err(Refused::Unavailable("the system is starting or stopping".into()));
         }
         Subscription::new(Arc::clone(&self.0), subject)
     }
@@ -188,7 +188,7 @@ impl Hub {
         let key = match subject {
             Subject::Operations(view) => {
                 let topic = self.views.enter(*view, || Topic::new(numbered(), KEPT_FOR_DESKS));
-                return topic.ok_or(Refused::Unavailable("too many different views are looked at"));
+                return topic.ok_or(Refused::Unavailable("too many different views are looked at".into()));
             }
             Subject::Driver(id) => TopicKey::Driver(*id),
             Subject::Tracking(id) => TopicKey::Order(*id),

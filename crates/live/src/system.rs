@@ -134,7 +134,7 @@ pub(crate) struct Late(Arc<OnceLock<Weak<Doors>>>);
 
 impl Late {
     pub(crate) fn get(&self) -> Result<Arc<Doors>, Refused> {
-        self.0.get().and_then(Weak::upgrade).ok_or(Refused::Unavailable("the system is starting or stopping"))
+        self.0.get().and_then(Weak::upgrade).ok_or(Refused::Unavailable("the system is starting or stopping".into()))
     }
 }
 
@@ -157,7 +157,7 @@ impl Doors {
     pub(crate) async fn keep(&self, message: impl FnOnce(Reply<()>) -> KeeperMsg) -> Result<(), Refused> {
         match self.keeper.call(message, Some(Duration::from_secs(10))).await {
             Ok(CallResult::Success(answer)) => answer,
-            _ => Err(Refused::Unavailable("an actor could not be started")),
+            _ => Err(Refused::Unavailable("an actor could not be started".into())),
         }
     }
 

@@ -47,15 +47,6 @@ pub const TRAVEL_BOUNDS: [(&str, (f64, f64)); 3] = [
     ("round_up_to_seconds", StraightLine::ROUND_UP_TO_SECONDS),
 ];
 
-/// What became of a new zone.
-#[derive(Debug, Clone)]
-pub enum CreatedZone {
-    /// It is in Postgres and takes orders.
-    New(Arc<ZoneView>),
-    /// The key was used before with the same request: the first answer, status and body.
-    Replayed(u16, String),
-}
-
 /// The door to zones. Cheap to clone.
 #[derive(Clone)]
 pub struct Zones(Arc<Inner>);
@@ -164,7 +155,7 @@ impl Zones {
 
     /// No new orders for a zone.
     fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
-        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
         let view = (*cell.config.load().view).clone();
         // In this order: a zone that is listed no more takes no order any more.
         self.0.map.store(Arc::new(self.0.map.load().without_zone(id)));
@@ -174,9 +165,9 @@ impl Zones {
 
     /// One zone.
     pub fn get(&self, id: ZoneId) -> Result<Arc<ZoneView>, Refused> {
-        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
         let config = cell.config.load();
-        if config.removed { Err(Refused::NotFound("zone")) } else { Ok(Arc::clone(&config.view)) }
+        if config.removed { Err(Refused::NotFound("zone".into())) } else { Ok(Arc::clone(&config.view)) }
     }
 
     /// All zones, by name.
@@ -195,10 +186,9 @@ impl Zones {
     }
 
     /// What the zone's dispatcher sees.
-    #[expect(clippy::unused_async, reason = "in a cluster the zone may be on another node")]
-    pub async fn board(&self, id: ZoneId) -> Result<BoardView, Refused> {
+    pub fn board(&self, id: ZoneId) -> Result<BoardView, Refused> {
         self.get(id)?;
-        let cell = self.cell(id).ok_or(Refused::NotFound("zone"))?;
+        let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
         let now = self.0.doors.get()?.clock.now();
         let (mut drivers, drivers_total) = {
             let board = cell.board.lock();
@@ -292,13 +282,13 @@ fn read(area: &serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
 /// The same on a thread apart. Whoever waits may leave: their turn passes, and an area that is being read is read to its
 /// end, as threads cannot be stopped.
 async fn read_apart(area: serde_json::Value) -> Result<Arc<ZoneShape>, Refused> {
-    let turn = READING.acquire().await.map_err(|_| Refused::Unavailable("areas"))?;
+    let turn = READING.acquire().await.map_err(|_| Refused::Unavailable("areas".into()))?;
     let reading = tokio::task::spawn_blocking(move || {
         let shape = read(&area);
         drop(turn);
         shape
     });
-    reading.await.map_err(|_| Refused::Unavailable("areas"))?
+    reading.await.map_err(|_| Refused::Unavailable("areas".into()))?
 }
 
 /// Everything that is wrong with a zone, or its shape.

@@ -5,6 +5,7 @@
 use posthaste_domain::ids::{DriverId, MerchantId};
 use posthaste_domain::order::{Event, Order, Recorded, Status, Task, TaskKind};
 use posthaste_domain::party::Party;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::orders::{DecisionView, PlaceView, TimelineEntry};
@@ -13,7 +14,7 @@ use crate::orders::{DecisionView, PlaceView, TimelineEntry};
 const INNER: [&str; 4] = ["type", "returns", "command", "from"];
 
 /// Who is looking at orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     /// Operations: everything.
     Operations,

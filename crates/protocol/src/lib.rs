@@ -20,6 +20,7 @@ pub mod drivers;
 pub mod duties;
 pub mod export;
 pub mod google;
+pub mod inside;
 pub mod insight;
 pub mod instant;
 pub mod orders;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The header.
 pub const TRACEPARENT: &str = "traceparent";
 
@@ -18,7 +20,8 @@ impl fmt::Display for TraceId {
 }
 
 /// What a `traceparent` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct TraceParent {
     /// The trace.
     pub trace: TraceId,
@@ -31,6 +34,20 @@ pub struct TraceParent {
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{}-{:016x}-{:02x}", self.trace, self.step, u8::from(self.sampled))
+    }
+}
+
+impl From<TraceParent> for String {
+    fn from(step: TraceParent) -> Self {
+        step.to_string()
+    }
+}
+
+impl TryFrom<String> for TraceParent {
+    type Error = NoTraceParent;
+
+    fn try_from(text: String) -> Result<Self, NoTraceParent> {
+        text.parse()
     }
 }
 

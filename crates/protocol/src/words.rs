@@ -67,6 +67,10 @@ words! {
     FailReason = order::FailReason::ALL, as in "customer_absent";
     /// Why a driver no longer has an order.
     ReleasedBecause = ReleaseReason::ALL, as in "driver_lost";
+    /// What an order waits for that has an end.
+    Deadline = order::Deadline::ALL, as in "offer";
+    /// Whether a driver takes work.
+    ShiftState = ["offline", "available", "on_break"], as in "available";
     /// What a driver moves with.
     Vehicle = VehicleOfDomain::ALL, as in "bicycle";
     /// How a zone gives orders to drivers.

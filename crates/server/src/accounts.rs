@@ -29,8 +29,9 @@ pub(crate) fn notifications(
     seal: &Seal,
     outside: Outside,
 ) -> Result<Notifications, Fatal> {
-    let mailbox = || configuration.is_development().then(|| Carrier::mailbox(configuration.data_dir.join(MAILBOX)));
-    let email = match (&configuration.smtp_url, &configuration.mail_from) {
+    let mailbox =
+        || configuration.is_development().then(|| Carrier::mailbox(configuration.program.data_dir.join(MAILBOX)));
+    let email = match (&configuration.notifications.smtp_url, &configuration.notifications.mail_from) {
         (Some(url), Some(from)) => Some(Carrier::smtp(url, from)?),
         _ => mailbox(),
     };
@@ -55,17 +56,17 @@ pub(crate) async fn identity(
     let defaults = Settings::default();
     let settings = Settings {
         development: configuration.is_development(),
-        mailbox: Some(configuration.data_dir.join(MAILBOX)),
-        access_token: Span::minutes(i64::from(configuration.access_token_minutes)),
-        signing_key: Span::days(i64::from(configuration.signing_key_days)),
-        admins_need_second_factor: configuration.admin_second_factor,
-        audit_days: kept(configuration.audit_retention_days),
+        mailbox: Some(configuration.program.data_dir.join(MAILBOX)),
+        access_token: Span::minutes(i64::from(configuration.identity.access_token_minutes)),
+        signing_key: Span::days(i64::from(configuration.identity.signing_key_days)),
+        admins_need_second_factor: configuration.identity.admin_second_factor,
+        audit_days: kept(configuration.identity.audit_retention_days),
         google: configuration.google.clone(),
-        hashing: Hashing { memory_kib: configuration.password_memory_kib, ..defaults.hashing },
+        hashing: Hashing { memory_kib: configuration.identity.password_memory_kib, ..defaults.hashing },
         ..defaults
     };
-    if settings.development && !configuration.listen.ip().is_loopback() {
-        tracing::warn!(listen = %configuration.listen, "in development, and reachable from other machines");
+    if settings.development && !configuration.serving.listen.ip().is_loopback() {
+        tracing::warn!(listen = %configuration.serving.listen, "in development, and reachable from other machines");
     }
     let (keys, seal) = (secret.keys()?, secret.seal());
     let parts = Parts { pool: pool.clone(), clock: clock.clone(), seal, keys, notifications, settings };
@@ -100,7 +101,7 @@ async fn with_identity<T>(
 pub(crate) async fn admin(args: AdminArgs) -> Result<(), Fatal> {
     let AdminCommand::Create(CreateAdminArgs { email, name, password_stdin, overrides }) = args.command;
     let configuration = overrides.resolve("", 1.0, Mode::Production)?;
-    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    telemetry::to_stderr(&configuration.logging("error"))?;
     let password = if password_stdin {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
@@ -109,7 +110,7 @@ pub(crate) async fn admin(args: AdminArgs) -> Result<(), Fatal> {
         Secret(random_password())
     };
     let made = with_identity(&configuration, async |identity| {
-        let made = if configuration.admin_second_factor {
+        let made = if configuration.identity.admin_second_factor {
             identity.create_admin_with_second_factor(&email, &name, &password).await
         } else {
             identity.create_admin(&email, &name, &password).await.map(|account| (account, None))
@@ -153,7 +154,7 @@ fn show(given: &SecondFactorGiven) {
 /// `posthaste keys rotate`: the next signing key, now.
 pub(crate) async fn keys(args: KeysArgs) -> Result<(), Fatal> {
     let configuration = args.overrides().resolve("", 1.0, Mode::Production)?;
-    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    telemetry::to_stderr(&configuration.logging("error"))?;
     with_identity(&configuration, async |identity| Ok(identity.rotate_keys(&Origin::local()).await?)).await?;
     eprintln!("a new signing key is published; it signs in two minutes, and the one before is still accepted");
     Ok(())

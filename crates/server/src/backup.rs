@@ -43,7 +43,7 @@ pub(crate) async fn backup(args: BackupArgs) -> Result<(), Fatal> {
 
 fn configured(overrides: crate::configuration::Overrides) -> Result<Configuration, Fatal> {
     let configuration = overrides.resolve("", 1.0, Mode::Production)?;
-    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    telemetry::to_stderr(&configuration.logging("error"))?;
     Ok(configuration)
 }
 
@@ -62,7 +62,7 @@ async fn save(configuration: &Configuration, reached: &Reached, file: &Path) -> 
     // Read back: what cannot be read is no backup.
     let contents = Contents::of(&Tool::find("pg_restore", configuration, tool.major).await?, &draft.path).await?;
     let bytes = draft.keep(file)?;
-    let key = match &configuration.token_key {
+    let key = match &configuration.program.token_key {
         Some(_) => "the token key that is configured (token_key)".to_owned(),
         None => token_key::file(configuration).display().to_string(),
     };

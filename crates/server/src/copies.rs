@@ -36,7 +36,7 @@ pub(crate) async fn outside(configuration: &Configuration, database: &Database) 
         );
         return Ok(Outside::Held);
     }
-    if configuration.hold_outside {
+    if configuration.database.hold_outside {
         tracing::warn!("hold_outside is set: webhooks, emails and texts are held");
         return Ok(Outside::Held);
     }
@@ -126,7 +126,7 @@ async fn test_world(schemas: Option<&Schemas>) -> Result<Option<Pool>, Fatal> {
 /// `posthaste go-live`: this database is the real one.
 pub(crate) async fn go_live(args: GoLiveArgs) -> Result<(), Fatal> {
     let configuration = args.overrides.clone().resolve("", 1.0, Mode::Production)?;
-    telemetry::to_stderr(&Configuration { log: "error".to_owned(), ..configuration.clone() })?;
+    telemetry::to_stderr(&configuration.logging("error"))?;
     let database = Database::open(&configuration).await?;
     let done = declare(&args, &configuration, &database).await;
     database.close(&Leave::InOrder.budget()).await?;
@@ -141,7 +141,7 @@ async fn declare(args: &GoLiveArgs, configuration: &Configuration, database: &Da
     if !matches!(installation::standing(pool, directory).await?, Standing::Copy { .. }) {
         installation::recognise(pool, directory).await?;
         let mut lines = vec!["This database is the real one already; nothing was changed.".to_owned()];
-        lines.extend(configuration.hold_outside.then(held_by_configuration));
+        lines.extend(configuration.database.hold_outside.then(held_by_configuration));
         return Ok(lines);
     }
     let schemas = Schemas::of(database.url())?;
@@ -166,7 +166,7 @@ async fn declare(args: &GoLiveArgs, configuration: &Configuration, database: &Da
     }
     installation::declare(pool, directory).await?;
     lines.push("This database is the real one now: a server that runs on it sends once it is restarted.".to_owned());
-    lines.extend(configuration.hold_outside.then(held_by_configuration));
+    lines.extend(configuration.database.hold_outside.then(held_by_configuration));
     Ok(lines)
 }
 
@@ -177,7 +177,7 @@ fn held_by_configuration() -> String {
 /// Lets nothing that waits leave, in both worlds.
 async fn discard(configuration: &Configuration, pool: &Pool, schemas: &Schemas, url: &str) -> Result<(), Fatal> {
     let newest = posthaste_storage::clock::load(pool).await?;
-    let clock = Clock::at_speed(configuration.clock_speed, newest)?;
+    let clock = Clock::at_speed(configuration.program.clock_speed, newest)?;
     posthaste_notifications::held::give_up(pool, clock.wall()).await?;
     // Until this is done no server starts.
     let mut target = Target::connect(url).await?;

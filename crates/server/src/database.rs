@@ -31,7 +31,7 @@ const SPARE: u32 = 10;
 pub(crate) fn unusable(configuration: &Configuration, error: &std::io::Error) -> String {
     format!(
         "the data directory {} cannot be used: {error}. Name another with --data-dir (POSTHASTE_DATA_DIR)",
-        configuration.data_dir.display()
+        configuration.program.data_dir.display()
     )
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn explained(configuration: &Configuration, error: &PoolError) -> Fat
         PoolError::InvalidUrl(_) => {
             format!("database_url (DATABASE_URL): {problem}; it is like postgres://account:password@host:5432/database")
         }
-        PoolError::Unreachable(_) if configuration.database_url.is_some() => {
+        PoolError::Unreachable(_) if configuration.database.database_url.is_some() => {
             format!("{problem}. Is database_url (DATABASE_URL) right: host, port, account, password, database?")
         }
         _ => problem,
@@ -89,8 +89,10 @@ impl Database {
             taken @ LeadError::Taken(_) => taken.into(),
         });
         let lead = Arc::new(lead?);
-        let pool =
-            lead.pool(configuration.database_connections).await.map_err(|error| explained(configuration, &error))?;
+        let pool = lead
+            .pool(configuration.database.database_connections)
+            .await
+            .map_err(|error| explained(configuration, &error))?;
         let starts = reached.embedded.as_ref().map(EmbeddedPostgres::starts);
         let looking = starts.map(|starts| tokio::spawn(look_after_starts(starts, Arc::clone(&lead))));
         Ok(Self { pool, lead: Some(lead), reached, looking })
@@ -154,7 +156,7 @@ pub(crate) struct Reached {
 impl Reached {
     /// For who owns a private one.
     pub(crate) async fn alone(configuration: &Configuration) -> Result<Self, Fatal> {
-        if let Some(url) = &configuration.database_url {
+        if let Some(url) = &configuration.database.database_url {
             return Ok(Self { url: url.clone(), directory: None, embedded: None });
         }
         let server = private(configuration).await?;
@@ -164,7 +166,7 @@ impl Reached {
 
     /// For who may work beside a server: a private one that runs is reached, and started only where it does not.
     pub(crate) async fn beside(configuration: &Configuration) -> Result<Self, Fatal> {
-        if configuration.database_url.is_none() {
+        if configuration.database.database_url.is_none() {
             let seen = beside::look(&options(configuration)).await?;
             if let (Some(url), Some(_)) = (seen.url, seen.owner) {
                 return Ok(Self { url, directory: seen.directory, embedded: None });
@@ -193,16 +195,16 @@ async fn look_after_starts(mut starts: watch::Receiver<Starts>, lead: Arc<Lead>)
 
 /// How the private server is run.
 pub(crate) fn options(configuration: &Configuration) -> EmbeddedOptions {
-    let mut options = EmbeddedOptions::new(configuration.data_dir.join("postgres"));
-    options.bin_dir.clone_from(&configuration.postgres_bin);
+    let mut options = EmbeddedOptions::new(configuration.program.data_dir.join("postgres"));
+    options.bin_dir.clone_from(&configuration.database.postgres_bin);
     options.stop_timeout = STOP_WITHIN;
-    options.max_connections = configuration.database_connections + posthaste_testworld::CONNECTIONS + SPARE;
-    options.download = if configuration.postgres_download { Download::aloud() } else { Download::Never };
+    options.max_connections = configuration.database.database_connections + posthaste_testworld::CONNECTIONS + SPARE;
+    options.download = if configuration.database.postgres_download { Download::aloud() } else { Download::Never };
     options
 }
 
 async fn private(configuration: &Configuration) -> Result<EmbeddedPostgres, Fatal> {
-    std::fs::create_dir_all(&configuration.data_dir).map_err(|error| unusable(configuration, &error))?;
+    std::fs::create_dir_all(&configuration.program.data_dir).map_err(|error| unusable(configuration, &error))?;
     let server = EmbeddedPostgres::start(options(configuration)).await?;
     if let Some(wanted) = server.moved_from() {
         tracing::info!(wanted = %wanted.display(), used = %server.home().display(), "Postgres cannot reach the directory");

@@ -21,7 +21,7 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Fatal> {
     if !configuration.is_development() {
         return Err("the demo's people have tokens of development: it runs in that mode only".into());
     }
-    let log = configuration.data_dir.join("demo.log");
+    let log = configuration.program.data_dir.join("demo.log");
     telemetry::to_file(&configuration, &log)?;
     eprintln!("starting; the log is in {}", log.display());
     let server = Server::start(&configuration, listening::bind(&configuration).await?).await?;

@@ -63,7 +63,7 @@ async fn all(configuration: &Configuration, file: Option<&Path>, asked: Asked) -
     findings.extend(file.and_then(machine::configuration_file));
     let runs = database::answers(configuration).await;
     findings.extend(machine::addresses(configuration, asked, runs));
-    let seen = if configuration.database_url.is_none() {
+    let seen = if configuration.database.database_url.is_none() {
         let (more, seen) = private(configuration, asked).await;
         findings.extend(more);
         seen
@@ -109,12 +109,11 @@ mod tests {
     }
 
     fn on(url: &str, listen: std::net::SocketAddr) -> Overrides {
-        Overrides {
-            database_url: Some(url.to_owned()),
-            listen: Some(listen),
-            token_key: Some("a key for tests only, longer than thirty-two bytes".to_owned()),
-            ..Overrides::default()
-        }
+        Overrides::given(&format!(
+            "database_url = '{url}'
+            listen = '{listen}'
+            token_key = 'a key for tests only, longer than thirty-two bytes'"
+        ))
     }
 
     #[tokio::test]
@@ -137,14 +136,14 @@ mod tests {
     async fn each_thing_that_is_wrong_is_found_by_its_name() {
         let database = TestDatabase::new().await;
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let wrong = Overrides {
-            metrics_listen: Some(taken.local_addr().unwrap()),
-            token_key: Some("short".to_owned()),
-            smtp_url: Some("http://mail.example.org".to_owned()),
-            mail_from: Some("no-reply@example.org".to_owned()),
-            log: Some("=".to_owned()),
-            ..on(&database.url, taken.local_addr().unwrap())
-        };
+        let wrong = on(&database.url, taken.local_addr().unwrap()).with(&format!(
+            "metrics_listen = '{}'
+            token_key = 'short'
+            smtp_url = 'http://mail.example.org'
+            mail_from = 'no-reply@example.org'
+            log = '='",
+            taken.local_addr().unwrap()
+        ));
         let findings = found(wrong, Asked::MayStart).await;
         for check in ["listen", "metrics", "token key", "mail", "log"] {
             assert_eq!(state(&findings, check), Some(State::Wrong), "{check}: {findings:?}");
@@ -153,7 +152,7 @@ mod tests {
             let findings = found(on(url, ([127, 0, 0, 1], 0).into()), Asked::HowItIs).await;
             assert_eq!(state(&findings, check), Some(State::Wrong), "{url}: {findings:?}");
         }
-        let without = Overrides { token_key: None, ..on(&database.url, ([127, 0, 0, 1], 0).into()) };
+        let without = Overrides::given(&format!("database_url = '{}'\nlisten = '127.0.0.1:0'", database.url));
         assert_eq!(state(&found(without, Asked::MayStart).await, "token key"), Some(State::Wrong));
     }
 
@@ -161,12 +160,11 @@ mod tests {
     async fn a_data_directory_that_is_none_is_wrong_and_one_that_is_not_there_yet_is_not_made() {
         let place = std::env::temp_dir().join(format!("posthaste-doctor-{}", std::process::id()));
         std::fs::write(&place, "a file").unwrap();
-        let listen = Some(([127, 0, 0, 1], 0).into());
-        let wrong = Overrides { data_dir: Some(place.clone()), listen, ..Overrides::default() };
+        let given = || Overrides::given(&format!("data_dir = '{}'\nlisten = '127.0.0.1:0'", place.display()));
+        let wrong = given();
         assert_eq!(state(&found(wrong, Asked::MayStart).await, "data directory"), Some(State::Wrong));
         std::fs::remove_file(&place).unwrap();
-        let absent = Overrides { data_dir: Some(place.clone()), listen, ..Overrides::default() };
-        let findings = found(absent, Asked::MayStart).await;
+        let findings = found(given(), Asked::MayStart).await;
         assert_eq!(state(&findings, "data directory"), Some(State::Ok), "{findings:?}");
         assert!(!place.exists(), "nothing is made");
     }

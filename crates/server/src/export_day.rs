@@ -17,7 +17,7 @@ use posthaste_storage::zones::{self, Zone};
 use posthaste_storage::{StorageError, tracks};
 
 use crate::cli::ExportDayArgs;
-use crate::configuration::{Configuration, Mode};
+use crate::configuration::Mode;
 use crate::database::Database;
 use crate::{Fatal, telemetry};
 
@@ -39,7 +39,7 @@ struct Asked {
 
 pub(crate) async fn export_day(args: ExportDayArgs) -> Result<(), Fatal> {
     let configuration = args.overrides.clone().resolve("", 1.0, Mode::Production)?;
-    telemetry::to_stderr(&Configuration { log: "warn".to_owned(), ..configuration.clone() })?;
+    telemetry::to_stderr(&configuration.logging("warn"))?;
     let database = Database::beside(&configuration).await?;
     let exported = exported(&database.pool, &args).await;
     database.close(&Leave::InOrder.budget()).await?;

@@ -34,13 +34,13 @@ fn with_hint(error: Fatal, configuration: &Configuration) -> Fatal {
     format!(
         "{error}. It was signed with the key in {}: name the data directory of the server that you ask with \
          --data-dir (POSTHASTE_DATA_DIR){hint}",
-        configuration.data_dir.display()
+        configuration.program.data_dir.display()
     )
     .into()
 }
 
 async fn answer(args: InsightArgs, configuration: &Configuration) -> Result<(), Fatal> {
-    let url = args.server.unwrap_or_else(|| format!("http://{}", configuration.listen));
+    let url = args.server.unwrap_or_else(|| format!("http://{}", configuration.serving.listen));
     let token = match args.token {
         Some(token) => Token::from(token),
         None if configuration.is_development() => {

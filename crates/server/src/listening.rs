@@ -12,8 +12,8 @@ use crate::configuration::Configuration;
 
 /// A new socket, where the configuration says.
 pub(crate) async fn bind(configuration: &Configuration) -> Result<TcpListener, Fatal> {
-    let bound = tokio::net::TcpListener::bind(configuration.listen).await;
-    let bound = bound.map_err(|error| taken("--listen (POSTHASTE_LISTEN)", configuration.listen, &error))?;
+    let bound = tokio::net::TcpListener::bind(configuration.serving.listen).await;
+    let bound = bound.map_err(|error| taken("--listen (POSTHASTE_LISTEN)", configuration.serving.listen, &error))?;
     Ok(bound.into_std()?)
 }
 

@@ -28,13 +28,13 @@ pub(crate) async fn replay(args: ReplayArgs) -> Result<(), Fatal> {
     }
     match args.server.clone() {
         Some(url) => {
-            telemetry::to_stderr(&Configuration { log: "warn".to_owned(), ..configuration.clone() })?;
+            telemetry::to_stderr(&configuration.logging("warn"))?;
             let keys = token_key::keys_of_the_server(&configuration)?;
             play(&args, policy, url, &keys).await
         }
         None => {
             let scratch = Scratch::new(&args, &mut configuration)?;
-            telemetry::to_file(&configuration, &configuration.data_dir.join("replay.log"))?;
+            telemetry::to_file(&configuration, &configuration.program.data_dir.join("replay.log"))?;
             let server = Server::start(&configuration, listening::bind(&configuration).await?).await?;
             let url = format!("http://{}", server.address);
             let keys = server.keys.clone();
@@ -83,15 +83,15 @@ struct Scratch(Option<PathBuf>);
 
 impl Scratch {
     fn new(args: &ReplayArgs, configuration: &mut Configuration) -> Result<Self, Fatal> {
-        if args.overrides.listen.is_none() {
-            configuration.listen = ([127, 0, 0, 1], 0).into();
+        if args.overrides.serving.listen.is_none() {
+            configuration.serving.listen = ([127, 0, 0, 1], 0).into();
         }
-        if args.overrides.data_dir.is_some() || configuration.database_url.is_some() {
+        if args.overrides.program.data_dir.is_some() || configuration.database.database_url.is_some() {
             return Ok(Self(None));
         }
         let path = std::env::temp_dir().join(format!("posthaste-replay-{}", std::process::id()));
         std::fs::create_dir_all(&path)?;
-        configuration.data_dir.clone_from(&path);
+        configuration.program.data_dir.clone_from(&path);
         Ok(Self(Some(path)))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use posthaste_api::stopped::Telling;
-use posthaste_api::{AppState, Build, Worlds};
+use posthaste_api::{AppState, Build, Parts, Worlds};
 use posthaste_clock::Clock;
 use posthaste_http::auth::Keys;
 use posthaste_http::browsers::Browsers;
@@ -64,13 +64,13 @@ impl Server {
         }
         let outside = copies::outside(configuration, &database).await?;
         let newest = posthaste_storage::clock::load(&database.pool).await?;
-        let clock = Clock::at_speed(configuration.clock_speed, newest)?;
+        let clock = Clock::at_speed(configuration.program.clock_speed, newest)?;
         let settings = Settings {
-            checkpoint_every: Duration::from_secs(u64::from(configuration.checkpoint_seconds)),
-            track_retention_days: configuration.track_retention_days,
+            checkpoint_every: Duration::from_secs(u64::from(configuration.dispatch.checkpoint_seconds)),
+            track_retention_days: configuration.dispatch.track_retention_days,
             retention: Retention {
-                contacts_days: accounts::kept(configuration.contact_retention_days),
-                proofs_days: accounts::kept(configuration.proof_retention_days),
+                contacts_days: accounts::kept(configuration.dispatch.contact_retention_days),
+                proofs_days: accounts::kept(configuration.dispatch.proof_retention_days),
             },
             trial: None,
             ..Settings::default()
@@ -78,22 +78,40 @@ impl Server {
         let system = System::start(database.pool.clone(), clock.clone(), settings).await?;
         let limits = limits(configuration);
         let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_BUILD_COMMIT") };
-        let allowed =
-            Allowed { private: configuration.webhook_private_addresses, plain_http: configuration.webhook_plain_http };
+        let allowed = Allowed {
+            private: configuration.webhooks.webhook_private_addresses,
+            plain_http: configuration.webhooks.webhook_plain_http,
+        };
         let seal = secret.seal();
-        let schemas = database.schemas().filter(|_| configuration.test_world);
-        let test_world =
-            schemas.map(|schemas| Plan { schemas, live: system.clone(), seal: seal.clone(), allowed, outside });
+        let schemas = database.schemas().filter(|_| configuration.dispatch.test_world);
+        let test_world = schemas.map(|schemas| Plan {
+            schemas,
+            live: system.clone(),
+            reach: System::reach,
+            seal: seal.clone(),
+            allowed,
+            outside,
+        });
         let feed = system.feed().clone();
         let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal.clone(), allowed, outside, feed);
         let outbox = accounts::notifications(configuration, &database.pool, &clock, &seal, outside)?;
         let identity = accounts::identity(configuration, &database.pool, &clock, &secret, outbox.clone()).await?;
-        webhooks.connect(Arc::new(Telling { system: system.clone(), identity: identity.clone() }));
+        webhooks.connect(Arc::new(Telling { streams: system.streams().clone(), identity: identity.clone() }));
         let sender = webhooks.start()?;
         let reminder = outside.is_held().then(|| copies::remind(&database));
         let upkeep = (outbox.start(), identity.start(), reminder);
-        let state = AppState::new(system, database.pool.clone(), keys.clone(), identity, webhooks, limits, build);
-        let metrics = match configuration.metrics_listen {
+        let (pool, keys_of_routes) = (database.pool.clone(), keys.clone());
+        let state = AppState::new(Parts {
+            system,
+            reach: System::reach,
+            pool,
+            keys: keys_of_routes,
+            identity,
+            webhooks,
+            limits,
+            build,
+        });
+        let metrics = match configuration.program.metrics_listen {
             Some(listen) => {
                 let recorder = Recorder::install()?;
                 copies::measure(outside);
@@ -155,18 +173,16 @@ impl Server {
 
 /// Limits of the edge, as the configuration says.
 pub(crate) fn limits(configuration: &Configuration) -> Limits {
+    let serving = &configuration.serving;
     let mut limits = Limits::default();
-    limits.sockets = configuration.sockets.unwrap_or(limits.sockets);
-    limits.concurrent_requests = configuration.concurrent_requests.unwrap_or(limits.concurrent_requests);
-    limits.connections.most = configuration.connections.unwrap_or(limits.connections.most);
-    let Quotas { caller_per_minute, address_per_minute } = limits.quotas;
+    (limits.sockets, limits.concurrent_requests) = (serving.sockets, serving.concurrent_requests);
+    limits.connections.most = serving.connections;
     limits.quotas = Quotas {
-        caller_per_minute: configuration.requests_per_minute.unwrap_or(caller_per_minute),
-        address_per_minute: configuration.address_requests_per_minute.unwrap_or(address_per_minute),
+        caller_per_minute: serving.requests_per_minute,
+        address_per_minute: serving.address_requests_per_minute,
     };
-    limits.proxies = configuration.trusted_proxies.clone();
-    limits.browsers =
-        Browsers { origins: configuration.cors_origins.clone(), hsts_seconds: configuration.hsts_seconds };
+    limits.proxies = configuration.proxies.clone();
+    limits.browsers = Browsers { origins: configuration.origins.clone(), hsts_seconds: serving.hsts_seconds };
     limits
 }
 

@@ -43,14 +43,14 @@ fn start<W>(configuration: &Configuration, writer: W) -> Result<(), Fatal>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&configuration.log)
-        .map_err(|error| format!("log (POSTHASTE_LOG) {:?} is wrong: {error}", configuration.log))?;
+    let filter = EnvFilter::try_new(&configuration.program.log)
+        .map_err(|error| format!("log (POSTHASTE_LOG) {:?} is wrong: {error}", configuration.program.log))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false);
-    let lines = match configuration.log_format {
+    let lines = match configuration.program.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let traces = configuration.otlp_endpoint.as_deref().map(traces).transpose()?;
+    let traces = configuration.program.otlp_endpoint.as_deref().map(traces).transpose()?;
     let is_sent = traces.is_some();
     tracing_subscriber::registry().with(traces).with(lines).with(filter).try_init()?;
     if is_sent {

@@ -31,14 +31,14 @@ pub(crate) struct TokenKey {
 pub(crate) fn found_or_drafted(configuration: &Configuration) -> Result<TokenKey, Fatal> {
     let (text, draft) = match known(configuration)? {
         Some(text) => (text, None),
-        None if configuration.database_url.is_some() => {
+        None if configuration.database.database_url.is_some() => {
             return Err("with a database of your own, set POSTHASTE_TOKEN_KEY (at least 32 bytes, for example from \
                         `openssl rand -hex 32`)"
                 .into());
         }
         None => {
             let text = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-            (text, Some(configuration.data_dir.clone()))
+            (text, Some(configuration.program.data_dir.clone()))
         }
     };
     Ok(TokenKey { text, draft })
@@ -46,10 +46,10 @@ pub(crate) fn found_or_drafted(configuration: &Configuration) -> Result<TokenKey
 
 /// The secret in force, as long as there is one. None is made.
 pub(crate) fn known(configuration: &Configuration) -> Result<Option<String>, Fatal> {
-    match &configuration.token_key {
+    match &configuration.program.token_key {
         Some(secret) => Ok(Some(secret.clone())),
-        None if configuration.database_url.is_some() => Ok(None),
-        None => kept(&configuration.data_dir),
+        None if configuration.database.database_url.is_some() => Ok(None),
+        None => kept(&configuration.program.data_dir),
     }
 }
 
@@ -57,13 +57,13 @@ pub(crate) fn known(configuration: &Configuration) -> Result<Option<String>, Fat
 /// nothing to it.
 pub(crate) fn keys_of_the_server(configuration: &Configuration) -> Result<Keys, Fatal> {
     let Some(secret) = known(configuration)? else {
-        if configuration.database_url.is_some() {
+        if configuration.database.database_url.is_some() {
             return Err("with a database of your own, give the server's token key here too: POSTHASTE_TOKEN_KEY".into());
         }
         return Err(format!(
             "there is no token key in {}: no server has run there. Start one first (`posthaste serve`), or name its data \
              directory with --data-dir (POSTHASTE_DATA_DIR){}",
-            configuration.data_dir.display(),
+            configuration.program.data_dir.display(),
             of_the_demo(configuration).map(|hint| format!("; {hint}")).unwrap_or_default()
         )
         .into());
@@ -74,13 +74,13 @@ pub(crate) fn keys_of_the_server(configuration: &Configuration) -> Result<Keys, 
 /// How to mean the demo, where there is one and this is not its data directory.
 pub(crate) fn of_the_demo(configuration: &Configuration) -> Option<String> {
     let demo = crate::configuration::in_default_data_dir(DEMO);
-    (demo != configuration.data_dir && demo.join(FILE).exists())
+    (demo != configuration.program.data_dir && demo.join(FILE).exists())
         .then(|| format!("the demo's is --data-dir {}", demo.display()))
 }
 
 /// Where the generated secret is, or would be.
 pub(crate) fn file(configuration: &Configuration) -> PathBuf {
-    configuration.data_dir.join(FILE)
+    configuration.program.data_dir.join(FILE)
 }
 
 /// The keys of a secret.
@@ -112,7 +112,7 @@ impl TokenKey {
 
     /// What is wrong where values were sealed with another.
     fn another(&self, configuration: &Configuration) -> String {
-        let (file, given) = (file(configuration), configuration.token_key.is_some());
+        let (file, given) = (file(configuration), configuration.program.token_key.is_some());
         if self.draft.is_some() {
             return format!(
                 "the token key {} is missing, and there are data that were sealed with it: put it back from its backup, or \
@@ -177,7 +177,7 @@ mod tests {
 
     fn configuration(name: &str) -> Configuration {
         let data_dir = std::env::temp_dir().join(format!("posthaste-key-{name}-{}", std::process::id()));
-        let overrides = Overrides { data_dir: Some(data_dir), ..Overrides::default() };
+        let overrides = Overrides::given(&format!("data_dir = '{}'", data_dir.display()));
         overrides.resolve("", 1.0, Mode::Development).unwrap()
     }
 
@@ -191,23 +191,27 @@ mod tests {
         assert_eq!(known(&configuration).unwrap(), Some(first.text.clone()));
         assert_eq!(found_or_drafted(&configuration).unwrap().text, first.text);
         assert_eq!(first.text.len(), 64);
-        assert_eq!(keep(&configuration.data_dir, "another").unwrap(), first.text, "who comes second takes the first");
+        assert_eq!(
+            keep(&configuration.program.data_dir, "another").unwrap(),
+            first.text,
+            "who comes second takes the first"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
             let mode = std::fs::metadata(file(&configuration)).unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0, "nobody else may read it");
         }
-        std::fs::remove_dir_all(&configuration.data_dir).unwrap();
+        std::fs::remove_dir_all(&configuration.program.data_dir).unwrap();
     }
 
     #[test]
     fn who_asks_for_the_key_of_a_server_that_never_ran_makes_none() {
         let configuration = configuration("none");
         let refused = keys_of_the_server(&configuration).expect_err("refused").to_string();
-        for part in ["posthaste serve", "--data-dir", &configuration.data_dir.display().to_string()] {
+        for part in ["posthaste serve", "--data-dir", &configuration.program.data_dir.display().to_string()] {
             assert!(refused.contains(part), "{refused}");
         }
-        assert!(!configuration.data_dir.exists());
+        assert!(!configuration.program.data_dir.exists());
     }
 }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use crate::error::StorageError;
@@ -18,7 +19,7 @@ use crate::sealed::Seal;
 pub const KEPT_HOURS: i64 = 24;
 
 /// What a request is known again by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// The digest of what it means: this one is kept.
     meant: [u8; 32],

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use posthaste_clock::Clock;
 use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::driver::{Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
@@ -16,8 +17,7 @@ use posthaste_domain::place::Place;
 use posthaste_domain::position::{Measures, Report};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_live::drivers::{RegisterDriver, ShiftChange, Work};
-use posthaste_live::presence::Presence;
-use posthaste_live::{Cause, Refused, System};
+use posthaste_live::{Cause, Live, Refused, Slot, World};
 use posthaste_storage::StorageError;
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
@@ -40,19 +40,27 @@ const MOST_PENDING: u32 = 200;
 /// Steps in one beat at most.
 const MOST_STEPS: usize = 8;
 
+/// Where test drivers work. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Town {
+    pub(crate) live: Arc<dyn Live>,
+    pub(crate) clock: Clock,
+    pub(crate) world: World,
+}
+
 /// Runs the fleet until it is dropped.
-pub(crate) async fn run(system: System, pool: Pool) {
+pub(crate) async fn run(town: Town, pool: Pool) {
     let duty = Duty {
         name: "testworld.fleet",
-        world: system.world().name(),
+        world: town.world.name(),
         does: "has test drivers take and do what is to be done",
         period: BEAT,
         trigger: None,
         runs: Runs::Region,
     };
-    let duties = system.clock().duties().clone();
+    let duties = town.clock.duties().clone();
     duties.register(duty);
-    let mut fleet = Fleet { system, pool, tasks: HashMap::new() };
+    let mut fleet = Fleet { town, pool, tasks: HashMap::new() };
     loop {
         if let Err(refused) = duties.did(duty, fleet.look()).await {
             tracing::warn!(%refused, "test drivers wait; the next look tries again");
@@ -62,7 +70,7 @@ pub(crate) async fn run(system: System, pool: Pool) {
 }
 
 struct Fleet {
-    system: System,
+    town: Town,
     pool: Pool,
     tasks: HashMap<DriverId, JoinHandle<()>>,
 }
@@ -76,16 +84,16 @@ impl Drop for Fleet {
 impl Fleet {
     async fn look(&mut self) -> Result<(), Refused> {
         self.tasks.retain(|_, task| !task.is_finished());
-        for driver in self.system.drivers().on_shift() {
+        for driver in self.town.live.drivers_on_shift().await? {
             self.put_to_work(driver.driver.id);
         }
-        if self.system.orders().live() == 0 {
+        if self.town.live.live_orders().await? == 0 {
             return Ok(());
         }
         self.answer_for_sellers().await?;
-        for zone in self.system.zones().list() {
+        for zone in self.town.live.zones().await? {
             // It may have gone since.
-            let Ok(board) = self.system.zones().board(zone.id).await else { continue };
+            let Ok(board) = self.town.live.board(zone.id).await else { continue };
             let pickups: Vec<_> = board.waiting.iter().map(|waiting| waiting.pickup).collect();
             for n in 0..demand::missing(&board) {
                 let Some(place) = pickups.get(n % pickups.len().max(1)) else { break };
@@ -96,33 +104,33 @@ impl Fleet {
     }
 
     fn put_to_work(&mut self, id: DriverId) {
-        let system = &self.system;
-        self.tasks.entry(id).or_insert_with(|| system.world().spawn(drive(system.clone(), id)));
+        let town = &self.town;
+        self.tasks.entry(id).or_insert_with(|| town.world.spawn(drive(town.clone(), id)));
     }
 
     /// One more driver comes on shift, at a pickup.
     async fn call(&mut self, zone: ZoneId, place: Place) -> Result<(), Refused> {
         let free = (1..=MOST_IN_ZONE).map(|n| (n, id_of(zone, n))).find(|(_, id)| !self.tasks.contains_key(id));
         let Some((number, id)) = free else { return Ok(()) };
-        match self.system.drivers().get(id).await {
+        match self.town.live.driver(id).await {
             Ok(_) => {}
             Err(Refused::NotFound(_)) => {
                 let name = format!("Test driver {number}");
                 let (vehicle, speeds) = (Vehicle::Bicycle, vec![Speed::Fast, Speed::Slow]);
                 let new = RegisterDriver { id: Some(id), name, vehicle, capacity: 1000, zones: vec![zone], speeds };
-                self.system.drivers().register(new, None, Cause::system()).await?;
+                self.town.live.register_driver(new, None, Cause::system()).await?;
             }
             Err(refused) => return Err(refused),
         }
         let change = ShiftChange { shift: Shift::Available { until: None }, place: Some(place), hand_back: None };
-        self.system.drivers().shift(id, change, Cause::system()).await?;
+        self.town.live.change_shift(id, change, Cause::system()).await?;
         self.put_to_work(id);
         Ok(())
     }
 
     /// Sellers of orders that others handed in answer by themselves: their own programs need not be there.
     async fn answer_for_sellers(&self) -> Result<(), Refused> {
-        let now = self.system.clock().now();
+        let now = self.town.clock.now();
         for order in self.pending().await? {
             if order.placed_at + SELLERS_TAKE > now {
                 continue;
@@ -140,7 +148,7 @@ impl Fleet {
                     _ => Command::Confirm { seller, ready_at: None },
                 };
                 let cause = Cause { by: Party::Merchant(seller), ..Cause::system() };
-                match self.system.orders().command(order.id, command, cause).await {
+                match self.town.live.command_order(order.id, command, cause).await {
                     // Whoever was quicker has answered.
                     Ok(_) | Err(Refused::Order(_) | Refused::LostRace | Refused::NotFound(_)) => {}
                     Err(refused) => return Err(refused),
@@ -162,19 +170,19 @@ fn id_of(zone: ZoneId, number: usize) -> DriverId {
 }
 
 /// A driver's shift: beat after beat, until he has had nothing to do for a while.
-async fn drive(system: System, id: DriverId) {
-    let (mut last, mut idle_since) = (system.clock().now(), Instant::now());
+async fn drive(town: Town, id: DriverId) {
+    let (mut last, mut idle_since) = (town.clock.now(), Instant::now());
     loop {
         tokio::time::sleep(BEAT).await;
-        let now = system.clock().now();
-        match beat(&system, id, now, now - last).await {
+        let now = town.clock.now();
+        match beat(&town, id, now, now - last).await {
             Ok(true) => idle_since = Instant::now(),
             Ok(false) => {}
             Err(refused) => tracing::debug!(driver = %id, %refused, "a test driver was refused"),
         }
         last = now;
         if idle_since.elapsed() >= IDLE {
-            match system.drivers().shift(id, ShiftChange::from(Shift::Offline), Cause::system()).await {
+            match town.live.change_shift(id, ShiftChange::from(Shift::Offline), Cause::system()).await {
                 Ok(_) => return,
                 Err(refused) => tracing::warn!(driver = %id, %refused, "a test driver cannot go home yet"),
             }
@@ -183,22 +191,22 @@ async fn drive(system: System, id: DriverId) {
 }
 
 /// Does what is to be done now; whether he has work.
-async fn beat(system: &System, id: DriverId, now: Timestamp, spent: Span) -> Result<bool, Refused> {
-    let presence = system.drivers().presence(id).await?;
-    presence.heartbeat();
+async fn beat(town: &Town, id: DriverId, now: Timestamp, spent: Span) -> Result<bool, Refused> {
+    let slot = town.live.slot(id).await?;
+    slot.heartbeat();
     for _ in 0..MOST_STEPS {
-        let work = system.drivers().work(id).await?;
-        let place = presence.newest().map(|fix| fix.place);
-        let waiting = if is_idle(&work) { pickups_waiting(system, &presence, id).await } else { Vec::new() };
-        let step = driver::next(id, system.clock().now(), place, &work, &waiting);
+        let work = town.live.work(id).await?;
+        let place = slot.newest().map(|fix| fix.place);
+        let waiting = if is_idle(&work) { pickups_waiting(town, id).await } else { Vec::new() };
+        let step = driver::next(id, town.clock.now(), place, &work, &waiting);
         let Some(command) = step.command() else {
             if let (Step::Ride(goal), Some(from)) = (&step, place) {
-                ride(&presence, from, *goal, now, spent);
+                ride(&*slot, from, *goal, now, spent);
             }
             return Ok(!is_idle(&work));
         };
         let cause = Cause { by: Party::Driver(id), ..Cause::system() };
-        system.drivers().command(id, command, None, cause).await?;
+        town.live.command_driver(id, command, None, cause).await?;
     }
     Ok(true)
 }
@@ -207,19 +215,18 @@ fn is_idle(work: &Work) -> bool {
     work.in_hand.is_empty() && work.offered.is_empty()
 }
 
-async fn pickups_waiting(system: &System, presence: &Arc<Presence>, id: DriverId) -> Vec<Place> {
-    debug_assert_eq!(presence.driver(), id);
-    let Ok(live) = system.drivers().get(id).await else { return Vec::new() };
+async fn pickups_waiting(town: &Town, id: DriverId) -> Vec<Place> {
+    let Ok(live) = town.live.driver(id).await else { return Vec::new() };
     let Some(zone) = live.driver.zones.first() else { return Vec::new() };
-    let board = system.zones().board(*zone).await;
+    let board = town.live.board(*zone).await;
     board.map(|board| board.waiting.iter().map(|waiting| waiting.pickup).collect()).unwrap_or_default()
 }
 
-fn ride(presence: &Presence, from: Place, goal: Place, at: Timestamp, spent: Span) {
+fn ride(slot: &dyn Slot, from: Place, goal: Place, at: Timestamp, spent: Span) {
     let measures = Measures {
         heading_degrees: Some(way::heading(from, goal)),
         speed_meters_per_second: Some(way::pace()),
         ..Measures::default()
     };
-    presence.report(&Report::new(way::toward(from, goal, spent), Some(at), measures));
+    slot.report(&[Report::new(way::toward(from, goal, spent), Some(at), measures)], at);
 }

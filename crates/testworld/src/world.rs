@@ -1,9 +1,10 @@
 //! The test world from its opening to its stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_live::stopping::Leave;
-use posthaste_live::{Refused, Settings, StartError, System, Trial, World};
+use posthaste_live::{Live, Refused, Settings, StartError, System, Trial, World};
 use posthaste_storage::StorageError;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
@@ -13,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
+use crate::fleet::Town;
 use crate::script::Script;
 use crate::{fleet, mirror};
 
@@ -41,6 +43,8 @@ pub struct Plan {
     pub schemas: Schemas,
     /// The live system: for its clock, and its zones.
     pub live: System,
+    /// How a live system is reached.
+    pub reach: fn(&System) -> Arc<dyn Live>,
     /// What keeps webhooks' secrets.
     pub seal: Seal,
     /// Where webhooks may go.
@@ -104,8 +108,9 @@ impl TestWorld {
         };
         let clock = plan.live.clock().clone();
         let system = System::start(pool.clone(), clock.clone(), settings).await?;
+        let (live, test) = ((plan.reach)(&plan.live), (plan.reach)(&system));
         let begun = async {
-            mirror::pass(&plan.live, &system).await?;
+            mirror::pass(&*live, &*test).await?;
             let (seal, feed) = (plan.seal.clone(), system.feed().clone());
             let webhooks = Webhooks::new(pool.clone(), clock, seal, plan.allowed, plan.outside, feed);
             let sender = webhooks.start_in(system.world().name())?;
@@ -118,9 +123,10 @@ impl TestWorld {
                 return Err(error);
             }
         };
+        let town = Town { live: Arc::clone(&test), clock: system.clock().clone(), world: system.world().clone() };
         let tasks = [
-            system.world().spawn(mirror::run(plan.live.clone(), system.clone())),
-            system.world().spawn(fleet::run(system.clone(), pool.clone())),
+            system.world().spawn(mirror::run(live, test, system.clock().clone(), system.world().name())),
+            system.world().spawn(fleet::run(town, pool.clone())),
         ];
         tracing::info!(orders = system.orders().live(), "the test world is open");
         Ok(Self { system, pool, webhooks, running: Mutex::new(Some((sender, tasks))) })

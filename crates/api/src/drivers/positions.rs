@@ -92,8 +92,8 @@ pub(crate) async fn report(
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
     let reports = reports(&batch, app.limits().socket.batch_positions)?;
-    let outcome = app.system().drivers().positions(id, &reports).await.map_err(refused)?;
-    Ok(Json(received(outcome, app.system().clock().now())))
+    let outcome = app.live().positions(id, reports).await.map_err(refused)?;
+    Ok(Json(received(outcome, app.clock().now())))
 }
 
 pub(crate) const HEARTBEAT: Rule = Rule::post("/v1/drivers/{id}/heartbeat", Access::ADMIN_OR_DRIVER);
@@ -110,8 +110,8 @@ pub(crate) async fn heartbeat(
     Path(id): Path<DriverId>,
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
-    app.system().drivers().presence(id).await.map_err(refused)?.heartbeat();
-    Ok(Json(Ack::new(true, Some(app.system().clock().now()))))
+    app.live().slot(id).await.map_err(refused)?.heartbeat();
+    Ok(Json(Ack::new(true, Some(app.clock().now()))))
 }
 
 #[cfg(test)]

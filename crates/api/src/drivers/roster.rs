@@ -10,7 +10,7 @@ use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::PlannedNow;
+use posthaste_live::Once;
 use posthaste_protocol::drivers::{PlanShift, PlannedShiftView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::Code;
@@ -59,15 +59,14 @@ pub(crate) async fn plan_shift(
     let place = place.map_err(|error| Problem::invalid("place", error.to_string()))?;
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, &path, &bytes));
-    let drivers = app.system().drivers();
-    let planned = drivers.plan_shift(id, (new.start, new.end), place, idempotency, admitted.cause()).await;
+    let planned = app.live().plan_shift(id, new.start, new.end, place, idempotency, admitted.cause()).await;
     drop(running);
     Ok(match planned.map_err(refused)? {
-        PlannedNow::New(shift) => {
+        Once::New(shift) => {
             let location = format!("{path}/{}", shift.id);
             (StatusCode::CREATED, [(header::LOCATION, location)], Json(PlannedShiftView::of(&shift))).into_response()
         }
-        PlannedNow::Replayed(status, body) => replayed(status, body, &path),
+        Once::Replayed { status, body } => replayed(status, body, &path),
     })
 }
 
@@ -85,7 +84,7 @@ pub(crate) async fn planned_shifts(
     Path(id): Path<DriverId>,
 ) -> Answer<Json<Page<PlannedShiftView>>> {
     admitted.driver(id)?;
-    let shifts = app.system().drivers().planned_shifts(id).await.map_err(refused)?;
+    let shifts = app.live().planned_shifts(id).await.map_err(refused)?;
     Ok(Json(Page { items: shifts.iter().map(PlannedShiftView::of).collect(), next_cursor: None }))
 }
 
@@ -105,6 +104,6 @@ pub(crate) async fn drop_shift(
     admitted: Admitted,
     Path(ShiftPath { id, shift }): Path<ShiftPath>,
 ) -> Answer<StatusCode> {
-    app.system().drivers().drop_shift(id, shift, admitted.cause()).await.map_err(refused)?;
+    app.live().drop_shift(id, shift, admitted.cause()).await.map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -77,7 +77,7 @@ pub(crate) async fn shift(
 ) -> Answer<Json<ShiftView>> {
     admitted.driver(id)?;
     let change = read_shift(wanted)?;
-    let (now, _, _) = app.system().drivers().shift(id, change, admitted.cause().under(key)).await.map_err(refused)?;
+    let (now, _, _) = app.live().change_shift(id, change, admitted.cause().under(key)).await.map_err(refused)?;
     Ok(Json(now.into()))
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn route(
     Path(id): Path<DriverId>,
 ) -> Answer<Json<RouteView>> {
     admitted.driver(id)?;
-    let work = app.system().drivers().work(id).await.map_err(refused)?;
+    let work = app.live().work(id).await.map_err(refused)?;
     Ok(Json(route_view(id, &work)))
 }
 
@@ -154,7 +154,7 @@ async fn next_is(
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
     let cause = admitted.cause().under(key);
-    let chosen = app.system().drivers().choose_next(id, task, cause).await.map_err(refused)?;
+    let chosen = app.live().choose_next(id, task, cause).await.map_err(refused)?;
     Ok(Json(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) }))
 }
 
@@ -166,7 +166,7 @@ async fn ask(
     key: Option<String>,
 ) -> Answer<Json<Ack>> {
     admitted.driver(id)?;
-    let done = app.system().drivers().command(id, command, key, admitted.cause()).await.map_err(refused)?;
+    let done = app.live().command_driver(id, command, key, admitted.cause()).await.map_err(refused)?;
     Ok(Json(Ack::new(done.changed, Some(done.at))))
 }
 

@@ -15,7 +15,9 @@ use utoipa::IntoParams;
 
 use crate::AppState;
 use crate::access::{Admitted, Scope, no_such};
+use crate::drivers::unknown;
 use crate::orders::query_id;
+use crate::refusals::refused;
 use crate::texts::{all_right, wrong};
 
 /// Of whom, where and when.
@@ -51,13 +53,15 @@ pub(crate) async fn times(
     let zone: Option<ZoneId> = query_id("zone_id", asked.zone_id.as_deref(), &mut errors);
     let seller: Option<MerchantId> = query_id("merchant_id", asked.merchant_id.as_deref(), &mut errors);
     let hour = match asked.hour.as_deref() {
-        None => hour_of(app.system().clock().now()),
+        None => hour_of(app.clock().now()),
         Some(text) => text.parse().ok().filter(|hour| *hour < 24).unwrap_or_else(|| {
             errors.push(wrong("hour", "must be an hour of the day, 0 to 23"));
             0
         }),
     };
-    if zone.is_some_and(|zone| app.system().zones().get(zone).is_err()) {
+    if let Some(zone) = zone
+        && !unknown(app.live(), &[zone]).await.map_err(refused)?.is_empty()
+    {
         errors.push(wrong("zone_id", "no such zone"));
     }
     all_right(errors)?;
@@ -67,14 +71,15 @@ pub(crate) async fn times(
     }
     let all = admitted.scope == Scope::All;
     let seller = if all { seller } else { own };
-    let rows = app.system().zones().list().into_iter().filter(|known| zone.is_none_or(|zone| zone == known.id));
-    let rows = rows.map(|zone| {
-        let known = app.system().learned().known(zone.id, seller, hour);
+    let zones = app.live().zones().await.map_err(refused)?;
+    let mut rows = Vec::new();
+    for zone in zones.into_iter().filter(|known| zone.is_none_or(|zone| zone == known.id)) {
+        let known = app.live().learned(zone.id, seller, hour).await.map_err(refused)?;
         let times = known.iter().filter(|(quantity, _)| all || quantity.is_the_sellers());
         let times = times.map(|(quantity, learned)| view(*quantity, learned)).collect();
-        TimesRow { zone_id: zone.id, zone: zone.name.clone(), times }
-    });
-    Ok(Json(TimesView { merchant_id: seller, hour, rows: rows.collect() }))
+        rows.push(TimesRow { zone_id: zone.id, zone: zone.name.clone(), times });
+    }
+    Ok(Json(TimesView { merchant_id: seller, hour, rows }))
 }
 
 fn view(quantity: Quantity, learned: &Learned) -> LearnedTime {

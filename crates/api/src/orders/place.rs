@@ -14,8 +14,8 @@ use posthaste_http::extract::Json as Body;
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
 use posthaste_identity::Standing;
-use posthaste_live::Refused;
-use posthaste_live::orders::{PlaceOrder, Placed};
+use posthaste_live::orders::PlaceOrder;
+use posthaste_live::{Once, Refused};
 use posthaste_protocol::orders::{ContactView, CreateOrder, CreatePickup, OrderView, WindowView};
 use posthaste_protocol::problem::Code;
 use posthaste_protocol::problem::FieldError;
@@ -61,22 +61,21 @@ pub(crate) async fn place(
     let order = read(value, admitted.caller.merchant())?;
     let running = key.as_deref().map(|key| app.in_flight().enter(admitted.caller.party, key)).transpose()?;
     let idempotency = key.map(|key| admitted.idempotency(key, PATH, &bytes));
-    let orders = app.system().orders();
     let wrong = named(&app, &order, admitted.caller.merchant()).await?;
     let placed = if wrong.is_empty() {
-        orders.place(order, idempotency, admitted.cause()).await
+        app.live().place_order(order, idempotency, admitted.cause()).await
     } else {
-        orders.replay_or(Refused::InvalidOrder(wrong), idempotency).await
+        app.live().replay_order(Refused::InvalidOrder(wrong), idempotency).await
     };
     let placed = placed.map_err(refused)?;
     drop(running);
     Ok(match placed {
-        Placed::New(order) => {
+        Once::New(order) => {
             let location = format!("{PATH}/{}", order.id);
             let view = OrderView::of(&order, admitted.caller.audience());
             (StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(view)).into_response()
         }
-        Placed::Replayed(status, body) => replayed(status, body, PATH),
+        Once::Replayed { status, body } => replayed(status, body, PATH),
     })
 }
 

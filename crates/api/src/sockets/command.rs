@@ -67,23 +67,23 @@ impl Job {
 
     /// Does it. Answered after the commit.
     async fn perform(self, app: AppState, driver: DriverId, id: Option<String>, cause: Cause) -> Result<Ack, Refused> {
-        let drivers = app.system().drivers();
+        let live = app.live();
         match self {
             Self::Command(command) => {
-                let done = drivers.command(driver, command, id, cause).await?;
+                let done = live.command_driver(driver, command, id, cause).await?;
                 Ok(Ack::new(done.changed, Some(done.at)))
             }
             Self::Shift(change) => {
-                let (_, changed, at) = drivers.shift(driver, change, cause).await?;
+                let (_, changed, at) = live.change_shift(driver, change, cause).await?;
                 Ok(Ack::new(changed, Some(at)))
             }
             Self::Next(task) => {
-                let chosen = drivers.choose_next(driver, task, cause).await?;
+                let chosen = live.choose_next(driver, task, cause).await?;
                 Ok(Ack { late: chosen.late, ..Ack::new(chosen.changed, Some(chosen.at)) })
             }
             Self::Positions(reports) => {
-                let outcome = drivers.positions(driver, &reports).await?;
-                Ok(received(outcome, app.system().clock().now()))
+                let outcome = live.positions(driver, reports).await?;
+                Ok(received(outcome, app.clock().now()))
             }
         }
     }

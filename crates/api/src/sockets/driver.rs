@@ -10,7 +10,8 @@ use std::time::Duration;
 use posthaste_domain::Timestamp;
 use posthaste_domain::position::{Report, Taken};
 use posthaste_http::idempotency::is_sound;
-use posthaste_live::presence::{LastTaken, Presence};
+use posthaste_live::Slot;
+use posthaste_live::presence::LastTaken;
 use posthaste_live::streams::Frame;
 use posthaste_protocol::drivers::{PositionReport, PositionsTaken};
 use posthaste_protocol::problem::Problem;
@@ -32,27 +33,27 @@ const LAST_COMMANDS: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Runs a driver's socket, to its end. What he commands follows `after`, where his device said so.
-    pub(super) async fn drive(mut self, upgraded: Upgraded, presence: Arc<Presence>, after: Option<TraceParent>) {
+    pub(super) async fn drive(mut self, upgraded: Upgraded, slot: Arc<dyn Slot>, after: Option<TraceParent>) {
         let longest = self.app.limits().socket.frame_bytes as usize;
         let mut line = self.line(upgraded, longest);
         let end = match self.greet(&mut line).await {
-            Ok(()) => self.serve(&mut line, &presence, after).await,
+            Ok(()) => self.serve(&mut line, &*slot, after).await,
             Err(end) => end,
         };
-        let span = tracing::info_span!("driver", driver = %presence.driver());
+        let span = tracing::info_span!("driver", driver = %slot.driver());
         span.in_scope(|| end.note(self.id, self.path));
         line.end(end).await;
     }
 
-    async fn serve(&mut self, line: &mut Line, presence: &Presence, after: Option<TraceParent>) -> End {
-        presence.heartbeat();
-        let mut work = Work::new(self.app.clone(), presence.driver(), self.id, after);
+    async fn serve(&mut self, line: &mut Line, slot: &dyn Slot, after: Option<TraceParent>) -> End {
+        slot.heartbeat();
+        let mut work = Work::new(self.app.clone(), slot.driver(), self.id, after);
         let mut frames: Vec<Frame> = Vec::new();
         let mut timer = std::pin::pin!(sleep_until(self.next_check()));
         loop {
             let step = tokio::select! {
                 heard = line.hear() => match heard {
-                    Ok(()) => match self.take_all(line, presence, &mut work) {
+                    Ok(()) => match self.take_all(line, slot, &mut work) {
                         Ok(()) => line.flush().await,
                         Err(end) => Err(end),
                     },
@@ -76,9 +77,9 @@ impl Session {
     }
 
     /// Takes what came in. Its positions are in the slot when this returns; answers are said, not written.
-    fn take_all(&mut self, line: &mut Line, presence: &Presence, work: &mut Work) -> Result<(), End> {
+    fn take_all(&mut self, line: &mut Line, slot: &dyn Slot, work: &mut Work) -> Result<(), End> {
         let mut inbox = line.lend();
-        let mut burst = Burst { now: self.app.system().clock().now(), presence, reports: Vec::new() };
+        let mut burst = Burst { now: self.app.clock().now(), slot, reports: Vec::new() };
         let taken = self.take_from(&mut inbox, line, &mut burst, work);
         burst.report();
         line.give_back(inbox);
@@ -107,7 +108,7 @@ impl Session {
     }
 
     fn take(&mut self, line: &mut Line, burst: &mut Burst<'_>, work: &mut Work, text: &str) {
-        burst.presence.heartbeat();
+        burst.slot.heartbeat();
         if posthaste_protocol::problem::holds_nul(text.as_bytes()) {
             let problem = Problem::new(posthaste_protocol::problem::Code::Malformed)
                 .detail("no text may hold the character U+0000");
@@ -144,7 +145,7 @@ impl Session {
 struct Burst<'a> {
     /// When they did.
     now: Timestamp,
-    presence: &'a Presence,
+    slot: &'a dyn Slot,
     /// Those that are not in the slot yet.
     reports: Vec<Report>,
 }
@@ -155,7 +156,7 @@ impl Burst<'_> {
         match read_report(given) {
             Ok(report) => self.reports.push(report),
             Err((field, problem)) => {
-                self.presence.report_no_place();
+                self.slot.report_no_place();
                 let problem = Problem::invalid(format!("data.{field}"), problem);
                 return line.say(&ServerMessage::Error(problem), id);
             }
@@ -171,7 +172,7 @@ impl Burst<'_> {
         if self.reports.is_empty() {
             return None;
         }
-        let taken = self.presence.report_all(&self.reports, self.now);
+        let taken = self.slot.report(&self.reports, self.now);
         self.reports.clear();
         taken
     }

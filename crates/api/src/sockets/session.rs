@@ -70,7 +70,7 @@ impl Session {
         let ends = caller.map(|caller| end_of(&app, caller.expires_at));
         let login = caller.map_or_else(Watch::never, |caller| app.identity().watch(caller));
         let pace = Pace::new(app.limits().socket.messages_per_second, now.into_std());
-        let (id, party) = (app.system().clock().id(), caller.map(|caller| caller.party));
+        let (id, party) = (app.clock().id(), caller.map(|caller| caller.party));
         let rights = Rights::of(caller.map(|caller| caller.role));
         let of_caller = caller.map(|caller| (Holder::of(caller), app.limits().socket.of_one_login));
         let all = of_caller.into_iter().chain(holders);
@@ -91,7 +91,7 @@ impl Session {
             Ok(caller) => {
                 self.ends = Some(end_of(&self.app, caller.expires_at));
                 self.login = self.app.identity().watch(&caller);
-                ServerMessage::Ack(Ack::new(true, Some(self.app.system().clock().now())))
+                ServerMessage::Ack(Ack::new(true, Some(self.app.clock().now())))
             }
             // The old token goes on as long as it did.
             Err(failure) => ServerMessage::Error(failure.into_problem()),
@@ -289,7 +289,7 @@ impl Session {
     /// A sign of life that asks to be answered is answered.
     pub(super) fn acknowledge(&self, line: &mut Line, id: Option<&str>) {
         if id.is_some() {
-            let at = Some(self.app.system().clock().now());
+            let at = Some(self.app.clock().now());
             line.say(&ServerMessage::Ack(Ack::new(false, at)), id);
         }
     }
@@ -330,7 +330,7 @@ impl Session {
 
 fn end_of(app: &AppState, expires_at: Timestamp) -> Instant {
     let end = expires_at.checked_add_signed(Span::seconds(LEEWAY_SECONDS)).unwrap_or(expires_at);
-    Instant::now() + (end - app.system().clock().wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
+    Instant::now() + (end - app.clock().wall()).to_std().unwrap_or_default().min(LONGEST_WAIT)
 }
 
 /// `hello` belongs to the beginning.

@@ -202,7 +202,16 @@ async fn more_than_the_server_takes_is_refused_at_once_with_a_time_to_come_back(
     let build = posthaste_api::Build { version: "0.0.0", commit: None };
     let (system, identity) = (stage.app.system().clone(), stage.app.identity().clone());
     let (pool, webhooks) = (stage.database.pool.clone(), webhooks(&stage.database, stage.app.system()));
-    let full = posthaste_api::AppState::new(system, pool, keys(), identity, webhooks, limits, build);
+    let full = posthaste_api::AppState::new(posthaste_api::Parts {
+        system,
+        reach: posthaste_live::wire::through_bytes,
+        pool,
+        keys: keys(),
+        identity,
+        webhooks,
+        limits,
+        build,
+    });
     let mut stage = stage;
     (stage.worlds, stage.app) = (full.clone().into(), full);
     let answer = stage.get("/v1/orders", &stage.admin).await;

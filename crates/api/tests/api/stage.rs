@@ -14,6 +14,7 @@ use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
 use posthaste_identity::{Hashing, Identity, Parts, Upkeep};
 use posthaste_live::stopping::Leave;
+use posthaste_live::wire::through_bytes;
 use posthaste_live::{Retention, Settings, System};
 use posthaste_notifications::worker::Worker;
 use posthaste_notifications::{Carrier, Notifications};
@@ -142,6 +143,7 @@ fn plan(app: &AppState, database: &TestDatabase) -> Plan {
     Plan {
         schemas: Schemas::of(&database.url).unwrap(),
         live: app.system().clone(),
+        reach: through_bytes,
         seal: Seal::new(b"a secret of tests"),
         allowed: ALLOWED,
         outside: Outside::Open,
@@ -210,7 +212,18 @@ impl Stage {
         let identity = Identity::open(parts).await.unwrap();
         let upkeep = (outbox.start(), identity.start());
         let webhooks = webhooks(&database, &system);
-        let app = AppState::new(system, database.pool.clone(), keys(), identity, webhooks, limits, build);
+        let pool = database.pool.clone();
+        let reach = through_bytes;
+        let app = AppState::new(posthaste_api::Parts {
+            system,
+            reach,
+            pool,
+            keys: keys(),
+            identity,
+            webhooks,
+            limits,
+            build,
+        });
         let worlds = Worlds::new(app.clone(), Some(plan(&app, &database)));
         Self {
             worlds,

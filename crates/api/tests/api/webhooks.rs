@@ -30,8 +30,8 @@ pub(crate) fn start(stage: &Stage, speed: f64) -> Sender {
 
 /// What tells merchants of endpoints that stopped.
 fn telling(stage: &Stage) -> posthaste_api::stopped::Telling {
-    let (system, identity) = (stage.app.system().clone(), stage.app.identity().clone());
-    posthaste_api::stopped::Telling { system, identity }
+    let (streams, identity) = (stage.app.system().streams().clone(), stage.app.identity().clone());
+    posthaste_api::stopped::Telling { streams, identity }
 }
 
 async fn endpoint(stage: &Stage, url: &str, types: &[&str]) -> String {

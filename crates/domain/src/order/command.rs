@@ -1,5 +1,9 @@
 //! What may be asked of an order, and why it may be refused.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 use crate::calendar::Lane;
 use crate::ids::{DriverId, MerchantId, OfferId, TaskId, ZoneId};
@@ -12,7 +16,7 @@ use super::status::Status;
 use super::task::{FailReason, Proof};
 
 /// What may be asked of an order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// A seller will have its part ready. `ready_at` may say when.
     Confirm {
@@ -150,7 +154,7 @@ pub enum Command {
 }
 
 /// Why a command was refused. Nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejected {
     /// The order is over.
     #[error("the order is {}", .0.name())]
@@ -181,7 +185,7 @@ pub enum Rejected {
     NotYours,
     /// The task is not one that can be worked on now.
     #[error("the task cannot be done now: {0}")]
-    TaskNotDue(&'static str),
+    TaskNotDue(Cow<'static, str>),
     /// The task needs a code and none was given.
     #[error("a code is required")]
     CodeRequired,

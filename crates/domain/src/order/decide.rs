@@ -248,12 +248,12 @@ fn due(order: &Order, task: &Task) -> Result<(), Rejected> {
     not_ended(order)?;
     match task.status {
         TaskStatus::Assigned | TaskStatus::EnRoute | TaskStatus::Arrived => {}
-        TaskStatus::Done => return Err(Rejected::TaskNotDue("it is already done")),
-        _ => return Err(Rejected::TaskNotDue("it is not in the driver's hands")),
+        TaskStatus::Done => return Err(Rejected::TaskNotDue("it is already done".into())),
+        _ => return Err(Rejected::TaskNotDue("it is not in the driver's hands".into())),
     }
     let picked_up = order.pickups().all(|t| t.status == TaskStatus::Done);
     if task.kind == TaskKind::Delivery && !picked_up {
-        return Err(Rejected::TaskNotDue("not everything has been picked up"));
+        return Err(Rejected::TaskNotDue("not everything has been picked up".into()));
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Default for CodeRule {
 }
 
 /// A place to go to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewStop {
     /// Where.
     pub place: Place,
@@ -57,7 +57,7 @@ pub struct NewStop {
 }
 
 /// One seller's part.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewPickup {
     /// The seller.
     pub seller: MerchantId,
@@ -103,7 +103,7 @@ pub struct NewOrder {
 }
 
 /// One field that is wrong, by its path in the request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidOrder {
     /// Path of the field, as in `pickups[1].ready_at`.

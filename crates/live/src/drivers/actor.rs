@@ -25,6 +25,7 @@ use tracing::Instrument;
 
 use super::{DriverCommand, LastDone, NextChosen, PlannedRoute, ShiftChange, Standby, Work};
 use crate::door::Reply;
+use crate::inside::DriverInside;
 use crate::orders::{Done, OrderMsg};
 use crate::presence::{Presence, Summary};
 use crate::system::Doors;
@@ -53,6 +54,8 @@ pub(crate) struct Proposal {
 pub(crate) enum DriverMsg {
     /// Orders in hand and orders offered, and the driver at that moment.
     Work(Reply<(Work, Arc<Summary>)>),
+    /// All that is held here.
+    Inside(Reply<DriverInside>),
     /// Change the shift; what he has may be handed back with it.
     Shift { change: ShiftChange, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
     /// He says which stop he does next, or takes that back.
@@ -137,6 +140,23 @@ pub(crate) struct DriverState {
     pub(super) watch: u64,
 }
 
+impl DriverState {
+    fn inside(&self) -> DriverInside {
+        DriverInside {
+            driver: Arc::clone(&self.driver),
+            stale: self.stale,
+            gone: self.gone,
+            silent: self.presence.silent_for().to_std().unwrap_or_default(),
+            commitments: self.calendar.commitments().to_vec(),
+            proposed: self.proposed.iter().map(|(id, (size, since))| (*id, *size, since.elapsed())).collect(),
+            orders: self.orders.values().cloned().collect(),
+            settled: self.settled.iter().map(|order| order.id).collect(),
+            declined: self.declined.iter().map(|(offer, _)| *offer).collect(),
+            plan_generation: self.planned.as_ref().map(|planned| planned.generation),
+        }
+    }
+}
+
 impl Actor for DriverActor {
     type Msg = DriverMsg;
     type State = DriverState;
@@ -181,6 +201,10 @@ impl Actor for DriverActor {
         match message {
             DriverMsg::Work(reply) => {
                 let _ = reply.send(Ok((state.work(), state.presence.summary())));
+                Ok(())
+            }
+            DriverMsg::Inside(reply) => {
+                let _ = reply.send(Ok(state.inside()));
                 Ok(())
             }
             DriverMsg::Shift { change, cause, reply } => {

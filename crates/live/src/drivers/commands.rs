@@ -85,18 +85,18 @@ impl DriverActor {
                 Ok(Some(order)) => match wrong_kind(&order, &command) {
                     Some(refused) if order.assignment.is_some_and(|his| his.driver == driver) => Err(refused),
                     // What kind of task it is, is told to nobody else either.
-                    Some(_) => Err(Refused::NotFound("task")),
+                    Some(_) => Err(Refused::NotFound("task".into())),
                     None => {
                         let command = to_order(command, driver, command_id, cool_until);
                         doors.orders.command(order.id, command, cause).await
                     }
                 },
-                Ok(None) => Err(Refused::NotFound("task")),
+                Ok(None) => Err(Refused::NotFound("task".into())),
                 Err(refused) => Err(refused),
             };
             let _ = reply.send(match answer {
                 // Whose it is shall not be told to those who do not have it.
-                Err(Refused::Order(Rejected::NotYours)) => Err(Refused::NotFound("task")),
+                Err(Refused::Order(Rejected::NotYours)) => Err(Refused::NotFound("task".into())),
                 other => other,
             });
         };
@@ -132,7 +132,7 @@ impl DriverState {
 fn wrong_kind(order: &Order, command: &DriverCommand) -> Option<Refused> {
     let DriverCommand::Complete { task, kind, .. } = command else { return None };
     let actual = order.task(*task)?.kind;
-    (actual != *kind).then_some(Refused::Order(Rejected::TaskNotDue("it is a task of another kind")))
+    (actual != *kind).then_some(Refused::Order(Rejected::TaskNotDue("it is a task of another kind".into())))
 }
 
 pub(super) fn to_order(command: DriverCommand, driver: DriverId, id: Option<String>, cool_until: Timestamp) -> Command {

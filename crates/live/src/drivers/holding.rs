@@ -104,7 +104,7 @@ impl DriverActor {
     pub(super) async fn stored(&self) -> Result<Driver, Refused> {
         let read = || async {
             let stored = posthaste_storage::drivers::get(&self.doors.pool, self.id).await?;
-            stored.ok_or(Refused::NotFound("driver"))
+            stored.ok_or(Refused::NotFound("driver".into()))
         };
         self.doors.carried.read(read).await
     }

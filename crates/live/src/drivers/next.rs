@@ -13,6 +13,7 @@ use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_matching::Stop;
 use posthaste_storage::drivers::DriverEvent;
 use ractor::ActorProcessingErr;
+use serde::{Deserialize, Serialize};
 
 use super::actor::{DriverActor, DriverState};
 use super::route::open_stops;
@@ -21,7 +22,7 @@ use crate::zones::stop_view;
 use crate::{Cause, Refused};
 
 /// What became of a choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextChosen {
     /// False when it stood so before.
     pub changed: bool,
@@ -95,7 +96,7 @@ impl DriverState {
         }
         match self.settled.iter().find(|o| o.task(task).is_some()) {
             Some(order) => Err(Rejected::Ended(order.status()).into()),
-            None => Err(Refused::NotFound("task")),
+            None => Err(Refused::NotFound("task".into())),
         }
     }
 

@@ -6,6 +6,7 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::position::{Reason, Report, Taken};
 use posthaste_storage::positions::Position;
+use serde::{Deserialize, Serialize};
 
 use super::Drivers;
 use crate::Refused;
@@ -16,7 +17,7 @@ use crate::presence::Fix;
 pub const MOST_POSITIONS: usize = 500;
 
 /// What became of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     /// Whether anything of it was new: the driver moved, or the track has more.
     pub changed: bool,

@@ -17,22 +17,13 @@ use crate::carried::{UNKNOWN, Within};
 use crate::orders::Idempotency;
 use crate::reconcile::Mended;
 use crate::system::Doors;
-use crate::{Cause, Refused};
+use crate::{Cause, Once, Refused};
 
 /// A shift on a zone's roster, with whose it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Rostered {
     pub(crate) driver: Arc<Driver>,
     pub(crate) shift: PlannedShift,
-}
-
-/// What became of a shift that was to be planned.
-#[derive(Debug, Clone)]
-pub enum PlannedNow {
-    /// It is on the roster.
-    New(PlannedShift),
-    /// The key was used before with the same request: the first answer, status and body.
-    Replayed(u16, String),
 }
 
 impl Drivers {
@@ -44,14 +35,14 @@ impl Drivers {
         place: Option<Place>,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<PlannedNow, Refused> {
+    ) -> Result<Once<PlannedShift>, Refused> {
         let doors = self.doors.get()?;
         let now = doors.clock.now();
         let record = self.get(driver).await?.driver;
         let shift = match roster::planned(start, end, now) {
             Ok(during) => PlannedShift { id: doors.clock.id(), driver, during, place, created_at: now },
             Err((field, problem)) => {
-                return first_answer(&doors, idempotency, Refused::InvalidShift(field, problem)).await;
+                return first_answer(&doors, idempotency, Refused::InvalidShift(field.into(), problem)).await;
             }
         };
         let view = PlannedShiftView::of(&shift);
@@ -69,12 +60,12 @@ impl Drivers {
                     Err(RosterError::Overlaps) => {
                         return first_answer(&doors, idempotency, Refused::ShiftsOverlap).await;
                     }
-                    Err(RosterError::NoSuchDriver) => return Err(Refused::NotFound("driver")),
+                    Err(RosterError::NoSuchDriver) => return Err(Refused::NotFound("driver".into())),
                     Err(RosterError::Storage(error)) => find_out(&doors, error, (driver, shift.id), true).await?,
                 }
                 tracing::info!(%driver, shift = %shift.id, %start, %end, by = %cause.by, "shift planned");
                 put_on(&doors, &record, shift);
-                Ok(PlannedNow::New(shift))
+                Ok(Once::New(shift))
             })
             .await
     }
@@ -101,7 +92,7 @@ impl Drivers {
                     Ok(true) => {}
                     // Where it is gone from there already, an answer was lost: it only has to go from here.
                     Ok(false) if known => {}
-                    Ok(false) => return Err(Refused::NotFound("shift")),
+                    Ok(false) => return Err(Refused::NotFound("shift".into())),
                     Err(error) => find_out(&doors, error, (driver, shift), false).await?,
                 }
                 tracing::info!(%driver, %shift, by = %cause.by, "planned shift dropped");
@@ -182,10 +173,14 @@ pub(crate) async fn as_stored(doors: &Doors) -> Result<(), Refused> {
 }
 
 /// The answer that a key stands for; what is refused now where there is none.
-async fn first_answer(doors: &Doors, key: Option<Idempotency>, refused: Refused) -> Result<PlannedNow, Refused> {
+async fn first_answer(
+    doors: &Doors,
+    key: Option<Idempotency>,
+    refused: Refused,
+) -> Result<Once<PlannedShift>, Refused> {
     let Some(key) = key else { return Err(refused) };
     match key.first_answer(&doors.pool).await {
-        Ok((status, body)) => Ok(PlannedNow::Replayed(status, body)),
+        Ok(first) => Ok(Once::replayed(first)),
         Err(Refused::LostRace) => Err(refused),
         Err(other) => Err(other),
     }

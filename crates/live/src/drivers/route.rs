@@ -11,6 +11,7 @@ use posthaste_protocol::audience::Audience;
 use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
 use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::words::RouteReason;
+use serde::{Deserialize, Serialize};
 
 use super::Standby;
 use super::actor::DriverState;
@@ -41,7 +42,7 @@ impl LastDone {
 }
 
 /// A driver's part of a zone's plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedRoute {
     /// Which plan.
     pub generation: u64,
@@ -62,7 +63,7 @@ impl PlannedRoute {
 }
 
 /// A planned stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStop {
     /// The order.
     pub order: OrderId,
@@ -75,7 +76,7 @@ pub struct PlannedStop {
 }
 
 /// What a driver has to do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Work {
     /// Orders in hand.
     pub in_hand: Vec<Arc<Order>>,

@@ -8,10 +8,12 @@ use posthaste_domain::order::ReleaseReason;
 use posthaste_domain::place::Place;
 use posthaste_protocol::socket::ServerMessage;
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
-use posthaste_storage::journal::{AppendError, Entry};
+use posthaste_storage::journal::Entry;
 use ractor::ActorProcessingErr;
+use serde::{Deserialize, Serialize};
 
 use super::actor::{DriverActor, DriverState};
+use crate::commit::{Commit, Whose};
 use crate::door::Reply;
 use crate::{Cause, Refused};
 
@@ -19,7 +21,7 @@ use crate::{Cause, Refused};
 const REMEMBERED_STEPS: u64 = 500;
 
 /// What a shift is changed to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ShiftChange {
     /// The shift from now on.
     pub shift: Shift,
@@ -126,19 +128,16 @@ impl DriverActor {
         let name = event.name();
         let recorded = DriverRecorded { seq: driver.version, at: now, by: cause.by, event };
         let entry = Entry::driver(state.driver.version, driver.clone(), vec![recorded]).correlation(cause.ids());
-        if let Err(error) = self.doors.journal.append(entry).await {
-            let refused = crate::refused::not_stored(&error);
-            let may_differ =
-                matches!(error, AppendError::Unknown(_) | AppendError::VersionConflict { .. } | AppendError::Duplicate);
-            if !may_differ {
-                return Err(refused);
+        match self.doors.commit(Whose::Driver(self.id), entry).await {
+            Commit::Stored => {}
+            not @ Commit::ReadBack { .. } => {
+                let stored = self.stored().await?;
+                if stored != driver {
+                    state.driver = Arc::new(stored);
+                    return Err(not.refused());
+                }
             }
-            self.doors.doubt();
-            let stored = self.stored().await?;
-            if stored != driver {
-                state.driver = Arc::new(stored);
-                return Err(refused);
-            }
+            not => return Err(not.refused()),
         }
         tracing::info!(
             driver = %self.id, event = name, shift = driver.shift.name(), by = %cause.by,

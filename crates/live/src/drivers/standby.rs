@@ -7,11 +7,12 @@ use posthaste_domain::Timestamp;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::place::Place;
 use posthaste_protocol::drivers::StandbyView;
+use serde::{Deserialize, Serialize};
 
 use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
 
 /// Advice to wait for work somewhere.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Standby {
     /// Where.
     pub place: Place,

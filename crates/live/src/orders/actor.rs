@@ -13,15 +13,17 @@ use posthaste_domain::offer::{Offer, Withdrawal};
 use posthaste_domain::order::{CODE_ATTEMPTS, Command, Deadline, Order, Recorded, Rejected};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::decisions::NewDecision;
-use posthaste_storage::journal::{AppendError, CommitmentChange, Entry};
+use posthaste_storage::journal::{CommitmentChange, Entry};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::Instrument;
 
 use super::expected::with_what_is_known;
 use super::{Done, Told};
 use crate::carried::UNKNOWN;
+use crate::commit::{Commit, Whose};
 use crate::door::Reply;
 use crate::drivers::DriverMsg;
+use crate::inside::OrderInside;
 use crate::reconcile::Mended;
 use crate::system::Doors;
 use crate::{Cause, Refused};
@@ -56,6 +58,8 @@ pub(crate) struct OrderState {
 pub(crate) enum OrderMsg {
     /// The present state.
     Get(Reply<Arc<Order>>),
+    /// All that is held here.
+    Inside(Reply<OrderInside>),
     /// Somebody asks for something. Drivers, dispatch and deadlines do not wait for the answer.
     Command {
         command: Box<Command>,
@@ -97,6 +101,11 @@ impl Actor for OrderActor {
         match message {
             OrderMsg::Get(reply) => {
                 let _ = reply.send(Ok(Arc::clone(&state.order)));
+                Ok(())
+            }
+            OrderMsg::Inside(reply) => {
+                let (order, told_version) = (Arc::clone(&state.order), self.told.version());
+                let _ = reply.send(Ok(OrderInside { order, told_version, armed: state.armed.clone() }));
                 Ok(())
             }
             OrderMsg::Command { command, cause, decision, reply } => {
@@ -260,7 +269,6 @@ impl OrderActor {
                 Err(Attempt::Failed(failed)) => return Err(failed),
                 Err(Attempt::Lost(lost)) => lost,
             };
-            self.doors.doubt();
             self.read_back(state).await.map_err(|_| Failed::Unknown)?;
             let stored = Arc::clone(&state.order);
             if stored.version == lost.order.version && *stored == *lost.order {
@@ -309,7 +317,10 @@ impl OrderActor {
         if let Some(decision) = decision {
             entry = entry.decision(*decision);
         }
-        self.doors.journal.append(entry).await.map_err(|error| self.failed(&error, &order, now))?;
+        match self.doors.commit(Whose::Order(self.id), entry).await {
+            Commit::Stored => {}
+            not => return Err(lost_or_failed(&not, &order, now)),
+        }
         state.order = Arc::clone(&order);
         let by = &cause.by;
         for (event, status) in recorded.iter() {
@@ -321,28 +332,6 @@ impl OrderActor {
         self.doors.tell_step(Some(&before), &order, recorded);
         self.told.note(order.version);
         Ok(Done { order, changed: true, at: now })
-    }
-
-    fn failed(&self, error: &AppendError, order: &Arc<Order>, at: Timestamp) -> Attempt {
-        let lost = |unknown| Attempt::Lost(Lost { order: Arc::clone(order), at, unknown });
-        match error {
-            AppendError::CommitmentOverlap => Attempt::Failed(Failed::Overlap),
-            AppendError::Unavailable(cause) => {
-                tracing::warn!(order = %self.id, error = %cause, "not stored: the database is away");
-                Attempt::Failed(Failed::Away)
-            }
-            AppendError::Unknown(_) => {
-                tracing::warn!(order = %self.id, %error, "unknown whether it was stored: it is read back");
-                lost(true)
-            }
-            AppendError::VersionConflict { .. } | AppendError::Duplicate | AppendError::IdempotencyKeyUsed => {
-                tracing::warn!(order = %self.id, %error, "what is stored is not what is in memory: it is read back");
-                lost(false)
-            }
-            AppendError::Inconsistent(_) | AppendError::Refused { .. } => {
-                Attempt::Failed(Failed::Refused(crate::refused::not_stored(error)))
-            }
-        }
     }
 
     /// The zone could not be changed: the database is away. It is tried again, as no zone knows that the order waits.
@@ -405,6 +394,19 @@ impl OrderActor {
     }
 }
 
+/// Why an attempt whose entry was not simply stored did not come to its end.
+fn lost_or_failed(commit: &Commit, order: &Arc<Order>, at: Timestamp) -> Attempt {
+    let lost = |unknown| Attempt::Lost(Lost { order: Arc::clone(order), at, unknown });
+    match commit {
+        Commit::Overlap => Attempt::Failed(Failed::Overlap),
+        Commit::Away => Attempt::Failed(Failed::Away),
+        Commit::ReadBack { unknown } => lost(*unknown),
+        // An order's steps have no key: somebody else's row was in the way.
+        Commit::KeyUsed | Commit::Stored => lost(false),
+        Commit::Broken => Attempt::Failed(Failed::Refused(commit.refused())),
+    }
+}
+
 /// Why an attempt did not come to its end.
 enum Attempt {
     /// It failed.
@@ -443,7 +445,7 @@ impl Failed {
         match self {
             Self::Refused(refused) => refused.clone(),
             Self::Overlap => Refused::DriverUnsuited("another order holds the time".to_owned()),
-            Self::Away => Refused::Unavailable("the database is away"),
+            Self::Away => Refused::Unavailable("the database is away".into()),
             Self::Unknown => UNKNOWN,
         }
     }

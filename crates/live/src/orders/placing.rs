@@ -5,14 +5,15 @@ use std::sync::Arc;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_protocol::orders::OrderView;
-use posthaste_storage::journal::{AppendError, Entry};
+use posthaste_storage::journal::Entry;
 use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Idempotency, OrderMsg, Placed, Told};
+use super::{Idempotency, OrderMsg, Told};
 use crate::carried::{UNKNOWN, Within};
+use crate::commit::{Commit, Whose};
 use crate::system::Doors;
-use crate::{Cause, Refused};
+use crate::{Cause, Once, Refused};
 
 /// An order on its way into Postgres. All that is done with it is the system's work: whoever handed it in may be gone.
 pub(super) struct Placing {
@@ -27,30 +28,26 @@ pub(super) struct Placing {
 
 impl Placing {
     /// Commits the order, and has it live.
-    pub(super) async fn commit(self) -> Result<Placed, Refused> {
+    pub(super) async fn commit(self) -> Result<Once<Arc<Order>>, Refused> {
         let mut entry =
             Entry::order(0, Arc::clone(&self.order), Arc::clone(&self.events)).correlation(self.cause.ids());
         if let Some(key) = &self.idempotency {
             let view = OrderView::of(&self.order, key.audience);
             entry = entry.idempotency(key.record_of(201, &view, self.order.placed_at)?);
         }
-        match self.doors.journal.append(entry).await {
-            Ok(()) => self.live(),
-            Err(AppendError::IdempotencyKeyUsed) => {
+        match self.doors.commit(Whose::Order(self.order.id), entry).await {
+            Commit::Stored => self.live(),
+            Commit::KeyUsed => {
                 let key = self.idempotency.as_ref().ok_or(Refused::LostRace)?;
                 replay(&self.doors, key).await
             }
-            Err(AppendError::Unknown(error)) => {
-                tracing::warn!(order = %self.order.id, %error, "unknown whether it was stored: it is looked up");
-                self.doors.doubt();
-                self.look_up().await
-            }
-            Err(error) => Err(crate::refused::not_stored(&error)),
+            Commit::ReadBack { unknown: true } => self.look_up().await,
+            not => Err(not.refused()),
         }
     }
 
     /// The order's actor starts, and everybody concerned hears of it.
-    fn live(self) -> Result<Placed, Refused> {
+    fn live(self) -> Result<Once<Arc<Order>>, Refused> {
         let Self { order, events, cause, doors, .. } = self;
         tracing::info!(order = %order.id, by = %cause.by, request_id = cause.correlation.as_deref(), "order placed");
         let (_, is_new) = doors.orders.door.enter(order.id, Arc::clone(&order), Told::up_to(order.version))?;
@@ -62,11 +59,11 @@ impl Placing {
             // Removed since it was looked up: what waits in it has been moved before this order was there.
             let _ = doors.orders.door.tell(order.id, OrderMsg::FindZone);
         }
-        Ok(Placed::New(order))
+        Ok(Once::New(order))
     }
 
     /// The commit's outcome is unknown. If it is stored, it lives; the caller hears so if that is soon known.
-    async fn look_up(mut self) -> Result<Placed, Refused> {
+    async fn look_up(mut self) -> Result<Once<Arc<Order>>, Refused> {
         let (doors, id) = (Arc::clone(&self.doors), self.order.id);
         let look = move |doors: Arc<Doors>| async move { Ok(posthaste_storage::orders::get(&doors.pool, id).await?) };
         if doors.carried.look_up(Within::Moments, || look(Arc::clone(&doors))).await.is_some() {
@@ -85,7 +82,7 @@ impl Placing {
 }
 
 /// Gives the first answer again, and sees to it that the order it speaks of lives.
-pub(super) async fn replay(doors: &Arc<Doors>, key: &Idempotency) -> Result<Placed, Refused> {
+pub(super) async fn replay(doors: &Arc<Doors>, key: &Idempotency) -> Result<Once<Arc<Order>>, Refused> {
     let (status, body) = key.first_answer(&doors.pool).await?;
     if let Some(id) = order_in(&body)
         && doors.orders.door.present(id).is_none()
@@ -96,7 +93,7 @@ pub(super) async fn replay(doors: &Arc<Doors>, key: &Idempotency) -> Result<Plac
             Err(_) => doors.doubt(),
         }
     }
-    Ok(Placed::Replayed(status, body))
+    Ok(Once::Replayed { status, body })
 }
 
 /// The order that a stored answer speaks of.

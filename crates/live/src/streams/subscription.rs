@@ -83,7 +83,7 @@ impl Subscription {
     pub async fn begin(&mut self, hello: Hello) -> Result<Vec<Frame>, Refused> {
         let last = hello.last_seq.filter(|_| hello.epoch.as_deref() == Some(self.topic.epoch.as_str()));
         let start = self.topic.subscribe(Arc::clone(&self.outbox), last);
-        let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping"))?;
+        let doors = self.hub.doors.load_full().ok_or(Refused::Unavailable("the system is stopping".into()))?;
         if let Subject::Tracking(order) = self.subject {
             return self.begin_tracking(&doors, order, last).await;
         }
@@ -99,7 +99,7 @@ impl Subscription {
                     Subject::Driver(id) => driver_snapshot(&doors, *id).await?,
                     Subject::Merchant(id) => merchant_snapshot(&doors, *id).await?,
                     Subject::Operations(view) => operations_snapshot(&doors, *view).await?,
-                    Subject::Tracking(_) => return Err(Refused::NotFound("order")),
+                    Subject::Tracking(_) => return Err(Refused::NotFound("order".into())),
                 };
                 Ok(vec![self.hub.frame(&ServerMessage::Snapshot(Box::new(snapshot)), Some(seq))])
             }

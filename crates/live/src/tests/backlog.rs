@@ -19,9 +19,8 @@ use tokio::task::JoinSet;
 
 use super::stage::{Stage, admin, place};
 use crate::drivers::DriverCommand;
-use crate::orders::{PlaceOrder, Placed};
-use crate::zones::CreatedZone;
-use crate::{Cause, Settings, System};
+use crate::orders::PlaceOrder;
+use crate::{Cause, Once, Settings, System};
 
 /// Orders placed at the same time.
 const AT_ONCE: usize = 32;
@@ -55,8 +54,8 @@ async fn place_all(stage: &Stage, count: usize) -> Vec<OrderId> {
         let cause = Cause::new(Party::Merchant(stage.merchant), "test");
         placing.spawn(async move {
             match system.orders().place(order, None, cause).await.expect("an order") {
-                Placed::New(order) => order.id,
-                Placed::Replayed(..) => panic!("no key, no replay"),
+                Once::New(order) => order.id,
+                Once::Replayed { .. } => panic!("no key, no replay"),
             }
         });
     }
@@ -202,7 +201,7 @@ async fn an_outage_of_the_database_leaves_a_backlog_that_is_offered_at_once() {
     let rules = rules(Policy::Routed);
     let zone = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
     let created = system.zones().create(zone, None, admin()).await.expect("a zone");
-    let CreatedZone::New(zone) = created else { panic!("a new zone is no replay") };
+    let Once::New(zone) = created else { panic!("a new zone is no replay") };
     let merchant = system.clock().id();
     let database = TestDatabase { pool: connected, url: server.url().to_owned() };
     let stage = Stage { system, database, zone: zone.id, merchant };

@@ -17,10 +17,9 @@ use posthaste_storage::testing::TestDatabase;
 use serde_json::json;
 
 use super::stage::{Stage, admin, place};
-use crate::drivers::{DriverCommand, RegisterDriver, Registered, ShiftChange};
+use crate::drivers::{DriverCommand, RegisterDriver, ShiftChange};
 use crate::orders::PlaceOrder;
-use crate::zones::CreatedZone;
-use crate::{Cause, Refused, Settings, System};
+use crate::{Cause, Once, Refused, Settings, System};
 
 fn merchant(stage: &Stage) -> Cause {
     Cause::new(Party::Merchant(stage.merchant), "test")
@@ -39,7 +38,7 @@ async fn driver_with(stage: &Stage, capacity: u32, zones: Vec<ZoneId>, at: Place
     let new =
         RegisterDriver { id: None, name: "Dana Driver".into(), vehicle: Vehicle::Bicycle, capacity, zones, speeds };
     let registered = stage.system.drivers().register(new, None, admin()).await.expect("a driver");
-    let Registered::New(driver) = registered else { panic!("no key, no replay") };
+    let Once::New(driver) = registered else { panic!("no key, no replay") };
     let shift = ShiftChange { place: Some(at), ..Shift::Available { until: None }.into() };
     stage.system.drivers().shift(driver.id, shift, admin()).await.expect("a shift");
     driver.id
@@ -53,8 +52,8 @@ async fn zone_around(stage: &Stage, name: &str, at: (f64, f64), degrees: f64) ->
     let area = json!({"type": "Polygon", "coordinates": [ring]});
     let zone = PutZone { name: name.to_owned(), area, rules, travel: TravelView::default() };
     match stage.system.zones().create(zone, None, admin()).await.expect("a zone") {
-        CreatedZone::New(zone) => zone.id,
-        CreatedZone::Replayed(..) => panic!("no key, no replay"),
+        Once::New(zone) => zone.id,
+        Once::Replayed { .. } => panic!("no key, no replay"),
     }
 }
 
@@ -232,7 +231,7 @@ async fn a_fast_clock_makes_nobody_silent() {
     let ring = [[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]];
     let area = json!({"type": "Polygon", "coordinates": [ring]});
     let zone = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
-    let CreatedZone::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
+    let Once::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
         panic!("no key, no replay")
     };
     let merchant = system.clock().id();

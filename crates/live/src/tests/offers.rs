@@ -61,7 +61,7 @@ async fn an_order_waits_visibly_until_a_driver_appears() {
     assert_eq!(stage.order(order.id).await.status(), Status::Confirmed);
     let seen = tokio::time::timeout(std::time::Duration::from_secs(20), async {
         loop {
-            let board = stage.system.zones().board(stage.zone).await.unwrap();
+            let board = stage.system.zones().board(stage.zone).unwrap();
             if board.waiting_total == 1 && board.waiting[0].id == order.id {
                 return;
             }

@@ -14,10 +14,10 @@ use posthaste_storage::testing::Cut;
 
 use super::stage::{Stage, admin, place, square_at};
 use super::streams::read;
-use crate::drivers::{DriverCommand, RegisterDriver, Registered};
-use crate::orders::{Idempotency, Placed};
+use crate::drivers::{DriverCommand, RegisterDriver};
+use crate::orders::Idempotency;
 use crate::streams::{Subject, Subscription, View};
-use crate::{Cause, Refused};
+use crate::{Cause, Once, Refused};
 
 fn rules() -> RulesView {
     RulesView { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..RulesView::default() }
@@ -99,7 +99,7 @@ async fn orders_whose_callers_hang_up_at_any_moment_are_offered_like_others() {
     }
     stage.until_whole().await;
     assert_eq!(stage.system.orders().live(), 60);
-    let board = stage.system.zones().board(stage.zone).await.expect("a board");
+    let board = stage.system.zones().board(stage.zone).expect("a board");
     assert_eq!(board.waiting_total, 60, "every one of them waits where dispatch looks");
 }
 
@@ -117,8 +117,8 @@ async fn an_order_whose_commit_is_cut_lives_if_it_is_stored_and_is_told_of_once(
             stage.system.orders().place(new.clone(), Some(key(&stage, "victim")), cause)
         });
         let id = match placed.await {
-            Placed::New(order) => order.id,
-            Placed::Replayed(_, body) => {
+            Once::New(order) => order.id,
+            Once::Replayed { body, .. } => {
                 let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
                 body["id"].as_str().expect("an id").parse().expect("an id")
             }
@@ -243,8 +243,8 @@ async fn drivers_and_their_shifts_are_what_is_stored_whatever_became_of_the_answ
         relay.cut("Cut Driver", cut);
         let registered = surely(|| drivers.register(new.clone(), Some(key(&stage, "driver")), admin())).await;
         let id: DriverId = match registered {
-            Registered::New(driver) => driver.id,
-            Registered::Replayed(_, body) => {
+            Once::New(driver) => driver.id,
+            Once::Replayed { body, .. } => {
                 let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
                 body["id"].as_str().expect("an id").parse().expect("an id")
             }

@@ -15,10 +15,9 @@ use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::{Relay, TestDatabase};
 use serde_json::json;
 
-use crate::drivers::{DriverCommand, RegisterDriver, Registered, ShiftChange};
-use crate::orders::{Done, PlaceOrder, Placed};
-use crate::zones::CreatedZone;
-use crate::{Cause, Refused, Settings, System};
+use crate::drivers::{DriverCommand, RegisterDriver, ShiftChange};
+use crate::orders::{Done, PlaceOrder};
+use crate::{Cause, Once, Refused, Settings, System};
 
 /// Product seconds per real second on stage.
 const SPEED: f64 = 30.0;
@@ -75,7 +74,7 @@ impl Stage {
         let clock = Clock::at_speed(SPEED, None).expect("a clock");
         let system = System::start(database.pool.clone(), clock, settings()).await.expect("a system");
         let zone = PutZone { name: "Centre".to_owned(), area: square(), rules, travel: TravelView::default() };
-        let CreatedZone::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
+        let Once::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
             panic!("a new zone is no replay")
         };
         let merchant = system.clock().id();
@@ -114,8 +113,8 @@ impl Stage {
             travel: TravelView::default(),
         };
         match self.system.zones().create(zone, None, admin()).await.expect("a zone") {
-            CreatedZone::New(zone) => zone.id,
-            CreatedZone::Replayed(..) => panic!("no key, no replay"),
+            Once::New(zone) => zone.id,
+            Once::Replayed { .. } => panic!("no key, no replay"),
         }
     }
 
@@ -129,7 +128,7 @@ impl Stage {
             speeds: vec![Speed::Fast, Speed::Slow],
         };
         let registered = self.system.drivers().register(new, None, admin()).await.expect("a driver");
-        let Registered::New(driver) = registered else { panic!("no key, no replay") };
+        let Once::New(driver) = registered else { panic!("no key, no replay") };
         let shift = Shift::Available { until: None };
         self.system
             .drivers()
@@ -173,8 +172,8 @@ impl Stage {
     pub(super) async fn place(&self, order: PlaceOrder) -> Arc<Order> {
         let cause = Cause::new(Party::Merchant(self.merchant), "test");
         match self.system.orders().place(order, None, cause).await.expect("an order") {
-            Placed::New(order) => order,
-            Placed::Replayed(..) => panic!("no key, no replay"),
+            Once::New(order) => order,
+            Once::Replayed { .. } => panic!("no key, no replay"),
         }
     }
 

@@ -21,10 +21,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::stage::{Stage, admin, place, square_at};
-use crate::drivers::{DriverCommand, RegisterDriver, Registered, ShiftChange};
-use crate::orders::{Idempotency, Placed};
-use crate::zones::CreatedZone;
-use crate::{Cause, Refused};
+use crate::drivers::{DriverCommand, RegisterDriver, ShiftChange};
+use crate::orders::Idempotency;
+use crate::{Cause, Once, Refused};
 
 /// What statements hold that may be cut: steps of orders and of drivers, by their events' names.
 const CUT: [&str; 12] = [
@@ -72,7 +71,7 @@ async fn driver_in(stage: &Stage, zones: Vec<ZoneId>, west: f64) -> DriverId {
         zones,
         speeds: vec![posthaste_domain::order::Speed::Fast],
     };
-    let Registered::New(driver) = stage.system.drivers().register(new, None, admin()).await.expect("a driver") else {
+    let Once::New(driver) = stage.system.drivers().register(new, None, admin()).await.expect("a driver") else {
         panic!("no key, no replay")
     };
     let change = ShiftChange { place: Some(place(52.1, west)), ..Shift::Available { until: None }.into() };
@@ -89,7 +88,7 @@ impl Storm {
             rules: rules(Policy::Routed),
             travel: TravelView::default(),
         };
-        let CreatedZone::New(routed) = stage.system.zones().create(put, None, admin()).await.expect("a zone") else {
+        let Once::New(routed) = stage.system.zones().create(put, None, admin()).await.expect("a zone") else {
             panic!("no key, no replay")
         };
         let zones = [stage.zone, routed.id];
@@ -135,8 +134,8 @@ impl Storm {
                     asking.await.expect("no panic")
                 };
                 let id = match answer {
-                    Ok(Placed::New(order)) => order.id,
-                    Ok(Placed::Replayed(_, body)) => {
+                    Ok(Once::New(order)) => order.id,
+                    Ok(Once::Replayed { body, .. }) => {
                         let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
                         body["id"].as_str().expect("an id").parse().expect("an id")
                     }

@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::stage::{Stage, admin, place};
 use super::streams::{next, read};
-use crate::drivers::{RegisterDriver, Registered, ShiftChange};
+use crate::Once;
+use crate::drivers::{RegisterDriver, ShiftChange};
 use crate::streams::{Closed, Scope, Subject, Subscription, View};
-use crate::zones::CreatedZone;
 
 impl Stage {
     async fn zone_east_of(&self, west: f64) -> ZoneId {
@@ -21,7 +21,7 @@ impl Stage {
         let area = json!({"type": "Polygon", "coordinates": [[[west, 52.0], [east, 52.0], [east, 52.2], [west, 52.2], [west, 52.0]]]});
         let rules = RulesView { stale_after_seconds: 7200, ..RulesView::default() };
         let zone = PutZone { name: format!("From {west}"), area, rules, travel: TravelView::default() };
-        let CreatedZone::New(zone) = self.system.zones().create(zone, None, admin()).await.unwrap() else {
+        let Once::New(zone) = self.system.zones().create(zone, None, admin()).await.unwrap() else {
             panic!("a new zone is no replay")
         };
         zone.id
@@ -36,7 +36,7 @@ impl Stage {
             zones,
             speeds: vec![Speed::Fast],
         };
-        let Registered::New(driver) = self.system.drivers().register(new, None, admin()).await.unwrap() else {
+        let Once::New(driver) = self.system.drivers().register(new, None, admin()).await.unwrap() else {
             panic!("no key, no replay")
         };
         driver.id

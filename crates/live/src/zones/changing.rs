@@ -10,13 +10,13 @@ use posthaste_geography::ZoneShape;
 use posthaste_protocol::zones::{PutZone, ZoneView};
 use posthaste_storage::zones::{Zone, ZoneError};
 
-use super::{CreatedZone, ZoneConfig, Zones, check, view};
+use super::{ZoneConfig, Zones, check, view};
 use crate::carried::{UNKNOWN, Within};
 use crate::drivers::DriverMsg;
 use crate::orders::Idempotency;
 use crate::reconcile::Mended;
 use crate::system::Doors;
-use crate::{Cause, Refused};
+use crate::{Cause, Once, Refused};
 
 impl Zones {
     /// Makes a zone; it takes orders when this returns. A key used before gives its first answer.
@@ -25,7 +25,7 @@ impl Zones {
         zone: PutZone,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<CreatedZone, Refused> {
+    ) -> Result<Once<Arc<ZoneView>>, Refused> {
         let doors = self.0.doors.get()?;
         let shape = check(&zone).await?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
@@ -39,7 +39,7 @@ impl Zones {
         shape: &Arc<ZoneShape>,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<CreatedZone, Refused> {
+    ) -> Result<Once<Arc<ZoneView>>, Refused> {
         let _one = self.0.changing.lock().await;
         let now = doors.clock.now();
         let stored = Zone { created_at: now, ..row(doors.clock.id(), zone, 1)? };
@@ -51,7 +51,7 @@ impl Zones {
             Err(error @ (ZoneError::IdempotencyKeyUsed | ZoneError::NameTaken)) => {
                 let Some(key) = idempotency else { return Err(error.into()) };
                 return match key.first_answer(&self.0.pool).await {
-                    Ok((status, body)) => Ok(CreatedZone::Replayed(status, body)),
+                    Ok(first) => Ok(Once::replayed(first)),
                     Err(Refused::LostRace) => Err(error.into()),
                     Err(refused) => Err(refused),
                 };
@@ -62,7 +62,7 @@ impl Zones {
         let cell = self.put_cell(view, shape, false);
         self.start(cell.id, doors).await?;
         self.move_what_waits(doors);
-        Ok(CreatedZone::New(self.changed(&cell, doors)))
+        Ok(Once::New(self.changed(&cell, doors)))
     }
 
     /// Replaces name, area, rules and travel model. Orders under way keep their zone.
@@ -235,7 +235,7 @@ fn row(id: ZoneId, zone: PutZone, version: u64) -> Result<Zone, Refused> {
         area: zone.area,
         rules: zone.rules.into(),
         travel: serde_json::to_value(zone.travel)
-            .map_err(|_| Refused::Broken("a travel model cannot be written down"))?,
+            .map_err(|_| Refused::Broken("a travel model cannot be written down".into()))?,
         created_at: posthaste_domain::Timestamp::UNIX_EPOCH,
         version,
         deleted_at: None,

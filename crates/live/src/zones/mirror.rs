@@ -60,7 +60,7 @@ fn stored(view: &ZoneView) -> Result<Zone, Refused> {
         area: view.area.clone(),
         rules: view.rules.into(),
         travel: serde_json::to_value(view.travel)
-            .map_err(|_| Refused::Broken("a travel model cannot be written down"))?,
+            .map_err(|_| Refused::Broken("a travel model cannot be written down".into()))?,
         created_at: view.created_at,
         version: view.version,
         deleted_at: None,

@@ -28,7 +28,7 @@ pub(super) struct Tool {
 impl Tool {
     /// The program for a Postgres of this major version: beside the configured binaries, or anywhere on the machine.
     pub(super) async fn find(name: &'static str, configuration: &Configuration, major: u32) -> Result<Self, Fatal> {
-        let configured = configuration.postgres_bin.clone();
+        let configured = configuration.database.postgres_bin.clone();
         let beside = match configured {
             Some(directory) => beside::tool(name, Some(directory), major).await?,
             None => None,

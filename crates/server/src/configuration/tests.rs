@@ -14,11 +14,11 @@ fn file(text: &str) -> PathBuf {
 #[test]
 fn flags_win_over_the_file_and_the_file_over_defaults() {
     let path = file("listen = \"127.0.0.1:9000\"\ncheckpoint_seconds = 7\n");
-    let flags = Overrides { config: Some(path), checkpoint_seconds: Some(9), ..Overrides::default() };
+    let flags = Overrides { config: Some(path), ..Overrides::given("checkpoint_seconds = 9") };
     let configuration = flags.resolve("", 1.0, Mode::Production).unwrap();
-    assert_eq!(configuration.listen.port(), 9000);
-    assert_eq!(configuration.checkpoint_seconds, 9);
-    assert_eq!(configuration.track_retention_days, 30);
+    assert_eq!(configuration.serving.listen.port(), 9000);
+    assert_eq!(configuration.dispatch.checkpoint_seconds, 9);
+    assert_eq!(configuration.dispatch.track_retention_days, 30);
 }
 
 #[test]
@@ -81,22 +81,40 @@ fn every_setting_has_one_name_everywhere_and_stands_in_the_example_and_the_docum
     }
 }
 
+/// What other crates have as their defaults is what the example says, and what stands there behind a `#` can be said.
 #[test]
-fn the_example_file_is_valid() {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../posthaste.example.toml"));
-    let flags = Overrides { config: Some(path), ..Overrides::default() };
-    flags.resolve("", 1.0, Mode::Production).unwrap();
+fn the_example_file_is_the_defaults() {
+    let plain = Overrides::default().resolve("", 1.0, Mode::Production).unwrap();
+    let limits = posthaste_http::limits::Limits::default();
+    let Serving { sockets, concurrent_requests, connections, .. } = plain.serving;
+    let of_limits = (limits.sockets, limits.concurrent_requests, limits.connections.most);
+    assert_eq!((sockets, concurrent_requests, connections), of_limits);
+    let quotas = (plain.serving.requests_per_minute, plain.serving.address_requests_per_minute);
+    assert_eq!(quotas, (limits.quotas.caller_per_minute, limits.quotas.address_per_minute));
+    assert_eq!(plain.identity.password_memory_kib, posthaste_identity::Hashing::default().memory_kib);
+    assert_eq!(plain.identity.google_issuer, posthaste_identity::GOOGLE);
+    let said: String = EXAMPLE
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| is_said(line))
+        .fold(String::new(), |text, line| text + line + "\n");
+    let all = Overrides::given(&said).or(Overrides::default());
+    assert!(all.program.data_dir.is_some() && all.notifications.smtp_url.is_some() && all.serving.mode.is_some());
+}
+
+/// Whether a line of the example sets something.
+fn is_said(line: &str) -> bool {
+    let name = line.split(" = ").next().unwrap_or_default();
+    line.contains(" = ") && SECTIONS.iter().copied().flatten().any(|known| *known == name)
 }
 
 #[test]
 fn items_of_a_list_are_refused_by_name() {
-    let flags = |proxy: &str, origin: &str| Overrides {
-        trusted_proxies: Some(vec![proxy.to_owned()]),
-        cors_origins: Some(vec![origin.to_owned()]),
-        ..Overrides::default()
+    let flags = |proxy: &str, origin: &str| {
+        Overrides::given(&format!("trusted_proxies = ['{proxy}']\ncors_origins = ['{origin}']"))
     };
     let sound = flags("10.0.0.0/8", "https://shop.example.org").resolve("", 1.0, Mode::Production).unwrap();
-    assert_eq!((sound.trusted_proxies.len(), sound.cors_origins.len()), (1, 1));
+    assert_eq!((sound.proxies.len(), sound.origins.len()), (1, 1));
     for (proxy, origin, name) in [("10.0.0.0/99", "", "trusted_proxies"), ("", "*", "cors_origins")] {
         let refused = flags(proxy, origin).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
         assert!(refused.starts_with(name), "{refused}");
@@ -106,12 +124,12 @@ fn items_of_a_list_are_refused_by_name() {
 #[test]
 fn signing_in_with_google_needs_all_of_its_settings_and_tls() {
     let some = |text: &str| Some(text.to_owned());
-    let flags = |secret: Option<String>, url: Option<String>, issuer: Option<String>| Overrides {
-        google_client_id: some("posthaste"),
-        google_client_secret: secret,
-        public_url: url,
-        google_issuer: issuer,
-        ..Overrides::default()
+    let flags = |secret: Option<String>, url: Option<String>, issuer: Option<String>| {
+        let mut given = Overrides::given("google_client_id = 'posthaste'");
+        given.identity.google_client_secret = secret;
+        given.serving.public_url = url;
+        given.identity.google_issuer = issuer;
+        given
     };
     let (secret, url) = (some("s3cret"), some("https://api.example.org"));
     let sound = flags(secret.clone(), url.clone(), None).resolve("", 1.0, Mode::Production).unwrap();
@@ -133,7 +151,7 @@ fn signing_in_with_google_needs_all_of_its_settings_and_tls() {
 
 #[test]
 fn numbers_outside_their_bounds_are_refused_by_name() {
-    let flags = Overrides { checkpoint_seconds: Some(0), ..Overrides::default() };
+    let flags = Overrides::given("checkpoint_seconds = 0");
     assert!(
         flags.resolve("", 1.0, Mode::Production).unwrap_err().to_string().starts_with("checkpoint_seconds must lie")
     );
@@ -142,8 +160,9 @@ fn numbers_outside_their_bounds_are_refused_by_name() {
 #[test]
 fn admins_need_a_second_factor_in_production_unless_it_is_said_otherwise() {
     let of = |mode, said| {
-        let flags = Overrides { admin_second_factor: said, ..Overrides::default() };
-        flags.resolve("", 1.0, mode).unwrap().admin_second_factor
+        let mut flags = Overrides::default();
+        flags.identity.admin_second_factor = said;
+        flags.resolve("", 1.0, mode).unwrap().identity.admin_second_factor
     };
     assert_eq!((of(Mode::Production, None), of(Mode::Development, None)), (true, false));
     assert_eq!((of(Mode::Production, Some(false)), of(Mode::Development, Some(true))), (false, true));
@@ -152,11 +171,10 @@ fn admins_need_a_second_factor_in_production_unless_it_is_said_otherwise() {
 #[test]
 fn what_is_kept_of_people_ends_and_the_audit_log_only_where_it_is_said() {
     let plain = Overrides::default().resolve("", 1.0, Mode::Production).unwrap();
-    assert_eq!((plain.contact_retention_days, plain.proof_retention_days, plain.audit_retention_days), (180, 180, 0));
-    let of = |contacts, audit| Overrides {
-        contact_retention_days: Some(contacts),
-        audit_retention_days: Some(audit),
-        ..Overrides::default()
+    let kept = (plain.dispatch.contact_retention_days, plain.dispatch.proof_retention_days);
+    assert_eq!((kept, plain.identity.audit_retention_days), ((180, 180), 0));
+    let of = |contacts: u32, audit: u32| {
+        Overrides::given(&format!("contact_retention_days = {contacts}\naudit_retention_days = {audit}"))
     };
     assert!(of(0, 90).resolve("", 1.0, Mode::Production).is_ok());
     let refused = of(1, 89).resolve("", 1.0, Mode::Production).unwrap_err().to_string();
@@ -166,8 +184,9 @@ fn what_is_kept_of_people_ends_and_the_audit_log_only_where_it_is_said() {
 #[test]
 fn webhooks_reach_the_developers_own_machine_in_development_alone() {
     let both = |given: Option<bool>, mode| {
-        let flags = Overrides { webhook_private_addresses: given, webhook_plain_http: given, ..Overrides::default() };
-        let resolved = flags.resolve("", 1.0, mode).unwrap();
+        let mut flags = Overrides::default();
+        (flags.webhooks.webhook_private_addresses, flags.webhooks.webhook_plain_http) = (given, given);
+        let resolved = flags.resolve("", 1.0, mode).unwrap().webhooks;
         (resolved.webhook_private_addresses, resolved.webhook_plain_http)
     };
     assert_eq!(both(None, Mode::Production), (false, false));

@@ -27,7 +27,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// Whether a server answers where this configuration listens, and is ready.
 pub(super) async fn answers(configuration: &Configuration) -> bool {
-    let mut address = configuration.listen;
+    let mut address = configuration.serving.listen;
     if address.ip().is_unspecified() {
         let own: std::net::IpAddr =
             if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
@@ -54,7 +54,7 @@ pub(super) async fn binaries(configuration: &Configuration, seen: &Seen) -> Find
         Ok((directory, major)) => {
             Finding::ok("postgres", format!("version {major} in {}; {data}", directory.display()))
         }
-        Err(error) if configuration.postgres_download && seen.written_by.is_none() => {
+        Err(error) if configuration.database.postgres_download && seen.written_by.is_none() => {
             let says = format!("the first start downloads one: {}", telemetry::chain(&error));
             Finding::warning("postgres", says, "install one before that, where nothing is to be downloaded")
         }
@@ -64,7 +64,7 @@ pub(super) async fn binaries(configuration: &Configuration, seen: &Seen) -> Find
 
 /// The database, where it can be reached without starting anything.
 pub(super) async fn database(configuration: &Configuration, seen: Option<&Seen>, asked: Asked) -> Vec<Finding> {
-    let url = match (&configuration.database_url, seen) {
+    let url = match (&configuration.database.database_url, seen) {
         (Some(url), _) => url.clone(),
         (None, Some(Seen { url: Some(url), .. })) => url.clone(),
         (None, Some(Seen { written_by: Some(_), .. })) => {
@@ -105,7 +105,7 @@ fn judged(configuration: &Configuration, examined: &Examined, asked: Asked, wall
         },
         migrations(&examined.migrations),
     ];
-    if examined.is_led && asked == Asked::MayStart && configuration.database_url.is_some() {
+    if examined.is_led && asked == Asked::MayStart && configuration.database.database_url.is_some() {
         let says = "another server leads this database: a start waits for it to leave, a minute at most";
         findings.push(Finding::warning("lead", says, "stop it first, or start to take over from it"));
     }
@@ -151,7 +151,7 @@ fn clocks(configuration: &Configuration, examined: &Examined, wall: Timestamp) -
         Finding::ok("clock", "this machine's and the database's agree")
     }];
     #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
-    let follows = configuration.clock_speed == 1.0;
+    let follows = configuration.program.clock_speed == 1.0;
     if let Some(checkpoint) = examined.checkpoint.filter(|checkpoint| follows && *checkpoint - wall > Span::minutes(1))
     {
         let says = format!("the product's clock was at {checkpoint}, ahead of the machine's: it goes on from there");
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn states(examined: &Examined, asked: Asked, wall: Timestamp) -> Vec<(&'static str, State)> {
-        let overrides = Overrides { database_url: Some("postgres://db/p".to_owned()), ..Overrides::default() };
+        let overrides = Overrides::given("database_url = 'postgres://db/p'");
         let configuration = overrides.resolve("", 1.0, Mode::Production).unwrap();
         let findings = judged(&configuration, examined, asked, wall);
         findings.iter().filter(|f| f.state() > State::Ok).map(|f| (f.check(), f.state())).collect()

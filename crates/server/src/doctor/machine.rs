@@ -24,11 +24,13 @@ const OTHER_FILES: u64 = 100;
 
 /// Whether the addresses can be listened on, or a server of ours does.
 pub(super) fn addresses(configuration: &Configuration, asked: Asked, runs: bool) -> Vec<Finding> {
-    let mut findings = vec![match free(configuration.listen, "--listen (POSTHASTE_LISTEN)") {
-        Ok(()) if asked == Asked::HowItIs => Finding::ok("listen", format!("nothing runs on {}", configuration.listen)),
-        Ok(()) => Finding::ok("listen", format!("{} is free", configuration.listen)),
+    let mut findings = vec![match free(configuration.serving.listen, "--listen (POSTHASTE_LISTEN)") {
+        Ok(()) if asked == Asked::HowItIs => {
+            Finding::ok("listen", format!("nothing runs on {}", configuration.serving.listen))
+        }
+        Ok(()) => Finding::ok("listen", format!("{} is free", configuration.serving.listen)),
         Err(_) if runs && asked == Asked::HowItIs => {
-            Finding::ok("listen", format!("a server answers on {}, and is ready", configuration.listen))
+            Finding::ok("listen", format!("a server answers on {}, and is ready", configuration.serving.listen))
         }
         Err(problem) if asked == Asked::MayStart => {
             let hint = "where a service manager holds the socket, this is right: see `posthaste doctor`";
@@ -40,7 +42,7 @@ pub(super) fn addresses(configuration: &Configuration, asked: Asked, runs: bool)
             "or it is this server, and is not ready: GET /health/ready and its log say why",
         ),
     }];
-    if let Some(listen) = configuration.metrics_listen {
+    if let Some(listen) = configuration.program.metrics_listen {
         findings.push(match free(listen, "--metrics-listen (POSTHASTE_METRICS_LISTEN)") {
             Ok(()) => Finding::ok("metrics", format!("{listen} is free")),
             Err(_) if runs && asked == Asked::HowItIs => Finding::ok("metrics", format!("{listen} is in use")),
@@ -56,7 +58,7 @@ fn free(address: SocketAddr, setting: &str) -> Result<(), String> {
 
 /// Whether the data directory can be written to, and how much room there is.
 pub(super) fn data_directory(configuration: &Configuration) -> Vec<Finding> {
-    let wanted = &configuration.data_dir;
+    let wanted = &configuration.program.data_dir;
     let mend = "name another with --data-dir (POSTHASTE_DATA_DIR)";
     // What is not there yet is made in the nearest that is.
     let absolute = std::path::absolute(wanted).unwrap_or_else(|_| wanted.clone());
@@ -124,7 +126,7 @@ pub(super) fn open_files(configuration: &Configuration) -> Finding {
     let limits = limits(configuration);
     let wanted = limits.sockets as u64
         + limits.connections.most as u64
-        + u64::from(configuration.database_connections)
+        + u64::from(configuration.database.database_connections)
         + OTHER_FILES;
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((soft, _)) => files(soft, wanted),

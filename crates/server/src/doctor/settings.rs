@@ -15,7 +15,7 @@ use crate::token_key;
 pub(super) fn read(configuration: &Configuration, file: Option<&Path>) -> Finding {
     let mode = if configuration.is_development() { "development" } else { "production" };
     let from = file.map(|file| format!(", from {}", file.display())).unwrap_or_default();
-    if configuration.is_development() && !configuration.listen.ip().is_loopback() {
+    if configuration.is_development() && !configuration.serving.listen.ip().is_loopback() {
         let says = format!("mode {mode}, reachable from other machines: whoever has the key is anybody");
         return Finding::warning(
             "configuration",
@@ -24,8 +24,8 @@ pub(super) fn read(configuration: &Configuration, file: Option<&Path>) -> Findin
         );
     }
     #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
-    if !configuration.is_development() && configuration.clock_speed != 1.0 {
-        let says = format!("mode {mode} with clock_speed {}", configuration.clock_speed);
+    if !configuration.is_development() && configuration.program.clock_speed != 1.0 {
+        let says = format!("mode {mode} with clock_speed {}", configuration.program.clock_speed);
         return Finding::warning(
             "configuration",
             says,
@@ -37,9 +37,9 @@ pub(super) fn read(configuration: &Configuration, file: Option<&Path>) -> Findin
 
 /// Whether the log's filter can be used.
 pub(super) fn logs(configuration: &Configuration) -> Option<Finding> {
-    let error = EnvFilter::try_new(&configuration.log).err()?;
+    let error = EnvFilter::try_new(&configuration.program.log).err()?;
     let mend = "set log (POSTHASTE_LOG) to something like info, or posthaste_live=debug,info";
-    Some(Finding::wrong("log", format!("{:?} is wrong: {error}", configuration.log), mend))
+    Some(Finding::wrong("log", format!("{:?} is wrong: {error}", configuration.program.log), mend))
 }
 
 /// Whether there is a token key that is good, and others may not read it. Whether it is the database's own is asked there.
@@ -55,7 +55,7 @@ pub(super) fn token_key(configuration: &Configuration, seen: Option<&Seen>) -> V
             Ok(_) => Finding::ok("token key", "there is one"),
             Err(error) => Finding::wrong("token key", error.to_string(), "for example `openssl rand -hex 32`"),
         },
-        None if configuration.database_url.is_some() => Finding::wrong(
+        None if configuration.database.database_url.is_some() => Finding::wrong(
             "token key",
             "with a database of your own it has to be given",
             "set token_key (POSTHASTE_TOKEN_KEY), for example to `openssl rand -hex 32`",
@@ -67,7 +67,7 @@ pub(super) fn token_key(configuration: &Configuration, seen: Option<&Seen>) -> V
         ),
         None => Finding::ok("token key", "made at the first start"),
     }];
-    findings.extend(machine::key_file(configuration).filter(|_| configuration.token_key.is_none()));
+    findings.extend(machine::key_file(configuration).filter(|_| configuration.program.token_key.is_none()));
     findings
 }
 
@@ -75,7 +75,7 @@ pub(super) fn token_key(configuration: &Configuration, seen: Option<&Seen>) -> V
 pub(super) fn ways_out(configuration: &Configuration) -> Vec<Finding> {
     let mut findings = Vec::new();
     let local = "written to the data directory, as in development";
-    findings.push(match (&configuration.smtp_url, &configuration.mail_from) {
+    findings.push(match (&configuration.notifications.smtp_url, &configuration.notifications.mail_from) {
         (Some(url), Some(from)) => match Carrier::smtp(url, from) {
             Err(error) => Finding::failed("mail", error.to_string()),
             Ok(_) if is_plain_smtp(url) => Finding::warning(
@@ -105,7 +105,7 @@ pub(super) fn ways_out(configuration: &Configuration) -> Vec<Finding> {
         None if configuration.is_development() => Finding::ok("texts", local),
         None => Finding::ok("texts", "no sender of texts: no telephone number is verified"),
     });
-    if configuration.hold_outside {
+    if configuration.database.hold_outside {
         findings.push(Finding::warning(
             "outside",
             "hold_outside is set: webhooks, emails and texts are held",
@@ -135,24 +135,16 @@ mod tests {
     // A mail server's connections belong to a runtime.
     #[tokio::test]
     async fn what_can_be_listened_to_and_what_is_open_to_others_is_a_warning() {
-        let plain = |url: &str| Overrides {
-            smtp_url: Some(url.to_owned()),
-            mail_from: Some("no-reply@example.org".to_owned()),
-            ..Overrides::default()
-        };
+        let plain = |url: &str| Overrides::given(&format!("smtp_url = '{url}'\nmail_from = 'no-reply@example.org'"));
         assert!(states(plain("smtp://mail.example.org")).contains(&("mail", State::Warning)));
         for sound in ["smtps://mail.example.org", "smtp://mail.example.org:587?tls=required"] {
             assert!(states(plain(sound)).contains(&("mail", State::Ok)), "{sound}");
         }
-        let open = Overrides {
-            mode: Some(Mode::Development),
-            listen: Some(([0, 0, 0, 0], 8080).into()),
-            ..Overrides::default()
-        };
+        let open = Overrides::given("mode = 'development'\nlisten = '0.0.0.0:8080'");
         assert!(states(open).contains(&("configuration", State::Warning)));
-        let fast = Overrides { clock_speed: Some(10.0), ..Overrides::default() };
+        let fast = Overrides::given("clock_speed = 10.0");
         assert!(states(fast).contains(&("configuration", State::Warning)));
-        let held = Overrides { hold_outside: Some(true), ..Overrides::default() };
+        let held = Overrides::given("hold_outside = true");
         assert!(states(held).contains(&("outside", State::Warning)));
     }
 }

@@ -164,7 +164,16 @@ async fn a_server_in_production_takes_no_tokens_of_development_and_shows_no_mail
     let build = posthaste_api::Build { version: "0.0.0", commit: None };
     let (system, pool) = (stage.app.system().clone(), stage.database.pool.clone());
     let webhooks = crate::stage::webhooks(&stage.database, stage.app.system());
-    let app = posthaste_api::AppState::new(system, pool, crate::stage::keys(), identity, webhooks, limits, build);
+    let app = posthaste_api::AppState::new(posthaste_api::Parts {
+        system,
+        reach: posthaste_live::wire::through_bytes,
+        pool,
+        keys: crate::stage::keys(),
+        identity,
+        webhooks,
+        limits,
+        build,
+    });
     let mut stage = stage;
     stage.worlds = app.into();
     let refused = stage.get("/v1/orders", &stage.admin).await;
