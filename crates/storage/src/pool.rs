@@ -267,6 +267,13 @@ fn pool_options(max_connections: u32, patience: Duration) -> PgPoolOptions {
                 connection.ping().await.map(|()| true)
             })
         })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // What a large row took would otherwise be held by an idle connection, in each of them.
+                connection.shrink_buffers();
+                Ok(true)
+            })
+        })
 }
 
 /// Applies the migrations that the database does not have yet. Several processes may do so at once: they take turns.
