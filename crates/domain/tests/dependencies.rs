@@ -19,7 +19,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-trace", &["posthaste-protocol"]),
     ("posthaste-insight", &["posthaste-domain", "posthaste-protocol"]),
     ("posthaste-clock", &["posthaste-domain"]),
-    ("posthaste-storage", &["posthaste-domain"]),
+    ("posthaste-postgres", &[]),
+    // For the databases of tests.
+    ("posthaste-storage", &["posthaste-domain", "posthaste-postgres"]),
     ("posthaste-notifications", &["posthaste-domain", "posthaste-clock", "posthaste-storage"]),
     (
         "posthaste-live",
@@ -110,6 +112,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-protocol",
             "posthaste-trace",
             "posthaste-clock",
+            "posthaste-postgres",
             "posthaste-storage",
             "posthaste-notifications",
             "posthaste-live",
