@@ -7,7 +7,9 @@ mod checks;
 mod database;
 mod documents;
 mod files;
+mod nightly;
 mod queries;
+mod story;
 mod workspace;
 
 use std::process::ExitCode;
@@ -35,6 +37,8 @@ enum Task {
     Sqlx(queries::Options),
     Docs(documents::Options),
     Db(database::Options),
+    Story(story::Options),
+    Nightly(nightly::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +57,8 @@ fn run(task: Task) -> Outcome {
         Task::Sqlx(options) => queries::run(&options),
         Task::Docs(options) => documents::run(&options),
         Task::Db(options) => database::run(&options),
+        Task::Story(options) => story::run(&options),
+        Task::Nightly(options) => nightly::run(&options),
     }
 }
 
@@ -68,7 +74,7 @@ mod tests {
         whole.clone().debug_assert();
         whole.build();
         let names: Vec<_> = whole.get_subcommands().map(|task| task.get_name().to_owned()).collect();
-        assert_eq!(names, ["ci", "sqlx", "docs", "db"]);
+        assert_eq!(names, ["ci", "sqlx", "docs", "db", "story", "nightly"]);
         for name in names {
             let task = whole.find_subcommand_mut(&name).unwrap();
             let help = task.render_long_help().to_string();

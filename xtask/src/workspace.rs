@@ -62,6 +62,13 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Whether a program is there and answers this.
+pub(crate) fn has(name: &str, arguments: &[&str]) -> bool {
+    let mut command = program(name);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// The packages of the workspace: name and directory.
 pub(crate) fn packages() -> Outcome<Vec<(String, PathBuf)>> {
     let metadata = output(cargo().args(["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
