@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use posthaste_storage::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use posthaste_postgres::{EmbeddedOptions, EmbeddedPostgres};
 use posthaste_storage::pool::{self, Pool};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_live::stopping::Budget;
-use posthaste_storage::embedded::{Download, EmbeddedOptions, EmbeddedPostgres, Starts, beside};
+use posthaste_postgres::{Download, EmbeddedOptions, EmbeddedPostgres, Starts, beside};
 use posthaste_storage::installation::Directory;
 use posthaste_storage::lead::{Lead, LeadError};
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
@@ -160,7 +160,7 @@ impl Reached {
             return Ok(Self { url: url.clone(), directory: None, embedded: None });
         }
         let server = private(configuration).await?;
-        let (url, directory) = (server.url().to_owned(), Some(server.directory()?));
+        let (url, directory) = (server.url().to_owned(), Some(place_of(server.directory()?)));
         Ok(Self { url, directory, embedded: Some(server) })
     }
 
@@ -169,7 +169,7 @@ impl Reached {
         if configuration.database.database_url.is_none() {
             let seen = beside::look(&options(configuration)).await?;
             if let (Some(url), Some(_)) = (seen.url, seen.owner) {
-                return Ok(Self { url, directory: seen.directory, embedded: None });
+                return Ok(Self { url, directory: seen.directory.map(place_of), embedded: None });
             }
         }
         Self::alone(configuration).await
@@ -191,6 +191,12 @@ async fn look_after_starts(mut starts: watch::Receiver<Starts>, lead: Arc<Lead>)
     while starts.changed().await.is_ok() {
         lead.look();
     }
+}
+
+/// Where a private Postgres is, as its database keeps it.
+pub(crate) fn place_of(directory: beside::Directory) -> Directory {
+    let beside::Directory { path, inode, made, machine } = directory;
+    Directory { path, inode, made, machine }
 }
 
 /// How the private server is run.

@@ -11,7 +11,7 @@ mod settings;
 
 use std::path::Path;
 
-use posthaste_storage::embedded::beside::Seen;
+use posthaste_postgres::beside::Seen;
 
 use self::finding::{Finding, Findings};
 use crate::Fatal;

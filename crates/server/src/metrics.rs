@@ -37,7 +37,7 @@ impl Recorder {
         posthaste_live::metrics::describe();
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
-        posthaste_storage::embedded::describe_metrics();
+        posthaste_postgres::describe_metrics();
         crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
         describe_counter!("posthaste_duties_total", "What is done by the clock, by duty, world and result.");

@@ -281,11 +281,12 @@ mod tests {
         crate::pool::migrate(&pool).await.unwrap();
         recognise(&pool, None).await.unwrap();
         pool.close().await;
-        let other = crate::testing::with_database(server.url(), "postgres");
+        let other = posthaste_postgres::testing::with_database(server.url(), "postgres");
         let maintenance = crate::pool::connect(&other, 1).await.unwrap();
         let copied = "CREATE DATABASE copied TEMPLATE posthaste";
         sqlx::raw_sql(AssertSqlSafe(copied.to_owned())).execute(&maintenance.0).await.unwrap();
-        let copy = crate::pool::connect(&crate::testing::with_database(server.url(), "copied"), 1).await.unwrap();
+        let copy =
+            crate::pool::connect(&posthaste_postgres::testing::with_database(server.url(), "copied"), 1).await.unwrap();
         assert!(matches!(recognise(&copy, None).await.unwrap(), Standing::Copy { .. }));
         declare(&copy, None).await.unwrap();
         assert_eq!(standing(&copy, None).await.unwrap(), Standing::Real);

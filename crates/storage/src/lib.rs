@@ -1,7 +1,6 @@
 //! Postgres: what the program keeps, and nothing that it decides.
 //!
-//! - [`embedded`], [`pool`]: the server, the connections to it and the migrations. `testing` gives every test a real
-//!   database of its own.
+//! - [`pool`]: the connections and the migrations. `testing` gives every test a real database of its own.
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
 //! - [`feed`]: events of orders in one order, which the journal writes and consumers read.
@@ -21,7 +20,6 @@
 pub mod clock;
 pub mod decisions;
 pub mod drivers;
-pub mod embedded;
 mod error;
 pub mod examine;
 pub mod feed;

@@ -1,43 +1,40 @@
-//! Real databases for tests, with nothing to set up.
-//!
-//! [`TestDatabase::new`] gives a migrated database of its own in a few hundredths of a second: all tests of a user
-//! share one private server, in which each migration state has one template. Nobody drops anything after a test, as
-//! that would cost more than the test: when leftovers become many, or after five idle minutes, at which the server
-//! stops itself, it begins anew with nothing.
-//!
-//! [`TestServer::private`] gives a server of its own to tests that stop or kill it.
-//!
-//! With `POSTHASTE_TEST_DATABASE_URL` (a superuser's address, the database in it does not matter), that server is used
-//! instead of the shared one.
-//!
-//! Everything here panics when it fails, with words that say why: a test without its database has nothing to go on
-//! with.
-
-mod cluster;
-mod leftovers;
-mod private;
-mod relay;
-mod template;
-#[cfg(test)]
-mod tests;
-mod watchdog;
+//! Real databases for tests, with nothing to set up: those of `posthaste_postgres`, with our migrations in them.
 
 use std::time::Duration;
 
-use crate::pool::{self, Pool};
+use posthaste_postgres::testing::{self as servers, Schema, causes};
 
-pub use private::TestServer;
-pub use relay::{Cut, Relay};
+use crate::pool::{self, MIGRATIONS, Pool};
 
-/// How many connections a test's pool has at most. The shared server takes 200.
+pub use posthaste_postgres::testing::{Cut, Relay, TestServer};
+
+/// How many connections a test's pool has at most. The shared server takes 400.
 const CONNECTIONS: u32 = 8;
 /// How long a test waits for a connection: the machine may be busy with all the other tests.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the making of a database is tried: the shared server may stop for idleness just when it is wanted, and
-/// another process may sweep the template away.
-const ATTEMPTS: u32 = 3;
-/// How long to let a server that is about to stop get on with it.
-const PAUSE: Duration = Duration::from_millis(200);
+
+/// The migrations.
+struct Migrated;
+
+impl Schema for Migrated {
+    /// Of the checksums of the migrations and their numbers (FNV-1a).
+    fn fingerprint(&self) -> u64 {
+        let bytes = |migration: &sqlx::migrate::Migration| {
+            [migration.version.to_le_bytes().as_slice(), &migration.checksum].concat()
+        };
+        MIGRATIONS
+            .iter()
+            .flat_map(bytes)
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    async fn fill(&self, url: &str) -> Result<(), String> {
+        let pool = open(url).await?;
+        let migrated = pool::migrate(&pool).await.map_err(|error| causes(&error));
+        pool.close().await;
+        migrated
+    }
+}
 
 /// A migrated database that no other test sees.
 #[derive(Debug)]
@@ -55,45 +52,36 @@ impl TestDatabase {
     ///
     /// When no server can be found, started or used; the message says why.
     pub async fn new() -> Self {
-        let mut failures = Vec::new();
-        for _ in 0..ATTEMPTS {
-            match Self::make().await {
-                Ok(database) => return database,
-                Err(why) => failures.push(why),
-            }
-            cluster::forget().await;
-            tokio::time::sleep(PAUSE).await;
-        }
-        panic!("no test database: {}", failures.join("; then: "));
+        servers::database(&Migrated, |url| async { Ok(Self { pool: open(&url).await?, url }) }).await
     }
 
-    async fn make() -> Result<Self, String> {
-        let server = cluster::server().await?;
-        let url = template::copy(&server).await.map_err(|error| format!("making a database: {error}"))?;
-        let pool = pool::connect_within(&url, CONNECTIONS, ACQUIRE_TIMEOUT)
-            .await
-            .map_err(|error| format!("connecting to a fresh database: {}", causes(&error)))?;
-        Ok(Self { pool, url })
+    /// A database whose connections can be cut.
+    ///
+    /// # Panics
+    ///
+    /// As [`TestDatabase::new`].
+    pub async fn behind_a_relay() -> (Self, Relay) {
+        let direct = Self::new().await;
+        let (relay, through) = Relay::before(&direct.url).await;
+        let pool = open(&through).await.expect("a way through the relay");
+        direct.pool.close().await;
+        (Self { pool, url: direct.url }, relay)
     }
 }
 
-/// The address with another database in it.
-pub(crate) fn with_database(url: &str, database: &str) -> String {
-    let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
-    let authority = address.find("://").map_or(0, |at| at + 3);
-    let end = address[authority..].find('/').map_or(address.len(), |at| authority + at);
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    format!("{}/{database}{query}", &address[..end])
+async fn open(url: &str) -> Result<Pool, String> {
+    pool::connect_within(url, CONNECTIONS, ACQUIRE_TIMEOUT).await.map_err(|error| causes(&error))
 }
 
-/// An error with everything that led to it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_test_database_has_the_migrations_already() {
+        let database = TestDatabase::new().await;
+        let applied: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&database.pool.0).await.unwrap();
+        assert_eq!(applied, i64::try_from(MIGRATIONS.iter().count()).unwrap());
     }
-    text
 }

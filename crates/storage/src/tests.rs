@@ -12,7 +12,6 @@ mod orders;
 mod performance;
 mod places;
 mod plans;
-mod refreshing;
 mod roster;
 mod schemas;
 pub(crate) mod story;

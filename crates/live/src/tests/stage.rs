@@ -71,6 +71,10 @@ impl Stage {
     }
 
     async fn on(database: TestDatabase, rules: RulesView) -> Self {
+        // `cargo xtask story` asks for it; usual runs are quiet.
+        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        }
         let clock = Clock::at_speed(SPEED, None).expect("a clock");
         let system = System::start(database.pool.clone(), clock, settings()).await.expect("a system");
         let zone = PutZone { name: "Centre".to_owned(), area: square(), rules, travel: TravelView::default() };

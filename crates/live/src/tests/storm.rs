@@ -315,7 +315,7 @@ fn setting(name: &str, usual: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a step of its own in .ci/run; by hand: cargo test -p posthaste-live storm -- --ignored --nocapture"]
+#[ignore = "a stage of its own in .ci/run; by hand: cargo xtask story comes_through_a_storm"]
 async fn a_system_that_goes_on_serving_comes_through_a_storm_whole() {
     let seconds = setting("POSTHASTE_STORM_SECONDS", 10);
     let seed = setting("POSTHASTE_STORM_SEED", u64::from(std::process::id()));

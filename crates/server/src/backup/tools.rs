@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use posthaste_storage::embedded::beside;
+use posthaste_postgres::beside;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 

@@ -6,7 +6,8 @@ use posthaste_client::{Client, RetryRule, Token};
 use posthaste_clock::Clock;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_identity::{accounts, signing_keys};
-use posthaste_storage::embedded::beside::{self, Seen};
+use posthaste_postgres::beside::{self, Seen};
+use posthaste_postgres::{Download, EmbeddedOptions};
 use posthaste_storage::examine::{Examined, Migrations, examine};
 use posthaste_storage::installation::Standing;
 use posthaste_storage::pool::{self, Pool};
@@ -15,7 +16,7 @@ use posthaste_storage::sealed::Seal;
 use super::Asked;
 use super::finding::Finding;
 use crate::configuration::Configuration;
-use crate::database::{explained, options};
+use crate::database::{explained, options, place_of};
 use crate::{copies, telemetry, token_key};
 
 /// The oldest Postgres.
@@ -45,10 +46,7 @@ pub(super) async fn seen(configuration: &Configuration) -> Result<Seen, Finding>
 /// Whether there are binaries that fit the private Postgres' data.
 pub(super) async fn binaries(configuration: &Configuration, seen: &Seen) -> Finding {
     // To look is no reason to download.
-    let options = posthaste_storage::embedded::EmbeddedOptions {
-        download: posthaste_storage::embedded::Download::Never,
-        ..options(configuration)
-    };
+    let options = EmbeddedOptions { download: Download::Never, ..options(configuration) };
     let data = seen.written_by.map_or("no data yet".to_owned(), |major| format!("data of version {major}"));
     match beside::binaries(&options).await {
         Ok((directory, major)) => {
@@ -76,8 +74,8 @@ pub(super) async fn database(configuration: &Configuration, seen: Option<&Seen>,
         Ok(pool) => pool,
         Err(error) => return vec![Finding::failed("database", explained(configuration, &error).to_string())],
     };
-    let directory = seen.and_then(|seen| seen.directory.as_ref());
-    let findings = match examine(&pool, directory).await {
+    let directory = seen.and_then(|seen| seen.directory.clone()).map(place_of);
+    let findings = match examine(&pool, directory.as_ref()).await {
         Ok(examined) => {
             let mut findings = judged(configuration, &examined, asked, Clock::system().wall());
             if examined.migrations.applied > 0 && examined.migrations.unknown.is_empty() {

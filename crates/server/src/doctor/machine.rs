@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
-use posthaste_storage::embedded::beside::Seen;
+use posthaste_postgres::beside::Seen;
 
 use super::Asked;
 use super::finding::Finding;

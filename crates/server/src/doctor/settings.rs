@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use posthaste_notifications::Carrier;
-use posthaste_storage::embedded::beside::Seen;
+use posthaste_postgres::beside::Seen;
 use tracing_subscriber::EnvFilter;
 
 use super::finding::Finding;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use posthaste_domain::ids::Id;
 use posthaste_domain::order::Order;
+use posthaste_postgres::beside;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::story::{Wanted, assigning, at, canceling, id, order, order_like, placing, window, write, written};
-use crate::embedded::beside;
 use crate::feed::{self, Behind, Feed, FeedEvent};
 use crate::journal::{self, AppendError, Entry};
 use crate::lead::Lead;

@@ -81,7 +81,7 @@ async fn value(url: &str, query: &'static str) -> String {
 /// Starts this very test program as another owner, and waits until its server runs.
 fn other_owner(place: &Place) -> (Child, String) {
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "embedded::tests::the_other_owner", "--ignored", "--nocapture"])
+        .args(["--exact", "tests::the_other_owner", "--ignored", "--nocapture"])
         .env(OWNED, &place.0)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -137,6 +137,30 @@ async fn a_production_server_flushes_every_commit_and_listens_on_no_port() {
     }
     assert!(postgres.major_version() >= super::binaries::MINIMUM_MAJOR);
     postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn statements_are_run_all_or_none_and_what_is_refused_is_said() {
+    let place = Place::new();
+    let postgres = place.start().await;
+    postgres.run("CREATE TABLE kept (word text); INSERT INTO kept VALUES ('here')").await.unwrap();
+    let refused = postgres.run("INSERT INTO kept VALUES ('gone'); INSERT INTO kpet VALUES (1)").await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("\"kpet\" does not exist") && cause.contains("42P01"), "{cause}");
+    assert_eq!(value(postgres.url(), "SELECT string_agg(word, ',') FROM kept").await, "here");
+    assert!(postgres.run("COPY kept FROM STDIN").await.is_err(), "and no wait for a client that has nothing to say");
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_database_may_have_any_name_and_is_made_once() {
+    let place = Place::new();
+    let options = EmbeddedOptions { database: "it's \"odd\"".to_owned(), ..place.options() };
+    for _ in 0..2 {
+        let postgres = EmbeddedPostgres::start(options.clone()).await.unwrap();
+        assert_eq!(value(postgres.url(), "SELECT current_database()::text").await, options.database);
+        postgres.stop().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,8 @@ use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
-use crate::embedded::{Download, EmbeddedOptions, shared};
-
-use super::{causes, leftovers, template, watchdog};
+use super::{Schema, causes, leftovers, template, watchdog};
+use crate::{Download, EmbeddedOptions, shared};
 
 /// Names a server to use instead of the shared one.
 const VARIABLE: &str = "POSTHASTE_TEST_DATABASE_URL";
@@ -24,20 +23,23 @@ pub(super) struct TestCluster {
     pub(super) local: bool,
 }
 
-/// The server that this process found to be prepared.
-static PREPARED: Mutex<Option<TestCluster>> = Mutex::const_new(None);
+/// The server that this process found to be prepared, and the schemas that it has templates of.
+static PREPARED: Mutex<Option<(TestCluster, Vec<u64>)>> = Mutex::const_new(None);
 
 /// The shared server, or the one that the environment names, prepared on first use.
-pub(super) async fn server() -> Result<TestCluster, String> {
+pub(super) async fn server(schema: &impl Schema) -> Result<TestCluster, String> {
     let mut prepared = PREPARED.lock().await;
-    if let Some(cluster) = &*prepared {
-        return Ok(cluster.clone());
-    }
-    let cluster = match std::env::var(VARIABLE) {
-        Ok(url) => prepare(TestCluster { url, local: false }).await?,
-        Err(_) => shared_server().await?,
+    let cluster = match &*prepared {
+        Some((cluster, templates)) if templates.contains(&schema.fingerprint()) => return Ok(cluster.clone()),
+        Some((cluster, _)) => cluster.clone(),
+        None => match std::env::var(VARIABLE) {
+            Ok(url) => TestCluster { url, local: false },
+            Err(_) => shared_server().await?,
+        },
     };
-    Ok(prepared.insert(cluster).clone())
+    prepare(&cluster, schema).await?;
+    prepared.get_or_insert((cluster.clone(), Vec::new())).1.push(schema.fingerprint());
+    Ok(cluster)
 }
 
 /// Looks at the server anew next time, as the one that was prepared may be gone.
@@ -55,16 +57,15 @@ async fn shared_server() -> Result<TestCluster, String> {
     watchdog::install(&turn.url, watchdog::IDLE).await.map_err(|error| format!("setting the watchdog: {error}"))?;
     let cluster = TestCluster { url: turn.url.clone(), local: true };
     drop(turn);
-    prepare(cluster).await
+    Ok(cluster)
 }
 
-async fn prepare(cluster: TestCluster) -> Result<TestCluster, String> {
+async fn prepare(cluster: &TestCluster, schema: &impl Schema) -> Result<(), String> {
     let said = |error: sqlx::Error| format!("preparing the test server: {}", causes(&error));
     let mut connection = PgConnection::connect(&cluster.url).await.map_err(said)?;
-    template::ensure(&mut connection, &cluster).await?;
+    template::ensure(&mut connection, cluster, schema).await?;
     leftovers::sweep(&mut connection, cluster.local).await.map_err(said)?;
-    connection.close().await.map_err(said)?;
-    Ok(cluster)
+    connection.close().await.map_err(said)
 }
 
 /// One place per user and major version. Fast, and of no worth: nothing in it outlives the machine's power.

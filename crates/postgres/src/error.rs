@@ -129,7 +129,7 @@ pub enum EmbeddedError {
         /// What was tried, as a verb.
         action: &'static str,
         /// Why it failed.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: io::Error,
     },
     /// It was told to stop, or the runtime went away, while the launcher worked.
     #[error("the start or stop of Postgres was interrupted")]
@@ -137,8 +137,8 @@ pub enum EmbeddedError {
 }
 
 impl EmbeddedError {
-    pub(super) fn sql(action: &'static str, source: sqlx::Error) -> Self {
-        Self::Sql { action, source: Box::new(source) }
+    pub(super) fn sql(action: &'static str, source: io::Error) -> Self {
+        Self::Sql { action, source }
     }
 }
 

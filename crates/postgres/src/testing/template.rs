@@ -1,41 +1,46 @@
-//! The template: a migrated database, made once per state of the migrations and copied for every test.
-
-use std::fmt::Write as _;
+//! The template: a filled database, made once per state of its schema and copied for every test.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::sync::Semaphore;
 
-use crate::pool::{self, MIGRATIONS, Pool};
-
 use super::cluster::TestCluster;
-use super::{ACQUIRE_TIMEOUT, causes, leftovers, with_database};
+use super::{Schema, causes, leftovers, with_database};
 
 const TEMPLATE: &str = "posthaste_template_";
 /// The advisory lock of the one who makes the template.
 const MAKING: i64 = 0x7057_0001;
 /// Copies at once from one process. More only wait for the same disk and processors.
 const COPIES: usize = 4;
-/// So many templates may lie about: worktrees with different migrations share the server.
+/// So many templates may lie about: worktrees with different schemas share the server.
 const MOST_TEMPLATES: usize = 8;
 
 static TURNS: Semaphore = Semaphore::const_new(COPIES);
 
 /// Makes the template if it is not there yet.
-pub(super) async fn ensure(connection: &mut PgConnection, cluster: &TestCluster) -> Result<(), String> {
-    let name = template_name();
+pub(super) async fn ensure(
+    connection: &mut PgConnection,
+    cluster: &TestCluster,
+    schema: &impl Schema,
+) -> Result<(), String> {
+    let name = template_name(schema);
     let said = |error: sqlx::Error| format!("making the template: {}", causes(&error));
     if exists(connection, &name).await.map_err(said)? {
         return Ok(());
     }
     sqlx::query("SELECT pg_advisory_lock($1)").bind(MAKING).execute(&mut *connection).await.map_err(said)?;
-    let made = make(connection, cluster, &name).await;
+    let made = make(connection, cluster, schema, &name).await;
     sqlx::query("SELECT pg_advisory_unlock($1)").bind(MAKING).execute(&mut *connection).await.map_err(said)?;
     made
 }
 
 /// Makes the template under another name, which it keeps until it is whole.
-async fn make(connection: &mut PgConnection, cluster: &TestCluster, name: &str) -> Result<(), String> {
+async fn make(
+    connection: &mut PgConnection,
+    cluster: &TestCluster,
+    schema: &impl Schema,
+    name: &str,
+) -> Result<(), String> {
     let said = |error: sqlx::Error| format!("making the template: {}", causes(&error));
     if exists(connection, name).await.map_err(said)? {
         return Ok(());
@@ -46,28 +51,19 @@ async fn make(connection: &mut PgConnection, cluster: &TestCluster, name: &str) 
         drop_template(connection, &unfinished).await.map_err(said)?;
     }
     run(connection, format!("CREATE DATABASE {unfinished} TEMPLATE template0 ENCODING 'UTF8'")).await.map_err(said)?;
-    let pool = pool::connect_within(&with_database(&cluster.url, &unfinished), 2, ACQUIRE_TIMEOUT)
-        .await
-        .map_err(|error| causes(&error))?;
-    let migrated = migrate(&pool).await;
-    pool.close().await;
-    migrated?;
+    schema.fill(&with_database(&cluster.url, &unfinished)).await?;
     run(connection, format!("ALTER DATABASE {unfinished} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false"))
         .await
         .map_err(said)?;
     run(connection, format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await.map_err(said)
 }
 
-async fn migrate(pool: &Pool) -> Result<(), String> {
-    pool::migrate(pool).await.map_err(|error| causes(&error))
-}
-
 /// Copies the template, and gives the address of the copy.
-pub(super) async fn copy(cluster: &TestCluster) -> Result<String, sqlx::Error> {
+pub(super) async fn copy(cluster: &TestCluster, schema: &impl Schema) -> Result<String, sqlx::Error> {
     let _turn = TURNS.acquire().await.map_err(|_| sqlx::Error::WorkerCrashed)?;
     let name = leftovers::new_name();
     let mut connection = PgConnection::connect(&cluster.url).await?;
-    run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {}", template_name())).await?;
+    run(&mut connection, format!("CREATE DATABASE {name} TEMPLATE {}", template_name(schema))).await?;
     connection.close().await?;
     Ok(with_database(&cluster.url, &name))
 }
@@ -100,15 +96,6 @@ pub(super) async fn run(connection: &mut PgConnection, statement: String) -> Res
     connection.execute(sqlx::raw_sql(AssertSqlSafe(statement))).await.map(drop)
 }
 
-/// Named by the checksums of the migrations (FNV-1a over them and their numbers).
-fn template_name() -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for migration in MIGRATIONS.iter() {
-        for byte in migration.version.to_le_bytes().iter().chain(migration.checksum.iter()) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    let mut name = TEMPLATE.to_owned();
-    let _ = write!(name, "{hash:016x}");
-    name
+fn template_name(schema: &impl Schema) -> String {
+    format!("{TEMPLATE}{:016x}", schema.fingerprint())
 }

@@ -1,6 +1,7 @@
-//! A private, real Postgres, started from the machine's own binaries, for running with nothing else set up.
+//! A private, real Postgres, started from the machine's own binaries, for running with nothing else set up; and, with the
+//! feature `testing`, servers and databases for tests.
 //!
-//! What holds, whatever happens:
+//! It knows no table and no migration: who wants a schema brings it. What holds of a private server, whatever happens:
 //!
 //! - **One owner.** A process owns a data directory from start to stop, by a file lock that the system releases when
 //!   the process dies. A second start on the same directory is refused at once with [`EmbeddedError::InUse`].
@@ -26,9 +27,12 @@ mod patience;
 mod pid_file;
 mod postmaster;
 mod process;
+mod session;
 mod settings;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) mod shared;
+mod shared;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod watcher;
@@ -39,11 +43,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use crate::installation::Directory;
 use account::Account;
+use beside::Directory;
 use binaries::Search;
 pub use error::EmbeddedError;
 pub use home::Owner;
@@ -52,7 +54,8 @@ pub use package::Download;
 use patience::Patience;
 use postmaster::Postmaster;
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use process::is_alive;
+use process::is_alive;
+use session::{Session, quoted};
 use tokio::sync::watch;
 use watcher::Watcher;
 pub use watcher::{Starts, describe as describe_metrics};
@@ -110,6 +113,8 @@ impl EmbeddedOptions {
 pub struct EmbeddedPostgres {
     watcher: Watcher,
     url: String,
+    /// Where its socket is, and the database that it was started for: the same after each restart.
+    reached: (PathBuf, String),
     home: Home,
     major: u32,
     adopted: bool,
@@ -144,34 +149,24 @@ impl EmbeddedPostgres {
             adopted = server.postmaster.adopted, "embedded Postgres is ready"
         );
         let (home, major, adopted) = (server.home.clone(), server.major, server.postmaster.adopted);
+        let reached = (server.postmaster.socket_dir.clone(), options.database);
         let watcher = Watcher::start(server, options.restart)?;
-        Ok(Self { watcher, url, home, major, adopted })
+        Ok(Self { watcher, url, reached, home, major, adopted })
     }
 
     /// One attempt; an error says whether it was an adopted server that failed.
     async fn attempt(options: &EmbeddedOptions) -> Result<(Server, String), (EmbeddedError, bool)> {
-        let owned = options.clone();
-        let server = blocking(move || Server::start(&owned)).await.map_err(|error| (error, false))?;
-        let maintenance_url = url(&server.postmaster.socket_dir, "postgres");
-        let ensured = ensure_database(&maintenance_url, &options.database);
-        let ensured = tokio::time::timeout(options.start_timeout, ensured)
-            .await
-            .unwrap_or_else(|late| Err(EmbeddedError::Sql { action: "make the database", source: late.into() }));
-        match ensured {
-            Ok(()) => {
-                let url = url(&server.postmaster.socket_dir, &options.database);
-                Ok((server, url))
-            }
-            Err(error) => {
-                let adopted = server.postmaster.adopted;
-                let _ = blocking(move || {
-                    drop(server);
-                    Ok(())
-                })
-                .await;
-                Err((error, adopted))
-            }
-        }
+        let options = options.clone();
+        let attempted = blocking(move || {
+            let server = match Server::start(&options) {
+                Ok(server) => server,
+                Err(error) => return Ok(Err((error, false))),
+            };
+            // Dropped, and so stopped, where it cannot be used.
+            let adopted = server.postmaster.adopted;
+            Ok(server.ensure_database().map(|url| (server, url)).map_err(|error| (error, adopted)))
+        });
+        attempted.await.map_err(|error| (error, false))?
     }
 
     /// The address of the database, for any Postgres client that understands socket directories as hosts.
@@ -225,6 +220,20 @@ impl EmbeddedPostgres {
         self.watcher.starts()
     }
 
+    /// Runs one or more statements in its database, all or none of them where they do not say otherwise themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Sql`] with what Postgres says.
+    pub async fn run(&self, statements: impl Into<String>) -> Result<(), EmbeddedError> {
+        let (statements, (socket_dir, database)) = (statements.into(), self.reached.clone());
+        blocking(move || {
+            let ran = Session::open(&socket_dir, &database, None).and_then(|mut session| session.run(&statements));
+            ran.map(drop).map_err(|error| EmbeddedError::sql("run a statement", error))
+        })
+        .await
+    }
+
     /// Stops the server and waits until it is gone: connections are cut, what was committed is flushed.
     ///
     /// # Errors
@@ -268,6 +277,20 @@ impl Server {
         Ok(Self { postmaster, home, major, options: options.clone(), _lock: lock })
     }
 
+    /// Makes the database if it does not exist, and gives its address.
+    fn ensure_database(&self) -> Result<String, EmbeddedError> {
+        let (socket_dir, database) = (&self.postmaster.socket_dir, &self.options.database);
+        let mut session = Session::open(socket_dir, "postgres", Some(self.options.start_timeout))
+            .map_err(|error| EmbeddedError::sql("connect to the embedded Postgres", error))?;
+        let look = format!("SELECT FROM pg_database WHERE datname = {}", quoted(database, '\''));
+        let found = session.run(&look).map_err(|error| EmbeddedError::sql("look for the database", error))?;
+        if found != "SELECT 1" {
+            let make = format!("CREATE DATABASE {}", quoted(database, '"'));
+            session.run(&make).map_err(|error| EmbeddedError::sql("make the database", error))?;
+        }
+        Ok(url(socket_dir, database))
+    }
+
     fn stop(&mut self, how: Signal) -> Result<(), EmbeddedError> {
         self.postmaster.stop(how, self.options.stop_timeout)?;
         self.home.leave_socket_dir(&self.postmaster.socket_dir);
@@ -298,27 +321,6 @@ fn boot(
     }
     let socket_dir = home.socket_dir(account)?;
     Ok((Postmaster::start(home, account, &binaries, options, &socket_dir, patience)?, binaries.major))
-}
-
-/// Makes a database if it does not exist.
-async fn ensure_database(maintenance_url: &str, database: &str) -> Result<(), EmbeddedError> {
-    let mut connection = PgConnection::connect(maintenance_url)
-        .await
-        .map_err(|source| EmbeddedError::sql("connect to the embedded Postgres", source))?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(database)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(|source| EmbeddedError::sql("look for the database", source))?;
-    if !exists {
-        let statement = format!("CREATE DATABASE \"{}\"", database.replace('"', "\"\""));
-        connection
-            .execute(sqlx::raw_sql(AssertSqlSafe(statement)))
-            .await
-            .map_err(|source| EmbeddedError::sql("make the database", source))?;
-    }
-    let _ = connection.close().await;
-    Ok(())
 }
 
 /// The address of a database behind a socket directory.

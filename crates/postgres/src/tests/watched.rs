@@ -1,7 +1,7 @@
 //! A server that dies while it is owned.
 
 use super::*;
-use crate::embedded::Starts;
+use crate::Starts;
 
 /// How long anything may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,9 +10,6 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::{ACQUIRE_TIMEOUT, CONNECTIONS, TestDatabase};
-use crate::pool;
-
 /// How long a statement that Postgres has been given may take. It is waited for, not slept through.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -38,28 +35,23 @@ pub struct Relay(Arc<Armed>);
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-impl TestDatabase {
-    /// A database whose connections can be cut.
+impl Relay {
+    /// A relay before the database at `url`, and the address that leads through it. Ends with the runtime.
     ///
     /// # Panics
     ///
-    /// As [`TestDatabase::new`].
-    pub async fn behind_a_relay() -> (Self, Relay) {
-        let direct = Self::new().await;
-        let relay = Relay::default();
+    /// Where `url` is no address of a database, or there is no port.
+    pub async fn before(url: &str) -> (Self, String) {
+        let options: PgConnectOptions = url.parse().expect("an address of Postgres");
+        let name = options.get_database().expect("a database");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("its address").port();
-        tokio::spawn(relay.clone().serve(listener, direct.url.clone()));
-        let options: PgConnectOptions = direct.url.parse().expect("an address of Postgres");
-        let name = options.get_database().expect("a database").to_owned();
-        let url = format!("postgres://{}@127.0.0.1:{port}/{name}?sslmode=disable", options.get_username());
-        let pool = pool::connect_within(&url, CONNECTIONS, ACQUIRE_TIMEOUT).await.expect("a way through the relay");
-        direct.pool.close().await;
-        (Self { pool, url: direct.url }, relay)
+        let through = format!("postgres://{}@127.0.0.1:{port}/{name}?sslmode=disable", options.get_username());
+        let relay = Self::default();
+        tokio::spawn(relay.clone().serve(listener, options));
+        (relay, through)
     }
-}
 
-impl Relay {
     /// The next statement that holds these bytes breaks its connection.
     pub fn cut(&self, holding: impl AsRef<[u8]>, when: Cut) {
         *self.0.next.lock() = Some((holding.as_ref().to_vec(), when));
@@ -76,8 +68,7 @@ impl Relay {
         *self.0.next.lock() = None;
     }
 
-    async fn serve(self, listener: TcpListener, url: String) {
-        let options: PgConnectOptions = url.parse().expect("an address of Postgres");
+    async fn serve(self, listener: TcpListener, options: PgConnectOptions) {
         while let Ok((client, _)) = listener.accept().await {
             let (relay, options) = (self.clone(), options.clone());
             tokio::spawn(async move {

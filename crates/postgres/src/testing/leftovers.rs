@@ -67,7 +67,7 @@ async fn databases(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::E
 fn is_left_over(name: &str, local: bool) -> bool {
     let Some((id, pid)) = name.strip_prefix(DATABASE).and_then(|rest| rest.split_once('_')) else { return false };
     if local {
-        return pid.parse().is_ok_and(|pid| !crate::embedded::is_alive(pid));
+        return pid.parse().is_ok_and(|pid| !crate::is_alive(pid));
     }
     let Some(made) = Uuid::parse_str(id).ok().and_then(|id| id.get_timestamp()) else { return false };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::embedded::{Download, EmbeddedOptions, EmbeddedPostgres, is_alive, shared};
-
 use super::{causes, watchdog, with_database};
+use crate::{Download, EmbeddedOptions, EmbeddedPostgres, is_alive, shared};
 
 /// What the names of private homes begin with; the owner's process number and a count follow.
 const PLACE: &str = "posthaste-private-postgres-";

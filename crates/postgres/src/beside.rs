@@ -13,7 +13,21 @@ use super::error::{At, EmbeddedError};
 use super::home::{Home, Owner};
 use super::postmaster::Postmaster;
 use super::{EmbeddedOptions, blocking, cluster, url};
-use crate::installation::Directory;
+
+/// Where the data are, in terms that a copy of them does not share. The device is not among them: it may be numbered anew
+/// when the machine starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// The path.
+    pub path: String,
+    /// The number of the directory in its file system.
+    pub inode: u64,
+    /// When a file in it was made that is never made again, in nanoseconds since 1970; none where the system does not keep
+    /// it.
+    pub made: Option<u64>,
+    /// A digest of the machine's id, where it has one.
+    pub machine: Option<String>,
+}
 
 /// A private Postgres as it lies there.
 #[derive(Debug, Clone)]
@@ -76,7 +90,7 @@ pub async fn tool(name: &'static str, bin_dir: Option<PathBuf>, least: u32) -> R
 }
 
 /// Where the data are, in terms that a copy of them does not share.
-pub(super) fn directory(home: &Home) -> Result<Directory, EmbeddedError> {
+pub(crate) fn directory(home: &Home) -> Result<Directory, EmbeddedError> {
     let data = home.cluster();
     let inode = std::fs::metadata(&data).at("look at", &data)?.ino();
     // Written when the cluster is made, and never again.
