@@ -37,6 +37,7 @@ impl Recorder {
         posthaste_live::metrics::describe();
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
+        posthaste_outside::metrics::describe();
         posthaste_storage::embedded::describe_metrics();
         crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
