@@ -277,8 +277,11 @@ impl Write for Log {
 async fn secrets_stand_in_nothing_that_is_logged_or_returned_in_words() {
     let log = Log::default();
     let kept = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter("posthaste_outside=trace").with_writer(move || kept.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("posthaste_outside=trace")
+        .with_ansi(false)
+        .with_writer(move || kept.clone())
+        .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let limits = Limits { failures: 1, pause: Span::milliseconds(1), ..Limits::default() };
     let mut said = String::new();
@@ -307,6 +310,9 @@ async fn secrets_stand_in_nothing_that_is_logged_or_returned_in_words() {
             let request = client.post(url).header("x-key", "s3cret").bearer_auth("s3cret").body("s3cret");
             let operation = Operation::new("stand-in", "send");
             let outcome = client.send(operation, request, Reads::Body(100), Budget::of(SHORT)).await;
+            if let Outcome::Done(response) = &outcome {
+                assert_eq!((&response.headers["x"], &response.body[..]), (&"s3cret".parse().unwrap(), &b"s3cret"[..]));
+            }
             said.push_str(&format!("{outcome:?}\n{client:?}\n"));
         }
     }
