@@ -25,6 +25,8 @@ impl Drop for Running {
 
 impl Running {
     fn start() -> Self {
+        // An error means that another test of this process was first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut command = program();
         command.args(["stand-ins", "--smtp-port", "0", "--http-port", "0"]).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");

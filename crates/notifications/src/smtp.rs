@@ -104,7 +104,7 @@ fn failure(error: &smtp::Error) -> Outcome<()> {
     } else if error.is_timeout() {
         unknown("the mail server is too slow")
     } else if error.is_response() {
-        unknown("the mail server answers what is no SMTP")
+        unknown("the mail server breaks off within an answer, or what it answers is no SMTP")
     } else {
         unknown("the mail server breaks off")
     }

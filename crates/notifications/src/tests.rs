@@ -162,7 +162,10 @@ async fn what_is_held_waits_and_what_leaves_no_machine_goes_on() {
         let server = StandIn::start(channel, None).await;
         let held = Stage::on(TestDatabase::new().await, channel, server.address(), Outside::Held);
         assert!(held.outbox.carries(channel) && !held.outbox.sends(channel), "nobody takes it out");
-        let message = Message { channel, ..email() };
+        let message = match channel {
+            Channel::Email => email(),
+            Channel::Text => Message::text("+4930123456", "123456 is your code"),
+        };
         held.send(message.clone()).await;
         let waits = crate::held::waiting(&held.database.pool).await.unwrap();
         assert!(waits.count == 1 && waits.since.is_some(), "{waits:?}");

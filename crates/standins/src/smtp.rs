@@ -48,7 +48,7 @@ async fn attend(connection: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut pause = Duration::ZERO;
     match caller {
         Some(Manner::Closed { code }) => {
-            return say(&mut connection, pause, &format!("{code} closed on purpose")).await;
+            return end(&mut connection, pause, &format!("{code} closed on purpose")).await;
         }
         Some(Manner::Garbage) => return connection.write_all(b"\xff\xfehello?\r\n\r\n").await,
         Some(Manner::Silent) => return silent(&mut connection).await,
@@ -74,7 +74,7 @@ async fn attend(connection: TcpStream, shared: &Shared) -> io::Result<()> {
         }
         match next {
             Next::Say(text) => say(&mut connection, pause, &text).await?,
-            Next::End(text) => return say(&mut connection, pause, &text).await,
+            Next::End(text) => return end(&mut connection, pause, &text).await,
             Next::Read => {
                 say(&mut connection, pause, "354 go on, and end with a dot").await?;
                 let Some(text) = message(&mut connection).await? else { return Ok(()) };
@@ -112,6 +112,13 @@ fn slow(millis: u64) -> Duration {
 async fn say(connection: &mut Reader, pause: Duration, text: &str) -> io::Result<()> {
     tokio::time::sleep(pause).await;
     connection.write_all(format!("{text}\r\n").as_bytes()).await
+}
+
+/// The last word. What the other still says is read: otherwise they might not hear it.
+async fn end(connection: &mut Reader, pause: Duration, text: &str) -> io::Result<()> {
+    say(connection, pause, text).await?;
+    connection.shutdown().await?;
+    silent(connection).await
 }
 
 /// Says nothing until the other hangs up.
