@@ -3,6 +3,7 @@
 #![allow(clippy::allow_attributes, dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 pub mod private;
+pub mod python;
 pub mod receiver;
 pub mod terminal;
 

@@ -23,7 +23,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-postgres", &[]),
     // For the databases of tests.
     ("posthaste-storage", &["posthaste-domain", "posthaste-postgres"]),
-    ("posthaste-notifications", &["posthaste-domain", "posthaste-clock", "posthaste-storage"]),
+    ("posthaste-outside", &["posthaste-domain", "posthaste-clock"]),
+    // Of others' tests and of the command `posthaste stand-ins`: no product code stands on it.
+    ("posthaste-standins", &["posthaste-domain", "posthaste-clock"]),
+    (
+        "posthaste-notifications",
+        &["posthaste-domain", "posthaste-clock", "posthaste-storage", "posthaste-outside", "posthaste-standins"],
+    ),
     (
         "posthaste-live",
         &[
@@ -46,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-trace",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-outside",
             "posthaste-http",
         ],
     ),
@@ -56,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-protocol",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-outside",
             "posthaste-notifications",
             "posthaste-http",
         ],
@@ -115,6 +123,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-clock",
             "posthaste-postgres",
             "posthaste-storage",
+            "posthaste-outside",
+            "posthaste-standins",
             "posthaste-notifications",
             "posthaste-live",
             "posthaste-http",
@@ -139,16 +149,18 @@ const PURE: &[&str] =
 const IMPURE: &[&str] = &["tokio", "sqlx", "sqlx-core", "axum", "ractor", "hyper", "reqwest"];
 
 /// What opens connections to others.
-const CLIENTS: &[&str] = &["reqwest", "lettre", "hyper-util", "tokio-tungstenite", "ureq", "curl"];
+const CLIENTS: &[&str] = &["posthaste-outside", "reqwest", "lettre", "hyper-util", "tokio-tungstenite", "ureq", "curl"];
 /// Crates of the product that use such a thing, and why that is right in a copy of a database, which must do nothing
 /// towards the outside until somebody says that it is the real one (`storage::installation::Outside`).
 const REACH_OUTSIDE: &[(&str, &str)] = &[
+    ("posthaste-outside", "calls for others, who ask `Outside` before"),
     ("posthaste-webhooks", "held: `Outside` is asked before a message is claimed"),
     ("posthaste-notifications", "held: `Outside` is asked before a channel is begun"),
     ("posthaste-identity", "asks Google, who is told nothing that was not theirs"),
     ("posthaste-testworld", "hands `Outside` on to the webhooks of the test world"),
     ("posthaste-api", "serves connections that others open"),
     ("posthaste-client", "is for those who use a server"),
+    ("posthaste", "describes the figures of calls"),
 ];
 
 fn cargo(arguments: &[&str]) -> String {
@@ -215,6 +227,22 @@ fn who_reaches_outside_is_known() {
     assert!(found.len() > 3, "the dependencies were read: {found:?}");
     let unknown: Vec<_> = found.iter().filter(|name| REACH_OUTSIDE.iter().all(|(known, _)| known != name)).collect();
     assert!(unknown.is_empty(), "{unknown:?} can reach outside: ask `Outside`, and say so in this test");
+}
+
+/// Stand-ins are for tests and for one command: nothing that serves or sends is made with them.
+#[test]
+fn stand_ins_are_in_no_crate_but_the_program() {
+    let metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("cargo writes JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    let uses = |package: &Value, kinds: fn(&Value) -> bool| {
+        let mut uses = package["dependencies"].as_array().expect("a list").iter();
+        uses.any(|used| used["name"] == "posthaste-standins" && kinds(&used["kind"]))
+    };
+    let tested = packages.iter().filter(|package| uses(package, |kind| kind == "dev")).count();
+    assert!(tested > 0, "the dependencies were read");
+    let built: Vec<_> = packages.iter().filter(|package| uses(package, Value::is_null)).map(|p| &p["name"]).collect();
+    assert_eq!(built, ["posthaste"]);
 }
 
 /// The table itself has no way round: each crate uses only crates above it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::MessageId;
+use posthaste_outside::{Budget, Outcome, Scope};
 
 use crate::mailbox::Mailbox;
 use crate::message::Message;
@@ -27,6 +28,22 @@ pub enum CarrierError {
     /// Never: this message is refused.
     #[error("{0}")]
     Permanent(String),
+}
+
+impl CarrierError {
+    /// What a call to a carrier came to. One that may have happened is tried again: a message arrives at least once, and the
+    /// same is written the second time.
+    pub(crate) fn of(outcome: Outcome<()>) -> Result<(), Self> {
+        match outcome {
+            Outcome::Done(()) => Ok(()),
+            Outcome::Unknown(unknown) => Err(Self::Away(unknown.why)),
+            Outcome::Refused(refusal) => Err(match (refusal.scope, refusal.is_permanent) {
+                (Scope::Service, _) => Self::Away(refusal.why),
+                (Scope::Request, false) => Self::Temporary(refusal.why),
+                (Scope::Request, true) => Self::Permanent(refusal.why),
+            }),
+        }
+    }
 }
 
 /// Settings that no carrier can be made from.
@@ -85,15 +102,15 @@ impl Carrier {
 
     /// Hands a message over, within [`ATTEMPT`].
     pub(crate) async fn carry(&self, id: MessageId, at: Timestamp, message: &Message) -> Result<(), CarrierError> {
-        let carrying = async {
-            match &self.0 {
-                Way::Mailbox(mailbox) => mailbox.carry(id, at, message).await,
-                Way::Smtp(smtp) => smtp.carry(id, message).await,
-                Way::Twilio(twilio) => twilio.carry(message).await,
+        let budget = Budget::of(ATTEMPT);
+        match &self.0 {
+            Way::Mailbox(mailbox) => {
+                let slow = |_| Err(CarrierError::Away(format!("the mailbox took longer than {budget}")));
+                tokio::time::timeout(ATTEMPT, mailbox.carry(id, at, message)).await.unwrap_or_else(slow)
             }
-        };
-        let slow = |_| Err(CarrierError::Away(format!("no answer within {} s", ATTEMPT.as_secs())));
-        tokio::time::timeout(ATTEMPT, carrying).await.unwrap_or_else(slow)
+            Way::Smtp(smtp) => CarrierError::of(smtp.carry(id, message, budget).await),
+            Way::Twilio(twilio) => CarrierError::of(twilio.carry(message, budget).await),
+        }
     }
 }
 

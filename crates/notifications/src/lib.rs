@@ -3,14 +3,13 @@
 //!
 //! - [`message`]: what is sent to whom. [`outbox`]: what waits, in Postgres, sealed; retries, and those given up.
 //! - [`carrier`]: who carries them: SMTP (`smtp`), an HTTP sender of texts (`twilio`), or in development a directory
-//!   (`mailbox`). `breaker`: a carrier that keeps failing is left alone for a while.
+//!   (`mailbox`). Those who reach outside do so through `posthaste_outside`.
 //! - [`held`]: what waits because nothing may leave, and its being given up.
 //! - [`worker`]: takes what is due, hands it to the carrier, notes what became of it.
 //!
 //! A message is sent at least once: where a carrier took it and its answer was lost, it is sent again. Receivers and
 //! texts are never logged.
 
-mod breaker;
 pub mod carrier;
 pub mod held;
 mod mailbox;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use posthaste_outside::{Budget, Client, Operation, Outcome, Reads, Scope, Unknown, Url, redact};
 use serde::Deserialize;
 
-use crate::carrier::{CarrierError, InvalidCarrier};
+use crate::carrier::InvalidCarrier;
 use crate::message::Message;
 
 /// How long connecting may take, and the whole exchange.
@@ -14,6 +14,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read. A sound one has a tenth of it.
 const LONGEST_ANSWER: usize = 64 * 1024;
+/// There is no key by which the sender tells the same text: where the end is not known, it may come twice.
+const SEND: Operation = Operation::new("texts", "send");
 
 /// How texts are sent.
 #[derive(Clone)]
@@ -30,15 +32,21 @@ pub struct TwilioSettings {
 
 impl fmt::Debug for TwilioSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TwilioSettings({}, …)", self.url)
+        write!(f, "TwilioSettings({}, …)", redact::text(&self.url))
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Twilio {
     client: Client,
     url: Url,
     settings: TwilioSettings,
+}
+
+impl fmt::Debug for Twilio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.fmt(f)
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,65 +67,38 @@ impl Twilio {
             &settings.account,
             "Messages.json",
         ]);
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|_| wrong("twilio_url", "cannot be used on this machine"))?;
+        let client = Client::connecting_within(CONNECT).build();
+        let client = client.map_err(|_| wrong("twilio_url", "cannot be used on this machine"))?;
         Ok(Self { client, url, settings })
     }
 
-    pub(crate) async fn carry(&self, message: &Message) -> Result<(), CarrierError> {
+    pub(crate) async fn carry(&self, message: &Message, budget: Budget) -> Outcome<()> {
         let form = [("To", &message.to), ("From", &self.settings.from), ("Body", &message.text)];
-        let sent = self
+        let request = self
             .client
             .post(self.url.clone())
             .basic_auth(&self.settings.account, Some(&self.settings.token))
-            .form(&form)
-            .send()
-            .await;
-        let mut response = sent.map_err(|error| CarrierError::Away(words(&error).to_owned()))?;
-        let status = response.status();
-        if !status.is_success() {
-            let text = format!("the sender of texts answered {}", status.as_u16());
-            return Err(match status {
-                // Wrong credentials are ours to repair, and messages wait for it.
-                StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::REQUEST_TIMEOUT
-                | StatusCode::UNAUTHORIZED
-                | StatusCode::NOT_FOUND => CarrierError::Away(text),
-                // Some countries are not allowed until the account's owner says so.
-                StatusCode::FORBIDDEN => CarrierError::Temporary(text),
-                _ if status.is_server_error() || status.is_redirection() => CarrierError::Away(text),
-                _ => CarrierError::Permanent(text),
-            });
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| CarrierError::Away(words(&error).to_owned()))? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(not_understood());
+            .form(&form);
+        let answered = self.client.send(SEND, request, Reads::Body(LONGEST_ANSWER), budget.at_most(ANSWER)).await;
+        // Of whom these are, as nothing else in the outbox says it.
+        let of_the_sender = |why: String| format!("the sender of texts: {why}");
+        match answered {
+            Outcome::Done(response) => match serde_json::from_slice::<Accepted>(&response.body) {
+                Ok(accepted) if !accepted.sid.is_empty() => Outcome::Done(()),
+                _ => Outcome::Unknown(Unknown::new("the sender of texts answers what is no confirmation")),
+            },
+            Outcome::Refused(mut refusal) => {
+                // The account is unknown, which is ours to repair, and messages wait for it.
+                if refusal.code == Some(404) {
+                    (refusal.scope, refusal.is_permanent) = (Scope::Service, false);
+                }
+                refusal.why = of_the_sender(refusal.why);
+                Outcome::Refused(refusal)
             }
-            body.extend_from_slice(&chunk);
+            Outcome::Unknown(mut unknown) => {
+                unknown.why = of_the_sender(unknown.why);
+                Outcome::Unknown(unknown)
+            }
         }
-        match serde_json::from_slice::<Accepted>(&body) {
-            Ok(accepted) if !accepted.sid.is_empty() => Ok(()),
-            _ => Err(not_understood()),
-        }
-    }
-}
-
-fn not_understood() -> CarrierError {
-    CarrierError::Away("the sender of texts answers what is no confirmation".to_owned())
-}
-
-/// The error's own text holds the address with the account in it.
-fn words(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "the sender of texts is too slow"
-    } else if error.is_connect() {
-        "the sender of texts cannot be reached"
-    } else {
-        "the sender of texts broke off"
     }
 }

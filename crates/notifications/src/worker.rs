@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::Timestamp;
+use posthaste_outside::Breaker;
 use posthaste_storage::StorageError;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::breaker::Breaker;
 use crate::carrier::CarrierError;
 use crate::message::Channel;
 use crate::outbox::{Notifications, Taken};

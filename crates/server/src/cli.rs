@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use posthaste_domain::party::Party;
 use posthaste_protocol::insight::By;
 
-pub(crate) use self::operations::{BackupArgs, DoctorArgs, GoLiveArgs, RestoreArgs};
+pub(crate) use self::operations::{BackupArgs, DoctorArgs, GoLiveArgs, RestoreArgs, StandInsArgs};
 use crate::configuration::Overrides;
 use crate::insight::Moment;
 
@@ -103,6 +103,20 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  posthaste go-live\n  posthaste go-live --discard-held        (what waits is \
         not sent; merchants can have webhooks replayed)")]
     GoLive(GoLiveArgs),
+    /// Run local servers in the place of outside services: a mail server, a sender of texts with Twilio's interface.
+    ///
+    /// For development and tests. Nothing leaves the machine; what was sent is kept in memory and shown at /messages, and
+    /// /rules makes them misbehave. Prints the settings by which a server uses them.
+    #[command(
+        name = "stand-ins",
+        after_help = "Examples:\n  posthaste stand-ins\n  posthaste stand-ins --smtp-port 0 --http-port 0        (free ports)\n  \
+        curl -s http://127.0.0.1:2580/messages\n  curl -s http://127.0.0.1:2580/rules --json \
+        '{\"kind\": \"email\", \"to\": \"ada@*\", \"manner\": {\"refuses\": {\"code\": 451}}, \"times\": 1}'\n\n\
+        Manners: silent, garbage, wrong_password, takes_and_hangs, takes_and_cuts, {\"closed\": {\"code\": N}}, \
+        {\"refuses\": {\"code\": N}}, {\"refuses_contents\": {\"code\": N}}, {\"slow\": {\"millis\": N}}. Without a rule: \
+        ada+451@example.org is refused with 451, ada+hang@… and ada+cut@… are taken without an answer."
+    )]
+    StandIns(StandInsArgs),
     /// Print the OpenAPI document, or a Postman collection made from it.
     #[command(
         after_help = "Examples:\n  posthaste openapi > openapi.json\n  posthaste openapi --postman > posthaste.postman_collection.json"

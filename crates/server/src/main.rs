@@ -23,6 +23,7 @@ mod replay;
 mod run;
 mod serve;
 mod simulate;
+mod stand_ins;
 mod telemetry;
 mod token;
 mod token_key;
@@ -84,6 +85,7 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Backup(args) => backup::backup(args).await,
         Command::Restore(args) => backup::restore(args).await,
         Command::GoLive(args) => copies::go_live(args).await,
+        Command::StandIns(args) => stand_ins::stand_ins(&args).await,
         Command::Openapi(args) if args.postman => print(&posthaste_api::openapi::postman()),
         Command::Openapi(_) => print(&posthaste_api::openapi::document()),
         Command::Access => {

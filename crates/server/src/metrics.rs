@@ -38,6 +38,7 @@ impl Recorder {
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
         posthaste_postgres::describe_metrics();
+        posthaste_outside::metrics::describe();
         crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
         describe_counter!("posthaste_duties_total", "What is done by the clock, by duty, world and result.");

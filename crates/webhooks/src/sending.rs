@@ -184,7 +184,7 @@ async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEn
     let began = webhooks.now();
     let letter = letter(&webhooks, &claimed).await;
     let (answer, made) = match letter {
-        Ok(letter) => (poster.post(&claimed.url, letter, webhooks.clock().wall()).await, true),
+        Ok(letter) => (poster.post(&claimed.url, letter).await, true),
         Err(problem) => {
             tracing::error!(message = %claimed.message.id, problem, "a webhook cannot be made");
             let problem = Some("the server could not make the message".to_owned());

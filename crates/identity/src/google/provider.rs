@@ -1,15 +1,14 @@
 //! Google over HTTP: where its endpoints are, its keys, and the trade of a code for an ID token. Whatever is answered,
 //! however slowly, ends in one of three: what was asked for, a refusal, or "not now".
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_domain::Timestamp;
-use reqwest::{Client, Response, StatusCode, Url};
+use posthaste_outside::{Budget, Client, NoClient, Operation, Outcome, Reads, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::claims::{self, Expected, Keys, Untrusted, Vouched};
 use super::settings::{GoogleSettings, is_safe};
@@ -28,6 +27,12 @@ const ANEW_EVERY: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(2);
 /// Requests that wait for Google at once. Above it people are told to come back; the rest of the server is not slower.
 const AT_ONCE: usize = 64;
+/// Idle connections that are kept.
+const IDLE: usize = 4;
+/// What Google publishes. Who reads it has a pause of its own: [`PAUSE`].
+const READ: Operation = Operation::new("google", "read").repeatable().unguarded();
+/// A code is good once.
+const TRADE: Operation = Operation::new("google", "trade");
 
 /// Why there is nothing from Google.
 #[derive(Debug)]
@@ -105,25 +110,15 @@ impl Provider {
     /// # Errors
     ///
     /// Where the machine cannot make an HTTP client.
-    pub(crate) fn new(settings: GoogleSettings) -> Result<Self, reqwest::Error> {
-        // An error means that the program chose its cryptography before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("posthaste/", env!("CARGO_PKG_VERSION")))
-            .timeout(LONGEST)
-            .connect_timeout(LONGEST_CONNECT)
-            // Nobody is sent elsewhere with a code and the client's secret.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(4)
-            .tcp_nodelay(true)
-            .build()?;
+    pub(crate) fn new(settings: GoogleSettings) -> Result<Self, NoClient> {
+        let client = Client::connecting_within(LONGEST_CONNECT).without_proxy().idle_connections(IDLE).build()?;
         Ok(Self { settings, client, places: Semaphore::new(AT_ONCE), known: Mutex::default() })
     }
 
     /// Where a browser goes to sign in.
     pub(crate) async fn authorization_url(&self, begun: Begun<'_>) -> Result<Url, Failed> {
-        let known = self.in_time(self.known(None)).await?;
+        let budget = Budget::of(LONGEST);
+        let known = self.in_time(budget, self.known(None, budget)).await?;
         let mut url = known.endpoints.authorization.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -139,14 +134,15 @@ impl Provider {
 
     /// Whom Google vouches for with the code that came back.
     pub(crate) async fn exchange(&self, returned: Returned<'_>, now: Timestamp) -> Result<Vouched, Failed> {
-        self.in_time(async {
-            let known = self.known(None).await?;
-            let token = self.trade(&known.endpoints.token, &returned).await?;
+        let budget = Budget::of(LONGEST);
+        self.in_time(budget, async {
+            let known = self.known(None, budget).await?;
+            let token = self.trade(&known.endpoints.token, &returned, budget).await?;
             let GoogleSettings { issuer, client_id, .. } = &self.settings;
             let expected = Expected { issuer, client_id, nonce: returned.nonce };
             let mut read = claims::read(&token, &known.keys, expected, now);
             if read == Err(Untrusted::UnknownKey) {
-                let newer = self.known(Some(&known)).await?;
+                let newer = self.known(Some(&known), budget).await?;
                 read = claims::read(&token, &newer.keys, expected, now);
             }
             read.map_err(|why| {
@@ -158,16 +154,16 @@ impl Provider {
     }
 
     /// The work, if there is a place, and if it is done in time.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    async fn in_time<T>(&self, budget: Budget, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
         let Ok(_place) = self.places.try_acquire() else { return Err(Failed::Unavailable) };
-        tokio::time::timeout(LONGEST, work).await.unwrap_or_else(|_| {
+        timeout_at(budget.ends(), work).await.unwrap_or_else(|_| {
             tracing::warn!("Google took too long");
             Err(Failed::Unavailable)
         })
     }
 
     /// Endpoints and keys. One at a time reads them, the others wait for him. `old` is what was not good enough.
-    async fn known(&self, old: Option<&Arc<Known>>) -> Result<Arc<Known>, Failed> {
+    async fn known(&self, old: Option<&Arc<Known>>, budget: Budget) -> Result<Arc<Known>, Failed> {
         let mut state = self.known.lock().await;
         if let Some(known) = &state.known {
             let did_not_do = old.is_some_and(|old| Arc::ptr_eq(old, known));
@@ -180,9 +176,9 @@ impl Provider {
         }
         // Stays so if the caller is gone before the answer.
         state.failed = Some(Instant::now());
-        let endpoints = self.discover().await;
+        let endpoints = self.discover(budget).await;
         let read = match endpoints {
-            Ok(endpoints) => self.keys(&endpoints.keys).await.map(|keys| (endpoints, keys)),
+            Ok(endpoints) => self.keys(&endpoints.keys, budget).await.map(|keys| (endpoints, keys)),
             Err(why) => Err(why),
         };
         let (endpoints, keys) = read.map_err(|why| {
@@ -195,9 +191,10 @@ impl Provider {
         Ok(known)
     }
 
-    async fn discover(&self) -> Result<Endpoints, String> {
+    async fn discover(&self, budget: Budget) -> Result<Endpoints, String> {
         let url = format!("{}/.well-known/openid-configuration", self.settings.issuer.trim_end_matches('/'));
-        let body = self.get(&url).await?;
+        let url = Url::parse(&url).map_err(|error| error.to_string())?;
+        let body = self.get(&url, budget).await?;
         let said: Metadata = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
         if said.issuer != self.settings.issuer {
             return Err("it speaks for another issuer".to_owned());
@@ -211,22 +208,22 @@ impl Provider {
         Ok(Endpoints { authorization, token: endpoint(&said.token_endpoint)?, keys: endpoint(&said.jwks_uri)? })
     }
 
-    async fn keys(&self, url: &Url) -> Result<Keys, String> {
-        Keys::read(&self.get(url.as_str()).await?).ok_or_else(|| "its keys are no key set".to_owned())
+    async fn keys(&self, url: &Url, budget: Budget) -> Result<Keys, String> {
+        Keys::read(&self.get(url, budget).await?).ok_or_else(|| "its keys are no key set".to_owned())
     }
 
-    async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let answered = self.client.get(url).header("accept", "application/json").send().await;
-        let response = answered.map_err(|error| in_words(&error))?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(format!("answered {status}"));
+    async fn get(&self, url: &Url, budget: Budget) -> Result<Vec<u8>, String> {
+        let request = self.client.get(url.clone()).header("accept", "application/json");
+        match self.client.send(READ, request, Reads::Body(MOST_READ), budget).await {
+            Outcome::Done(response) if response.status == StatusCode::OK => Ok(response.body.into()),
+            Outcome::Done(response) => Err(format!("answered {}", response.status)),
+            Outcome::Refused(refusal) => Err(refusal.why),
+            Outcome::Unknown(unknown) => Err(unknown.why),
         }
-        body(response).await
     }
 
     /// The ID token for a code.
-    async fn trade(&self, endpoint: &Url, returned: &Returned<'_>) -> Result<String, Failed> {
+    async fn trade(&self, endpoint: &Url, returned: &Returned<'_>, budget: Budget) -> Result<String, Failed> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", returned.code),
@@ -235,57 +232,35 @@ impl Provider {
             ("client_secret", self.settings.client_secret.expose()),
             ("code_verifier", returned.verifier),
         ];
-        let unavailable = |why: String| {
+        let unavailable = |why: &str| {
             tracing::warn!(why, "Google did not trade a code");
             Failed::Unavailable
         };
-        let answered = self.client.post(endpoint.clone()).header("accept", "application/json").form(&form).send().await;
-        let response = answered.map_err(|error| unavailable(in_words(&error)))?;
-        let status = response.status();
-        let body = body(response).await.map_err(unavailable)?;
-        if status == StatusCode::OK {
-            let tokens: Tokens =
-                serde_json::from_slice(&body).map_err(|_| unavailable("answered without an ID token".to_owned()))?;
-            return Ok(tokens.id_token);
-        }
-        let error = serde_json::from_slice(&body).map_or_else(|_| String::new(), |body: TokenError| body.error);
-        if status.is_client_error() && error == "invalid_grant" {
+        let request = self.client.post(endpoint.clone()).header("accept", "application/json").form(&form);
+        let refusal = match self.client.send(TRADE, request, Reads::Body(MOST_READ), budget).await {
+            Outcome::Done(response) => {
+                let tokens: Result<Tokens, _> = serde_json::from_slice(&response.body);
+                return tokens.map(|tokens| tokens.id_token).map_err(|_| unavailable("answered without an ID token"));
+            }
+            // Whether the code was used up is not known: it is asked for again with another.
+            Outcome::Unknown(unknown) => return Err(unavailable(&unknown.why)),
+            Outcome::Refused(refusal) => refusal,
+        };
+        let said = refusal.answer.as_ref().map_or(&[][..], |answer| &answer.body);
+        let error = serde_json::from_slice(said).map_or_else(|_| String::new(), |body: TokenError| body.error);
+        if refusal.code.is_some_and(|code| (400..500).contains(&code)) && error == "invalid_grant" {
             return Err(Failed::Refused);
         }
         if error == "invalid_client" || error == "unauthorized_client" || error == "redirect_uri_mismatch" {
             tracing::error!(error, "Google does not know this server: are client id, secret and public_url right?");
         }
-        Err(unavailable(format!("answered {status}")))
+        Err(unavailable(&refusal.why))
     }
 }
 
 /// Whether what was read so long ago is used again. Where a key was missing in it, it is read anew sooner.
 fn still_serves(age: Duration, did_not_do: bool) -> bool {
     age < if did_not_do { ANEW_EVERY } else { KEPT }
-}
-
-/// A body of bearable size.
-async fn body(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| in_words(&error))? {
-        if bytes.len() + chunk.len() > MOST_READ {
-            return Err("answered too much".to_owned());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
-/// The cause. URLs are left out: a library's words may hold one.
-fn in_words(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut root: &dyn Error = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }
 
 #[cfg(test)]

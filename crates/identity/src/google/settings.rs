@@ -1,7 +1,7 @@
 //! With which Google account of the operator's, and for which pages, people sign in. Pure: URLs in, URLs out.
 
+use posthaste_outside::Url;
 use posthaste_protocol::accounts::Secret;
-use reqwest::Url;
 
 /// Where Google is, unless it is said otherwise.
 pub const GOOGLE: &str = "https://accounts.google.com";

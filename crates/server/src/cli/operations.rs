@@ -1,5 +1,6 @@
 //! Arguments of the commands that look after an installation.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -48,4 +49,18 @@ pub(crate) struct GoLiveArgs {
     pub(crate) discard_held: bool,
     #[command(flatten)]
     pub(crate) overrides: Overrides,
+}
+
+/// Runs stand-ins.
+#[derive(Debug, Args)]
+pub(crate) struct StandInsArgs {
+    /// The address of this machine to listen on. Whoever reaches it reads what was sent.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) listen: IpAddr,
+    /// The mail server's port; 0 for a free one.
+    #[arg(long, default_value_t = 2525)]
+    pub(crate) smtp_port: u16,
+    /// The port of the sender of texts, of /messages and /rules; 0 for a free one.
+    #[arg(long, default_value_t = 2580)]
+    pub(crate) http_port: u16,
 }

@@ -1,11 +1,8 @@
 //! One attempt over HTTP. A receiver may be slow, refuse, hang up or never stop talking: all of it ends in an answer.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
-use posthaste_domain::Timestamp;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Response};
+use posthaste_outside::{Budget, Client, Operation, Outcome, Reads, Response};
 
 use crate::addresses::{Allowed, Resolver};
 
@@ -13,10 +10,12 @@ use crate::addresses::{Allowed, Resolver};
 pub(crate) const LONGEST: Duration = Duration::from_secs(15);
 /// Of this, until the connection stands.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
-/// Bytes of an answer that are read. What comes after them is left in the line.
-const MOST_READ: usize = 4096;
 /// Characters of an answer that are kept.
 const MOST_KEPT: usize = 500;
+/// Idle connections to a receiver that are kept.
+const IDLE: usize = 2;
+/// Many receivers stand behind it, and each endpoint has a health of its own (`schedule`): one of them stops no other.
+const POST: Operation = Operation::new("webhooks", "post").unguarded();
 
 /// What came back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,112 +49,89 @@ pub(crate) struct Letter {
 
 impl Poster {
     pub(crate) fn new(allowed: Allowed) -> Result<Self, reqwest::Error> {
-        // An error means that the program chose its cryptography before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("posthaste/", env!("CARGO_PKG_VERSION")))
-            .timeout(LONGEST)
-            .connect_timeout(LONGEST_CONNECT)
-            // A redirect would lead past the check of the address, and sign for somebody else.
-            .redirect(reqwest::redirect::Policy::none())
-            // A proxy would resolve names itself.
-            .no_proxy()
-            .dns_resolver(Resolver(allowed))
-            .pool_max_idle_per_host(2)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .build()?;
-        Ok(Self { client, allowed })
+        let client = Client::connecting_within(LONGEST_CONNECT).for_strangers(Resolver(allowed));
+        Ok(Self { client: client.idle_connections(IDLE).build()?, allowed })
     }
 
-    /// Posts a letter. `wall` is the machine's own time.
-    pub(crate) async fn post(&self, url: &str, letter: Letter, wall: Timestamp) -> Answer {
+    /// Posts a letter.
+    pub(crate) async fn post(&self, url: &str, letter: Letter) -> Answer {
         let began = Instant::now();
         let mut answer = match self.send(url, letter).await {
-            Ok(response) => read(response, wall).await,
+            Ok(outcome) => read(outcome),
             Err(problem) => Answer { problem: Some(problem), ..Answer::default() },
         };
         answer.took = began.elapsed();
         answer
     }
 
-    async fn send(&self, url: &str, letter: Letter) -> Result<Response, String> {
+    async fn send(&self, url: &str, letter: Letter) -> Result<Outcome<Response>, String> {
         // The configuration may have become stricter since the endpoint was made.
         let url = self.allowed.url(url).map_err(|problem| format!("the URL {problem}"))?;
         let request = self
             .client
             .post(url)
-            .header(CONTENT_TYPE, "application/json")
+            .header("content-type", "application/json")
             .header("webhook-id", letter.id)
             .header("webhook-timestamp", letter.timestamp)
             .header("webhook-signature", letter.signatures)
             .body(letter.body);
-        request.send().await.map_err(|error| in_words(&error))
+        Ok(self.client.send(POST, request, Reads::Status, Budget::of(LONGEST)).await)
     }
 }
 
-fn in_words(error: &reqwest::Error) -> String {
-    let mut root: &dyn Error = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    if error.is_timeout() {
-        format!("no answer within {} s", LONGEST.as_secs())
-    } else if error.is_connect() {
-        format!("cannot connect: {root}")
-    } else {
-        format!("the connection broke: {root}")
-    }
-}
-
-async fn read(mut response: Response, wall: Timestamp) -> Answer {
-    let status = response.status();
-    let mut answer = Answer { status: Some(status.as_u16()), ..Answer::default() };
-    if status.is_success() {
-        return answer;
-    }
-    answer.retry_after = retry_after(response.headers(), wall);
-    let mut bytes = Vec::new();
-    // What is missing of the body of a refusal does not matter.
-    while bytes.len() < MOST_READ
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        bytes.extend_from_slice(&chunk);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    answer.excerpt = text.chars().filter(|c| !c.is_control() || *c == '\n').take(MOST_KEPT).collect();
-    answer.problem = Some(match status.as_u16() {
-        300..400 => format!("answered {status}: redirects are not followed, change the endpoint's URL"),
-        _ => format!("answered {status}"),
-    });
-    answer
-}
-
-/// `Retry-After` in seconds, or as a date.
-fn retry_after(headers: &HeaderMap, wall: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-    (at.to_utc() - wall).to_std().ok()
+/// What may have arrived is sent again under the same id: the merchant's program tells.
+fn read(outcome: Outcome<Response>) -> Answer {
+    let (why, retry_after, response) = match outcome {
+        Outcome::Done(response) => {
+            return Answer { status: Some(response.status.as_u16()), ..Answer::default() };
+        }
+        Outcome::Refused(refusal) => (refusal.why, refusal.retry_after, refusal.answer),
+        Outcome::Unknown(unknown) => (unknown.why, unknown.retry_after, unknown.answer),
+    };
+    let status = response.as_ref().map(|response| response.status.as_u16());
+    let text = response.map_or_else(String::new, |response| String::from_utf8_lossy(&response.body).into_owned());
+    let excerpt = text.chars().filter(|c| !c.is_control() || *c == '\n').take(MOST_KEPT).collect();
+    let problem = match status {
+        Some(300..400) => format!("{why}: redirects are not followed, change the endpoint's URL"),
+        _ => why,
+    };
+    Answer { status, problem: Some(problem), excerpt, retry_after, took: Duration::ZERO }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use posthaste_outside::{Refusal, Scope, Unknown};
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let wall = "2026-05-01T12:00:00Z".parse().unwrap();
-        let asked = |text: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(&headers, wall).map(|d| d.as_secs())
+    fn what_was_not_taken_says_why_with_the_beginning_of_what_was_answered() {
+        let answer = |status: u16, body: &str| Response {
+            status: status.try_into().unwrap(),
+            headers: Default::default(),
+            body: body.to_owned().into(),
         };
-        assert_eq!(asked("120"), Some(120));
-        assert_eq!(asked("Fri, 01 May 2026 12:05:00 GMT"), Some(300));
-        for wrong in ["soon", "-5", "Fri, 01 May 2026 11:05:00 GMT", "99999999999999999999999"] {
-            assert_eq!(asked(wrong), None, "{wrong}");
-        }
+        let done = read(Outcome::Done(answer(204, "")));
+        assert_eq!(done, Answer { status: Some(204), ..Answer::default() });
+        let moved = Refusal {
+            answer: Some(answer(307, "")),
+            ..Refusal::new(Scope::Service, "answered 307 Temporary Redirect")
+        };
+        let moved = read(Outcome::Refused(moved));
+        assert!(moved.status == Some(307) && moved.problem.unwrap().ends_with("change the endpoint's URL"));
+        let asked = Some(Duration::from_secs(60));
+        let body = format!("not\u{0} now\n{}", "x".repeat(1000));
+        let busy = Unknown { answer: Some(answer(503, &body)), retry_after: asked, ..Unknown::new("answered 503") };
+        let busy = read(Outcome::Unknown(busy));
+        assert_eq!((busy.status, busy.problem.as_deref(), busy.retry_after), (Some(503), Some("answered 503"), asked));
+        assert!(
+            busy.excerpt.starts_with("not now\nx") && busy.excerpt.chars().count() == MOST_KEPT,
+            "{}",
+            busy.excerpt
+        );
+        let silent = read(Outcome::Unknown(Unknown::new("no answer within 15 s")));
+        assert_eq!(
+            (silent.status, silent.problem.as_deref(), silent.excerpt.as_str()),
+            (None, Some("no answer within 15 s"), "")
+        );
     }
 }
