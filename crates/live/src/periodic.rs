@@ -110,14 +110,14 @@ where
     W: Future<Output = Result<(), E>> + Send,
     E: std::error::Error + Send + 'static,
 {
-    doors.clock.duties().register(duty);
+    let mut rounds = doors.clock.duties().rounds(duty);
     let (world, doors) = (&doors.world, Arc::downgrade(doors));
     world.spawn(async move {
         loop {
             // Nobody keeps the doors open who only waits.
             let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };
             tokio::select! {
-                () = tokio::time::sleep(duty.period) => {}
+                () = rounds.next() => {}
                 () = stopping.begun() => return,
             }
             let Some(doors) = doors.upgrade() else { return };

@@ -219,7 +219,7 @@ impl System {
     }
 
     async fn start_in(world: World, pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
-        let silence = Clock::of_silence(settings.silence_speed)?;
+        let silence = clock.silence(settings.silence_speed)?;
         // Before anything is written.
         let feed = Feed::open(&pool).await?;
         let late = Late::default();
