@@ -3,13 +3,13 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
 
 use super::claims::{self, Expected, Keys, Untrusted, Vouched};
 use super::settings::{GoogleSettings, is_safe};
@@ -42,6 +42,7 @@ pub(crate) enum Failed {
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) settings: GoogleSettings,
+    clock: Clock,
     client: Client,
     places: Semaphore,
     known: Mutex<State>,
@@ -105,7 +106,7 @@ impl Provider {
     /// # Errors
     ///
     /// Where the machine cannot make an HTTP client.
-    pub(crate) fn new(settings: GoogleSettings) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(settings: GoogleSettings, clock: Clock) -> Result<Self, reqwest::Error> {
         // An error means that the program chose its cryptography before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -118,7 +119,7 @@ impl Provider {
             .pool_max_idle_per_host(4)
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { settings, client, places: Semaphore::new(AT_ONCE), known: Mutex::default() })
+        Ok(Self { settings, clock, client, places: Semaphore::new(AT_ONCE), known: Mutex::default() })
     }
 
     /// Where a browser goes to sign in.
@@ -171,15 +172,15 @@ impl Provider {
         let mut state = self.known.lock().await;
         if let Some(known) = &state.known {
             let did_not_do = old.is_some_and(|old| Arc::ptr_eq(old, known));
-            if still_serves(known.read.elapsed(), did_not_do) {
+            if still_serves(self.clock.instant().duration_since(known.read), did_not_do) {
                 return Ok(Arc::clone(known));
             }
         }
-        if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+        if state.failed.is_some_and(|at| self.clock.instant().duration_since(at) < PAUSE) {
             return Err(Failed::Unavailable);
         }
         // Stays so if the caller is gone before the answer.
-        state.failed = Some(Instant::now());
+        state.failed = Some(self.clock.instant());
         let endpoints = self.discover().await;
         let read = match endpoints {
             Ok(endpoints) => self.keys(&endpoints.keys).await.map(|keys| (endpoints, keys)),
@@ -187,10 +188,10 @@ impl Provider {
         };
         let (endpoints, keys) = read.map_err(|why| {
             tracing::warn!(issuer = self.settings.issuer, why, "what Google publishes could not be read");
-            state.failed = Some(Instant::now());
+            state.failed = Some(self.clock.instant());
             Failed::Unavailable
         })?;
-        let known = Arc::new(Known { endpoints, keys, read: Instant::now() });
+        let known = Arc::new(Known { endpoints, keys, read: self.clock.instant() });
         *state = State { known: Some(Arc::clone(&known)), failed: None };
         Ok(known)
     }
