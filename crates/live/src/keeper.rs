@@ -213,7 +213,7 @@ impl Keeper {
         let id = match post {
             Post::Journal => {
                 let (pool, feed, seat) = (doors.pool.clone(), doors.feed.clone(), doors.journal.seat.clone());
-                let journal = JournalActor { pool, feed, seat };
+                let journal = JournalActor { pool, feed, seat, world: world.clone() };
                 let actor = world.start_under(journal, (), keeper).await?;
                 doors.journal.seat.take(actor.clone());
                 actor.get_id()
