@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use harness::*;
 use posthaste_client::{Event, Idempotency, OperationsView};
+use posthaste_clock::testing::eventually;
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_protocol::orders::CreateOrder;
@@ -230,17 +231,12 @@ async fn what_the_server_does_is_counted_for_prometheus_and_traced_to_a_collecto
         line.trim().parse::<f64>().expect("a figure")
     };
     let until = async |holds: &dyn Fn(&str) -> bool| {
-        let reading = async {
-            loop {
-                let text = read().await;
-                assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
-                if holds(&text) {
-                    return text;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reading).await.expect("figures that come true")
+        eventually("figures that come true", async || {
+            let text = read().await;
+            assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+            holds(&text).then_some(text)
+        })
+        .await
     };
     // The zone hears of orders by message.
     let text = until(&|text| figure_in(text, "posthaste_orders_waiting ") > 2.5).await;

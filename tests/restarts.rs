@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use harness::*;
 use posthaste_client::{Client, Event, Idempotency, ListOrders};
+use posthaste_clock::testing::Looks;
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::Status;
 use posthaste_domain::party::Party;
@@ -202,7 +204,17 @@ async fn a_second_server_waits_until_the_first_has_left_the_database() {
     let before = first.client(party).create_order(&fast_order("before"), Default::default()).await.expect("placed");
     let url = database.url.clone();
     let second = tokio::task::spawn_blocking(move || Server::start(&url, 1.0));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let waits = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN ({HOLDERS})
+            AND state = 'idle' AND query LIKE 'SELECT pg_try_advisory_lock(%' AND query_start > $1"
+    );
+    let beside = database.pool.connections();
+    let now: Timestamp = sqlx::query_scalar("SELECT now()").fetch_one(beside).await.expect("asked");
+    until("the second has asked for the lead, and was refused", async || {
+        let asked = sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(waits.as_str())).bind(now);
+        (asked.fetch_one(beside).await.expect("asked") > 0).then_some(())
+    })
+    .await;
     assert!(!second.is_finished(), "one at a time");
     let between = first.client(party).create_order(&fast_order("between"), Default::default()).await.expect("placed");
     first.kill_9();
@@ -308,12 +320,13 @@ async fn a_server_that_lost_its_database_to_another_stops_and_what_it_acknowledg
         "SELECT count(pg_terminate_backend(pid)) FROM ({HOLDERS}) AS holders
         WHERE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND pid = $1)"
     );
+    let mut looks = Looks::within(PATIENCE);
     while !first.has_ended() {
         if !second.is_finished() {
             let ended = sqlx::query(sqlx::AssertSqlSafe(cut.as_str())).bind(waiting).execute(beside).await;
             ended.expect("asked");
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        looks.again("the first ends").await;
     }
     placing.abort();
     it_left_at_once(&first.log());

@@ -16,6 +16,7 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use posthaste_client::{Client, ClientError, Event, Idempotency, Token};
 use posthaste_clock::Clock;
+use posthaste_clock::testing::Looks;
 use posthaste_domain::driver::Vehicle;
 use posthaste_domain::ids::{AdminId, DriverId, MerchantId, OrderId, ZoneId};
 use posthaste_domain::order::{Speed, Status, TaskKind};
@@ -324,15 +325,13 @@ pub fn position(lat: f64, lng: f64) -> PositionReport {
 
 /// Waits until `check` gives something.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        loop {
-            if let Some(found) = check().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut looks = Looks::within(PATIENCE);
+    loop {
+        if let Some(found) = check().await {
+            return found;
         }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never came true: {what}"))
+        looks.again(what).await;
+    }
 }
 
 pub async fn until_status(client: &Client, order: OrderId, status: Status) -> OrderView {

@@ -6,10 +6,10 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use posthaste_clock::Clock;
 use posthaste_domain::ids::{AccountId, ApiKeyId, MerchantId};
 use posthaste_domain::party::Party;
 use posthaste_http::address::ClientAddress;
@@ -47,6 +47,7 @@ impl Asking {
 
 /// Who has asked how often.
 pub(crate) struct Counts {
+    clock: Clock,
     callers: Limiter<Asking>,
     merchants: Limiter<MerchantId>,
     addresses: Limiter<IpAddr>,
@@ -57,9 +58,10 @@ pub(crate) struct Counts {
 struct Meter(Arc<OnceLock<Option<Standing>>>);
 
 impl Counts {
-    pub(crate) fn new(quotas: Quotas) -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(quotas: Quotas, clock: Clock) -> Self {
+        let now = clock.instant();
         Self {
+            clock,
             callers: Limiter::new("caller", quotas.caller_per_minute, MOST_CALLERS, now),
             merchants: Limiter::new("merchant", quotas.caller_per_minute.saturating_mul(TOGETHER), MOST_CALLERS, now),
             addresses: Limiter::new("address", quotas.address_per_minute, MOST_ADDRESSES, now),
@@ -68,7 +70,7 @@ impl Counts {
 
     /// Counts a request of somebody whose token was accepted.
     pub(crate) fn caller(&self, request: &Request, caller: &Caller) -> Answer<()> {
-        let now = Instant::now();
+        let now = self.clock.instant();
         let own = self.callers.take(Asking::of(caller), now);
         let is_refused = |standing: &Standing| standing.refused_for.is_some();
         let together = match (caller.party, caller.credential) {
@@ -82,13 +84,13 @@ impl Counts {
 
     /// Whether strangers from this address have nothing left: what they send is not worth a look into the database.
     pub(crate) fn is_spent(&self, request: &Request) -> bool {
-        let standing = self.addresses.look(ClientAddress::of(request).network(), Instant::now());
+        let standing = self.addresses.look(ClientAddress::of(request).network(), self.clock.instant());
         standing.is_some_and(|standing| standing.left == 0)
     }
 
     /// Counts a request of somebody who is nobody yet.
     pub(crate) fn stranger(&self, request: &Request) -> Answer<()> {
-        admit(request, self.addresses.take(ClientAddress::of(request).network(), Instant::now()))
+        admit(request, self.addresses.take(ClientAddress::of(request).network(), self.clock.instant()))
     }
 }
 
@@ -120,9 +122,9 @@ impl Metered {
         let standing = match self.meter.0.get() {
             Some(standing) => *standing,
             // The server's own trouble is not held against anybody.
-            None if response.status().is_server_error() => addresses.look(self.address, Instant::now()),
+            None if response.status().is_server_error() => addresses.look(self.address, counts.clock.instant()),
             None => {
-                let standing = addresses.take(self.address, Instant::now());
+                let standing = addresses.take(self.address, counts.clock.instant());
                 if let Some(Err(refused)) = standing.map(|standing| standing.admit()) {
                     response = refused.into_response();
                 }

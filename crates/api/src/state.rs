@@ -97,7 +97,7 @@ impl AppState {
         identity.connect(Arc::new(dispatching));
         let seats = Arc::new(Semaphore::new(seats(&limits)));
         let running = Arc::new(Semaphore::new(limits.concurrent_requests.min(Semaphore::MAX_PERMITS)));
-        let counts = Counts::new(limits.quotas);
+        let counts = Counts::new(limits.quotas, system.clock().clone());
         let (holders, questions) = (Holders::default(), Questions::default());
         let shared = Shared { reach, limits, build, seats, holders, questions, running, counts, bans_changed, test };
         let (world, in_flight, shared) = (KeyWorld::Live, InFlight::default(), Arc::new(shared));

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use posthaste_domain::{Span, Timestamp};
 use tokio::sync::Notify;
 
-use crate::Clock;
+use crate::{Clock, Pace};
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -43,11 +43,45 @@ struct Waiting {
     number: u64,
 }
 
+/// The alarms of one clock that have not rung yet.
+pub(crate) struct Heap {
+    waiting: Mutex<Waiting>,
+    /// Held from before an alarm is taken until its action has run: each is handed over before a later one.
+    ringing: Mutex<()>,
+    is_of_silence: bool,
+}
+
+impl Heap {
+    /// Whether its instants are those of silence, beside a clock that is set by hand.
+    pub(crate) fn is_of_silence(&self) -> bool {
+        self.is_of_silence
+    }
+
+    /// When the first rings.
+    pub(crate) fn first(&self) -> Option<Timestamp> {
+        self.waiting.lock().heap.peek().map(|Reverse(head)| head.at)
+    }
+
+    /// Rings what is due.
+    pub(crate) fn ring(&self, now: Timestamp) {
+        let _each_before_the_next = self.ringing.lock();
+        while let Some(due) = self.due(now) {
+            (due.action)();
+        }
+    }
+
+    fn due(&self, now: Timestamp) -> Option<Alarm> {
+        let mut waiting = self.waiting.lock();
+        let is_due = waiting.heap.peek().is_some_and(|Reverse(head)| head.at <= now);
+        if is_due { waiting.heap.pop().map(|Reverse(due)| due) } else { None }
+    }
+}
+
 /// Sets alarms. Cheap to clone; the task behind it ends with the last clone.
 #[derive(Clone)]
 pub struct Alarms {
     clock: Clock,
-    waiting: Arc<Mutex<Waiting>>,
+    heap: Arc<Heap>,
     earlier: Arc<Notify>,
     _task: Arc<TaskGuard>,
 }
@@ -64,15 +98,19 @@ impl Alarms {
     /// Starts the task. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(clock: Clock) -> Self {
-        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let is_of_silence = matches!(clock.0.pace, Pace::ManualSilence(_));
+        let heap = Arc::new(Heap { waiting: Mutex::default(), ringing: Mutex::default(), is_of_silence });
+        if let Some(hands) = clock.hands() {
+            hands.enlist(&heap);
+        }
         let earlier = Arc::new(Notify::new());
-        let task = tokio::spawn(ring(clock.clone(), Arc::clone(&waiting), Arc::clone(&earlier)));
-        Self { clock, waiting, earlier, _task: Arc::new(TaskGuard(task)) }
+        let task = tokio::spawn(ring(clock.clone(), Arc::clone(&heap), Arc::clone(&earlier)));
+        Self { clock, heap, earlier, _task: Arc::new(TaskGuard(task)) }
     }
 
     /// Runs `action` at `at`, or at once where that is past. The action must be short: a cast to an actor.
     pub fn set(&self, at: Timestamp, action: impl FnOnce() + Send + 'static) {
-        let mut waiting = self.waiting.lock();
+        let mut waiting = self.heap.waiting.lock();
         waiting.number += 1;
         let number = waiting.number;
         let first = waiting.heap.peek().is_none_or(|Reverse(head)| at < head.at);
@@ -97,7 +135,7 @@ impl Alarms {
     /// How many alarms wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.waiting.lock().heap.len()
+        self.heap.waiting.lock().heap.len()
     }
 
     /// Whether none waits.
@@ -107,22 +145,11 @@ impl Alarms {
     }
 }
 
-async fn ring(clock: Clock, waiting: Arc<Mutex<Waiting>>, earlier: Arc<Notify>) {
+/// Rings by itself. On a clock that is set by hand only what is set too late is left to it: the rest has rung when it wakes.
+async fn ring(clock: Clock, heap: Arc<Heap>, earlier: Arc<Notify>) {
     loop {
-        let now = clock.now();
-        let next = loop {
-            let mut guard = waiting.lock();
-            match guard.heap.peek() {
-                Some(Reverse(head)) if head.at <= now => {
-                    let Some(Reverse(due)) = guard.heap.pop() else { break None };
-                    drop(guard);
-                    (due.action)();
-                }
-                Some(Reverse(head)) => break Some(head.at),
-                None => break None,
-            }
-        };
-        match next {
+        heap.ring(clock.now());
+        match heap.first() {
             Some(at) => {
                 tokio::select! {
                     () = clock.sleep_until(at) => {}

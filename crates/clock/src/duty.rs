@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use posthaste_domain::Timestamp;
 use tokio::task::JoinHandle;
 
+use crate::manual::{Hands, ManualRound};
+
 /// Where a duty runs, once there are several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Runs {
@@ -77,16 +79,52 @@ type Key = (Option<&'static str>, &'static str);
 
 /// Every duty of a process. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Duties(Arc<Mutex<BTreeMap<Key, Standing>>>);
+pub struct Duties {
+    all: Arc<Mutex<BTreeMap<Key, Standing>>>,
+    /// Who says when a period is over, where the clock is set by hand.
+    hands: Option<Arc<Hands>>,
+}
+
+/// The rounds of a duty that the clock alone wakes.
+pub struct Rounds(Period);
+
+enum Period {
+    Real(Duration),
+    Manual(ManualRound),
+}
+
+impl Rounds {
+    /// Waits a period (on a clock that is set by hand, until it has been moved by one). What was done before is over.
+    pub async fn next(&mut self) {
+        match &mut self.0 {
+            Period::Real(period) => tokio::time::sleep(*period).await,
+            Period::Manual(round) => round.due().await,
+        }
+    }
+}
 
 impl Duties {
+    pub(crate) fn by_hand(hands: Arc<Hands>) -> Self {
+        Self { all: Arc::default(), hands: Some(hands) }
+    }
+
+    /// Names a duty, and counts its periods from now on: for a loop that is not the usual one.
+    #[must_use]
+    pub fn rounds(&self, duty: Duty) -> Rounds {
+        self.register(duty);
+        Rounds(match &self.hands {
+            None => Period::Real(duty.period),
+            Some(hands) => Period::Manual(ManualRound::new(Arc::clone(hands), duty.name, duty.period)),
+        })
+    }
+
     /// Names a duty before it is done for the first time.
     pub fn register(&self, duty: Duty) {
         self.change(duty, |_| ());
     }
 
     fn change(&self, duty: Duty, change: impl FnOnce(&mut Standing)) {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         let standing = all.entry((duty.world, duty.name)).or_insert_with(|| Standing {
             duty,
             is_running: false,
@@ -127,11 +165,10 @@ impl Duties {
         W: Future<Output = Result<(), E>> + Send,
         E: Display + Send,
     {
-        self.register(duty);
-        let duties = self.clone();
+        let (duties, mut rounds) = (self.clone(), self.rounds(duty));
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(duty.period).await;
+                rounds.next().await;
                 if let Err(error) = duties.did(duty, work()).await {
                     tracing::warn!(duty = duty.name, world = duty.world, %error, "a duty failed; the next time tries again");
                 }
@@ -142,7 +179,7 @@ impl Duties {
     /// How each stands, by world and name.
     #[must_use]
     pub fn all(&self) -> Vec<Standing> {
-        self.0.lock().values().cloned().collect()
+        self.all.lock().values().cloned().collect()
     }
 }
 

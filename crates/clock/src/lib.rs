@@ -3,17 +3,22 @@
 //! Product time runs at a speed: 1 in production, faster in demos, replays and tests, so that a
 //! fifteen-minute deadline can be seen in a second through the real server. This file is the only
 //! one that reads the machine's clock; [`alarm`] is the only one that sets timers for product time, and [`duty`] knows what is
-//! done by the clock.
+//! done by the clock. Tests set a clock by hand ([`manual`]): then it stands until it is moved, and what is due rings.
 
 pub mod alarm;
 pub mod duty;
+pub mod manual;
+pub mod testing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthaste_domain::ids::Id;
 use posthaste_domain::{Span, Timestamp};
+
+use crate::manual::Hands;
+pub use crate::manual::ManualClock;
 
 /// A speed that no clock can run at.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,15 +39,27 @@ pub struct Clock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     speed: f64,
-    /// Whether it goes by the time since the start alone; otherwise it follows the machine's clock.
-    steady: bool,
+    pace: Pace,
     /// Microseconds of product time at the start.
     start: i64,
-    started: std::time::Instant,
+    started: Instant,
     /// Product time minus the machine's, in microseconds; used where the machine's clock is followed, at speed 1.
     offset: i64,
     newest: AtomicI64,
     duties: duty::Duties,
+}
+
+/// What makes it go.
+#[derive(Debug)]
+enum Pace {
+    /// The machine's clock.
+    Machine,
+    /// The time since the start alone.
+    Steady,
+    /// Whoever sets it.
+    Manual(Arc<Hands>),
+    /// The same, for the silence that is measured beside it.
+    ManualSilence(Arc<Hands>),
 }
 
 impl Clock {
@@ -64,45 +81,74 @@ impl Clock {
         Ok(Self::build(speed, start, wall))
     }
 
-    /// A clock that measures silence: so many seconds of it pass in a real one, whatever the product clock does and whoever
-    /// sets the machine's. Its instants mean nothing but for their distances.
-    pub fn of_silence(speed: f64) -> Result<Self, InvalidSpeed> {
+    /// The clock that measures silence beside this one: so many seconds of it pass in a real one, whatever the product clock
+    /// does and whoever sets the machine's. Its instants mean nothing but for their distances. Beside a clock that is set by
+    /// hand, silence passes as real time is moved, second by second at any speed.
+    pub fn silence(&self, speed: f64) -> Result<Self, InvalidSpeed> {
         if !(0.01..=10_000.0).contains(&speed) {
             return Err(InvalidSpeed(speed));
         }
+        if let Some(hands) = self.hands() {
+            return Ok(Self::by_hand(hands, Pace::ManualSilence(Arc::clone(hands))));
+        }
         let now = chrono::Utc::now();
-        Ok(Self::made(speed, now, now, true))
+        Ok(Self::made(speed, now, now, Pace::Steady))
     }
 
     fn build(speed: f64, start: Timestamp, wall: Timestamp) -> Self {
         #[expect(clippy::float_cmp, reason = "exactly 1 is the machine's own pace")]
-        Self::made(speed, start, wall, speed != 1.0)
+        let pace = if speed == 1.0 { Pace::Machine } else { Pace::Steady };
+        Self::made(speed, start, wall, pace)
     }
 
-    fn made(speed: f64, start: Timestamp, wall: Timestamp, steady: bool) -> Self {
-        let start_micros = start.timestamp_micros();
+    fn by_hand(hands: &Arc<Hands>, pace: Pace) -> Self {
+        let start = hands.wall();
+        Self::made(1.0, start, start, pace)
+    }
+
+    fn made(speed: f64, start: Timestamp, wall: Timestamp, pace: Pace) -> Self {
+        let start_micros = match &pace {
+            Pace::Machine | Pace::Steady => start.timestamp_micros(),
+            Pace::Manual(hands) => hands.product(),
+            Pace::ManualSilence(hands) => hands.passed(),
+        };
+        let duties = match &pace {
+            Pace::Machine | Pace::Steady => duty::Duties::default(),
+            Pace::Manual(hands) | Pace::ManualSilence(hands) => duty::Duties::by_hand(Arc::clone(hands)),
+        };
         Self(Arc::new(Inner {
             speed,
-            steady,
+            pace,
             start: start_micros,
-            started: std::time::Instant::now(),
+            started: Instant::now(),
             offset: start_micros - wall.timestamp_micros(),
             newest: AtomicI64::new(start_micros),
-            duties: duty::Duties::default(),
+            duties,
         }))
+    }
+
+    /// Who moves it, where it is set by hand.
+    fn hands(&self) -> Option<&Arc<Hands>> {
+        match &self.0.pace {
+            Pace::Machine | Pace::Steady => None,
+            Pace::Manual(hands) | Pace::ManualSilence(hands) => Some(hands),
+        }
     }
 
     /// The present instant, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let inner = &*self.0;
-        let micros = if inner.steady {
-            let elapsed = inner.started.elapsed().as_secs_f64() * 1e6 * inner.speed;
-            #[expect(clippy::cast_possible_truncation, reason = "292,000 years of microseconds fit")]
-            let elapsed = elapsed as i64;
-            inner.start + elapsed
-        } else {
-            chrono::Utc::now().timestamp_micros() + inner.offset
+        let micros = match &inner.pace {
+            Pace::Machine => chrono::Utc::now().timestamp_micros() + inner.offset,
+            Pace::Steady => {
+                let elapsed = inner.started.elapsed().as_secs_f64() * 1e6 * inner.speed;
+                #[expect(clippy::cast_possible_truncation, reason = "292,000 years of microseconds fit")]
+                let elapsed = elapsed as i64;
+                inner.start + elapsed
+            }
+            Pace::Manual(hands) => hands.product(),
+            Pace::ManualSilence(hands) => hands.passed(),
         };
         let newest = inner.newest.fetch_max(micros, Ordering::Relaxed).max(micros);
         Timestamp::from_timestamp_micros(newest).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -123,8 +169,21 @@ impl Clock {
     /// The machine's own time, for what outlives or crosses the process: tokens. In whole microseconds, as it is stored.
     #[must_use]
     pub fn wall(&self) -> Timestamp {
+        if let Some(hands) = self.hands() {
+            return hands.wall();
+        }
         let now = chrono::Utc::now();
         Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    }
+
+    /// The machine's steady clock, for spans of real time that decide something: quotas, retries, what is held for how long.
+    /// Patience with networks and disks asks the runtime and not this.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        match self.hands() {
+            None => Instant::now(),
+            Some(hands) => self.0.started + hands.since_start(),
+        }
     }
 
     /// How long a span of product time takes in real time; nothing where it is negative.
@@ -135,18 +194,28 @@ impl Clock {
 
     /// Sleeps for a span of product time.
     pub async fn sleep(&self, span: Span) {
-        tokio::time::sleep(self.real(span)).await;
+        match self.hands() {
+            None => tokio::time::sleep(self.real(span)).await,
+            Some(_) => self.sleep_until(self.now() + span).await,
+        }
     }
 
     /// Sleeps until an instant of product time.
     pub async fn sleep_until(&self, at: Timestamp) {
-        self.sleep(at - self.now()).await;
+        match self.hands() {
+            None => tokio::time::sleep(self.real(at - self.now())).await,
+            Some(hands) => hands.until(|| self.now() >= at).await,
+        }
     }
 
-    /// A fresh id of this instant.
+    /// A fresh id of this instant. Those of a clock that stands sort as they were made, as those of one that goes.
     #[must_use]
     pub fn id<I: Id>(&self) -> I {
-        I::at(self.now(), rand::random())
+        let mut entropy = rand::random();
+        if let Some(hands) = self.hands() {
+            hands.number(&mut entropy);
+        }
+        I::at(self.now(), entropy)
     }
 
     /// A random number, for codes.
@@ -171,13 +240,14 @@ mod tests {
 
     #[test]
     fn silence_is_measured_in_real_seconds_unless_told_otherwise() {
-        let (silence, product) = (Clock::of_silence(1.0).unwrap(), Clock::at_speed(10_000.0, None).unwrap());
+        let product = Clock::at_speed(10_000.0, None).unwrap();
+        let silence = product.silence(1.0).unwrap();
         let (heard, then) = (silence.now(), product.now());
         while product.now() - then < Span::seconds(60) {
             std::thread::yield_now();
         }
         assert!(silence.now() - heard < Span::seconds(6), "a minute of product time is six thousandths of a second");
-        assert!(silence.now() > heard && Clock::of_silence(0.0).is_err());
+        assert!(silence.now() > heard && product.silence(0.0).is_err());
     }
 
     #[test]

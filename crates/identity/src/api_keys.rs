@@ -32,13 +32,13 @@ const NOTED_EVERY_SECONDS: i64 = 60;
 #[derive(Debug, Default)]
 pub(crate) struct Cache(DashMap<Vec<u8>, (Option<Instant>, Caller)>);
 
-fn is_fresh(read_at: Option<Instant>) -> bool {
-    read_at.is_some_and(|read_at| read_at.elapsed() < BELIEVED)
+fn is_fresh(read_at: Option<Instant>, now: Instant) -> bool {
+    read_at.is_some_and(|read_at| now.duration_since(read_at) < BELIEVED)
 }
 
 impl Cache {
-    fn get(&self, hash: &[u8]) -> Option<Caller> {
-        self.0.get(hash).filter(|entry| is_fresh(entry.0)).map(|entry| entry.1)
+    fn get(&self, hash: &[u8], now: Instant) -> Option<Caller> {
+        self.0.get(hash).filter(|entry| is_fresh(entry.0, now)).map(|entry| entry.1)
     }
 
     /// Whether the key was good when it was last read, however long ago.
@@ -46,12 +46,12 @@ impl Cache {
         self.0.contains_key(hash)
     }
 
-    fn put(&self, hash: Vec<u8>, caller: Caller) {
+    fn put(&self, hash: Vec<u8>, caller: Caller, now: Instant) {
         if self.0.len() >= MOST_REMEMBERED {
-            self.0.retain(|_, entry| is_fresh(entry.0));
+            self.0.retain(|_, entry| is_fresh(entry.0, now));
         }
         if self.0.len() < MOST_REMEMBERED {
-            self.0.insert(hash, (Some(Instant::now()), caller));
+            self.0.insert(hash, (Some(now), caller));
         }
     }
 
@@ -76,7 +76,7 @@ impl Identity {
     /// Whose key it is.
     pub(crate) async fn admit_key(&self, secret: &str) -> Result<Caller, Refused> {
         let hash = random::digest(secret);
-        if let Some(caller) = self.0.api_keys.get(&hash) {
+        if let Some(caller) = self.0.api_keys.get(&hash, self.clock().instant()) {
             return Ok(caller);
         }
         let now = self.now();
@@ -101,7 +101,7 @@ impl Identity {
         if !is_noted {
             store::used(self.pool(), found.id, now).await?;
         }
-        self.0.api_keys.put(hash, caller);
+        self.0.api_keys.put(hash, caller, self.clock().instant());
         Ok(caller)
     }
 

@@ -138,7 +138,7 @@ impl Identity {
     pub async fn open(parts: Parts) -> Result<Self, Refused> {
         let Parts { pool, clock, seal, keys, notifications, settings } = parts;
         let hashing = settings.hashing;
-        let google = settings.google.clone().map(Provider::new).transpose();
+        let google = settings.google.clone().map(|google| Provider::new(google, clock.clone())).transpose();
         let google = google.map_err(|error| Refused::Internal(format!("an HTTP client: {error}")))?;
         // The hash that unknown accounts are checked against is made here.
         let hasher = tokio::task::spawn_blocking(move || Hasher::new(hashing)).await;

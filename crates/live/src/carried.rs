@@ -9,10 +9,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use crate::Refused;
 use crate::stopping::Stopping;
+use crate::world::World;
 
 /// What a caller hears where nobody can say yet.
 pub(crate) const UNKNOWN: Refused =
@@ -43,13 +43,14 @@ pub(crate) enum Within {
 /// What is being carried to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Carried {
+    world: World,
     tasks: TaskTracker,
     stopping: Stopping,
 }
 
 impl Carried {
-    pub(crate) fn new(stopping: Stopping) -> Self {
-        Self { tasks: TaskTracker::new(), stopping }
+    pub(crate) fn new(world: World, stopping: Stopping) -> Self {
+        Self { world, tasks: TaskTracker::new(), stopping }
     }
 
     /// Does the work in a task of its own. It is done whether the caller waits or not.
@@ -57,7 +58,7 @@ impl Carried {
         &self,
         work: impl Future<Output = Result<T, Refused>> + Send + 'static,
     ) -> Result<T, Refused> {
-        let task = self.tasks.spawn(work.in_current_span());
+        let task = self.world.beside_and_awaited(&self.tasks, work);
         match tokio::time::timeout(PATIENCE, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(UNKNOWN),
@@ -66,7 +67,7 @@ impl Carried {
 
     /// Does the work beside the caller, who does not wait.
     pub(crate) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(work.in_current_span());
+        self.world.beside_and_awaited(&self.tasks, work);
     }
 
     /// Looks for something whose outcome is unknown, until it is there or nothing can come any more. `None` when there is

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use crate::keeper::Seat;
+use crate::world::World;
 
 /// Entries in one transaction at most. More gain nothing and hold locks longer.
 const MOST_IN_BATCH: usize = 1024;
@@ -70,6 +71,7 @@ pub(crate) struct JournalActor {
     pub(crate) pool: Pool,
     pub(crate) feed: Feed,
     pub(crate) seat: Seat<JournalMsg>,
+    pub(crate) world: World,
 }
 
 /// What waits, and how much is under way.
@@ -140,7 +142,7 @@ impl JournalActor {
                 let _ = reply.send(outcome);
             }
         };
-        crate::world::spawn(batch.instrument(span));
+        self.world.beside(batch.instrument(span));
     }
 }
 

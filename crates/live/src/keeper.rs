@@ -30,6 +30,9 @@ struct Chair<M> {
     actor: RwLock<Option<ActorRef<M>>>,
     /// Messages sent and not handled yet.
     waiting: AtomicUsize,
+    /// Messages sent in all.
+    #[cfg(test)]
+    told: AtomicUsize,
 }
 
 impl<M> Clone for Seat<M> {
@@ -40,7 +43,12 @@ impl<M> Clone for Seat<M> {
 
 impl<M> Default for Seat<M> {
     fn default() -> Self {
-        Self(Arc::new(Chair { actor: RwLock::new(None), waiting: AtomicUsize::new(0) }))
+        Self(Arc::new(Chair {
+            actor: RwLock::new(None),
+            waiting: AtomicUsize::new(0),
+            #[cfg(test)]
+            told: AtomicUsize::new(0),
+        }))
     }
 }
 
@@ -50,6 +58,8 @@ impl<M: Message> Seat<M> {
         match &*self.0.actor.read() {
             Some(actor) => {
                 self.0.waiting.fetch_add(1, Ordering::Relaxed);
+                #[cfg(test)]
+                self.0.told.fetch_add(1, Ordering::Relaxed);
                 actor.cast(message).map_err(|error| match error {
                     ractor::MessagingErr::SendErr(message) => Some(Box::new(message)),
                     _ => None,
@@ -82,6 +92,12 @@ impl<M: Message> Seat<M> {
     /// Messages that wait to be handled.
     pub(crate) fn depth(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many messages were sent so far, to whoever sat there.
+    #[cfg(test)]
+    pub(crate) fn told_so_far(&self) -> usize {
+        self.0.told.load(Ordering::Relaxed)
     }
 
     /// The actor's cell, for tests that kill it.
@@ -213,7 +229,7 @@ impl Keeper {
         let id = match post {
             Post::Journal => {
                 let (pool, feed, seat) = (doors.pool.clone(), doors.feed.clone(), doors.journal.seat.clone());
-                let journal = JournalActor { pool, feed, seat };
+                let journal = JournalActor { pool, feed, seat, world: world.clone() };
                 let actor = world.start_under(journal, (), keeper).await?;
                 doors.journal.seat.take(actor.clone());
                 actor.get_id()

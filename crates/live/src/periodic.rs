@@ -67,15 +67,6 @@ impl Periodic {
         Self { checkpoint: Mutex::new(Some(checkpoint)), others: [sweep, upkeep, forget, reconcile, look_up] }
     }
 
-    /// Ends the tasks, in the middle of what they do.
-    #[cfg(test)]
-    pub(crate) fn abort(&self) {
-        self.others.iter().for_each(JoinHandle::abort);
-        if let Some(checkpoint) = self.checkpoint.lock().take() {
-            checkpoint.abort();
-        }
-    }
-
     /// Ends the tasks; within a bound, lets the checkpoint under way end and writes the last one. Without one, nothing more
     /// is written.
     pub(crate) async fn stop(&self, doors: &Doors, last_checkpoint: Option<Duration>) {
@@ -110,14 +101,14 @@ where
     W: Future<Output = Result<(), E>> + Send,
     E: std::error::Error + Send + 'static,
 {
-    doors.clock.duties().register(duty);
+    let mut rounds = doors.clock.duties().rounds(duty);
     let (world, doors) = (&doors.world, Arc::downgrade(doors));
     world.spawn(async move {
         loop {
             // Nobody keeps the doors open who only waits.
             let Some(stopping) = doors.upgrade().map(|doors| doors.stopping.clone()) else { return };
             tokio::select! {
-                () = tokio::time::sleep(duty.period) => {}
+                () = rounds.next() => {}
                 () = stopping.begun() => return,
             }
             let Some(doors) = doors.upgrade() else { return };

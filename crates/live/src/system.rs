@@ -219,7 +219,7 @@ impl System {
     }
 
     async fn start_in(world: World, pool: Pool, clock: Clock, settings: Settings) -> Result<Self, StartError> {
-        let silence = Clock::of_silence(settings.silence_speed)?;
+        let silence = clock.silence(settings.silence_speed)?;
         // Before anything is written.
         let feed = Feed::open(&pool).await?;
         let late = Late::default();
@@ -241,6 +241,7 @@ impl System {
             doors: late.clone(),
         };
         let (learned, stopping) = (SharedLearned::default(), Stopping::default());
+        let carried = Carried::new(world.clone(), stopping.clone());
         let doors = Arc::new(Doors {
             world,
             alarms: Alarms::start(clock.clone()),
@@ -255,7 +256,7 @@ impl System {
             drivers,
             streams,
             keeper,
-            carried: Carried::new(stopping.clone()),
+            carried,
             loaded: AtomicBool::new(false),
             doubted: Notify::new(),
             settings,
@@ -360,16 +361,21 @@ impl System {
 
 #[cfg(test)]
 impl System {
-    /// Ends everything in the middle of what it does, as a crash would: nobody is told, nothing more is written. It comes
-    /// right after a checkpoint, so that positions are known.
-    pub(crate) async fn crash(&self) {
-        self.periodic.abort();
+    /// Writes a checkpoint now: what a crash must not lose.
+    pub(crate) async fn checkpoint(&self) {
         crate::checkpoint::write(&self.doors).await.expect("a checkpoint");
-        self.doors.orders.door.crash();
-        self.doors.drivers.door.crash();
-        self.doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);
-        self.doors.keeper.kill();
-        self.doors.pool.close().await;
+    }
+
+    /// Ends everything in the middle of what it does: every task and actor is dropped where it stands, nobody is told, and
+    /// nothing more is written. Positions since the last checkpoint are lost. What Postgres has been sent it may still do.
+    pub(crate) async fn crash(&self) {
+        let doors = &self.doors;
+        doors.world.crash();
+        doors.orders.door.crash();
+        doors.drivers.door.crash();
+        doors.keeper.get_children().iter().for_each(ractor::ActorCell::kill);
+        doors.keeper.kill();
+        doors.pool.close().await;
     }
 }
 

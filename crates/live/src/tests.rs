@@ -1,6 +1,7 @@
 //! Stories of the live system on a real Postgres, told through its doors.
 
 mod backlog;
+mod crashes;
 mod feasible;
 mod feed;
 mod interleaved;
@@ -20,4 +21,5 @@ mod standby;
 mod storm;
 mod streams;
 mod tracking;
+mod two_zones;
 mod views;

@@ -6,6 +6,7 @@
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent};
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
 /// The world of orders that are only tried out, as it is called in logs and traces.
@@ -16,13 +17,21 @@ const TEST: &str = "test";
 pub struct World {
     name: Option<&'static str>,
     span: Span,
+    /// What it does beside requests, to be broken off where a test lets it crash.
+    #[cfg(test)]
+    tasks: crash::Tasks,
 }
 
 impl World {
     /// Where orders are real.
     #[must_use]
     pub fn live() -> Self {
-        Self { name: None, span: Span::none() }
+        Self {
+            name: None,
+            span: Span::none(),
+            #[cfg(test)]
+            tasks: crash::Tasks::default(),
+        }
     }
 
     /// Where orders are only tried out.
@@ -30,7 +39,12 @@ impl World {
     pub fn test() -> Self {
         // Of the highest level: whatever is logged, it is logged with the world.
         let span = posthaste_trace::apart(|| tracing::error_span!(parent: None, "world", world = TEST));
-        Self { name: Some(TEST), span }
+        Self {
+            name: Some(TEST),
+            span,
+            #[cfg(test)]
+            tasks: crash::Tasks::default(),
+        }
     }
 
     /// What it is called in logs and traces; the live one is not called anything.
@@ -55,7 +69,30 @@ impl World {
     where
         F: Future<Output: Send + 'static> + Send + 'static,
     {
-        tokio::spawn(work.instrument(self.span()))
+        self.noted(tokio::spawn(work.instrument(self.span())))
+    }
+
+    /// Does something beside the caller, in the span that the caller is in.
+    pub(crate) fn beside<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.noted(tokio::spawn(work.in_current_span()))
+    }
+
+    /// The same, and somebody waits for its end when the system stops.
+    pub(crate) fn beside_and_awaited<F>(&self, awaited: &TaskTracker, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        self.noted(awaited.spawn(work.in_current_span()))
+    }
+
+    /// Every task of the world passes here.
+    fn noted<T>(&self, task: JoinHandle<T>) -> JoinHandle<T> {
+        #[cfg(test)]
+        self.tasks.note(task.abort_handle());
+        task
     }
 
     /// Starts an actor that nobody supervises.
@@ -88,7 +125,8 @@ impl World {
     }
 }
 
-/// Does something beside the caller, in the span that the caller is in.
+/// Hands something over beside the caller, in the span that the caller is in: to actors and outboxes, who may be gone. What
+/// writes or reads belongs to its world, and is done [there](World::beside).
 pub(crate) fn spawn<F>(work: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
@@ -135,6 +173,46 @@ impl<A: Actor> Actor for Inside<A> {
         state: &mut A::State,
     ) -> Result<(), ActorProcessingErr> {
         self.actor.handle_supervisor_evt(me, event, state).instrument(self.world.span()).await
+    }
+}
+
+#[cfg(test)]
+mod crash {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use tokio::task::AbortHandle;
+
+    use super::World;
+
+    /// The tasks of a world; none once it has crashed.
+    #[derive(Debug, Clone)]
+    pub(super) struct Tasks(Arc<Mutex<Option<Vec<AbortHandle>>>>);
+
+    impl Default for Tasks {
+        fn default() -> Self {
+            Self(Arc::new(Mutex::new(Some(Vec::new()))))
+        }
+    }
+
+    impl Tasks {
+        pub(super) fn note(&self, task: AbortHandle) {
+            match &mut *self.0.lock() {
+                Some(tasks) => {
+                    tasks.retain(|task| !task.is_finished());
+                    tasks.push(task);
+                }
+                None => task.abort(),
+            }
+        }
+    }
+
+    impl World {
+        /// Breaks off everything that it does, and whatever is begun from here on.
+        pub(crate) fn crash(&self) {
+            let tasks = self.tasks.0.lock().take();
+            tasks.into_iter().flatten().for_each(|task| task.abort());
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Messages on their way past mail servers and senders that misbehave.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::testing::{eventually, eventually_shown, eventually_within};
 use posthaste_domain::Span;
 use posthaste_standins::kept::{Kind, Sent};
 use posthaste_standins::rules::{Manner, Rule};
@@ -15,7 +16,6 @@ use tokio::net::TcpListener;
 
 use crate::{Carrier, Channel, Message, Notifications, TwilioSettings};
 
-const PATIENCE: Duration = Duration::from_secs(30);
 /// A mail server that takes nobody, and one that refuses every receiver.
 const BUSY: Manner = Manner::Closed { code: 421 };
 const NOBODY: Manner = Manner::Refuses { code: 550 };
@@ -100,6 +100,11 @@ impl Stage {
         self.outbox.wake();
     }
 
+    /// How often it was looked at what waits.
+    fn looks(&self) -> u64 {
+        self.outbox.clock().duties().all().iter().filter(|one| one.duty.trigger.is_some()).map(|one| one.done).sum()
+    }
+
     async fn row(&self) -> (String, i32, Option<String>, bool) {
         sqlx::query_as("SELECT state, attempts, last_error, body IS NULL FROM outbox_messages")
             .fetch_one(self.database.pool.connections())
@@ -109,15 +114,11 @@ impl Stage {
 
     /// Waits until the only message is as described.
     async fn until(&self, what: &str, is: impl Fn(&(String, i32, Option<String>, bool)) -> bool) {
-        let began = Instant::now();
-        loop {
+        eventually_shown(what, async || {
             let row = self.row().await;
-            if is(&row) {
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "never came true: {what}; it is {row:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            if is(&row) { Ok(()) } else { Err(row) }
+        })
+        .await;
     }
 
     async fn failed(&self, why: &str) {
@@ -178,11 +179,10 @@ async fn what_is_held_waits_and_what_leaves_no_machine_goes_on() {
         drop(_worker);
         // Said to be the real one: what still waits is sent.
         let open = Stage::on(database, channel, server.address(), Outside::Open);
-        let began = Instant::now();
-        while crate::held::waiting(&open.database.pool).await.unwrap().count > 0 {
-            assert!(began.elapsed() < PATIENCE, "it is sent");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("it is sent", async || {
+            (crate::held::waiting(&open.database.pool).await.unwrap().count == 0).then_some(())
+        })
+        .await;
         assert_eq!(server.taken().len(), 1, "and what was given up is not");
     }
     let (database, seal) = (TestDatabase::new().await, Seal::new(b"a secret of tests"));
@@ -279,17 +279,10 @@ async fn receivers_that_are_put_off_do_not_keep_others_waiting() {
             sqlx::query_scalar::<_, i64>(sql).bind(state).fetch_one(pool).await.unwrap()
         }
     };
-    let began = Instant::now();
-    while count("waiting").await < 12 {
-        assert!(began.elapsed() < PATIENCE, "all are put off");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let began = Instant::now();
+    eventually("all are put off", async || (count("waiting").await >= 12).then_some(())).await;
     stage.send(email()).await;
-    while count("sent").await < 1 {
-        assert!(began.elapsed() < Duration::from_secs(10), "the breaker is open: a sound one waits");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let sent = async || (count("sent").await >= 1).then_some(());
+    eventually_within(Duration::from_secs(10), "a sound one is sent, the breaker is not open", sent).await;
 }
 
 #[tokio::test]
@@ -358,16 +351,21 @@ async fn after_failures_in_a_row_the_server_is_left_alone_and_attempts_are_saved
     let server = StandIn::start(Channel::Email, BUSY).await;
     let stage = Stage::new(Channel::Email, server.address()).await;
     stage.send(email()).await;
-    let began = Instant::now();
-    while stage.row().await.1 < 5 {
-        assert!(began.elapsed() < PATIENCE, "five attempts: {:?}", stage.row().await);
+    eventually("five attempts", async || {
         // What is being tried just then sets its next attempt itself: said again until it counts.
         stage.later().await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        (stage.row().await.1 >= 5).then_some(())
+    })
+    .await;
     for _ in 0..10 {
+        // The look that this wakes has seen it, and the one under way before it has not.
+        let looks = stage.looks();
         stage.later().await;
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        eventually("it was looked at", async || {
+            stage.outbox.wake();
+            (stage.looks() > looks + 1).then_some(())
+        })
+        .await;
     }
     assert_eq!(stage.row().await.1, 5, "the breaker is open");
 }

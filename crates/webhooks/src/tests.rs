@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::testing::eventually;
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId, WebhookMessageId};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::feed::Feed;
@@ -95,15 +96,11 @@ async fn first_problem(database: &TestDatabase, endpoint: WebhookEndpointId) -> 
 }
 
 async fn first_problem_of(database: &TestDatabase, endpoint: WebhookEndpointId, message: WebhookMessageId) -> String {
-    for _ in 0..1000 {
+    eventually("it is tried", async || {
         let all = list(&database.pool, endpoint, None, None, 10).await.unwrap();
-        let mine = all.iter().find(|one| one.id == message);
-        if let Some(problem) = mine.and_then(|message| message.last_problem.clone()) {
-            return problem;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never tried")
+        all.into_iter().find(|one| one.id == message).and_then(|message| message.last_problem)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -160,11 +157,7 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
         happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[merchant]).await;
         holds.feed().see_what_is_stored(&database.pool).await;
         let all = async || list(&database.pool, id, None, None, 10).await.unwrap();
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while all().await.len() < made {
-            assert!(std::time::Instant::now() < deadline, "it becomes a message");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("it becomes a message", async || (all().await.len() >= made).then_some(())).await;
         assert!(all().await.iter().all(|message| message.attempts == 0));
     }
     sender.stop(Duration::from_secs(5)).await;
@@ -293,11 +286,7 @@ async fn what_the_release_before_has_left_is_told_first() {
     happens(&database, order, 4, "assigned", &[merchant]).await;
     assert_eq!(crate::held::waiting(&database.pool).await.unwrap().count, 4);
     let closed = of(&database, "right", OPEN, Outside::Held).await.start().unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    while told(&database, endpoint).await.len() < 4 {
-        assert!(std::time::Instant::now() < deadline, "they become messages");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("they become messages", async || (told(&database, endpoint).await.len() >= 4).then_some(())).await;
     closed.stop(Duration::from_secs(5)).await;
     let seqs: Vec<_> = told(&database, endpoint).await.into_iter().map(|(_, seq, _)| seq).collect();
     assert_eq!(seqs, [1, 2, 3, 4]);

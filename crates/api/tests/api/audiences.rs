@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use posthaste_api::access::{Access, rule_of};
 use posthaste_api::asyncapi;
 use posthaste_api::openapi::document;
+use posthaste_clock::testing::eventually;
 use posthaste_domain::ids::{AdminId, Id};
 use posthaste_domain::party::Party;
 use posthaste_http::auth::Role;
@@ -21,8 +22,6 @@ use crate::accounts::people;
 use crate::document::operations;
 use crate::sockets::{Server, Socket};
 use crate::stage::{customer_id, driver_token, merchant_id, token};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who looks.
 #[derive(Debug, Clone)]
@@ -229,16 +228,11 @@ impl World {
 
     async fn until_asked(&self, driver: &str) -> String {
         let path = format!("/v1/drivers/{driver}/route");
-        let asked = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let route = self.server.stage.get(&path, &self.server.stage.admin).await.body;
-                if let Some(offer) = route["offers"].as_array().unwrap().first() {
-                    return offer["id"].as_str().unwrap().to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        });
-        asked.await.expect("somebody is asked about the second order")
+        eventually("somebody is asked about the second order", async || {
+            let route = self.server.stage.get(&path, &self.server.stage.admin).await.body;
+            route["offers"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// Grace hands the first order over.
@@ -443,14 +437,12 @@ async fn nobody_meets_an_id_a_word_or_a_field_that_is_not_theirs() {
         }
     }
     let last = &world.names["order 1"];
-    let told = tokio::time::timeout(PATIENCE, async {
-        let is_last =
-            |frame: &Value| frame["data"]["order"]["id"] == *last && frame["data"]["order"]["status"] == "delivered";
-        while !world.frames.lock().iter().any(|(n, frame)| *n == 2 && is_last(frame)) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    told.await.expect("the seller of a part is told of the end");
+    let is_last =
+        |frame: &Value| frame["data"]["order"]["id"] == *last && frame["data"]["order"]["status"] == "delivered";
+    eventually("the seller of a part is told of the end", async || {
+        world.frames.lock().iter().any(|(n, frame)| *n == 2 && is_last(frame)).then_some(())
+    })
+    .await;
     for (n, frame) in world.frames.lock().iter() {
         let viewer = &world.viewers[*n];
         let mut found = BTreeSet::new();

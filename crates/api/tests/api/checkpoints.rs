@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use posthaste_clock::testing::eventually_within;
 use posthaste_domain::ids::DriverId;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_storage::positions::Position;
 use posthaste_storage::tracks::TrackPoint;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use crate::sockets::Server;
 use crate::stage::{Stage, driver_token};
@@ -20,15 +20,10 @@ const ANOTHER_AGE: &str = "-100000-01-01T00:00:00Z";
 
 async fn stored(stage: &Stage, driver: &str, holds: impl Fn(&Position) -> bool) -> Position {
     let driver: DriverId = driver.parse().unwrap();
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let position = posthaste_storage::positions::get(&stage.database.pool, driver).await.unwrap();
-        match position.filter(&holds) {
-            Some(position) => return position,
-            None if Instant::now() > until => panic!("no such position of {driver} was stored"),
-            None => sleep(Duration::from_millis(50)).await,
-        }
-    }
+    eventually_within(PATIENCE, "such a position is stored", async || {
+        posthaste_storage::positions::get(&stage.database.pool, driver).await.unwrap().filter(&holds)
+    })
+    .await
 }
 
 async fn track(stage: &Stage, driver: &str) -> Vec<TrackPoint> {
@@ -38,11 +33,10 @@ async fn track(stage: &Stage, driver: &str) -> Vec<TrackPoint> {
 }
 
 async fn tracked(stage: &Stage, driver: &str, count: usize) {
-    let until = Instant::now() + PATIENCE;
-    while track(stage, driver).await.len() != count {
-        assert!(Instant::now() < until, "not {count} points: {:?}", track(stage, driver).await);
-        sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(PATIENCE, "so many points of a track", async || {
+        (track(stage, driver).await.len() == count).then_some(())
+    })
+    .await;
 }
 
 async fn change(stage: &Stage, statement: &'static str) {
@@ -55,13 +49,10 @@ async fn saved_clock(stage: &Stage) -> Timestamp {
 
 /// Two checkpoints begin: the first of them ends.
 async fn a_whole_checkpoint(stage: &Stage) {
-    let until = Instant::now() + PATIENCE;
     for _ in 0..2 {
         let before = saved_clock(stage).await;
-        while saved_clock(stage).await == before {
-            assert!(Instant::now() < until, "the clock is saved no more");
-            sleep(Duration::from_millis(50)).await;
-        }
+        eventually_within(PATIENCE, "the clock is saved", async || (saved_clock(stage).await != before).then_some(()))
+            .await;
     }
 }
 
@@ -129,11 +120,10 @@ async fn what_the_database_refuses_of_one_driver_costs_only_him() {
     }
     for (n, (driver, _)) in drivers.iter().enumerate().filter(|(n, _)| *n != 2) {
         stored(&server.stage, driver, |p| p.place.lat() == 52.55).await;
-        let until = Instant::now() + PATIENCE;
-        while !track(&server.stage, driver).await.iter().any(|p| p.place.lat() == 52.55) {
-            assert!(Instant::now() < until, "no track of driver {n}");
-            sleep(Duration::from_millis(50)).await;
-        }
+        eventually_within(PATIENCE, &format!("a track of driver {n}"), async || {
+            track(&server.stage, driver).await.iter().any(|p| p.place.lat() == 52.55).then_some(())
+        })
+        .await;
     }
     a_whole_checkpoint(&server.stage).await;
     // What is sound is taken from him too.

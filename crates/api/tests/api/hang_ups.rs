@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use posthaste_api::access::{Access, MESSAGES, RULES, Rule, rule_of};
+use posthaste_clock::testing::{eventually_shown_within, eventually_within};
 use posthaste_http::auth::Role;
 use posthaste_storage::testing::Cut;
 use serde_json::{Value, json};
@@ -59,28 +60,20 @@ impl World {
 
     /// Asks as long as nobody can say whether it was done.
     async fn surely(&self, what: &str, ask: &Ask, id: &str) -> Answer {
-        let asked = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let answer = self.stage().send(self.request(ask, id)).await;
-                let is_unsure =
-                    answer.status == StatusCode::SERVICE_UNAVAILABLE || answer.code() == "duplicate_in_flight";
-                if !is_unsure {
-                    return answer;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        let answer = asked.await.unwrap_or_else(|_| panic!("{what}: never answered"));
+        let answer = eventually_within(PATIENCE, &format!("{what}: an answer"), async || {
+            let answer = self.stage().send(self.request(ask, id)).await;
+            let is_unsure = answer.status == StatusCode::SERVICE_UNAVAILABLE || answer.code() == "duplicate_in_flight";
+            (!is_unsure).then_some(answer)
+        })
+        .await;
         assert_ne!(answer.status, StatusCode::INTERNAL_SERVER_ERROR, "{what}: {answer:?}");
         if let Some(token) = &ask.ends {
             let path = if token.starts_with("ph_") { "/v1/orders" } else { "/v1/account" };
-            let ended = tokio::time::timeout(PATIENCE, async {
-                // What an answer of Postgres that never came had ended is read from it, within a second.
-                while self.stage().get(path, token).await.status != StatusCode::UNAUTHORIZED {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            });
-            assert!(ended.await.is_ok(), "{what}: answered {answer:?}, yet what it ends is still good");
+            // What an answer of Postgres that never came had ended is read from it, within a second.
+            eventually_within(PATIENCE, &format!("{what}: what it ends is over, after {answer:?}"), async || {
+                (self.stage().get(path, token).await.status == StatusCode::UNAUTHORIZED).then_some(())
+            })
+            .await;
         }
         answer
     }
@@ -88,36 +81,23 @@ impl World {
     /// Everything that is stored lives, nobody was left without word, every deadline fires, and nothing had to be mended.
     async fn is_whole(&self) {
         let system = self.stage().app.system();
-        let settled = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let differences = system.differences().await.unwrap_or_else(|refused| vec![refused.to_string()]);
-                let waiting = self.waiting().await;
-                if differences.is_empty() && waiting.is_empty() {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        if settled.await.is_err() {
-            panic!(
-                "{:?} differs; these neither ended nor have a driver: {:?}",
-                system.differences().await,
-                self.waiting().await
-            );
-        }
+        eventually_shown_within(PATIENCE, "nothing differs, and every order ended or has a driver", async || {
+            let differences = system.differences().await.unwrap_or_else(|refused| vec![refused.to_string()]);
+            let waiting = self.waiting().await;
+            if differences.is_empty() && waiting.is_empty() { Ok(()) } else { Err((differences, waiting)) }
+        })
+        .await;
         let stored = posthaste_storage::zones::served(&self.stage().database.pool).await.unwrap();
         let stored: std::collections::BTreeMap<_, _> = stored.iter().map(|zone| (zone.id, zone.version)).collect();
         let served: std::collections::BTreeMap<_, _> =
             system.zones().list().iter().map(|zone| (zone.id, zone.version)).collect();
         assert_eq!(served, stored);
         let versions = self.versions().await;
-        let heard = tokio::time::timeout(PATIENCE, async {
-            while !self.unheard(&versions).is_empty() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        let _ = heard.await;
-        assert_eq!(self.unheard(&versions), Vec::<String>::new(), "steps that operations were not told");
+        eventually_shown_within(PATIENCE, "operations were told of every step", async || {
+            let unheard = self.unheard(&versions);
+            if unheard.is_empty() { Ok(()) } else { Err(unheard) }
+        })
+        .await;
         assert_eq!(self.told.lock().mended, Vec::<Value>::new());
     }
 
@@ -245,18 +225,13 @@ impl World {
 
     /// Says it, again over another connection, as long as nobody can say whether it was done.
     async fn surely_said(&self, driver: &str, kind: &str, id: &str, data: &Value) {
-        let said = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let mut socket = self.socket(driver).await;
-                socket.say(kind, Some(id), data.clone()).await;
-                let answer = socket.answer(id).await;
-                if answer["data"]["code"] != "unavailable" {
-                    return answer;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        let answer = said.await.unwrap_or_else(|_| panic!("{kind}: never answered"));
+        let answer = eventually_within(PATIENCE, &format!("{kind}: an answer"), async || {
+            let mut socket = self.socket(driver).await;
+            socket.say(kind, Some(id), data.clone()).await;
+            let answer = socket.answer(id).await;
+            (answer["data"]["code"] != "unavailable").then_some(answer)
+        })
+        .await;
         assert_eq!(answer["type"], "ack", "{kind}: {answer}");
     }
 }

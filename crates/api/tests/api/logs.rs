@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use posthaste_clock::testing::eventually;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -164,7 +165,14 @@ async fn a_slow_statement_is_logged_with_the_ids_of_what_waits_for_it() {
     sqlx::query("LOCK TABLE orders IN EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
     let cancel = serde_json::json!({"reason": "no longer wanted"});
     let unlock = async {
-        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        // As the database says itself.
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND now() - query_start > interval '1.1 seconds'";
+        eventually("a statement takes long", async || {
+            let waiting = sqlx::query_scalar::<_, i64>(count).fetch_one(stage.database.pool.connections()).await;
+            (waiting.unwrap() > 0).then_some(())
+        })
+        .await;
         locked.rollback().await.unwrap();
     };
     let (status, ()) = tokio::join!(ask(&stage, Method::POST, &path, "r-slow", cancel), unlock);

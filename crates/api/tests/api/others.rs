@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use posthaste_api::access::{Access, Rule, Scope, rule_of};
+use posthaste_clock::testing::eventually;
 use posthaste_http::auth::{KeyScope, Role};
 use serde_json::{Value, json};
 
@@ -119,16 +120,11 @@ struct Route<'a> {
 async fn offer(world: &World) -> String {
     let path = format!("/v1/drivers/{}/route", world.other_driver);
     world.stage.order().await;
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            let route = world.stage.get(&path, &world.stage.admin).await.body;
-            if let Some(id) = route["offers"][0]["id"].as_str() {
-                return id.to_owned();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    });
-    waited.await.unwrap()
+    eventually("the other driver is asked", async || {
+        let route = world.stage.get(&path, &world.stage.admin).await.body;
+        route["offers"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await
 }
 
 /// A key with every scope: its id and its secret.

@@ -1,6 +1,7 @@
 //! A policy in a zone's shadow.
 
 use axum::http::{Method, StatusCode};
+use posthaste_clock::testing::eventually_shown;
 use serde_json::{Value, json};
 
 use super::stage::{Answer, Stage, zone_body};
@@ -16,15 +17,12 @@ async fn shadowed(stage: &Stage, shadow: &str) -> (String, Answer) {
 }
 
 async fn once(stage: &Stage, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..1000 {
+    eventually_shown(path, async || {
         let answer = stage.get(path, &stage.admin).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        if holds(&answer.body) {
-            return answer.body;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("not in time");
+        if holds(&answer.body) { Ok(answer.body) } else { Err(answer.body) }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use posthaste_api::{AppState, Build, Worlds};
-use posthaste_clock::Clock;
+use posthaste_clock::{Clock, ManualClock};
 use posthaste_domain::Span;
 use posthaste_domain::ids::{AdminId, CustomerId, DriverId, Id, MerchantId};
 use posthaste_domain::party::Party;
@@ -65,6 +65,9 @@ pub(crate) struct Stage {
     pub(crate) other_merchant: String,
     pub(crate) customer: String,
     pub(crate) mailbox: PathBuf,
+    /// What time it is here.
+    pub(crate) clock: Clock,
+    time: Option<ManualClock>,
     _upkeep: (Worker, Upkeep),
 }
 
@@ -112,8 +115,12 @@ const ALLOWED: Allowed = Allowed { private: true, plain_http: true };
 
 /// Webhooks that may go to this machine, as in development. Nothing is sent until they are started.
 pub(crate) fn webhooks(database: &TestDatabase, system: &System) -> Webhooks {
+    webhooks_at(database, Clock::system(), system)
+}
+
+fn webhooks_at(database: &TestDatabase, clock: Clock, system: &System) -> Webhooks {
     let (pool, seal, feed) = (database.pool.clone(), Seal::new(b"a secret of tests"), system.feed().clone());
-    Webhooks::new(pool, Clock::system(), seal, ALLOWED, Outside::Open, feed)
+    Webhooks::new(pool, clock, seal, ALLOWED, Outside::Open, feed)
 }
 
 pub(crate) fn zone_body(name: &str) -> Value {
@@ -161,12 +168,33 @@ impl Stage {
 
     /// With other numbers of identity than the tests' own.
     pub(crate) async fn with_identity(limits: Limits, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
+        Self::open(Clock::system(), None, limits, change).await
+    }
+
+    /// With a clock that stands until it is moved ([`Self::advance`]): the product's, and the one of accounts and quotas.
+    pub(crate) async fn by_hand(limits: Limits, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
+        let time = ManualClock::at_present();
+        Self::open(time.clock(), Some(time), limits, change).await
+    }
+
+    /// So long passes.
+    pub(crate) fn advance(&self, span: Span) {
+        self.time.as_ref().expect("the clock of this stage runs by itself").advance(span);
+    }
+
+    async fn open(
+        clock: Clock,
+        time: Option<ManualClock>,
+        limits: Limits,
+        change: impl FnOnce(&mut posthaste_identity::Settings),
+    ) -> Self {
         // Why a request was answered 500 stands in the log alone.
         let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer().try_init();
         let database = TestDatabase::new().await;
-        let system = System::start(database.pool.clone(), Clock::system(), kept_half_a_year()).await.unwrap();
+        let system = System::start(database.pool.clone(), clock.clone(), kept_half_a_year()).await.unwrap();
         let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
-        let mut stage = Self::on(database, system, mailbox, limits, change).await;
+        let mut stage = Self::on(database, system, clock, mailbox, limits, change).await;
+        stage.time = time;
         stage.zone = stage.post("/v1/zones", &stage.admin, &zone_body("Centre")).await.id();
         stage
     }
@@ -177,14 +205,14 @@ impl Stage {
         let clock = Clock::at_speed(speed, None).unwrap();
         let system = System::start(database.pool.clone(), clock, Settings::default()).await.unwrap();
         let mailbox = std::env::temp_dir().join(format!("posthaste-mail-{}", uuid::Uuid::now_v7()));
-        (Self::on(database, system, mailbox, Limits::default(), |_| {}).await, relay)
+        (Self::on(database, system, Clock::system(), mailbox, Limits::default(), |_| {}).await, relay)
     }
 
     /// Another process on the same database, as far as identity is concerned. Dropped before the first.
     pub(crate) async fn beside(&self, change: impl FnOnce(&mut posthaste_identity::Settings)) -> Self {
         let database = TestDatabase { pool: self.database.pool.clone(), url: self.database.url.clone() };
         let (system, mailbox) = (self.app.system().clone(), self.mailbox.clone());
-        let mut stage = Self::on(database, system, mailbox, Limits::default(), change).await;
+        let mut stage = Self::on(database, system, self.clock.clone(), mailbox, Limits::default(), change).await;
         stage.zone = self.zone.clone();
         stage
     }
@@ -192,13 +220,14 @@ impl Stage {
     async fn on(
         database: TestDatabase,
         system: System,
+        clock: Clock,
         mailbox: PathBuf,
         limits: Limits,
         change: impl FnOnce(&mut posthaste_identity::Settings),
     ) -> Self {
         let build = Build { version: "0.0.0", commit: None };
         let carrier = Some(Carrier::mailbox(mailbox.clone()));
-        let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
+        let (pool, seal) = (database.pool.clone(), Seal::new(b"a secret of tests"));
         let outbox =
             Notifications::new(pool.clone(), seal.clone(), clock.clone(), Outside::Open, carrier.clone(), carrier);
         let mut settings = posthaste_identity::Settings {
@@ -208,10 +237,10 @@ impl Stage {
             ..posthaste_identity::Settings::default()
         };
         change(&mut settings);
-        let parts = Parts { pool, clock, seal, keys: keys(), notifications: outbox.clone(), settings };
+        let parts = Parts { pool, clock: clock.clone(), seal, keys: keys(), notifications: outbox.clone(), settings };
         let identity = Identity::open(parts).await.unwrap();
         let upkeep = (outbox.start(), identity.start());
-        let webhooks = webhooks(&database, &system);
+        let webhooks = webhooks_at(&database, clock.clone(), &system);
         let pool = database.pool.clone();
         let reach = through_bytes;
         let app = AppState::new(posthaste_api::Parts {
@@ -235,6 +264,8 @@ impl Stage {
             other_merchant: token(Party::Merchant(merchant_id(2))),
             customer: token(Party::Customer(customer_id(1))),
             mailbox,
+            clock,
+            time: None,
             _upkeep: upkeep,
         }
     }

@@ -1,10 +1,11 @@
 //! The test world: orders of `ph_test_` keys, carried by simulated drivers, seen by nobody of the live world.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use posthaste_clock::Clock;
+use posthaste_clock::testing::eventually_within;
 use posthaste_domain::{Span, Timestamp};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -42,16 +43,12 @@ fn with_reference(reference: &str) -> Value {
 
 /// The order once it has one of these statuses.
 async fn until_status(stage: &Stage, key: &str, order: &str, wanted: &[&str]) -> Value {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    eventually_within(PATIENCE, &format!("one of {wanted:?}"), async || {
         let read = stage.get(&format!("/v1/orders/{order}"), key).await;
         assert_eq!(read.status, StatusCode::OK, "{read:?}");
-        if read.body["status"].as_str().is_some_and(|status| wanted.contains(&status)) {
-            return read.body;
-        }
-        assert!(Instant::now() < until, "never {wanted:?}: {:#}", read.body);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        read.body["status"].as_str().is_some_and(|status| wanted.contains(&status)).then_some(read.body)
+    })
+    .await
 }
 
 fn items(answer: &Answer) -> Vec<String> {
@@ -79,19 +76,13 @@ async fn a_test_order_is_carried_to_its_door_and_can_be_followed_there() {
     assert!(token.starts_with("trk_test_"), "{link:?}");
     let path = link.body["path"].as_str().unwrap();
     let mut places = Vec::new();
-    let until = Instant::now() + PATIENCE;
-    loop {
+    eventually_within(PATIENCE, "it is delivered", async || {
         let seen = stage.call(Method::GET, path, None, None).await;
         assert_eq!(seen.status, StatusCode::OK, "{seen:?}");
-        if let Some(at) = seen.body["driver"]["position"]["lng"].as_f64() {
-            places.push(at);
-        }
-        if seen.body["status"] == "delivered" {
-            break;
-        }
-        assert!(Instant::now() < until, "{:#}", seen.body);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        places.extend(seen.body["driver"]["position"]["lng"].as_f64());
+        (seen.body["status"] == "delivered").then_some(())
+    })
+    .await;
     places.dedup();
     assert!(places.len() >= 3, "he is seen on his way: {places:?}");
     let timeline = stage.get(&format!("/v1/orders/{order}/timeline"), &key).await;
@@ -244,11 +235,11 @@ async fn zones_of_the_test_world_follow_those_of_the_live_one() {
     let listed = stage.get("/v1/zones", &key).await;
     assert_eq!(listed.body, stage.get("/v1/zones", &stage.admin).await.body);
     let follows = async || {
-        let until = Instant::now() + PATIENCE;
-        while stage.get("/v1/zones", &key).await.body != stage.get("/v1/zones", &stage.admin).await.body {
-            assert!(Instant::now() < until);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually_within(PATIENCE, "zones of both worlds are the same", async || {
+            let (test, live) = (stage.get("/v1/zones", &key).await, stage.get("/v1/zones", &stage.admin).await);
+            (test.body == live.body).then_some(())
+        })
+        .await;
     };
     let path = format!("/v1/zones/{}", stage.zone);
     let mut changed = zone_body("Old town");
@@ -359,12 +350,11 @@ async fn webhooks_of_test_keys_tell_of_test_orders_and_those_of_live_keys_of_liv
     let _live_sender = crate::webhooks::start(&stage, 1.0);
     let test_order = place(&stage, &test, &order_body()).await;
     let live_order = place(&stage, &live, &order_body()).await;
-    let until = Instant::now() + PATIENCE;
-    while test_receiver.kinds().last().is_none_or(|kind| kind != "order.delivered") || live_receiver.taken().is_empty()
-    {
-        assert!(Instant::now() < until, "{:?}", test_receiver.kinds());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually_within(PATIENCE, "both are told", async || {
+        let is_delivered = test_receiver.kinds().last().is_some_and(|kind| kind == "order.delivered");
+        (is_delivered && !live_receiver.taken().is_empty()).then_some(())
+    })
+    .await;
     let orders = |receiver: &Receiver| {
         let mut orders: Vec<_> =
             receiver.taken().iter().map(|taken| taken.body["data"]["order_id"].as_str().unwrap().to_owned()).collect();

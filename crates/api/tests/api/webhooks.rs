@@ -6,6 +6,7 @@ mod shut_out;
 
 use axum::http::{Method, StatusCode};
 use posthaste_clock::Clock;
+use posthaste_clock::testing::eventually;
 use posthaste_domain::party::Party;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
@@ -52,20 +53,9 @@ async fn act(stage: &Stage, path: &str, body: &Value) -> Answer {
     stage.post(path, &stage.merchant, body).await
 }
 
-/// Waits until `check` gives something.
-async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..2000 {
-        if let Some(found) = check().await {
-            return found;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("never came true: {what}")
-}
-
 async fn until_messages(stage: &Stage, endpoint: &str, state: &str, count: usize) -> Vec<Value> {
     let what = format!("{count} messages are {state}");
-    until(&what, async || {
+    eventually(&what, async || {
         let all = messages(stage, endpoint).await;
         (all.iter().filter(|message| message["state"] == state).count() == count).then_some(all)
     })
@@ -84,8 +74,8 @@ async fn only_chosen_events_of_ones_own_orders_arrive() {
     let order = stage.order().await["id"].as_str().unwrap().to_owned();
     let canceled = act(&stage, &format!("/v1/orders/{order}/cancel"), &json!({"reason": "ordered twice"})).await;
     assert_eq!(canceled.status, StatusCode::OK, "{canceled:?}");
-    until("the cancellation arrives", async || (chosen.kinds() == ["order.canceled"]).then_some(())).await;
-    until("both arrive", async || (all.kinds() == ["order.placed", "order.canceled"]).then_some(())).await;
+    eventually("the cancellation arrives", async || (chosen.kinds() == ["order.canceled"]).then_some(())).await;
+    eventually("both arrive", async || (all.kinds() == ["order.placed", "order.canceled"]).then_some(())).await;
     assert_eq!(others.kinds(), Vec::<String>::new(), "of another merchant");
     let body = &all.taken()[1].body;
     assert_eq!((&body["data"]["sequence"], &body["data"]["status"]), (&json!(2), &json!("canceled")));
@@ -107,9 +97,9 @@ async fn a_foreign_transaction_that_stays_open_delays_nobody() {
     endpoint(&stage, &receiver.url, &[]).await;
     let _sender = start(&stage, 1.0);
     let order = stage.order().await["id"].as_str().unwrap().to_owned();
-    until("it is told of", async || (receiver.of(&order) == [1]).then_some(())).await;
+    eventually("it is told of", async || (receiver.of(&order) == [1]).then_some(())).await;
     act(&stage, &format!("/v1/orders/{order}/cancel"), &json!({"reason": "ordered twice"})).await;
-    until("so is the next", async || (receiver.of(&order) == [1, 2]).then_some(())).await;
+    eventually("so is the next", async || (receiver.of(&order) == [1, 2]).then_some(())).await;
     // They were open all the time.
     for transaction in foreign {
         transaction.commit().await.unwrap();
@@ -129,7 +119,7 @@ async fn a_seller_of_a_part_is_told_and_sees_what_is_his() {
     body["codes"] = json!({"pickup": true, "delivery": true});
     let placed = stage.post("/v1/orders", &stage.merchant, &body).await;
     assert_eq!(placed.status, StatusCode::CREATED, "{placed:?}");
-    until("both are told", async || (!owner.taken().is_empty() && !seller.taken().is_empty()).then_some(())).await;
+    eventually("both are told", async || (!owner.taken().is_empty() && !seller.taken().is_empty()).then_some(())).await;
     let codes = |receiver: &Receiver| -> Vec<bool> {
         let tasks = receiver.taken()[0].body["data"]["order"]["tasks"].as_array().unwrap().clone();
         tasks.iter().map(|task| task["code"].is_string()).collect()
@@ -163,7 +153,7 @@ async fn a_dead_receiver_gets_eight_attempts_by_the_schedule_and_is_paused() {
     // Nothing is sent to it, and nothing is lost.
     let before = receiver.taken().len();
     stage.order().await;
-    until("the next event is collected", async || (messages(&stage, &id).await.len() == 2).then_some(())).await;
+    eventually("the next event is collected", async || (messages(&stage, &id).await.len() == 2).then_some(())).await;
     receiver.behave(Behaviour::Take);
     assert_eq!(act(&stage, &format!("{ENDPOINTS}/{id}/test"), &json!({})).await.status, StatusCode::CONFLICT);
     assert_eq!(receiver.taken().len(), before);
@@ -192,7 +182,7 @@ async fn events_of_an_order_wait_for_each_other_and_those_of_other_orders_do_not
         let canceled = act(&stage, &format!("/v1/orders/{order}/cancel"), &json!({"reason": "no"})).await;
         assert_eq!(canceled.status, StatusCode::OK, "{canceled:?}");
     }
-    until("the second order's events arrive", async || (receiver.of(&second) == [1, 2]).then_some(())).await;
+    eventually("the second order's events arrive", async || (receiver.of(&second) == [1, 2]).then_some(())).await;
     let all = until_messages(&stage, &id, "waiting", 2).await;
     let waits = |sequence: u64| all.iter().find(|m| m["order_id"] == *first && m["sequence"] == sequence).unwrap();
     assert!(waits(1)["due_at"].is_string() && waits(2)["due_at"].is_null(), "{all:?}");
@@ -251,7 +241,7 @@ async fn receivers_that_misbehave_hold_up_nobody_else() {
     for (id, said) in
         [(&bad[1].0, "broke"), (&bad[2].0, "answered 500"), (&bad[3].0, "redirects"), (&nobody, "connect")]
     {
-        until("its problem is told", async || {
+        eventually("its problem is told", async || {
             let all = messages(&stage, id).await;
             all.iter().any(|m| m["last_problem"].as_str().is_some_and(|p| p.contains(said))).then_some(())
         })
@@ -270,10 +260,10 @@ async fn gone_switches_off_and_retry_after_is_heeded() {
     let (off, quiet) = (endpoint(&stage, &gone.url, &[]).await, endpoint(&stage, &busy.url, &[]).await);
     let _sender = start(&stage, 1.0);
     stage.order().await;
-    until("it is switched off", async || (read(&stage, &off).await["state"] == "disabled").then_some(())).await;
-    until("it is left alone", async || read(&stage, &quiet).await["quiet_until"].is_string().then_some(())).await;
+    eventually("it is switched off", async || (read(&stage, &off).await["state"] == "disabled").then_some(())).await;
+    eventually("it is left alone", async || read(&stage, &quiet).await["quiet_until"].is_string().then_some(())).await;
     stage.order().await;
-    until("the next is collected", async || (messages(&stage, &quiet).await.len() == 2).then_some(())).await;
+    eventually("the next is collected", async || (messages(&stage, &quiet).await.len() == 2).then_some(())).await;
     assert_eq!(messages(&stage, &off).await.len(), 1, "events pass by what is switched off");
     assert_eq!(busy.taken().len(), 1, "it asked for an hour");
     let due: posthaste_domain::Timestamp =
@@ -357,9 +347,9 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     webhooks.connect(std::sync::Arc::new(telling(stage)));
     let _sender = webhooks.start().unwrap();
     stage.order().await;
-    until("it is switched off", async || (read(stage, &id).await["state"] == "disabled").then_some(())).await;
+    eventually("it is switched off", async || (read(stage, &id).await["state"] == "disabled").then_some(())).await;
     let (mut socket, ..) = server.begin("/v1/ws/merchant", Some(&stage.merchant), json!({})).await;
-    let alert = socket.until("alert").await;
+    let alert = socket.eventually("alert").await;
     assert_eq!(alert["data"]["kind"], "webhook_stopped");
     assert!(alert["data"]["text"].as_str().unwrap().contains(&id), "{alert}");
 }
@@ -385,7 +375,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop(
         all.into_iter().filter(|text| text.contains("webhook endpoint")).collect::<Vec<_>>()
     };
     let stopped = async |id: &str, token: &str| {
-        until("it is switched off", async || {
+        eventually("it is switched off", async || {
             let test = stage.post(&format!("{ENDPOINTS}/{id}/test"), token, &json!({})).await;
             (test.code() == "conflict").then_some(())
         })
@@ -395,7 +385,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop(
     let letter = people::message(&stage, "shop@example.org", &[&id, "disabled", "410", &receiver.url]).await;
     assert!(letter.contains("Subject: A webhook endpoint is disabled"), "{letter}");
     stopped(&of_nobody, &stage.merchant).await;
-    until("it was looked for whom to write to", async || {
+    eventually("it was looked for whom to write to", async || {
         let left = "SELECT count(*) FROM webhook_endpoints WHERE state_reason IS NOT NULL AND owner_written_at IS NULL";
         let left: i64 = sqlx::query_scalar(left).fetch_one(stage.database.pool.connections()).await.unwrap();
         (left == 0).then_some(())
@@ -407,5 +397,5 @@ async fn the_owner_of_an_endpoint_that_stopped_is_written_to_once_for_each_stop(
     let switched = stage.call(Method::PUT, &format!("{ENDPOINTS}/{id}"), Some(&login.access()), Some(&on)).await;
     assert_eq!(switched.body["state"], "active", "{switched:?}");
     stopped(&id, &login.access()).await;
-    until("the next stop is written about too", async || (letters().await.len() == 2).then_some(())).await;
+    eventually("the next stop is written about too", async || (letters().await.len() == 2).then_some(())).await;
 }

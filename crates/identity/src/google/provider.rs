@@ -2,13 +2,14 @@
 //! however slowly, ends in one of three: what was asked for, a refusal, or "not now".
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_outside::{Budget, Client, NoClient, Operation, Outcome, Reads, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::claims::{self, Expected, Keys, Untrusted, Vouched};
 use super::settings::{GoogleSettings, is_safe};
@@ -47,6 +48,7 @@ pub(crate) enum Failed {
 #[derive(Debug)]
 pub(crate) struct Provider {
     pub(crate) settings: GoogleSettings,
+    clock: Clock,
     client: Client,
     places: Semaphore,
     known: Mutex<State>,
@@ -110,9 +112,9 @@ impl Provider {
     /// # Errors
     ///
     /// Where the machine cannot make an HTTP client.
-    pub(crate) fn new(settings: GoogleSettings) -> Result<Self, NoClient> {
+    pub(crate) fn new(settings: GoogleSettings, clock: Clock) -> Result<Self, NoClient> {
         let client = Client::connecting_within(LONGEST_CONNECT).without_proxy().idle_connections(IDLE).build()?;
-        Ok(Self { settings, client, places: Semaphore::new(AT_ONCE), known: Mutex::default() })
+        Ok(Self { settings, clock, client, places: Semaphore::new(AT_ONCE), known: Mutex::default() })
     }
 
     /// Where a browser goes to sign in.
@@ -167,15 +169,15 @@ impl Provider {
         let mut state = self.known.lock().await;
         if let Some(known) = &state.known {
             let did_not_do = old.is_some_and(|old| Arc::ptr_eq(old, known));
-            if still_serves(known.read.elapsed(), did_not_do) {
+            if still_serves(self.clock.instant().duration_since(known.read), did_not_do) {
                 return Ok(Arc::clone(known));
             }
         }
-        if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+        if state.failed.is_some_and(|at| self.clock.instant().duration_since(at) < PAUSE) {
             return Err(Failed::Unavailable);
         }
         // Stays so if the caller is gone before the answer.
-        state.failed = Some(Instant::now());
+        state.failed = Some(self.clock.instant());
         let endpoints = self.discover(budget).await;
         let read = match endpoints {
             Ok(endpoints) => self.keys(&endpoints.keys, budget).await.map(|keys| (endpoints, keys)),
@@ -183,10 +185,10 @@ impl Provider {
         };
         let (endpoints, keys) = read.map_err(|why| {
             tracing::warn!(issuer = self.settings.issuer, why, "what Google publishes could not be read");
-            state.failed = Some(Instant::now());
+            state.failed = Some(self.clock.instant());
             Failed::Unavailable
         })?;
-        let known = Arc::new(Known { endpoints, keys, read: Instant::now() });
+        let known = Arc::new(Known { endpoints, keys, read: self.clock.instant() });
         *state = State { known: Some(Arc::clone(&known)), failed: None };
         Ok(known)
     }

@@ -65,7 +65,7 @@ impl DriverActor {
         let asking = async move {
             let _ = reply.send(doors.orders.command(order, *command, cause).await);
         };
-        crate::world::spawn(asking.instrument(span));
+        self.doors.world.beside(asking.instrument(span));
     }
 
     /// The task belongs to no order in hand: perhaps one that has been settled since. The door knows, or Postgres.
@@ -100,7 +100,7 @@ impl DriverActor {
                 other => other,
             });
         };
-        crate::world::spawn(asking.instrument(span));
+        self.doors.world.beside(asking.instrument(span));
     }
 }
 

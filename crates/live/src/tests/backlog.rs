@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use posthaste_clock::Clock;
+use posthaste_clock::testing::{eventually, eventually_within};
 use posthaste_domain::ids::{DriverId, Id as _, OfferId, OrderId};
 use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{Event, Recorded, Status, TaskKind, TaskStatus};
@@ -11,22 +11,22 @@ use posthaste_domain::party::Party;
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
+use posthaste_protocol::zones::RulesView;
 use posthaste_storage::pool;
 use posthaste_storage::testing::{TestDatabase, TestServer};
-use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::stage::{Stage, admin, place};
+use super::routed::undecided;
+use super::stage::{Stage, place};
+use crate::{Once, Cause};
 use crate::drivers::DriverCommand;
 use crate::orders::PlaceOrder;
-use crate::{Cause, Once, Settings, System};
 
 /// Orders placed at the same time.
 const AT_ONCE: usize = 32;
 /// How long eight drivers of a backlog may take for what they are asked to do (real time), on a machine that is busy
 /// with all the other tests. A zone that has stalled never gets there.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn rules(policy: Policy) -> RulesView {
     RulesView { policy, offer_seconds: 600, stale_after_seconds: 7200, give_up_seconds: 86_400, ..RulesView::default() }
@@ -77,24 +77,12 @@ async fn eight_come(stage: &Stage) -> Vec<DriverId> {
 
 /// Waits until a driver has an offer that is none of these.
 async fn next_offer(stage: &Stage, driver: DriverId, but: &[OfferId]) -> OfferId {
-    let found = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let work = stage.system.drivers().work(driver).await.expect("work");
-            let offers = work.offered.iter().filter_map(|order| order.offer.map(|offer| offer.id));
-            if let Some(offer) = offers.into_iter().find(|offer| !but.contains(offer)) {
-                return offer;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    match found.await {
-        Ok(offer) => offer,
-        Err(_) => panic!("{driver} stands idle beside {} orders", waiting(stage)),
-    }
-}
-
-fn waiting(stage: &Stage) -> usize {
-    stage.system.zones().cell(stage.zone).expect("the zone").waiting.lock().len()
+    eventually_within(PATIENCE, "an idle driver is asked", async || {
+        let work = stage.system.drivers().work(driver).await.expect("work");
+        let mut offers = work.offered.iter().filter_map(|order| order.offer.map(|offer| offer.id));
+        offers.find(|offer| !but.contains(offer))
+    })
+    .await
 }
 
 /// Does whatever a driver has: accepts every offer, picks up and hands over at once. How many were handed over.
@@ -119,22 +107,22 @@ async fn does_all(stage: &Stage, driver: DriverId) -> usize {
 /// Drivers work until together they have handed over so many.
 async fn work_off(stage: &Stage, drivers: &[DriverId], count: usize) {
     let mut done = 0;
-    let all = tokio::time::timeout(PATIENCE, async {
-        while done < count {
+    eventually_within(PATIENCE, "all are handed over", async || {
+        loop {
             let before = done;
             for driver in drivers {
                 done += does_all(stage, *driver).await;
             }
-            if done == before {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            if done >= count || done == before {
+                return (done >= count).then_some(());
             }
         }
-    });
-    assert!(all.await.is_ok(), "only {done} of {count} were handed over; {} wait", waiting(stage));
+    })
+    .await;
 }
 
 async fn a_backlog_is_worked_off(policy: Policy, count: usize, handed_over: usize) {
-    let stage = Stage::with_rules(rules(policy)).await;
+    let stage = Stage::running(rules(policy)).await;
     place_all(&stage, count).await;
     let drivers = eight_come(&stage).await;
     for driver in &drivers {
@@ -165,19 +153,20 @@ async fn with_five_thousand_waiting_eight_drivers_have_work() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restart_a_backlog_is_offered_on() {
-    let stage = Stage::with_rules(rules(Policy::Routed)).await;
+    let stage = Stage::running(rules(Policy::Routed)).await;
     place_all(&stage, 200).await;
     let drivers = eight_come(&stage).await;
     for driver in &drivers {
         next_offer(&stage, *driver, &[]).await;
     }
+    stage.checkpoint().await;
     let stage = stage.crash_and_restart().await;
     work_off(&stage, &drivers, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_declines_whoever_stands_at_the_shop_of_ten_of_a_thousand_is_asked_on() {
-    let stage = Stage::with_rules(rules(Policy::Routed)).await;
+    let stage = Stage::running(rules(Policy::Routed)).await;
     place_all(&stage, 1_000).await;
     let at_a_shop = order_of(&stage, 3).pickups[0].stop.place;
     let driver = stage.driver_on_shift(at_a_shop).await;
@@ -194,17 +183,8 @@ async fn an_outage_of_the_database_leaves_a_backlog_that_is_offered_at_once() {
     let mut server = TestServer::private().await;
     let connected = pool::connect(server.url(), 8).await.expect("a pool");
     pool::migrate(&connected).await.expect("tables");
-    let clock = Clock::at_speed(30.0, None).expect("a clock");
-    let system = System::start(connected.clone(), clock, Settings::default()).await.expect("a system");
-    let area = [[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]];
-    let area = json!({"type": "Polygon", "coordinates": [area]});
-    let rules = rules(Policy::Routed);
-    let zone = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
-    let created = system.zones().create(zone, None, admin()).await.expect("a zone");
-    let Once::New(zone) = created else { panic!("a new zone is no replay") };
-    let merchant = system.clock().id();
     let database = TestDatabase { pool: connected, url: server.url().to_owned() };
-    let stage = Stage { system, database, zone: zone.id, merchant };
+    let stage = Stage::on(database, rules(Policy::Routed), None).await;
     place_all(&stage, 150).await;
     let drivers = eight_come(&stage).await;
     for driver in &drivers {
@@ -215,12 +195,7 @@ async fn an_outage_of_the_database_leaves_a_backlog_that_is_offered_at_once() {
     assert!(stage.system.orders().place(stage.fast_order(), None, cause).await.is_err(), "nothing is stored");
     server.start().await;
     // What a driver says is refused until the connections are back.
-    let back = tokio::time::timeout(PATIENCE, async {
-        while stage.database.pool.ping().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    back.await.expect("Postgres is back");
+    eventually("Postgres is back", async || stage.database.pool.ping().await.ok()).await;
     let more = stage.driver_on_shift(place(52.1, 13.1)).await;
     next_offer(&stage, more, &[]).await;
     patiently_work_off(&stage, &drivers, 60).await;
@@ -229,24 +204,22 @@ async fn an_outage_of_the_database_leaves_a_backlog_that_is_offered_at_once() {
 /// As [`work_off`], where a command may be refused because an actor is being reloaded.
 async fn patiently_work_off(stage: &Stage, drivers: &[DriverId], count: usize) {
     let mut done = 0;
-    let all = tokio::time::timeout(PATIENCE, async {
-        while done < count {
-            for driver in drivers {
-                let Ok(work) = stage.system.drivers().work(*driver).await else { continue };
-                for offer in work.offered.iter().filter_map(|order| order.offer) {
-                    let _ = stage.as_driver(*driver, DriverCommand::Accept(offer.id)).await;
-                }
-                for order in &work.in_hand {
-                    if order.pickups().any(|task| !matches!(task.status, TaskStatus::Done)) {
-                        let _ = stage.complete(*driver, order.id, TaskKind::Pickup).await;
-                    }
-                    done += usize::from(stage.complete(*driver, order.id, TaskKind::Delivery).await.is_ok());
-                }
+    eventually_within(PATIENCE, "all are handed over", async || {
+        for driver in drivers {
+            let Ok(work) = stage.system.drivers().work(*driver).await else { continue };
+            for offer in work.offered.iter().filter_map(|order| order.offer) {
+                let _ = stage.as_driver(*driver, DriverCommand::Accept(offer.id)).await;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            for order in &work.in_hand {
+                if order.pickups().any(|task| !matches!(task.status, TaskStatus::Done)) {
+                    let _ = stage.complete(*driver, order.id, TaskKind::Pickup).await;
+                }
+                done += usize::from(stage.complete(*driver, order.id, TaskKind::Delivery).await.is_ok());
+            }
         }
-    });
-    assert!(all.await.is_ok(), "only {done} of {count} were handed over; {} wait", waiting(stage));
+        (done >= count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -324,9 +297,13 @@ async fn nothing_expires_beside_the_idle(policy: Policy) {
     let stage = Stage::with_rules(short).await;
     let orders = place_all(&stage, 260).await;
     let drivers = eight_come(&stage).await;
+    let live = async || {
+        let live = stage.system.doors.live_orders(None, Some(stage.zone), 1_000).await.expect("a list");
+        live.iter().any(|order| orders.contains(&order.id))
+    };
     let mut offers = 0;
     let all = tokio::time::timeout(PATIENCE, async {
-        while !stage.system.doors.live_orders(None, Some(stage.zone), 1).await.expect("a list").is_empty() {
+        while live().await {
             for driver in &drivers {
                 let work = stage.system.drivers().work(*driver).await.expect("work");
                 for offer in work.offered.iter().filter_map(|order| order.offer.map(|offer| offer.id)) {
@@ -336,13 +313,15 @@ async fn nothing_expires_beside_the_idle(policy: Policy) {
                     // It may have expired meanwhile.
                     let _ = stage.as_driver(*driver, answer).await;
                 }
-                for order in &work.in_hand {
+                if let Some(order) = work.in_hand.first() {
                     stage.complete(*driver, order.id, TaskKind::Pickup).await.expect("picked up");
                     stage.complete(*driver, order.id, TaskKind::Delivery).await.expect("delivered");
                 }
             }
-            // Nobody drives faster.
-            tokio::time::sleep(Duration::from_millis(600)).await;
+            // The zone has looked since: it says that what came last, and nobody can carry, waits. Nobody drives faster.
+            let too_large = stage.place(PlaceOrder { size: 1000, ..order_of(&stage, 1) }).await;
+            undecided(&stage, too_large.id).await;
+            stage.advance(Span::seconds(18));
         }
     });
     all.await.expect("every order comes to an end");

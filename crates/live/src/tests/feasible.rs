@@ -4,22 +4,21 @@
 use std::time::Duration;
 
 use posthaste_clock::Clock;
+use posthaste_clock::testing::eventually_shown;
 use posthaste_domain::Span;
-use posthaste_domain::driver::{Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
-use posthaste_domain::order::{Command, Event, Order, Speed, Status};
+use posthaste_domain::order::{Command, Event, Order, Status};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
+use posthaste_protocol::zones::RulesView;
 use posthaste_storage::decisions;
-use posthaste_storage::testing::TestDatabase;
 use serde_json::json;
 
 use super::stage::{Stage, admin, place};
-use crate::drivers::{DriverCommand, RegisterDriver, ShiftChange};
+use crate::drivers::DriverCommand;
 use crate::orders::PlaceOrder;
-use crate::{Cause, Once, Refused, Settings, System};
+use crate::{Cause, Refused, Settings};
 
 fn merchant(stage: &Stage) -> Cause {
     Cause::new(Party::Merchant(stage.merchant), "test")
@@ -34,14 +33,7 @@ async fn refused(stage: &Stage, order: PlaceOrder) -> Vec<(String, String)> {
 }
 
 async fn driver_with(stage: &Stage, capacity: u32, zones: Vec<ZoneId>, at: Place) -> DriverId {
-    let speeds = vec![Speed::Fast, Speed::Slow];
-    let new =
-        RegisterDriver { id: None, name: "Dana Driver".into(), vehicle: Vehicle::Bicycle, capacity, zones, speeds };
-    let registered = stage.system.drivers().register(new, None, admin()).await.expect("a driver");
-    let Once::New(driver) = registered else { panic!("no key, no replay") };
-    let shift = ShiftChange { place: Some(at), ..Shift::Available { until: None }.into() };
-    stage.system.drivers().shift(driver.id, shift, admin()).await.expect("a shift");
-    driver.id
+    stage.driver_in(zones, capacity, at).await
 }
 
 /// A zone of so many degrees around a place in the stage's zone.
@@ -49,25 +41,17 @@ async fn zone_around(stage: &Stage, name: &str, at: (f64, f64), degrees: f64) ->
     let ((lat, lng), d) = (at, degrees);
     let ring = [[lng - d, lat - d], [lng + d, lat - d], [lng + d, lat + d], [lng - d, lat + d], [lng - d, lat - d]];
     let rules = RulesView { stale_after_seconds: 7200, offer_seconds: 600, ..RulesView::default() };
-    let area = json!({"type": "Polygon", "coordinates": [ring]});
-    let zone = PutZone { name: name.to_owned(), area, rules, travel: TravelView::default() };
-    match stage.system.zones().create(zone, None, admin()).await.expect("a zone") {
-        Once::New(zone) => zone.id,
-        Once::Replayed { .. } => panic!("no key, no replay"),
-    }
+    stage.zone_with(name, json!({"type": "Polygon", "coordinates": [ring]}), rules).await
 }
 
 async fn decided(stage: &Stage, order: OrderId, says: &str) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        loop {
-            let newest = decisions::newest(&stage.database.pool, order).await.expect("decisions");
-            if newest.is_some_and(|decision| decision.summary.contains(says)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    eventually_shown(&format!("a decision says {says}"), async || {
+        match decisions::newest(&stage.database.pool, order).await.expect("decisions") {
+            Some(decision) if decision.summary.contains(says) => Ok(()),
+            newest => Err(newest),
         }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never decided: {says}"));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,8 +90,8 @@ async fn who_need_not_leave_for_hours_is_not_asked_and_does_something_else_meanw
     let ready = stage.in_minutes(11);
     soon.pickups[0].ready_at = Some(ready);
     let soon = stage.place(soon).await;
-    stage.offered(soon.id).await;
-    let offer = stage.order(soon.id).await.offer.expect("an offer");
+    let soon = stage.until_in_time(soon.id, Span::seconds(5), |o| o.offer.is_some()).await;
+    let offer = soon.offer.expect("an offer");
     assert!(offer.made_at >= ready - Span::minutes(10) && offer.commitment.start() >= ready - Span::minutes(10));
 }
 
@@ -224,18 +208,9 @@ async fn nothing_is_expected_in_the_past_and_no_promise_is_earlier_than_what_is_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fast_clock_makes_nobody_silent() {
     // An hour of product time a second, and a heartbeat nobody missed.
-    let database = TestDatabase::new().await;
     let clock = Clock::at_speed(3600.0, None).expect("a clock");
-    let system = System::start(database.pool.clone(), clock, Settings::default()).await.expect("a system");
     let rules = RulesView { offer_seconds: 3600, ..RulesView::default() };
-    let ring = [[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]];
-    let area = json!({"type": "Polygon", "coordinates": [ring]});
-    let zone = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
-    let Once::New(zone) = system.zones().create(zone, None, admin()).await.expect("a zone") else {
-        panic!("no key, no replay")
-    };
-    let merchant = system.clock().id();
-    let stage = Stage { zone: zone.id, system, database, merchant };
+    let stage = Stage::at(clock, Settings::default(), rules).await;
     let driver = driver_with(&stage, 10, vec![stage.zone], place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     let (_, offer) = stage.offered(order.id).await;

@@ -12,8 +12,7 @@ use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::testing::Cut;
 
-use super::stage::{Stage, admin, place};
-use crate::Refused;
+use super::stage::{Stage, admin, place, surely};
 use crate::drivers::DriverCommand;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -92,13 +91,7 @@ async fn a_step_whose_commit_is_cut_holds_the_feed_until_it_is_known_and_then_al
         stage.as_driver(driver, DriverCommand::Accept(offer)).await.expect("accepted");
         let (pickup, _) = stage.task(order, TaskKind::Pickup).await;
         relay.cut("departed", cut);
-        loop {
-            match stage.as_driver(driver, DriverCommand::Depart(pickup)).await {
-                Ok(_) => break,
-                Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
-                Err(other) => panic!("{other}"),
-            }
-        }
+        surely(async || stage.as_driver(driver, DriverCommand::Depart(pickup)).await).await.expect("departed");
         assert_eq!(relay.cuts(), 1, "{cut:?}");
         let beside = stage.place(stage.fast_order()).await;
         let version = stage.order(order).await.version;
@@ -112,7 +105,7 @@ async fn a_step_whose_commit_is_cut_holds_the_feed_until_it_is_known_and_then_al
 /// Numbers that the journal drew are the system's: its successor's batches do not pass over them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_that_is_killed_with_batches_under_way_leaves_no_hole() {
-    let stage = Stage::with_rules(rules()).await;
+    let stage = Stage::running(rules()).await;
     let mut heard = Heard::default();
     for _ in 0..5 {
         let mut placing = tokio::task::JoinSet::new();

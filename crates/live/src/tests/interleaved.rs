@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use posthaste_clock::testing::eventually_shown;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, TaskKind};
 use posthaste_domain::party::Party;
@@ -74,7 +75,7 @@ async fn everybody_at_once(policy: Policy, seed: u64) {
         give_up_seconds: 36_000,
         ..RulesView::default()
     };
-    let stage = Arc::new(Stage::with_rules(rules).await);
+    let stage = Arc::new(Stage::running(rules).await);
     let mut drivers = Vec::new();
     for n in 0..4 {
         drivers.push(stage.driver_on_shift(place(52.1 + f64::from(n) / 1000.0, 13.1)).await);
@@ -103,19 +104,14 @@ async fn everybody_at_once(policy: Policy, seed: u64) {
         }
     }
     stage.until_whole().await;
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while let Some(left) = what_is_held(&stage, &drivers).await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            *LEFT.lock() = left;
-        }
-    });
-    assert!(waited.await.is_ok(), "seed {seed}, {policy:?}: {}", LEFT.lock());
+    eventually_shown(&format!("nothing is held, seed {seed}, {policy:?}"), async || {
+        what_is_held(&stage, &drivers).await.map_or(Ok(()), Err)
+    })
+    .await;
     let next = stage.place(stage.fast_order()).await;
     let driver = stage.accepted(next.id).await;
     stage.complete(driver, next.id, TaskKind::Pickup).await.expect("picked up");
 }
-
-static LEFT: Mutex<String> = Mutex::new(String::new());
 
 /// What anybody still holds for orders that are all over; nothing when that is nothing.
 async fn what_is_held(stage: &Stage, drivers: &[DriverId]) -> Option<String> {
@@ -159,7 +155,7 @@ async fn nothing_holds_what_is_over_where_routes_are_planned() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_canceled_while_they_are_offered_hold_nobodys_time() {
     for round in 0..8u64 {
-        let stage = Arc::new(Stage::with_rules(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
+        let stage = Arc::new(Stage::running(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
         let mut drivers = Vec::new();
         for n in 0..4 {
             drivers.push(stage.driver_on_shift(place(52.1 + f64::from(n) / 1000.0, 13.1)).await);
@@ -191,7 +187,7 @@ async fn orders_canceled_while_they_are_offered_hold_nobodys_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_accept_that_meets_a_cancel_hears_that_the_offer_is_gone() {
-    let stage = Arc::new(Stage::with_rules(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
+    let stage = Arc::new(Stage::running(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     for round in 0..40u64 {
         let order = stage.place(stage.fast_order()).await.id;

@@ -1,10 +1,10 @@
 //! Each kind of actor is killed in mid-work, and the work goes on.
 
-use std::time::Duration;
+use posthaste_clock::testing::eventually;
+use posthaste_domain::Span;
+use posthaste_domain::order::{Status, TaskKind};
 
-use posthaste_domain::order::Status;
-
-use super::stage::{Stage, place};
+use super::stage::{Stage, place, surely};
 use crate::drivers::DriverCommand;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,14 +15,8 @@ async fn a_killed_order_is_reloaded_and_goes_on() {
     let driver = stage.accepted(order.id).await;
     stage.system.orders().door.present(order.id).unwrap().kill();
     stage.until_status(order.id, Status::Assigned).await;
-    loop {
-        // While it restarts, callers hear that it is unavailable; then all is as before.
-        match stage.complete(driver, order.id, posthaste_domain::order::TaskKind::Pickup).await {
-            Ok(_) => break,
-            Err(crate::Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(other) => panic!("{other}"),
-        }
-    }
+    // While it restarts, callers hear that it is unavailable; then all is as before.
+    surely(async || stage.complete(driver, order.id, TaskKind::Pickup).await).await.expect("picked up");
     assert_eq!(stage.order(order.id).await.status(), Status::PickedUp);
 }
 
@@ -35,8 +29,8 @@ async fn a_killed_waiting_order_still_finds_its_driver_and_keeps_its_deadline() 
     let (first, _) = stage.offered(order.id).await;
     assert_eq!(first, driver);
     stage.system.orders().door.present(order.id).unwrap().kill();
-    // Silence to the deadline, which the reloaded order still knows.
-    let order = stage.until(order.id, |o| !o.cooling.is_empty()).await;
+    // No answer up to the deadline, which the reloaded order still knows.
+    let order = stage.until_in_time(order.id, Span::seconds(1), |o| !o.cooling.is_empty()).await;
     assert_eq!(order.cooling[0].driver, driver);
 }
 
@@ -48,13 +42,10 @@ async fn a_killed_driver_keeps_his_orders_and_his_calendar() {
     stage.accepted(order.id).await;
     stage.system.drivers().door.present(driver).unwrap().kill();
     let second = stage.place(stage.fast_order()).await;
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while stage.system.drivers().work(driver).await.map(|work| work.in_hand.len()).ok() != Some(1) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    eventually("he is reloaded with what he had", async || {
+        stage.system.drivers().work(driver).await.ok().filter(|work| work.in_hand.len() == 1)
     })
-    .await
-    .expect("he is reloaded with what he had");
+    .await;
     stage.carried_to_the_door(driver, order.id).await;
     assert_eq!(stage.offered(second.id).await.0, driver, "and gets new work when he is free");
 }
@@ -75,12 +66,7 @@ async fn killed_zones_dispatchers_journals_and_hubs_are_replaced() {
         };
         victim.expect("somebody sits there").kill();
         let (_, offer) = stage.offered(order.id).await;
-        let accepted = loop {
-            match stage.as_driver(driver, DriverCommand::Accept(offer)).await {
-                Err(crate::Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-                other => break other,
-            }
-        };
+        let accepted = surely(async || stage.as_driver(driver, DriverCommand::Accept(offer)).await).await;
         accepted.unwrap_or_else(|refused| panic!("after the {part} was killed: {refused}"));
         stage.carried_to_the_door(driver, order.id).await;
     }

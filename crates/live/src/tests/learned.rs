@@ -1,7 +1,6 @@
 //! What is learned from orders, and who listens to it.
 
-use std::time::Duration;
-
+use posthaste_clock::testing::{eventually, eventually_shown};
 use posthaste_domain::Span;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{Status, TaskKind};
@@ -39,14 +38,11 @@ fn lateness(stage: &Stage, seller: MerchantId) -> Question {
 
 /// Waits until so many orders of the seller were learned from, and gives the median then.
 async fn median_of(stage: &Stage, question: Question, orders: usize) -> i32 {
-    let answer = || stage.system.learned().explain(question);
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while answer().samples[1].1 != orders {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let answer = eventually_shown("so many orders are learned from", async || {
+        let answer = stage.system.learned().explain(question);
+        if answer.samples[1].1 == orders { Ok(answer) } else { Err(answer) }
     });
-    waited.await.unwrap_or_else(|_| panic!("what is known is {:?}", answer()));
-    answer().quantiles.median()
+    answer.await.quantiles.median()
 }
 
 /// Eight orders of which the driver, who came in time, gets the goods ten minutes late; the hour in which they were to be
@@ -64,10 +60,7 @@ async fn eight_late_orders(stage: &Stage) -> u8 {
         stage.as_driver(driver, DriverCommand::Arrive(task)).await.expect("arrived");
     }
     let ready = stage.order(orders[7]).await.tasks[0].ready_at.expect("a ready time");
-    let handed_out = ready + Span::minutes(10);
-    while stage.now() < handed_out {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    stage.advance(ready + Span::minutes(10) - stage.now());
     for id in &orders {
         stage.carried_to_the_door(driver, *id).await;
     }
@@ -95,7 +88,7 @@ async fn a_merchant_who_is_always_late_is_planned_and_promised_late_after_a_rest
     let hour = eight_late_orders(&stage).await;
     let question = Question { hour, ..question };
     let learned = median_of(&stage, question, 8).await;
-    assert!((540..900).contains(&learned), "ten minutes, and what the test took: {learned} s");
+    assert!((540..660).contains(&learned), "ten minutes: {learned} s");
     let stage = stage.crash_and_restart().await;
     let recalled = median_of(&stage, question, 8).await;
     assert_eq!(recalled, learned, "a restart forgets nothing");
@@ -146,20 +139,13 @@ async fn the_pace_of_ways_is_that_of_drivers_who_drove_them() {
     stage.complete(driver, order.id, TaskKind::Pickup).await.expect("picked up");
     let (door, _) = stage.task(order.id, TaskKind::Delivery).await;
     stage.as_driver(driver, DriverCommand::Depart(door)).await.expect("departed");
-    let there = stage.now() + Span::seconds(170);
-    while stage.now() < there {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    stage.advance(Span::seconds(170));
     stage.as_driver(driver, DriverCommand::Arrive(door)).await.expect("arrived");
+    stage.advance(Span::seconds(60));
     stage.complete(driver, order.id, TaskKind::Delivery).await.expect("delivered");
     let pace = Question::of_zone(Quantity::Pace, stage.zone, stage.order(order.id).await.placed_at);
     let told = |stage: &Stage| stage.system.learned().explain(pace).samples.iter().map(|(_, n, _)| *n).max();
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
-        while told(&stage) != Some(1) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    waited.await.expect("the way was seen");
+    eventually("the way was seen", async || (told(&stage) == Some(1)).then_some(())).await;
     let departure = stage.order(order.id).await.tasks[1].departure.expect("it is kept");
     assert_eq!(departure.from, Some(place(52.1, 13.1)));
 }
@@ -177,11 +163,6 @@ async fn ways_are_planned_at_the_pace_that_was_learned() {
     let half_again =
         Observation { question: Question::of_zone(Quantity::Pace, stage.zone, now), sample: Sample::exact(1500) };
     stage.system.learned().tell(&[half_again; 64]);
-    let slower = tokio::time::timeout(Duration::from_secs(10), async {
-        while seconds(now) == model {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    slower.await.expect("it is planned with");
+    eventually("it is planned with", async || (seconds(now) != model).then_some(())).await;
     assert!((seconds(now) - model * 3 / 2).abs() <= model / 20, "{} s instead of {model}", seconds(now));
 }

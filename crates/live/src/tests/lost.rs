@@ -1,23 +1,25 @@
 //! Drivers who are lost, or end their shifts, with work in hand; and orders that become urgent.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use posthaste_clock::testing::eventually;
+use posthaste_domain::Span;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
-use posthaste_domain::order::{Event, Rejected, ReleaseReason, Status, TaskKind};
+use posthaste_domain::order::{Event, Order, Rejected, ReleaseReason, Status, TaskKind};
 use posthaste_domain::zone::Policy;
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
 use posthaste_protocol::zones::RulesView;
 
-use super::stage::{Stage, admin, place};
+use super::stage::{Stage, admin, place, surely};
 use super::streams::{next, read};
 use crate::Refused;
 use crate::drivers::ShiftChange;
 use crate::streams::{Subject, View};
 
-/// Silence counts after two real seconds, loss after two more.
+/// Silence counts after a minute, loss after another.
 async fn stage(policy: Policy) -> Stage {
     Stage::with_rules(RulesView {
         policy,
@@ -29,23 +31,25 @@ async fn stage(policy: Policy) -> Stage {
     .await
 }
 
-/// Signs of life of a driver, until it is dropped.
-struct Alive(tokio::task::JoinHandle<()>);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+async fn heartbeat(stage: &Stage, driver: DriverId) {
+    stage.system.drivers().presence(driver).await.expect("a slot").heartbeat();
 }
 
-async fn alive(stage: &Stage, driver: DriverId) -> Alive {
-    let presence = stage.system.drivers().presence(driver).await.expect("a slot");
-    Alive(tokio::spawn(async move {
-        loop {
-            presence.heartbeat();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }))
+/// Time passes until the order is as the story says; who is `there` gives signs of life, and nobody else does.
+async fn until_lost(
+    stage: &Stage,
+    order: OrderId,
+    there: Option<DriverId>,
+    holds: impl Fn(&Order) -> bool,
+) -> Arc<Order> {
+    stage
+        .as_time_passes(Span::seconds(5), "an order whose driver is lost", async || {
+            if let Some(there) = there {
+                heartbeat(stage, there).await;
+            }
+            stage.system.orders().get(order).await.ok().filter(|order| holds(order))
+        })
+        .await
 }
 
 async fn events(stage: &Stage, order: OrderId) -> Vec<Event> {
@@ -57,10 +61,24 @@ async fn in_hand(stage: &Stage, driver: DriverId) -> Vec<OrderId> {
     stage.system.drivers().work(driver).await.expect("work").in_hand.iter().map(|o| o.id).collect()
 }
 
-async fn until_stale(stage: &Stage, driver: DriverId) {
-    while !stage.system.drivers().get(driver).await.expect("a driver").stale {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn is_stale(stage: &Stage, driver: DriverId) -> bool {
+    stage.system.drivers().get(driver).await.expect("a driver").stale
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_falls_silent_at_the_second_and_not_for_a_clock_that_runs_ahead() {
+    let stage = stage(Policy::LeastBusy).await;
+    let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
+    stage.advance_product(Span::hours(3));
+    stage.advance(Span::milliseconds(59_999));
+    stage.heard(driver).await;
+    assert!(!is_stale(&stage, driver).await);
+    stage.advance(Span::milliseconds(1));
+    stage.heard(driver).await;
+    assert!(is_stale(&stage, driver).await);
+    heartbeat(&stage, driver).await;
+    stage.heard(driver).await;
+    assert!(!is_stale(&stage, driver).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,14 +86,11 @@ async fn what_a_lost_driver_has_not_picked_up_goes_to_another_at_once() {
     for policy in [Policy::LeastBusy, Policy::Routed] {
         let stage = stage(policy).await;
         let lost = stage.driver_on_shift(place(52.1, 13.1)).await;
-        let there = alive(&stage, lost).await;
         let order = stage.place(stage.fast_order()).await;
         assert_eq!(stage.accepted(order.id).await, lost);
         let other = stage.driver_on_shift(place(52.1, 13.1)).await;
-        let _other_is_there = alive(&stage, other).await;
-        drop(there);
-        let (driver, _) = stage.offered(order.id).await;
-        assert_eq!(driver, other, "{policy:?}");
+        let offered = until_lost(&stage, order.id, Some(other), |o| o.offer.is_some()).await;
+        assert_eq!(offered.offer.map(|offer| offer.driver), Some(other), "{policy:?}");
         let taken_back = |e: &Event| matches!(e, Event::Unassigned { driver, reason: ReleaseReason::DriverLost, .. } if *driver == lost);
         assert!(events(&stage, order.id).await.iter().any(taken_back));
         let decisions =
@@ -84,10 +99,10 @@ async fn what_a_lost_driver_has_not_picked_up_goes_to_another_at_once() {
         assert_eq!(said.expect("it says why").detail["reason"], "driver_lost");
         stage.accepted(order.id).await;
         // He is heard of again: his route has it no more, and he can be given work.
-        let _back = alive(&stage, lost).await;
-        while stage.system.drivers().get(lost).await.expect("a driver").stale {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        assert!(is_stale(&stage, lost).await);
+        heartbeat(&stage, lost).await;
+        stage.heard(lost).await;
+        assert!(!is_stale(&stage, lost).await);
         assert_eq!(in_hand(&stage, lost).await, []);
         assert_eq!(in_hand(&stage, other).await, [order.id]);
     }
@@ -101,12 +116,11 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     stage.accepted(order.id).await;
     stage.complete(lost, order.id, TaskKind::Pickup).await.expect("picked up");
     let other = stage.driver_on_shift(place(52.1, 13.1)).await;
-    let _other_is_there = alive(&stage, other).await;
     let held = stage.system.orders().assign(order.id, other, admin()).await;
     assert!(matches!(held, Err(Refused::Order(Rejected::GoodsOnBoard))), "{held:?}");
     let mut operations = stage.system.streams().open(Subject::Operations(View::All)).await.expect("a stream");
     operations.begin(Hello::default()).await.expect("begun");
-    let escalated = stage.until(order.id, |o| o.escalated.is_some()).await;
+    let escalated = until_lost(&stage, order.id, Some(other), |o| o.escalated.is_some()).await;
     assert_eq!(escalated.status(), Status::PickedUp);
     let stranded = |(_, message): &(_, ServerMessage)| matches!(message, ServerMessage::Alert(a) if a.kind == posthaste_protocol::words::AlertKind::OrderStranded && a.order_id == Some(order.id) && a.driver_id == Some(lost));
     while !next(&mut operations).await.iter().any(stranded) {}
@@ -118,7 +132,6 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     assert_eq!(OrderView::of(&escalated, Audience::Driver(lost)).escalated, None);
     // After a restart, too.
     let stage = stage.crash_and_restart().await;
-    let _other_is_there = alive(&stage, other).await;
     assert!(stage.order(order.id).await.escalated.is_some());
     let given = stage.system.orders().assign(order.id, other, admin()).await.expect("given to another");
     assert_eq!((given.order.status(), given.order.escalated), (Status::PickedUp, None));
@@ -140,8 +153,8 @@ async fn a_lost_driver_who_comes_back_with_the_goods_brings_them() {
     let order = stage.place(stage.fast_order()).await;
     stage.accepted(order.id).await;
     stage.complete(driver, order.id, TaskKind::Pickup).await.expect("picked up");
-    stage.until(order.id, |o| o.escalated.is_some()).await;
-    let _back = alive(&stage, driver).await;
+    until_lost(&stage, order.id, None, |o| o.escalated.is_some()).await;
+    heartbeat(&stage, driver).await;
     stage.until(order.id, |o| o.escalated.is_none()).await;
     let ended = |e: &Event| matches!(e, Event::EscalationEnded { .. });
     assert!(events(&stage, order.id).await.iter().any(ended));
@@ -185,7 +198,7 @@ async fn a_driver_who_went_offline_with_work_is_watched_over_after_a_restart_too
     stage.system.drivers().shift(driver, Shift::Offline.into(), admin()).await.expect("off");
     let stage = stage.crash_and_restart().await;
     assert_eq!(stage.order(order.id).await.working_driver(), Some(driver));
-    stage.until_status(order.id, Status::Confirmed).await;
+    until_lost(&stage, order.id, None, |o| o.status() == Status::Confirmed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,7 +210,7 @@ async fn what_a_lost_driver_begins_later_stays_his_until_then() {
     let later = stage.place(stage.slow_order(now + minutes(12), now + minutes(40))).await;
     stage.accepted(later.id).await;
     stage.system.drivers().shift(driver, Shift::Offline.into(), admin()).await.expect("off");
-    let order = stage.until_status(later.id, Status::Confirmed).await;
+    let order = until_lost(&stage, later.id, None, |o| o.status() == Status::Confirmed).await;
     let events = stage.system.doors.timeline(order.id, 0).await.expect("a timeline");
     let taken = events.iter().find(|(r, _)| matches!(r.event, Event::Unassigned { .. })).expect("taken back");
     assert!(taken.0.at >= now + minutes(10), "{} s on", (taken.0.at - now).num_seconds());
@@ -207,16 +220,12 @@ async fn what_a_lost_driver_begins_later_stays_his_until_then() {
 async fn an_order_given_by_hand_to_a_silent_driver_is_taken_back_when_he_is_lost() {
     let stage = stage(Policy::LeastBusy).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
-    until_stale(&stage, driver).await;
+    stage.advance(Span::seconds(60));
+    stage.heard(driver).await;
+    assert!(is_stale(&stage, driver).await);
     let order = stage.place(stage.fast_order()).await;
-    match stage.system.orders().assign(order.id, driver, admin()).await {
-        Ok(_) => {
-            stage.until_status(order.id, Status::Confirmed).await;
-        }
-        // He was lost before it came to that.
-        Err(Refused::DriverUnsuited(_)) => {}
-        Err(other) => panic!("{other}"),
-    }
+    stage.system.orders().assign(order.id, driver, admin()).await.expect("by hand");
+    until_lost(&stage, order.id, None, |o| o.status() == Status::Confirmed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -228,13 +237,10 @@ async fn an_order_that_operations_give_to_another_driver_changes_hands_at_once()
     let second = stage.driver_on_shift(place(52.15, 13.15)).await;
     let given = stage.system.orders().assign(order.id, second, admin()).await.expect("given");
     assert_eq!((given.order.status(), given.order.working_driver()), (Status::Assigned, Some(second)));
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while !in_hand(&stage, first).await.is_empty() || in_hand(&stage, second).await != [order.id] {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+    eventually("both know", async || {
+        (in_hand(&stage, first).await.is_empty() && in_hand(&stage, second).await == [order.id]).then_some(())
     })
-    .await
-    .expect("both know");
+    .await;
     stage.carried_to_the_door(second, order.id).await;
 }
 
@@ -259,12 +265,7 @@ async fn an_order_that_becomes_urgent_is_decided_first_and_keeps_that_over_a_res
     assert!(matches!(events[1], Event::Prioritised { priority: 7 }));
     stage.accepted(later.id).await;
     stage.carried_to_the_door(driver, later.id).await;
-    let over = loop {
-        // Its actor is on its way out.
-        match stage.system.orders().prioritise(later.id, 1, admin()).await {
-            Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
-            other => break other,
-        }
-    };
+    // Its actor may be on its way out.
+    let over = surely(async || stage.system.orders().prioritise(later.id, 1, admin()).await).await;
     assert!(matches!(over, Err(Refused::Order(Rejected::Ended(Status::Delivered)))), "{over:?}");
 }

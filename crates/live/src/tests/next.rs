@@ -1,7 +1,6 @@
 //! A driver says which of his stops he does next.
 
-use std::time::Duration;
-
+use posthaste_clock::testing::eventually;
 use posthaste_domain::ids::{DriverId, Id, TaskId};
 use posthaste_domain::order::{Rejected, Status, TaskKind};
 use posthaste_domain::party::Party;
@@ -52,13 +51,11 @@ async fn a_chosen_stop_comes_first_until_it_is_done_and_the_rest_is_planned_arou
     // Saying it twice changes nothing; nor does a restart of his actor, or of everything.
     assert!(!choose(&stage, driver, Some(far_pickup)).await.expect("chosen before").changed);
     stage.system.drivers().door.present(driver).unwrap().kill();
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while stage.system.drivers().work(driver).await.map(|w| w.chosen).ok().flatten() != Some(far_pickup) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    eventually("he is reloaded with his choice", async || {
+        stage.system.drivers().work(driver).await.ok().filter(|work| work.chosen == Some(far_pickup))
     })
-    .await
-    .expect("he is reloaded with his choice");
+    .await;
+    stage.checkpoint().await;
     let stage = stage.crash_and_restart().await;
     work_of(&stage, driver, |w| is_first(w, driver, far_pickup)).await;
     stage.complete(driver, far.id, TaskKind::Pickup).await.expect("picked up");
@@ -150,12 +147,7 @@ async fn a_choice_is_reckoned_with_what_was_learned_of_a_shop() {
     let question = Question::of_seller(Quantity::Lateness, stage.zone, Some(stage.merchant), stage.now());
     let seen = Observation { question, sample: Sample::exact(2 * 3600) };
     learned.tell(&[seen; 64]);
-    let waited = tokio::time::timeout(Duration::from_secs(10), async {
-        while learned.quantiles(question).median() < 3600 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await.expect("it is learned");
+    eventually("it is learned", async || (learned.quantiles(question).median() >= 3600).then_some(())).await;
     choose(&stage, driver, None).await.expect("taken back");
     work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops[0].order == aboard.id)).await;
     assert_eq!(choose(&stage, driver, Some(shop)).await.expect("as learned").late, [aboard.id]);

@@ -1,10 +1,13 @@
 //! From a placed order to the door, and what may happen in between.
 
+use posthaste_clock::testing::eventually;
+use posthaste_domain::Span;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::order::{Command, FailReason, Rejected, Status, TaskKind, TaskStatus};
 use posthaste_domain::party::Party;
 use posthaste_protocol::zones::RulesView;
 
+use super::routed::undecided;
 use super::stage::{Stage, admin, place};
 use crate::drivers::DriverCommand;
 use crate::{Cause, Refused};
@@ -49,6 +52,12 @@ async fn silence_moves_the_offer_on_and_the_late_answer_is_refused() {
     stage.driver_on_shift(place(52.15, 13.15)).await;
     let order = stage.place(stage.fast_order()).await;
     let (silent, offer) = stage.offered(order.id).await;
+    stage.heard(silent).await;
+    stage.advance(Span::seconds(20) - Span::milliseconds(1));
+    // Whoever is asked after the alarms of a moment has heard of them before.
+    let untouched = stage.system.orders().prioritise(order.id, 1, admin()).await.expect("urgent").order;
+    assert_eq!(untouched.offer.map(|open| open.id), Some(offer), "it is theirs up to the deadline");
+    stage.advance(Span::milliseconds(1));
     stage.until(order.id, |o| o.offer.is_some_and(|offer| offer.driver != silent)).await;
     let late = stage.as_driver(silent, DriverCommand::Accept(offer)).await;
     assert!(matches!(late, Err(Refused::Order(Rejected::OfferGone))), "{late:?}");
@@ -59,16 +68,11 @@ async fn an_order_waits_visibly_until_a_driver_appears() {
     let stage = Stage::open().await;
     let order = stage.place(stage.fast_order()).await;
     assert_eq!(stage.order(order.id).await.status(), Status::Confirmed);
-    let seen = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            let board = stage.system.zones().board(stage.zone).unwrap();
-            if board.waiting_total == 1 && board.waiting[0].id == order.id {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    });
-    seen.await.expect("it waits where operations look");
+    eventually("it waits where operations look", async || {
+        let board = stage.system.zones().board(stage.zone).unwrap();
+        (board.waiting_total == 1 && board.waiting[0].id == order.id).then_some(())
+    })
+    .await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     assert_eq!(stage.offered(order.id).await.0, driver);
 }
@@ -84,12 +88,7 @@ async fn the_least_busy_driver_is_asked_and_time_is_never_taken_twice() {
     let second = stage.place(stage.slow_order(start, end)).await;
     assert_eq!(stage.accepted(second.id).await, two, "the other, though farther: the time is taken");
     let third = stage.place(stage.slow_order(start, end)).await;
-    let decision = loop {
-        match posthaste_storage::decisions::newest(&stage.database.pool, third.id).await.unwrap() {
-            Some(decision) => break decision,
-            None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    };
+    let decision = undecided(&stage, third.id).await;
     assert!(decision.driver.is_none() && decision.summary.contains("2 overlaps"), "{}", decision.summary);
     let touching = stage.place(stage.slow_order(end, stage.in_minutes(180))).await;
     stage.accepted(touching.id).await;
@@ -125,6 +124,7 @@ async fn silent_sellers_reject_and_the_order_ends() {
     new.pickups[0].needs_confirmation = true;
     let order = stage.place(new).await;
     assert_eq!(order.status(), Status::Pending);
+    stage.advance(Span::seconds(30));
     let order = stage.until_status(order.id, Status::Rejected).await;
     assert_eq!(order.ended_because.as_deref(), Some("not confirmed in time"));
 }
@@ -205,7 +205,7 @@ async fn a_silent_driver_loses_his_offers_and_comes_back_when_heard() {
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     assert_eq!(stage.offered(order.id).await.0, driver);
-    stage.until_status(order.id, Status::Confirmed).await;
+    stage.until_in_time(order.id, Span::seconds(1), |o| o.status() == Status::Confirmed).await;
     assert!(stage.system.drivers().get(driver).await.unwrap().stale);
     stage.system.drivers().presence(driver).await.unwrap().heartbeat();
     assert_eq!(stage.offered(order.id).await.0, driver);
@@ -244,13 +244,6 @@ async fn an_order_behind_many_that_nobody_can_take_gets_its_driver() {
         let offered = stage.system.drivers().work(driver).await.expect("his work").offered;
         offered.first().map(|o| o.size)
     };
-    let size = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            if let Some(size) = offered().await {
-                return size;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    });
-    assert_eq!(size.await.expect("he is offered what he can carry"), 1);
+    let size = eventually("he is offered what he can carry", async || offered().await);
+    assert_eq!(size.await, 1);
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use posthaste_clock::testing::{eventually, eventually_shown};
 use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, FailReason, Status, TaskKind};
@@ -36,14 +37,7 @@ fn key(stage: &Stage, name: &str) -> Idempotency {
 
 /// Does something again as long as nobody can say whether it was done.
 async fn surely<T, F: Future<Output = Result<T, Refused>>>(mut act: impl FnMut() -> F) -> T {
-    for _ in 0..200 {
-        match act().await {
-            Ok(done) => return done,
-            Err(Refused::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
-            Err(other) => panic!("{other}"),
-        }
-    }
-    panic!("never answered")
+    super::stage::surely(async || act().await).await.unwrap_or_else(|refused| panic!("{refused}"))
 }
 
 /// Reads what a stream brings until it has told of the order's event `last`, and says which events of it came.
@@ -77,7 +71,7 @@ async fn follow(stage: &Stage, subject: Subject) -> Subscription {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_whose_callers_hang_up_at_any_moment_are_offered_like_others() {
-    let stage = Stage::with_rules(rules()).await;
+    let stage = Stage::running(rules()).await;
     for n in 0..60u32 {
         let (orders, key) = (stage.system.orders().clone(), key(&stage, &format!("hang-up-{n}")));
         let mut new = stage.fast_order();
@@ -193,12 +187,11 @@ async fn zones_are_served_as_they_are_stored_whatever_became_of_the_answer() {
         surely(|| zones.replace(id, zone("renamed again", 15.0), admin())).await;
         assert_eq!(zones.get(id).expect("the zone").name, "renamed again", "{cut:?}");
         relay.cut(posthaste_domain::ids::Id::uuid(id).as_bytes(), cut);
-        for _ in 0..100 {
-            match zones.remove(id, admin()).await {
-                Ok(()) | Err(Refused::NotFound(_)) => break,
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
+        eventually_shown("it is removed", async || match zones.remove(id, admin()).await {
+            Ok(()) | Err(Refused::NotFound(_)) => Ok(()),
+            Err(other) => Err(other),
+        })
+        .await;
         assert!(zones.at(place(52.1, 15.1)).is_none(), "{cut:?}: a removed zone takes no orders");
         let stored = posthaste_storage::zones::served(&stage.database.pool).await.expect("zones");
         let served: Vec<_> = zones.list().iter().map(|zone| (zone.id, zone.version)).collect();
@@ -208,10 +201,10 @@ async fn zones_are_served_as_they_are_stored_whatever_became_of_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn zones_whose_changers_hang_up_can_be_changed_again() {
-    let stage = Stage::open().await;
+    let stage = Stage::running(rules()).await;
     for n in 0..20u32 {
         let west = 14.0 + f64::from(n);
-        let id = stage.another_zone(&format!("zone {n}"), west).await;
+        let id = stage.zone(&format!("zone {n}"), west).await;
         let put = PutZone {
             name: format!("renamed {n}"),
             area: square_at(west),
@@ -274,28 +267,22 @@ async fn drivers_and_their_shifts_are_what_is_stored_whatever_became_of_the_answ
         let on = |stage: &Stage| stage.system.doors.zones.cell(stage.zone).expect("a zone").roster.lock().len();
         until("the shift is on the roster", || on(&stage) == 1).await;
         relay.cut(posthaste_domain::ids::Id::uuid(shifts[0].id).as_bytes(), cut);
-        for _ in 0..100 {
-            match drivers.drop_shift(id, shifts[0].id, admin()).await {
-                Ok(()) | Err(Refused::NotFound(_)) => break,
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
+        eventually_shown("it is dropped", async || match drivers.drop_shift(id, shifts[0].id, admin()).await {
+            Ok(()) | Err(Refused::NotFound(_)) => Ok(()),
+            Err(other) => Err(other),
+        })
+        .await;
         until("the shift is off the roster", || on(&stage) == 0).await;
     }
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "never: {what}");
+    eventually(what, async || holds().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
-    let stage = Stage::with_rules(rules()).await;
+    let stage = Stage::running(rules()).await;
     let mut operations = follow(&stage, Subject::Operations(View::All)).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
@@ -325,7 +312,7 @@ async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_is_killed_after_its_commit_tells_what_it_had_not_told() {
-    let stage = Stage::with_rules(rules()).await;
+    let stage = Stage::running(rules()).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut merchant = follow(&stage, Subject::Merchant(stage.merchant)).await;
     for _ in 0..12 {

@@ -1,5 +1,6 @@
 //! What a restart brings back.
 
+use posthaste_domain::Span;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_protocol::zones::RulesView;
@@ -46,6 +47,8 @@ async fn open_offers_and_deadlines_survive_a_restart() {
     let (_, offer) = stage.offered(order.id).await;
     let stage = stage.crash_and_restart().await;
     stage.as_driver(driver, DriverCommand::Accept(offer)).await.expect("the offer is still open");
+    assert_eq!(stage.order(unconfirmed.id).await.status(), Status::Pending);
+    stage.advance(Span::seconds(120));
     stage.until_status(unconfirmed.id, Status::Rejected).await;
 }
 

@@ -1,16 +1,14 @@
 //! Planned shifts, and what plans make of them.
 
-use std::time::Duration;
-
 use posthaste_domain::driver::Shift;
-use posthaste_domain::ids::{DriverId, Id, ShiftId};
-use posthaste_domain::order::Status;
+use posthaste_domain::ids::{DriverId, Id, OrderId, ShiftId};
 use posthaste_domain::{Span, Timestamp};
 
-use super::routed::stage;
+use super::routed::{stage, undecided};
 use super::stage::{Stage, admin, place};
-use crate::drivers::ShiftChange;
 use crate::{Once, Refused};
+use crate::drivers::ShiftChange;
+use crate::orders::PlaceOrder;
 
 async fn plan(stage: &Stage, driver: DriverId, start: Timestamp, end: Timestamp) -> Result<ShiftId, Refused> {
     let near = Some(place(52.1, 13.1));
@@ -27,6 +25,17 @@ async fn at_home(stage: &Stage) -> DriverId {
     driver
 }
 
+/// Plans have been made for the order, and nobody was asked. An order that comes after it, and that nobody can carry, is
+/// said to wait by a plan that knew both.
+async fn assert_nobody_is_asked(stage: &Stage, order: OrderId) {
+    let too_large = stage.place(PlaceOrder { size: 1000, ..stage.fast_order() }).await;
+    undecided(stage, too_large.id).await;
+    let cell = stage.system.doors.zones.cell(stage.zone).expect("the zone");
+    let asked = cell.waiting.lock().get(&order).map(|waiting| waiting.asked.is_some());
+    assert_eq!(asked, Some(false), "it waits, and nobody is asked");
+    assert_eq!(stage.order(order).await.offer, None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_driver_who_comes_soon_is_planned_for_and_asked_when_he_is_there() {
     let stage = stage().await;
@@ -36,11 +45,10 @@ async fn a_driver_who_comes_soon_is_planned_for_and_asked_when_he_is_there() {
     // Far: whoever starts at the shop in four minutes is there long before him.
     stage.driver_on_shift(place(52.005, 13.005)).await;
     let order = stage.place(stage.fast_order()).await;
-    while stage.now() < start {
-        let order = stage.order(order.id).await;
-        assert_eq!((order.status(), order.offer.is_none()), (Status::Confirmed, true), "nobody is asked yet");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    assert_nobody_is_asked(&stage, order.id).await;
+    stage.advance(start - stage.now() - Span::seconds(1));
+    assert_nobody_is_asked(&stage, order.id).await;
+    stage.advance(Span::seconds(1));
     let on = Shift::Available { until: None };
     let change = ShiftChange { place: Some(place(52.1, 13.1)), ..on.into() };
     stage.system.drivers().shift(coming, change, admin()).await.expect("on");
@@ -53,11 +61,11 @@ async fn a_driver_who_is_dropped_from_the_roster_is_not_waited_for() {
     let coming = at_home(&stage).await;
     let start = stage.in_minutes(20);
     let shift = plan(&stage, coming, start, start + Span::hours(8)).await.expect("planned");
+    // A roster is no position: it is stored when it is planned.
     let stage = stage.crash_and_restart().await;
     let far = stage.driver_on_shift(place(52.005, 13.005)).await;
     let order = stage.place(stage.fast_order()).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(stage.order(order.id).await.offer.is_none(), "the roster is there after a restart");
+    assert_nobody_is_asked(&stage, order.id).await;
     stage.system.drivers().drop_shift(coming, shift, admin()).await.expect("dropped");
     assert_eq!(stage.offered(order.id).await.0, far);
     assert!(stage.now() < start);

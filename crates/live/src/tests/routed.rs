@@ -1,7 +1,7 @@
 //! A zone that plans routes.
 
-use std::time::Duration;
-
+use posthaste_clock::testing::{eventually, eventually_shown};
+use posthaste_domain::Span;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Command, Status, TaskKind};
 use posthaste_domain::party::Party;
@@ -33,16 +33,11 @@ pub(super) async fn work_of(
     driver: posthaste_domain::ids::DriverId,
     holds: impl Fn(&Work) -> bool,
 ) -> Work {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        loop {
-            let work = stage.system.drivers().work(driver).await.expect("work");
-            if holds(&work) {
-                return work;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited.await.expect("the route in time")
+    eventually_shown("the driver's work is as the story says", async || {
+        let work = stage.system.drivers().work(driver).await.expect("work");
+        if holds(&work) { Ok(work) } else { Err(work) }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,6 +125,7 @@ async fn what_is_aboard_is_handed_over_as_it_was_planned_and_after_a_crash_the_n
     };
     let wanted = nearest_first.map(|id| (id, TaskKind::Delivery));
     work_of(&stage, driver, |w| w.planned.is_some() && sequence(w) == wanted).await;
+    stage.checkpoint().await;
     let stage = stage.crash_and_restart().await;
     work_of(&stage, driver, |w| w.planned.is_some() && sequence(w) == wanted).await;
 }
@@ -156,6 +152,7 @@ async fn who_has_been_sent_to_a_shop_is_not_sent_elsewhere_before_he_has_been_th
     stage.complete(driver, first.id, TaskKind::Pickup).await.expect("picked up");
     assert!(stage.order(short.id).await.offer.is_none());
     stage.complete(driver, first.id, TaskKind::Delivery).await.expect("delivered");
+    stage.until_in_time(short.id, Span::seconds(5), |order| order.offer.is_some()).await;
     assert_eq!(stage.accepted(short.id).await, driver);
 }
 
@@ -167,8 +164,8 @@ async fn an_order_is_offered_only_when_its_driver_has_to_leave() {
     let ready = stage.in_minutes(5);
     order.pickups[0].ready_at = Some(ready);
     let order = stage.place(order).await;
-    let (offered, _) = stage.offered(order.id).await;
-    assert_eq!(offered, driver);
+    let offered = stage.until_in_time(order.id, Span::seconds(5), |o| o.offer.is_some()).await;
+    assert_eq!(offered.offer.map(|offer| offer.driver), Some(driver));
     let made = stage.order(order.id).await.offer.unwrap().made_at;
     let before = (ready - made).num_seconds();
     assert!((10..240).contains(&before), "offered {before} s before it is ready");
@@ -191,16 +188,11 @@ async fn a_declined_order_is_planned_anew_at_once_and_every_decision_says_why() 
 }
 
 /// What is said of an order that nobody was asked about.
-async fn undecided(stage: &Stage, order: OrderId) -> Decision {
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        loop {
-            match posthaste_storage::decisions::newest(&stage.database.pool, order).await.unwrap() {
-                Some(decision) => return decision,
-                None => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    });
-    waited.await.expect("a decision in time")
+pub(super) async fn undecided(stage: &Stage, order: OrderId) -> Decision {
+    eventually("a decision is recorded", async || {
+        posthaste_storage::decisions::newest(&stage.database.pool, order).await.unwrap()
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -243,6 +235,7 @@ async fn routes_are_planned_again_after_a_crash() {
     for id in [first.id, second.id] {
         assert_eq!(stage.accepted(id).await, driver);
     }
+    stage.checkpoint().await;
     let stage = stage.crash_and_restart().await;
     let work = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 4)).await;
     assert_eq!(work.in_hand.len(), 2);

@@ -1,5 +1,6 @@
 //! A policy in the shadow.
 
+use posthaste_clock::testing::eventually_shown;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::zone::Policy;
 use posthaste_protocol::zones::RulesView;
@@ -15,18 +16,13 @@ async fn stage(policy: Policy, shadow: Policy) -> Stage {
 
 /// The plans recorded of an order, oldest first, once they are enough.
 async fn plans(stage: &Stage, order: OrderId, enough: impl Fn(&[Plan]) -> bool) -> Vec<Plan> {
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
-        loop {
-            let mut plans = list(&stage.database.pool, stage.zone, None, 100).await.expect("plans");
-            plans.retain(|p| p.plan.order == order);
-            plans.reverse();
-            if enough(&plans) {
-                return plans;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    });
-    waited.await.expect("plans in time")
+    eventually_shown("the plans are recorded", async || {
+        let mut plans = list(&stage.database.pool, stage.zone, None, 100).await.expect("plans");
+        plans.retain(|p| p.plan.order == order);
+        plans.reverse();
+        if enough(&plans) { Ok(plans) } else { Err(plans) }
+    })
+    .await
 }
 
 fn of_both(plans: &[Plan]) -> bool {

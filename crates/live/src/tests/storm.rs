@@ -9,19 +9,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::order::{Command, FailReason, Order, Recorded, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
 use posthaste_protocol::audience::Audience;
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
+use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::{Cut, Relay};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::stage::{Stage, admin, place, square_at};
-use crate::drivers::{DriverCommand, RegisterDriver, ShiftChange};
+use crate::drivers::DriverCommand;
 use crate::orders::Idempotency;
 use crate::{Cause, Once, Refused};
 
@@ -62,41 +61,16 @@ fn rules(policy: Policy) -> RulesView {
     }
 }
 
-async fn driver_in(stage: &Stage, zones: Vec<ZoneId>, west: f64) -> DriverId {
-    let new = RegisterDriver {
-        id: None,
-        name: "Storm Driver".to_owned(),
-        vehicle: posthaste_domain::driver::Vehicle::Bicycle,
-        capacity: 3,
-        zones,
-        speeds: vec![posthaste_domain::order::Speed::Fast],
-    };
-    let Once::New(driver) = stage.system.drivers().register(new, None, admin()).await.expect("a driver") else {
-        panic!("no key, no replay")
-    };
-    let change = ShiftChange { place: Some(place(52.1, west)), ..Shift::Available { until: None }.into() };
-    stage.system.drivers().shift(driver.id, change, admin()).await.expect("a shift");
-    driver.id
-}
-
 impl Storm {
     async fn new() -> Self {
         let (stage, relay) = Stage::behind_a_relay(rules(Policy::LeastBusy)).await;
-        let put = PutZone {
-            name: "Routed".to_owned(),
-            area: square_at(14.0),
-            rules: rules(Policy::Routed),
-            travel: TravelView::default(),
-        };
-        let Once::New(routed) = stage.system.zones().create(put, None, admin()).await.expect("a zone") else {
-            panic!("no key, no replay")
-        };
-        let zones = [stage.zone, routed.id];
+        let routed = stage.zone_with("Routed", square_at(14.0), rules(Policy::Routed)).await;
+        let zones = [stage.zone, routed];
         let mut drivers = Vec::new();
         for n in 0..6 {
             let (here, west) = if n % 2 == 0 { (zones[0], 13.1) } else { (zones[1], 14.1) };
             let serves = if n < 4 { vec![here] } else { zones.to_vec() };
-            drivers.push(driver_in(&stage, serves, west + f64::from(n) / 500.0).await);
+            drivers.push(stage.driver_in(serves, 3, place(52.1, west + f64::from(n) / 500.0)).await);
         }
         let (orders, over, asked) = (Mutex::default(), AtomicBool::new(false), AtomicUsize::new(0));
         Self { stage, relay, zones, drivers, orders, over, asked }

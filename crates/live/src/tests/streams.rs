@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use posthaste_clock::testing::eventually;
 use posthaste_domain::order::TaskKind;
 use posthaste_domain::position::{Measures, Reason, Report, Taken};
 use posthaste_protocol::socket::{Hello, PositionUpdate, ServerMessage, Snapshot, decode_server};
@@ -93,13 +94,7 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
     stage.accepted(order.id).await;
     let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
     // The commit is answered before the hub has handed the news on: wait for both messages.
-    tokio::time::timeout(Duration::from_secs(10), async {
-        while phone.seq() < seq.unwrap() + 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("offer_ended and route");
+    eventually("offer_ended and route", async || (phone.seq() >= seq.unwrap() + 2).then_some(())).await;
     let missed: Vec<_> = phone.begin(hello.clone()).await.unwrap().iter().map(read).collect();
     assert!(matches!(missed[0].1, ServerMessage::Resumed(_)));
     assert!(

@@ -2,52 +2,17 @@
 
 use std::time::Duration;
 
+use posthaste_clock::testing::eventually_shown;
 use posthaste_domain::ids::{DriverId, Id, ZoneId};
-use posthaste_domain::order::{NewStop, Speed};
+use posthaste_domain::order::NewStop;
 use posthaste_protocol::drivers::PositionView;
 use posthaste_protocol::socket::{Hello, PositionUpdate, ServerMessage, Snapshot};
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
-use serde_json::json;
 
-use super::stage::{Stage, admin, place};
+use super::stage::{Stage, place};
 use super::streams::{next, read};
-use crate::Once;
-use crate::drivers::{RegisterDriver, ShiftChange};
 use crate::streams::{Closed, Scope, Subject, Subscription, View};
 
 impl Stage {
-    async fn zone_east_of(&self, west: f64) -> ZoneId {
-        let east = west + 0.2;
-        let area = json!({"type": "Polygon", "coordinates": [[[west, 52.0], [east, 52.0], [east, 52.2], [west, 52.2], [west, 52.0]]]});
-        let rules = RulesView { stale_after_seconds: 7200, ..RulesView::default() };
-        let zone = PutZone { name: format!("From {west}"), area, rules, travel: TravelView::default() };
-        let Once::New(zone) = self.system.zones().create(zone, None, admin()).await.unwrap() else {
-            panic!("a new zone is no replay")
-        };
-        zone.id
-    }
-
-    async fn driver_of(&self, zones: Vec<ZoneId>) -> DriverId {
-        let new = RegisterDriver {
-            id: None,
-            name: "Dana Driver".to_owned(),
-            vehicle: posthaste_domain::driver::Vehicle::Bicycle,
-            capacity: 10,
-            zones,
-            speeds: vec![Speed::Fast],
-        };
-        let Once::New(driver) = self.system.drivers().register(new, None, admin()).await.unwrap() else {
-            panic!("no key, no replay")
-        };
-        driver.id
-    }
-
-    async fn goes_on_shift(&self, driver: DriverId, at: (f64, f64)) {
-        let shift = posthaste_domain::driver::Shift::Available { until: None };
-        let change = ShiftChange { place: Some(place(at.0, at.1)), ..shift.into() };
-        self.system.drivers().shift(driver, change, admin()).await.unwrap();
-    }
-
     /// Takes a position: with those who look at it when this returns.
     async fn moves(&self, driver: DriverId, lat: f64, lng: f64) {
         let presence = self.system.drivers().presence(driver).await.unwrap();
@@ -75,12 +40,11 @@ impl Stage {
     /// Waits until the stream of a view has come so far.
     async fn has_come_to(&self, view: View, seq: u64) {
         let stream = self.system.streams().open(Subject::Operations(view)).await.unwrap();
-        let waited = tokio::time::timeout(Duration::from_secs(20), async {
-            while stream.seq() < seq {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        });
-        waited.await.unwrap_or_else(|_| panic!("only {} of {seq}", stream.seq()));
+        eventually_shown(&format!("the stream has come to {seq}"), async || match stream.seq() {
+            come if come >= seq => Ok(()),
+            come => Err(come),
+        })
+        .await;
     }
 }
 
@@ -126,12 +90,12 @@ async fn told_of(desk: &mut Subscription, id: DriverId) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_driver_of_two_zones_is_seen_by_those_who_look_at_either_and_by_nobody_who_looks_at_another() {
     let stage = Stage::open().await;
-    let (second, third) = (stage.zone_east_of(13.4).await, nobodys_zone(8));
-    let driver = stage.driver_of(vec![stage.zone, second]).await;
+    let (second, third) = (stage.zone("East", 13.4).await, nobodys_zone(8));
+    let driver = stage.driver_of(vec![stage.zone, second], 10).await;
     let (mut first_desk, ..) = stage.looks_at(View::Zone(stage.zone)).await;
     let (mut second_desk, ..) = stage.looks_at(View::Zone(second)).await;
     let (third_desk, ..) = stage.looks_at(View::Zone(third)).await;
-    stage.goes_on_shift(driver, (52.1, 13.1)).await;
+    stage.goes_on_shift(driver, place(52.1, 13.1)).await;
     for desk in [&mut first_desk, &mut second_desk] {
         told_of(desk, driver).await;
     }
@@ -150,8 +114,8 @@ async fn a_driver_of_two_zones_is_seen_by_those_who_look_at_either_and_by_nobody
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_driver_who_leaves_a_box_is_seen_to_leave_and_not_followed_outside() {
     let stage = Stage::open().await;
-    let driver = stage.driver_of(vec![stage.zone]).await;
-    stage.goes_on_shift(driver, (52.1, 13.1)).await;
+    let driver = stage.driver_of(vec![stage.zone], 10).await;
+    stage.goes_on_shift(driver, place(52.1, 13.1)).await;
     let view = View::Box { west: 13.05, south: 52.05, east: 13.15, north: 52.15 };
     let (mut desk, _, Snapshot::Operations { drivers, .. }) = stage.looks_at(view).await else { panic!("theirs") };
     assert_eq!(drivers.len(), 1);

@@ -239,7 +239,7 @@ impl Dispatcher {
             return;
         }
         let doors = Arc::clone(&self.doors);
-        crate::world::spawn(async move {
+        self.doors.world.beside(async move {
             if let Err(error) = posthaste_storage::shadow::insert(&doors.pool, &plans).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, plans = plans.len(), "plans of the shadow were not recorded");

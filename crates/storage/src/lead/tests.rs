@@ -29,6 +29,27 @@ async fn until_it_writes(pool: &Pool) {
     written.await.expect("writes again");
 }
 
+/// Waits until somebody asks for the lead in vain once more than they have so far: who asks again was refused before.
+async fn until_it_has_tried(beside: &Pool) {
+    let since: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&beside.0).await.unwrap();
+    let mut after = since;
+    for _ in 0..2 {
+        let asked = "SELECT max(query_start) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock(%' AND query_start > $1";
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let at: Option<chrono::DateTime<chrono::Utc>> =
+                    sqlx::query_scalar(asked).bind(after).fetch_one(&beside.0).await.unwrap();
+                if let Some(at) = at {
+                    return at;
+                }
+                tokio::time::sleep(TRY_EVERY / 4).await;
+            }
+        });
+        after = waited.await.expect("somebody asks");
+    }
+}
+
 #[tokio::test]
 async fn the_second_waits_for_the_first_to_leave() {
     let database = TestDatabase::new().await;
@@ -39,12 +60,13 @@ async fn the_second_waits_for_the_first_to_leave() {
     assert!(matches!(refused, LeadError::Taken(SOON)), "{refused}");
 
     let url = database.url.clone();
+    let beside = pool::connect(&database.url, 1).await.unwrap();
     let second = tokio::spawn(async move { Lead::take(&url, PATIENCE).await });
-    tokio::time::sleep(SOON).await;
+    until_it_has_tried(&beside).await;
     assert!(!second.is_finished());
     // The first session alone is not enough: what still may write keeps others out.
     drop(first);
-    tokio::time::sleep(SOON).await;
+    until_it_has_tried(&beside).await;
     assert!(!second.is_finished());
     pool.close().await;
     let second = second.await.unwrap().unwrap();

@@ -19,10 +19,18 @@ use visits::{Visit, begin, begin_link};
 
 const PAGE: &str = "https://shop.example.org/signed-in?from=google";
 
-async fn stage(issuer: &str) -> Stage {
+fn google(issuer: &str) -> GoogleSettings {
     let origins = ["https://shop.example.org".to_owned()];
-    let google = GoogleSettings::new("posthaste", "a secret of tests".into(), issuer, PUBLIC, &origins, true).unwrap();
-    Stage::with_identity(Limits::default(), |settings| settings.google = Some(google)).await
+    GoogleSettings::new("posthaste", "a secret of tests".into(), issuer, PUBLIC, &origins, true).unwrap()
+}
+
+async fn stage(issuer: &str) -> Stage {
+    Stage::with_identity(Limits::default(), |settings| settings.google = Some(google(issuer))).await
+}
+
+/// The same with a clock that stands until it is moved.
+async fn stage_by_hand(issuer: &str) -> Stage {
+    Stage::by_hand(Limits::default(), |settings| settings.google = Some(google(issuer))).await
 }
 
 /// All the way to the page: somebody who says that he is `who` at the provider.

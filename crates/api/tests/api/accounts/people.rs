@@ -1,17 +1,16 @@
 //! People at their devices.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
+use posthaste_clock::testing::eventually;
 use posthaste_http::address::ClientAddress;
 use serde_json::{Value, json};
 
 use crate::stage::{Answer, Stage};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Somebody who is signed in, with the refresh token of the body.
 pub(crate) struct Login {
@@ -62,20 +61,15 @@ pub(crate) async fn from_ip(stage: &Stage, address: IpAddr, path: &str, body: &V
 
 /// The newest message to somebody that holds all of `parts`, once it is there.
 pub(crate) async fn message(stage: &Stage, to: &str, parts: &[&str]) -> String {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let texts = posthaste_notifications::carrier::read_mailbox(stage.mailbox.clone(), 100).await.unwrap();
-            let fits = |text: &String| {
-                text.lines().next().is_some_and(|line| line.ends_with(&format!(" {to}")))
-                    && parts.iter().all(|part| text.contains(part))
-            };
-            if let Some(found) = texts.into_iter().find(fits) {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("no message to {to} with {parts:?}"))
+    eventually(&format!("a message to {to} with {parts:?}"), async || {
+        let texts = posthaste_notifications::carrier::read_mailbox(stage.mailbox.clone(), 100).await.unwrap();
+        let fits = |text: &String| {
+            text.lines().next().is_some_and(|line| line.ends_with(&format!(" {to}")))
+                && parts.iter().all(|part| text.contains(part))
+        };
+        texts.into_iter().find(fits)
+    })
+    .await
 }
 
 /// The code in a message.

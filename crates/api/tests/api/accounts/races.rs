@@ -1,10 +1,10 @@
 //! Many tries at once, and changes that come between a check and what it was for.
 
 use std::future::Future;
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
+use posthaste_clock::testing::eventually;
 use posthaste_domain::ids::{AccountId, Id};
 use posthaste_http::limits::Limits;
 use posthaste_identity::Hashing;
@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 
 use super::people::{self, credentials};
 use crate::stage::{Answer, Stage};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Hashes that take a while, and room for everybody to wait.
 async fn slow() -> Stage {
@@ -38,16 +36,13 @@ pub(super) async fn changed_meanwhile<T>(
     let mut transaction = stage.database.pool.connections().begin().await.unwrap();
     sqlx::query("SELECT FROM accounts WHERE id = $1 FOR UPDATE").bind(id).execute(&mut *transaction).await.unwrap();
     let meanwhile = async {
-        let waited = tokio::time::timeout(PATIENCE, async {
-            let count = "SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            while sqlx::query_scalar::<_, i64>(count).fetch_one(stage.database.pool.connections()).await.unwrap()
-                < waiting
-            {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        waited.await.expect("all of them wait for the row");
+        let count = "SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("all of them wait for the row", async || {
+            let waits = sqlx::query_scalar::<_, i64>(count).fetch_one(stage.database.pool.connections()).await.unwrap();
+            (waits >= waiting).then_some(())
+        })
+        .await;
         for statement in change.split(';') {
             sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *transaction).await.unwrap();
         }

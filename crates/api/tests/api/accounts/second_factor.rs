@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use hmac::{Hmac, KeyInit, Mac};
+use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_http::limits::Limits;
 use posthaste_protocol::accounts::Secret;
@@ -12,10 +13,10 @@ use super::people::{self, Login, PASSWORD};
 use crate::stage::Stage;
 
 /// An authenticator, made from the secret as it is typed.
-pub(crate) struct Authenticator(Vec<u8>);
+pub(crate) struct Authenticator(Vec<u8>, Clock);
 
 impl Authenticator {
-    fn new(secret: &str) -> Self {
+    fn new(secret: &str, clock: &Clock) -> Self {
         let digits = secret.bytes().map(|b| if b.is_ascii_digit() { b - b'2' + 26 } else { b - b'A' });
         let (mut bytes, mut bits, mut value) = (Vec::new(), 0, 0u32);
         for digit in digits {
@@ -25,12 +26,12 @@ impl Authenticator {
                 bytes.push((value >> bits & 0xFF) as u8);
             }
         }
-        Self(bytes)
+        Self(bytes, clock.clone())
     }
 
     /// The code of now, or of so many steps from now.
     pub(crate) fn code(&self, later: i64) -> String {
-        let step = chrono::Utc::now().timestamp() / 30 + later;
+        let step = self.1.wall().timestamp() / 30 + later;
         let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).unwrap();
         mac.update(&step.to_be_bytes());
         let digest = mac.finalize().into_bytes();
@@ -52,7 +53,7 @@ async fn turn_on_at(stage: &Stage, login: &Login, step: i64) -> (Authenticator, 
     let offer = stage.post("/v1/account/second-factor", &login.access(), &json!({"password": PASSWORD})).await;
     assert_eq!(offer.status, StatusCode::OK, "{offer:?}");
     assert!(offer.body["qr_svg"].as_str().unwrap().contains("<svg"));
-    let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap());
+    let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap(), &stage.clock);
     let wrong = json!({"code": "12345x"});
     let refused = stage.post("/v1/account/second-factor/confirm", &login.access(), &wrong).await;
     assert_eq!(refused.code(), "wrong_code");
@@ -121,7 +122,7 @@ async fn codes_are_read_as_people_type_them() {
 
     let login = people::log_in(&stage, "ada@example.org").await;
     let offer = stage.post("/v1/account/second-factor", &login.access(), &json!({"password": PASSWORD})).await;
-    let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap());
+    let authenticator = Authenticator::new(offer.body["secret"].as_str().unwrap(), &stage.clock);
     let code = authenticator.code(-1);
     // As authenticators show it.
     let body = json!({"code": format!("{} {}", &code[..3], &code[3..])});
@@ -151,10 +152,12 @@ async fn second_factors_are_not_guessed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sensitive_wants_a_fresh_proof() {
-    let stage = Stage::with_identity(Limits::default(), |s| s.fresh_proof = Span::seconds(3)).await;
+    let stage = Stage::by_hand(Limits::default(), |s| s.fresh_proof = Span::seconds(60)).await;
     let (_, login) = people::merchant(&stage, "shop@example.org").await;
     let key = json!({"name": "backend", "scopes": ["orders:read"]});
-    tokio::time::sleep(std::time::Duration::from_millis(4100)).await;
+    stage.advance(Span::seconds(59));
+    assert_eq!(stage.post("/v1/account/keys", &login.access(), &key).await.status, StatusCode::CREATED);
+    stage.advance(Span::seconds(2));
     let refused = stage.post("/v1/account/keys", &login.access(), &key).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "step_up_required"));
     let wrong = json!({"password": "a wrong password"});

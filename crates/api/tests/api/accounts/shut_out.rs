@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 use futures_util::{SinkExt, StreamExt};
 use posthaste_api::{banned, serve};
+use posthaste_clock::testing::eventually;
 use posthaste_protocol::accounts::Secret;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -216,12 +217,10 @@ async fn a_banned_drivers_open_work_goes_back_to_dispatch() {
     ban(&stage, &dana, &stage.admin).await;
     let (code, _) = closed(&mut socket).await;
     assert_eq!(code, 4002);
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while stage.get(&path, &stage.merchant).await.body["driver_id"].is_string() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await.expect("the order goes back");
+    eventually("the order goes back", async || {
+        stage.get(&path, &stage.merchant).await.body["driver_id"].is_null().then_some(())
+    })
+    .await;
     let view = stage.get(&format!("/v1/drivers/{driver}"), &stage.admin).await;
     assert_eq!(view.body["shift"]["state"], "offline");
     // Again: nothing is left to do.
@@ -343,12 +342,10 @@ async fn a_ban_by_another_process_reaches_sockets_sessions_and_keys_here() {
     ban(&other, &shop, &other.admin).await;
     assert_eq!(closed(&mut socket).await.0, 4002);
     assert_eq!(stage.get("/v1/orders", &login.access()).await.code(), "login_ended");
-    let refused = tokio::time::timeout(Duration::from_secs(20), async {
-        while stage.get("/v1/orders", &key).await.code() != "unauthenticated" {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    refused.await.expect("the key is refused");
+    eventually("the key is refused", async || {
+        (stage.get("/v1/orders", &key).await.code() == "unauthenticated").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

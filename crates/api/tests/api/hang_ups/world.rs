@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use parking_lot::Mutex;
 use posthaste_api::access::{Access, Rule};
+use posthaste_clock::testing::eventually_within;
 use posthaste_domain::Span;
 use posthaste_http::auth::{KeyScope, Role};
 use posthaste_storage::testing::Relay;
@@ -143,16 +144,11 @@ impl World {
 
     /// The offer of an order, once the driver has it.
     async fn offer(&self, driver: &str) -> String {
-        let looked = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let route = self.see(&format!("/v1/drivers/{driver}/route")).await;
-                if let Some(offer) = route["offers"].as_array().and_then(|offers| offers.first()) {
-                    return offer["id"].as_str().unwrap().to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        looked.await.expect("it is offered to the only driver")
+        eventually_within(PATIENCE, "it is offered to the only driver", async || {
+            let route = self.see(&format!("/v1/drivers/{driver}/route")).await;
+            route["offers"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// A driver and an order for this step, as the path or the message names it.

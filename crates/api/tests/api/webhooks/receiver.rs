@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -156,10 +155,7 @@ async fn answer(behaviour: &Behaviour, connection: &mut TcpStream) -> std::io::R
             connection.write_all(plain(503, &format!("retry-after: {seconds}\r\n")).as_bytes()).await
         }
         Behaviour::Redirect => connection.write_all(plain(308, "location: /elsewhere\r\n").as_bytes()).await,
-        Behaviour::Silent => {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            Ok(())
-        }
+        Behaviour::Silent => std::future::pending().await,
         Behaviour::HangUp => connection.write_all(b"HTTP/1.1 20").await,
         Behaviour::Endless(status) => {
             let head = format!("HTTP/1.1 {status} Whatever\r\ntransfer-encoding: chunked\r\n\r\n");

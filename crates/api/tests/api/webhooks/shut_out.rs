@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use posthaste_api::banned;
+use posthaste_clock::testing::eventually;
 use serde_json::{Value, json};
 
 use super::receiver::Receiver;
-use super::{ENDPOINTS, endpoint, start, until};
+use super::{ENDPOINTS, endpoint, start};
 use crate::accounts::people;
 use crate::sockets::Server;
 use crate::stage::{Stage, order_body};
@@ -35,26 +36,27 @@ async fn a_banned_merchants_webhooks_wait_until_he_is_let_in_again() {
     endpoint(stage, &others.url, &[]).await;
     let _sender = start(stage, 1.0);
     let order = stage.post("/v1/orders", &login.access(), &order_body()).await.id();
-    until("he is told", async || (mine.kinds() == ["order.placed"]).then_some(())).await;
+    eventually("he is told", async || (mine.kinds() == ["order.placed"]).then_some(())).await;
 
     let path = format!("/v1/accounts/{}", shop["id"].as_str().unwrap());
     let began = Instant::now();
     let banned = stage.post(&format!("{path}/ban"), &stage.admin, &json!({"reason": "fraud"})).await;
     assert_eq!(banned.status, StatusCode::OK, "{banned:?}");
-    until("his endpoint is muted", async || (muted(stage).await == [true, false]).then_some(())).await;
+    eventually("his endpoint is muted", async || (muted(stage).await == [true, false]).then_some(())).await;
     assert!(began.elapsed() < Duration::from_secs(5), "without waiting for the timer: {:?}", began.elapsed());
     let cancel = format!("/v1/orders/{order}/cancel");
     let canceled = stage.post(&cancel, &stage.admin, &json!({"reason": "its shop is gone"})).await;
     assert_eq!(canceled.status, StatusCode::OK, "{canceled:?}");
-    until("the event is collected", async || (collected(stage, &id).await.len() == 2).then_some(())).await;
+    eventually("the event is collected", async || (collected(stage, &id).await.len() == 2).then_some(())).await;
     // Who is told of an order that was placed later was looked for later.
     stage.order().await;
-    until("another is told", async || (others.kinds() == ["order.placed"]).then_some(())).await;
+    eventually("another is told", async || (others.kinds() == ["order.placed"]).then_some(())).await;
     assert_eq!(mine.kinds(), ["order.placed"], "nothing since the ban");
 
     let unbanned = stage.call(Method::POST, &format!("{path}/unban"), Some(&stage.admin), None).await;
     assert_eq!(unbanned.status, StatusCode::OK, "{unbanned:?}");
-    until("he is told the rest", async || (mine.kinds() == ["order.placed", "order.canceled"]).then_some(())).await;
+    eventually("he is told the rest", async || (mine.kinds() == ["order.placed", "order.canceled"]).then_some(()))
+        .await;
     assert_eq!(muted(stage).await, [false, false]);
 }
 

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
+use posthaste_domain::Span;
 use serde_json::{Value, json};
 
 use super::provider::PUBLIC;
 use super::stand_in::{How, StandIn};
 use super::visits::{Visit, begin};
-use super::{PAGE, as_customer, people, stage};
+use super::{PAGE, as_customer, people, stage, stage_by_hand};
 use crate::stage::{Answer, Stage};
 
 /// All the way to the page.
@@ -147,15 +148,17 @@ async fn who_does_not_agree_is_sent_back_to_the_page_and_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_out_of_its_mind_is_not_now_and_passwords_go_on() {
     let provider = StandIn::start().await;
-    let stage = stage(&provider.issuer).await;
+    let stage = stage_by_hand(&provider.issuer).await;
     let wrong = [How::Status(500), How::Status(404), How::Garbage, How::SomethingElse, How::Endless, How::Elsewhere];
-    let pause = async || tokio::time::sleep(Duration::from_millis(2050)).await;
+    let pause = || stage.advance(Span::seconds(2));
     let ask = async || stage.call(Method::POST, "/v1/sessions/google", None, Some(&as_customer())).await;
     provider.tell(|told| told.discovery = How::Garbage);
     assert_unavailable("discovery", &ask().await);
     for _ in 0..5 {
         assert_unavailable("soon after", &ask().await);
     }
+    stage.advance(Span::milliseconds(1_999));
+    assert_unavailable("a moment too soon", &ask().await);
     assert_eq!(provider.asked("discovery"), 1, "nobody is asked again and again");
     people::register(&stage, "customer", "grace@example.org").await;
     people::log_in(&stage, "grace@example.org").await;
@@ -166,15 +169,17 @@ async fn a_provider_out_of_its_mind_is_not_now_and_passwords_go_on() {
         ("no URL", json!({"issuer": provider.issuer, "token_endpoint": "here"})),
         ("another scheme", json!({"issuer": provider.issuer, "jwks_uri": "file:///etc/passwd"})),
     ] {
-        pause().await;
+        pause();
         provider.tell(|told| (told.discovery, told.metadata) = (How::Well, metadata));
         assert_unavailable(what, &ask().await);
     }
-    pause().await;
+    pause();
     provider.tell(|told| (told.keys, told.metadata) = (How::Endless, sound));
     assert_unavailable("keys", &ask().await);
-    pause().await;
-    provider.tell(|told| told.keys = How::Well);
+    pause();
+    // Its clock is as ours.
+    let now = stage.clock.wall().timestamp();
+    provider.tell(|told| (told.keys, told.claims) = (How::Well, json!({"iat": now, "exp": now + 3600})));
 
     // Where only the last step fails, the same is sent again and works.
     let visit = visit(&stage, &provider).await;
