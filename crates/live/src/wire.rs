@@ -3,7 +3,6 @@
 //! A call is one JSON text with its name and its arguments, an answer is one with what it came to. Here are the two ends,
 //! [`Remote`] and [`serve`], and a [`Wire`] between them that leads back into this process: tests reach the system over it.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
@@ -11,16 +10,16 @@ use posthaste_domain::ids::DriverId;
 use posthaste_domain::position::Report;
 use serde::de::DeserializeOwned;
 
-use crate::calls::{Call, Live, Slot};
+use crate::calls::{Answering, Call, Live, Slot};
 use crate::presence::{Fix, LastTaken};
 use crate::{Refused, System};
 
 /// Carries a call to where the system is, and its answer back.
 pub(crate) trait Wire: Send + Sync + 'static {
     /// The answer's bytes, or why none came.
-    fn ask(&self, call: Vec<u8>) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Refused>> + Send + '_>>;
+    fn ask(&self, call: Vec<u8>) -> Answering<'_, Vec<u8>>;
     /// The slot of a driver. It is not a call: positions have a way of their own.
-    fn slot(&self, driver: DriverId) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Slot>, Refused>> + Send + '_>>;
+    fn slot(&self, driver: DriverId) -> Answering<'_, Arc<dyn Slot>>;
 }
 
 /// The system at the other end of a wire.
@@ -66,11 +65,11 @@ pub fn through_bytes(system: &System) -> Arc<dyn Live> {
 struct Back(System);
 
 impl Wire for Back {
-    fn ask(&self, call: Vec<u8>) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Refused>> + Send + '_>> {
+    fn ask(&self, call: Vec<u8>) -> Answering<'_, Vec<u8>> {
         Box::pin(async move { serve(&self.0, &call).await })
     }
 
-    fn slot(&self, driver: DriverId) -> Pin<Box<dyn Future<Output = Result<Arc<dyn Slot>, Refused>> + Send + '_>> {
+    fn slot(&self, driver: DriverId) -> Answering<'_, Arc<dyn Slot>> {
         self.0.slot(driver)
     }
 }

@@ -64,7 +64,7 @@ pub struct Carrier(Way);
 enum Way {
     Mailbox(Mailbox),
     Smtp(Box<Smtp>),
-    Twilio(Twilio),
+    Twilio(Box<Twilio>),
 }
 
 impl Carrier {
@@ -89,7 +89,7 @@ impl Carrier {
     ///
     /// [`InvalidCarrier`] where a setting cannot be used.
     pub fn twilio(settings: TwilioSettings) -> Result<Self, InvalidCarrier> {
-        Ok(Self(Way::Twilio(Twilio::new(settings)?)))
+        Ok(Self(Way::Twilio(Box::new(Twilio::new(settings)?))))
     }
 
     /// Whether what it carries leaves the machine.

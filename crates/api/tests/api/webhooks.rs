@@ -349,7 +349,7 @@ async fn the_owner_of_an_endpoint_that_stopped_is_told_when_he_is_connected() {
     stage.order().await;
     eventually("it is switched off", async || (read(stage, &id).await["state"] == "disabled").then_some(())).await;
     let (mut socket, ..) = server.begin("/v1/ws/merchant", Some(&stage.merchant), json!({})).await;
-    let alert = socket.eventually("alert").await;
+    let alert = socket.until("alert").await;
     assert_eq!(alert["data"]["kind"], "webhook_stopped");
     assert!(alert["data"]["text"].as_str().unwrap().contains(&id), "{alert}");
 }

@@ -22,10 +22,7 @@ use crate::presence::{Fix, LastTaken, Presence};
 use crate::{Cause, Refused, System};
 
 /// An answer that is there already.
-fn now<T: Send>(answer: Result<T, Refused>) -> Answering<'static, T>
-where
-    T: 'static,
-{
+fn now<T: Send + 'static>(answer: Result<T, Refused>) -> Answering<'static, T> {
     Box::pin(std::future::ready(answer))
 }
 

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 
 use super::routed::undecided;
 use super::stage::{Stage, place};
-use crate::{Once, Cause};
 use crate::drivers::DriverCommand;
 use crate::orders::PlaceOrder;
+use crate::{Cause, Once};
 
 /// Orders placed at the same time.
 const AT_ONCE: usize = 32;

@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use super::stage::{Stage, admin, place, surely};
 use crate::Once;
 use crate::drivers::DriverCommand;
-use crate::orders::Placed;
 
 fn rules() -> RulesView {
     RulesView { offer_seconds: 20, cool_down_seconds: 600, stale_after_seconds: 7200, ..RulesView::default() }

@@ -6,9 +6,9 @@ use posthaste_domain::{Span, Timestamp};
 
 use super::routed::{stage, undecided};
 use super::stage::{Stage, admin, place};
-use crate::{Once, Refused};
 use crate::drivers::ShiftChange;
 use crate::orders::PlaceOrder;
+use crate::{Once, Refused};
 
 async fn plan(stage: &Stage, driver: DriverId, start: Timestamp, end: Timestamp) -> Result<ShiftId, Refused> {
     let near = Some(place(52.1, 13.1));

@@ -245,7 +245,7 @@ async fn an_admin_is_made_with_a_second_factor_that_works() {
     assert!(given.uri.expose().contains(given.secret.expose()));
     let without = stage.call(Method::POST, "/v1/sessions", None, Some(&people::credentials("root@example.org"))).await;
     assert_eq!(without.code(), "second_factor_required");
-    let code = Authenticator::new(given.secret.expose()).code(0);
+    let code = Authenticator::new(given.secret.expose(), &stage.clock).code(0);
     let login = Login { body: log_in_with(&stage, "root@example.org", &code).await.body };
     assert_eq!(stage.get("/v1/accounts", &login.access()).await.status, StatusCode::OK);
     let recovered = log_in_with(&stage, "root@example.org", given.recovery_codes[9].expose()).await;
