@@ -92,6 +92,8 @@ fn told<T>(operation: Operation, outcome: &Outcome<T>, took: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use posthaste_clock::testing::eventually;
+
     use super::*;
 
     const SEND: Operation = Operation::new("mail", "send");
@@ -107,16 +109,17 @@ mod tests {
         }
         let mut left_alone = 0;
         // The pause passes by itself: the condition is that a call is made again.
-        let done = loop {
+        let done = eventually("a call is made again", async || {
             match calls.call(SEND, budget, async { Outcome::Done(()) }).await {
                 Outcome::Refused(refusal) => {
                     assert!(refusal.scope == Scope::Service && refusal.retry_after.is_some(), "{refusal:?}");
                     left_alone += 1;
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    None
                 }
-                other => break other,
+                other => Some(other),
             }
-        };
+        })
+        .await;
         assert!(left_alone > 0 && done.name() == "done");
         assert_eq!(calls.breakers.paused_until(SEND), None);
     }
