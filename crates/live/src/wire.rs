@@ -1,7 +1,7 @@
 //! Calls as bytes: what crosses when whoever asks and the live system do not share memory.
 //!
 //! A call is one JSON text with its name and its arguments, an answer is one with what it came to. Here are the two ends,
-//! [`Remote`] and [`serve`], and a [`Wire`] between them that leads back into this process: tests reach the system over it.
+//! [`Remote`] and `serve`, and a `Wire` between them that leads back into this process: tests reach the system over it.
 
 use std::sync::Arc;
 
