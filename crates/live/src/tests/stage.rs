@@ -12,6 +12,7 @@ use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
+use posthaste_storage::pool::Pool;
 use posthaste_storage::testing::{Relay, TestDatabase};
 use serde_json::json;
 
@@ -29,6 +30,20 @@ pub(super) struct Stage {
     pub(super) merchant: MerchantId,
     /// Moves its clock; none where it runs by itself.
     time: Option<ManualClock>,
+    _open: Closing,
+}
+
+/// All tests of a process may share a server: connections that are left open here are missing there.
+struct Closing(Pool);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
+            let close = async { tokio::time::timeout(std::time::Duration::from_secs(1), self.0.close()).await };
+            let _ = tokio::task::block_in_place(|| runtime.block_on(close));
+        }
+    }
 }
 
 pub(super) fn place(lat: f64, lng: f64) -> Place {
@@ -106,7 +121,8 @@ impl Stage {
         let system = System::start(database.pool.clone(), clock, settings).await.expect("a system");
         let merchant = system.clock().id();
         let nowhere = ZoneId::from_uuid(uuid::Uuid::nil());
-        let mut stage = Self { zone: nowhere, system, database, merchant, time };
+        let _open = Closing(database.pool.clone());
+        let mut stage = Self { zone: nowhere, system, database, merchant, time, _open };
         stage.zone = stage.zone_with("Centre", square_at(13.0), rules).await;
         stage
     }
@@ -189,8 +205,9 @@ impl Stage {
         let clock = self.time.as_ref().map_or_else(|| running_clock(Some(not_before)), ManualClock::clock);
         let settings = Settings { silence_speed: SPEED, ..Settings::default() };
         let system = System::start(pool.clone(), clock, settings).await.expect("a system again");
+        let _open = Closing(pool.clone());
         let database = TestDatabase { pool, url: self.database.url };
-        Self { system, database, zone: self.zone, merchant: self.merchant, time: self.time }
+        Self { system, database, zone: self.zone, merchant: self.merchant, time: self.time, _open }
     }
 
     /// Waits until memory is as it is stored, and everything that lives is known to whom it concerns.
