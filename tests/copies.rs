@@ -231,7 +231,7 @@ async fn what_the_configuration_holds_waits_and_is_sent_when_it_no_longer_does()
     };
     Client::new(&server.url, Token::None).expect("a client").register(&new).await.expect("registered");
     assert!(server.terminate().success());
-    let waiting = "SELECT count(*) FROM outbox_messages WHERE state = 'waiting' AND attempts = 0";
+    let waiting = "SELECT count(*) FROM jobs WHERE kind = 'email' AND state = 'waiting' AND attempts = 0";
     let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(database.pool.connections()).await.expect("a count");
     assert_eq!(waiting, 1, "it waits, and nobody took it");
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use harness::*;
 use posthaste_client::{Event, Idempotency, OperationsView};
 use posthaste_clock::testing::eventually;
+use posthaste_domain::ids::{CustomerId, Id as _};
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_protocol::orders::CreateOrder;
@@ -25,12 +26,15 @@ async fn an_order_is_placed_carried_and_followed_to_the_door() {
     let dana = driver(&admin, zone).await;
     let (_, shop) = merchant();
     let shop = server.client(shop);
+    let ada = CustomerId::at(posthaste_domain::Timestamp::UNIX_EPOCH, [7; 10]);
+    let mut at_home = server.client(Party::Customer(ada)).customer_socket();
 
     let mut phone = server.client(Party::Driver(dana)).driver_socket();
     let hands = phone.commands();
     hands.shift(on_shift(52.1, 13.09)).await.expect("on shift");
-    let order = shop.create_order(&fast_order("A-1"), Idempotency::Key("A-1".into())).await.expect("placed");
-    let again = shop.create_order(&fast_order("A-1"), Idempotency::Key("A-1".into())).await.expect("replayed");
+    let adas = CreateOrder { customer_id: Some(ada), ..fast_order("A-1") };
+    let order = shop.create_order(&adas, Idempotency::Key("A-1".into())).await.expect("placed");
+    let again = shop.create_order(&adas, Idempotency::Key("A-1".into())).await.expect("replayed");
     assert_eq!(order, again, "the same key gives the first answer");
     let other = shop.create_order(&fast_order("A-2"), Idempotency::Key("A-1".into())).await.unwrap_err();
     assert_eq!(other.code(), Some(Code::IdempotencyMismatch));
@@ -81,6 +85,15 @@ async fn an_order_is_placed_carried_and_followed_to_the_door() {
         })
         .await
         .expect("the customer sees the delivery");
+    at_home
+        .wait_for(PATIENCE, |event| match event {
+            Event::Message { message: ServerMessage::Order(told), .. } if told.order.status == Status::Delivered => {
+                Some(())
+            }
+            _ => None,
+        })
+        .await
+        .expect("and so does the socket of all their orders");
     let timeline = shop.order_timeline(order.id).await.expect("the timeline");
     assert_eq!(timeline.last().map(|e| e.status), Some(Status::Delivered));
     let decision = shop.order_decision(order.id).await.expect("the decision");

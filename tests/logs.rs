@@ -93,7 +93,7 @@ fn faults(line: &str, told: &Told, mark: &str) -> Vec<&'static str> {
     if is_of(&told.live) && line.contains(mark) {
         found.push("of the live world, and says that it is the test world's");
     }
-    if line.contains(mark) && line.contains("WARN") && line.contains("streams::hub") {
+    if line.contains(mark) && line.contains("WARN") && line.contains("posthaste_live::streams") {
         found.push("wakes somebody for what is only tried out");
     }
     found
@@ -109,7 +109,7 @@ fn the_checker_sees_each_fault() {
             format!("INFO driver=None {mark}"),
             format!("INFO order={test} placed"),
             format!("INFO order={live} {mark}"),
-            format!("WARN posthaste_live::streams::hub: order={test} {mark}"),
+            format!("WARN posthaste_live::streams: order={test} {mark}"),
         ] {
             assert_eq!(faults(&wrong, &told, mark).len(), 1, "{format}: {wrong}");
         }

@@ -1,4 +1,4 @@
-//! A merchant's engineer tries his program in the test world of the real program, which is killed meanwhile.
+//! A merchant's engineer tries their program in the test world of the real program, which is killed meanwhile.
 
 mod harness;
 

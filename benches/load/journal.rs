@@ -2,7 +2,7 @@
 //! beside the same rows written by bare SQL.
 //!
 //! Every side writes a new order's row and its first event. The bare sides have their columns ready before the clock
-//! starts; ours begins with a caller who wants an order and ends with his answer, actor and all. Sides take turns in
+//! starts; ours begins with a caller who wants an order and ends with their answer, actor and all. Sides take turns in
 //! short rounds, so that whatever else the machine does falls on all of them.
 
 use std::fmt::Write as _;

@@ -53,8 +53,8 @@ pub(crate) async fn make_zone(system: &System) -> Outcome<ZoneId> {
 /// The same under another name: zones may lie over each other.
 pub(crate) async fn make_zone_called(system: &System, name: &str) -> Outcome<ZoneId> {
     let zone = PutZone { name: name.to_owned(), ..zone() };
-    match system.zones().create(zone, None, admin()).await? {
-        Once::New(zone) => Ok(zone.id),
+    match system.zones().create(zone.into(), None, admin()).await? {
+        Once::New(zone) => Ok(zone.zone.id),
         Once::Replayed { .. } => Err("a zone without a key was replayed".into()),
     }
 }

@@ -7,7 +7,7 @@ of each role, a merchant's key, the holder of a refresh cookie. No answer is a 5
 names, with its status, media type, headers and schema. Operations are asked with made-up ids, and those of things that
 exist.
 
-Everybody is tried on the operations that are for him, and on a few others. What would end the rest of the run (the
+Everybody is tried on the operations that are for them, and on a few others. What would end the rest of the run (the
 password, the sessions, the account) is tried with accounts that may be lost.
 
 The seed is fixed: the same program gives the same requests, but for how far they come in the time that they have.
@@ -37,7 +37,7 @@ CHECKS = [
 ]
 # What ends an order, a zone, an account or a session, by method and path.
 ENDING = re.compile(r"/(cancel|reject|failed|returned|unassign|ban)$|^DELETE /v1/(zones|webhooks/endpoints)/")
-# What somebody may lose his own account by.
+# What somebody may lose their own account by.
 LOSING = re.compile(
     r"/v1/account/(password|sessions|second-factor|recovery-codes|email|phone|google)|^DELETE /v1/account$"
 )
@@ -48,7 +48,7 @@ FEW = 9
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, about things that exist or made-up ones, and which part of the time he has."""
+    """Who asks, about things that exist or made-up ones, and which part of the time they have."""
 
     name: str
     role: str | None
@@ -70,14 +70,14 @@ CALLERS = [
     Caller("merchant", "merchant", 16, without=(ENDING, LOSING)),
     Caller("key", "key", 12, without=(ENDING,)),
     Caller("driver", "driver", 12, without=(ENDING, LOSING)),
-    Caller("customer who loses his account", "customer", 4, only=LOSING, loses=True),
-    Caller("merchant who loses his account", "merchant", 4, only=LOSING, loses=True),
-    Caller("driver who loses his account", "driver", 4, only=LOSING, loses=True),
+    Caller("customer who loses their account", "customer", 4, only=LOSING, loses=True),
+    Caller("merchant who loses their account", "merchant", 4, only=LOSING, loses=True),
+    Caller("driver who loses their account", "driver", 4, only=LOSING, loses=True),
     Caller("admin", "admin", 12, real=False, without=(LOSING,)),
     Caller("admin about what is", "admin", 14, without=(ENDING, LOSING)),
     Caller("admin to the end", "admin", 6, only=ENDING),
-    # His account is the last that is needed.
-    Caller("admin who loses his account", "admin", 3, only=LOSING),
+    # Their account is the last that is needed.
+    Caller("admin who loses their account", "admin", 3, only=LOSING),
 ]
 
 

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 
-# That of the document's examples, so that they are right for whoever may lose his account.
+# That of the document's examples, so that they are right for whoever may lose their account.
 PASSWORD = "correct horse battery"
 COOKIE = "__Secure-posthaste_refresh"
 AREA = [[[13.30, 52.45], [13.50, 52.45], [13.50, 52.60], [13.30, 52.60], [13.30, 52.45]]]
@@ -135,7 +135,7 @@ class Stage:
                 account = ask("POST", f"/v1/accounts/{account['id']}/activate", admin, {})
             parties[role] = account["party"]
             self.tokens[role] = server.sign_in(role)[0]["access_token"]
-            # One that he can lose in his account: it is lost once, and then is not there.
+            # An account that may be lost: it is lost once, and then is not there.
             server.register(role, f"lost-{role}")
         merchant, driver = self.tokens["merchant"], parties["driver"]
         key = ask("POST", "/v1/account/keys", merchant, {"name": "backend", "scopes": SCOPES})

@@ -115,7 +115,7 @@ impl Server {
             .env("POSTHASTE_POSTGRES_DOWNLOAD", "true")
             .env("POSTHASTE_WEBHOOK_PRIVATE_ADDRESSES", "true")
             .env("POSTHASTE_WEBHOOK_PLAIN_HTTP", "true")
-            .env("POSTHASTE_LOG", "info,posthaste_api::sockets=debug")
+            .env("POSTHASTE_LOG", "info,posthaste_dispatch_api::sockets=debug")
             .env("POSTHASTE_LOG_FORMAT", "json")
             .envs(more.iter().copied())
             .stdin(Stdio::null())
@@ -351,14 +351,14 @@ pub async fn place_surely(client: &Client, order: &CreateOrder, key: &str) -> Or
     .await
 }
 
-/// What a driver was told that he has to do.
+/// What a driver was told that they have to do.
 #[derive(Default)]
 pub struct Work {
     pub offers: Vec<OfferView>,
     pub route: Option<RouteView>,
 }
 
-/// Reads a driver's event: what it says about his work.
+/// Reads a driver's event: what it says about their work.
 pub fn work_of(event: Event) -> Work {
     match event {
         Event::Snapshot(snapshot) => match *snapshot {

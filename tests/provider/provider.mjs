@@ -6,7 +6,7 @@ import { Provider } from 'oidc-provider';
 
 const [redirect] = process.argv.slice(2);
 
-// Whoever signs in is who he says; an address that begins so is one that nobody has verified.
+// Whoever signs in is who they say; an address that begins so is one that nobody has verified.
 const findAccount = (_context, login) => ({
   accountId: login,
   claims: () => ({

@@ -9,7 +9,7 @@ use crate::trace::TraceRow;
 pub const TARGET_MINUTES: f64 = 40.0;
 /// What a courier earns for an order.
 pub const PAY_PER_ORDER: f64 = 10.0;
-/// What a courier earns at least for an hour of his shift.
+/// What a courier earns at least for an hour of their shift.
 pub const PAY_PER_HOUR: f64 = 15.0;
 /// Minutes that count for an order that could have been delivered and was not.
 pub const UNDELIVERED_MINUTES: f64 = 180.0;

@@ -19,12 +19,12 @@ pub fn travel(from: Point, to: Point, meters_per_minute: f64) -> Span {
     minutes((from.meters_to(to) / meters_per_minute).ceil())
 }
 
-/// One stop of a courier: when he gets there and the earliest that it can be done.
+/// One stop of a courier: when they get there and the earliest that it can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
-    /// He sets out.
+    /// The courier sets out.
     pub departs: Timestamp,
-    /// He is there.
+    /// The courier is there.
     pub arrives: Timestamp,
     /// The pickup or the drop, at the earliest.
     pub done: Timestamp,

@@ -80,7 +80,7 @@ impl Client {
         Ok(())
     }
 
-    /// What a driver has to do, and what is offered to him.
+    /// What a driver has to do, and what is offered to them.
     pub async fn driver_route(&self, id: DriverId) -> Result<RouteView, ClientError> {
         self.get(&["v1", "drivers", &id.to_string(), "route"]).await
     }

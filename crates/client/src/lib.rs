@@ -2,7 +2,7 @@
 //!
 //! - [`Client`]: one typed method per REST route. Reads and repeatable commands are tried again, with
 //!   back-off, when the server is away or says 503; `Retry-After` is honoured.
-//! - [`DriverSocket`], [`MerchantSocket`], [`OperationsSocket`], [`TrackingSocket`]: streams of [`Event`]s
+//! - [`DriverSocket`], [`MerchantSocket`], [`CustomerSocket`], [`OperationsSocket`], [`TrackingSocket`]: streams of [`Event`]s
 //!   over one [`Connection`] that comes back by itself, resumes where it was, notices gaps, and sends
 //!   commands that were not acknowledged again with the same id, so that each is done once.
 //! - [`ClientError`]: a problem that the server reported, or what kept it from answering.
@@ -47,7 +47,9 @@ pub use insight::AskPerformance;
 pub use orders::{Idempotency, ListOrders};
 pub use service::Version;
 pub use shadow::AskShadow;
-pub use sockets::{DriverCommands, DriverSocket, MerchantSocket, OperationsSocket, OperationsView, TrackingSocket};
+pub use sockets::{
+    CustomerSocket, DriverCommands, DriverSocket, MerchantSocket, OperationsSocket, OperationsView, TrackingSocket,
+};
 pub use tls::install_crypto;
 pub use token::Token;
 

@@ -1,4 +1,4 @@
-//! The four kinds of socket: what each may send, over the one [`Connection`].
+//! The five kinds of socket: what each may send, over the one [`Connection`].
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ macro_rules! socket {
 }
 
 socket! {
-    /// A driver's socket: offers and the route come in, everything that he does goes out.
+    /// A driver's socket: offers and the route come in, everything that the driver does goes out.
     DriverSocket
 }
 
@@ -71,12 +71,17 @@ socket! {
 }
 
 socket! {
+    /// A customer's socket: all their orders as they change, and where the drivers are who have them.
+    CustomerSocket
+}
+
+socket! {
     /// A socket of operations: a zone or a box on the map, with its orders and drivers.
     OperationsSocket
 }
 
 socket! {
-    /// A customer's socket by tracking link: the order's steps, and where the driver is.
+    /// A socket by tracking link: the order's steps, and where the driver is.
     TrackingSocket
 }
 
@@ -123,6 +128,18 @@ impl Client {
         MerchantSocket { connection: self.open(&["v1", "ws", "merchant"], None, options) }
     }
 
+    /// Opens the socket of the token's customer.
+    #[must_use]
+    pub fn customer_socket(&self) -> CustomerSocket {
+        self.customer_socket_with(SocketOptions::default())
+    }
+
+    /// The same with options.
+    #[must_use]
+    pub fn customer_socket_with(&self, options: SocketOptions) -> CustomerSocket {
+        CustomerSocket { connection: self.open(&["v1", "ws", "customer"], None, options) }
+    }
+
     /// Opens a socket of operations.
     #[must_use]
     pub fn operations_socket(&self, view: OperationsView) -> OperationsSocket {
@@ -167,7 +184,7 @@ impl DriverSocket {
     }
 }
 
-/// Everything that a driver can do over his socket. Every answered command is done once, however often
+/// Everything that a driver can do over their socket. Every answered command is done once, however often
 /// the connection breaks in between.
 #[derive(Clone)]
 pub struct DriverCommands {

@@ -1,9 +1,9 @@
-//! A driver: what he can carry, whom he serves, and whether he is on shift.
+//! A driver: what they can carry, whom they serve, and whether they are on shift.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::ids::{DriverId, TaskId, ZoneId};
+use crate::ids::{DriverId, RegionId, TaskId, ZoneId};
 use crate::order::Speed;
 
 /// What the driver moves with.
@@ -124,16 +124,18 @@ pub struct Driver {
     pub vehicle: Vehicle,
     /// How many units of size fit at once.
     pub capacity: u32,
-    /// The zones he serves.
+    /// The zones they serve.
     pub zones: Vec<ZoneId>,
-    /// The speeds he serves.
+    /// The speeds they serve.
     pub speeds: Vec<Speed>,
     /// Shift.
     pub shift: Shift,
-    /// The stop that he said he does next. It counts while it is open and his; what it was before means nothing.
+    /// The stop that they said they do next. It counts while it is open and theirs; what it was before means nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_task: Option<TaskId>,
-    /// When he was registered.
+    /// The region of all of these zones.
+    pub region: RegionId,
+    /// When they were registered.
     pub created_at: Timestamp,
     /// Counts the changes of this record.
     pub version: u64,

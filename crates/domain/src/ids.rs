@@ -178,6 +178,8 @@ id!(/// A driver.
     DriverId, "drv");
 id!(/// A zone: a named service area.
     ZoneId, "zon");
+id!(/// A region: zones that share drivers. See [`crate::region`].
+    RegionId, "reg");
 id!(/// A merchant.
     MerchantId, "mer");
 id!(/// A customer.
@@ -204,6 +206,13 @@ id!(/// An email or text on its way out.
     MessageId, "msg");
 id!(/// An entry of the audit log.
     AuditId, "aud");
+id!(/// A job: something to be done later.
+    JobId, "job");
+
+impl RegionId {
+    /// The region of everything that nobody has put into another one.
+    pub const FIRST: Self = Self(Uuid::nil());
+}
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ pub mod order;
 pub mod party;
 pub mod place;
 pub mod position;
+pub mod region;
 pub mod roster;
 pub mod window;
 pub mod zone;

@@ -72,7 +72,7 @@ impl Speed {
 pub struct Assignment {
     /// The driver.
     pub driver: DriverId,
-    /// The offer he accepted; none when operations assigned him.
+    /// The offer that the driver accepted; none when operations assigned the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<OfferId>,
     /// When.
@@ -89,7 +89,7 @@ pub struct Assignment {
 pub struct Escalation {
     /// Since when.
     pub since: Timestamp,
-    /// Why he is gone.
+    /// Why the driver is gone.
     pub reason: ReleaseReason,
 }
 
@@ -214,6 +214,18 @@ impl Order {
         self.tasks.iter().filter_map(|t| t.window).reduce(Window::span_with).map(Window::in_micros)
     }
 
+    /// Whose business the order is: its owner, then the sellers of parts, each once.
+    #[must_use]
+    pub fn merchants(&self) -> Vec<MerchantId> {
+        let mut merchants = vec![self.merchant];
+        for seller in self.tasks.iter().filter_map(|task| task.seller) {
+            if !merchants.contains(&seller) {
+                merchants.push(seller);
+            }
+        }
+        merchants
+    }
+
     /// The driver who works the order now.
     #[must_use]
     pub fn working_driver(&self) -> Option<DriverId> {
@@ -251,10 +263,10 @@ impl Order {
         running
     }
 
-    /// The task, if this driver may work on it now: it is his and not done, and what comes before it is.
+    /// The task, if this driver may work on it now: it is theirs and not done, and what comes before it is.
     ///
     /// # Errors
-    /// Why he may not.
+    /// Why they may not.
     pub fn due_task(&self, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {
         decide::due_task(self, driver, task)
     }

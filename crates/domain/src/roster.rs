@@ -12,7 +12,7 @@ pub const MOST_HOURS: i64 = 24;
 /// A planned shift begins at most this many days ahead.
 pub const MOST_DAYS_AHEAD: i64 = 400;
 
-/// A shift that a driver is planned to work. Whether he does is another matter.
+/// A shift that a driver is planned to work. Whether they do is another matter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct PlannedShift {
     /// The shift.
@@ -21,7 +21,7 @@ pub struct PlannedShift {
     pub driver: DriverId,
     /// From its start to its end. Two of a driver never overlap.
     pub during: Window,
-    /// Where he starts.
+    /// Where they start.
     pub place: Option<Place>,
     /// When it was planned.
     pub created_at: Timestamp,

@@ -26,10 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("posthaste-outside", &["posthaste-domain", "posthaste-clock"]),
     // Of others' tests and of the command `posthaste stand-ins`: no product code stands on it.
     ("posthaste-standins", &["posthaste-domain", "posthaste-clock"]),
-    (
-        "posthaste-notifications",
-        &["posthaste-domain", "posthaste-clock", "posthaste-storage", "posthaste-outside", "posthaste-standins"],
-    ),
+    ("posthaste-streams", &["posthaste-domain", "posthaste-protocol", "posthaste-clock"]),
     (
         "posthaste-live",
         &[
@@ -41,9 +38,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-trace",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-streams",
         ],
     ),
     ("posthaste-http", &["posthaste-domain", "posthaste-protocol", "posthaste-trace"]),
+    (
+        "posthaste-jobs",
+        &["posthaste-domain", "posthaste-protocol", "posthaste-clock", "posthaste-storage", "posthaste-http"],
+    ),
+    (
+        "posthaste-notifications",
+        &[
+            "posthaste-domain",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-outside",
+            "posthaste-standins",
+            "posthaste-jobs",
+        ],
+    ),
     (
         "posthaste-webhooks",
         &[
@@ -54,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-storage",
             "posthaste-outside",
             "posthaste-http",
+            "posthaste-jobs",
         ],
     ),
     (
@@ -64,35 +78,42 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-clock",
             "posthaste-storage",
             "posthaste-outside",
+            "posthaste-jobs",
             "posthaste-notifications",
             "posthaste-http",
         ],
     ),
     (
         "posthaste-testworld",
-        &[
-            "posthaste-domain",
-            "posthaste-protocol",
-            "posthaste-clock",
-            "posthaste-storage",
-            "posthaste-live",
-            "posthaste-webhooks",
-        ],
+        &["posthaste-domain", "posthaste-protocol", "posthaste-clock", "posthaste-storage", "posthaste-live"],
     ),
     (
-        "posthaste-api",
+        "posthaste-dispatch-api",
         &[
             "posthaste-domain",
             "posthaste-insight",
-            "posthaste-geography",
             "posthaste-estimates",
             "posthaste-protocol",
             "posthaste-trace",
             "posthaste-clock",
             "posthaste-storage",
+            "posthaste-live",
+            "posthaste-http",
+            "posthaste-identity",
+        ],
+    ),
+    (
+        "posthaste-gate",
+        &[
+            "posthaste-domain",
+            "posthaste-protocol",
+            "posthaste-clock",
+            "posthaste-storage",
+            "posthaste-jobs",
             "posthaste-notifications",
             "posthaste-live",
             "posthaste-http",
+            "posthaste-dispatch-api",
             "posthaste-webhooks",
             "posthaste-identity",
             "posthaste-testworld",
@@ -125,13 +146,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "posthaste-storage",
             "posthaste-outside",
             "posthaste-standins",
+            "posthaste-jobs",
             "posthaste-notifications",
             "posthaste-live",
             "posthaste-http",
             "posthaste-webhooks",
             "posthaste-identity",
             "posthaste-testworld",
-            "posthaste-api",
+            "posthaste-dispatch-api",
+            "posthaste-gate",
             "posthaste-client",
             "posthaste-sim",
         ],
@@ -139,8 +162,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Folders whose code reaches the live system as `dyn Live` alone, and the files in them that start, keep or stop it.
-const OUTSIDE_OF_LIVE: &[&str] = &["api", "testworld", "identity", "webhooks", "notifications"];
-const ASSEMBLE: &[&str] = &["api/src/state.rs", "api/src/serve.rs", "api/src/worlds.rs", "testworld/src/world.rs"];
+const OUTSIDE_OF_LIVE: &[&str] = &["dispatch-api", "gate", "testworld", "identity", "webhooks", "notifications"];
+const ASSEMBLE: &[&str] =
+    &["gate/src/state.rs", "gate/src/serve.rs", "gate/src/world.rs", "gate/src/worlds/opening.rs"];
 
 /// Crates of values and functions of values.
 const PURE: &[&str] =
@@ -157,8 +181,7 @@ const REACH_OUTSIDE: &[(&str, &str)] = &[
     ("posthaste-webhooks", "held: `Outside` is asked before a message is claimed"),
     ("posthaste-notifications", "held: `Outside` is asked before a channel is begun"),
     ("posthaste-identity", "asks Google, who is told nothing that was not theirs"),
-    ("posthaste-testworld", "hands `Outside` on to the webhooks of the test world"),
-    ("posthaste-api", "serves connections that others open"),
+    ("posthaste-gate", "serves connections that others open, and hands `Outside` on to the queue of each world"),
     ("posthaste-client", "is for those who use a server"),
     ("posthaste", "describes the figures of calls"),
 ];

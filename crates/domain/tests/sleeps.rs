@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Files of tests that sleep, how often, and why that is right there.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[
     (
-        "crates/api/tests/api/hang_ups.rs",
+        "crates/gate/tests/api/hang_ups.rs",
         2,
         "callers are gone at moments of their own: a race is spread, nothing is proven by it",
     ),

@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(estimates.quantiles(late).median(), 0);
         tell(&mut estimates, late, 600, 8);
         assert_eq!(estimates.quantiles(late).median(), 600);
-        // At another hour of the day he is the same, though less surely; others are as they were.
+        // At another hour of the day the seller is the same, though less surely; others are as they were.
         let evening = estimates.explain(question(Quantity::Lateness, 2, 19));
         assert_eq!(evening.quantiles.at(0.9), 600);
         assert_eq!(evening.samples, [(Level::SellerHour, 0, 0), (Level::Seller, 8, 0), (Level::Zone, 128, 0)]);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_merchant_is_like_those_of_his_zone() {
+    fn an_unknown_merchant_is_like_those_of_their_zone() {
         let mut estimates = Estimates::default();
         for seller in 10..30 {
             tell(&mut estimates, question(Quantity::PickupExcess, seller, 12), 300, 3);

@@ -39,7 +39,7 @@ pub enum Quantity {
     /// A way's time in thousandths of what the zone's travel model says.
     Pace,
     /// Seconds from when an order is placed and said to be ready to a driver's arrival at its first pickup; negative
-    /// where he is there before.
+    /// where the driver is there before.
     Reach,
 }
 

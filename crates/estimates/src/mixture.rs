@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_who_came_late_himself_proves_no_lateness() {
+    fn a_driver_who_came_late_themselves_proves_no_lateness() {
         let came_late = vec![Sample::at_most(1200); 50];
         assert_eq!(mix([&came_late[..]].into_iter(), &[0]).at(0.99), 0);
         let mut waited_for = came_late;

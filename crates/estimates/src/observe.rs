@@ -1,9 +1,10 @@
 //! What an order that is over shows.
 //!
-//! A driver's stamps say when he set out, arrived and was done. Whether goods were ready is not stamped: it shows only
-//! where he waited for them. So a pickup that took clearly longer than its service says was a wait, and its end less the
-//! service is when the goods were ready; a driver who came after the stated time and did not wait shows only that they
-//! were ready *at most* so late. Who comes long after the stated time and still takes long is slow to hand over.
+//! A driver's stamps say when they set out, arrived and were done. Whether goods were ready is not stamped: it shows
+//! only where the driver waited for them. So a pickup that took clearly longer than its service says was a wait, and
+//! its end less the service is when the goods were ready; a driver who came after the stated time and did not wait
+//! shows only that the goods were ready *at most* so late. Where a driver comes long after the stated time and it still
+//! takes long, the hand-over is slow.
 
 use posthaste_domain::order::{Order, Speed, Task, TaskKind, TaskStatus};
 use posthaste_domain::{Span, Timestamp};
@@ -57,7 +58,7 @@ pub fn hour_of_pickup(order: &Order, task: &Task) -> Timestamp {
     task.ready_at.or(task.window.map(|w| w.start())).unwrap_or(order.placed_at)
 }
 
-/// When the driver came, where he said so before he said that he was done.
+/// When the driver came, where they said so before they said that they were done.
 fn arrival(task: &Task) -> Option<Timestamp> {
     task.arrived_at.filter(|at| task.done_at.is_some_and(|done| *at < done))
 }
@@ -98,7 +99,7 @@ impl Seen<'_> {
         };
         let handed_from = done - service(task);
         let Some(arrived) = arrived else {
-            // He told only that he was done: it was ready by then.
+            // The driver told only the end: the goods were ready by then.
             let by = (handed_from - from).max(Span::zero());
             self.sellers(quantity, task, by, by > Span::zero());
             return;
@@ -114,7 +115,7 @@ impl Seen<'_> {
         } else {
             let by = (arrived - from).max(Span::zero());
             self.sellers(quantity, task, by, by > Span::zero());
-            // Who waits for the stated time parks and asks meanwhile: only what he did after it would be seen.
+            // Until the stated time a driver parks and asks: only what they did after it would be seen.
             if arrived >= from {
                 self.sellers(Quantity::PickupExcess, task, over, false);
             }

@@ -126,7 +126,7 @@ fn minutes(minutes: i32) -> Sample {
 
 #[test]
 fn a_driver_who_waits_shows_when_goods_were_ready() {
-    // Ready at 10, they say. He is there at 9 and away at 22: two minutes of that are the hand-over.
+    // Ready at 10, they say. The driver is there at 9 and away at 22: two minutes of that are the hand-over.
     let late = Story::placed(Some(10)).arrives(0, 9).done(0, 22);
     assert_eq!(late.shows_of_its_pickup(), [vec![minutes(10)], vec![], vec![]]);
     // Not stated: twenty minutes after placing.
@@ -192,7 +192,7 @@ fn a_way_is_measured_from_where_the_driver_was() {
 }
 
 #[test]
-fn how_soon_a_driver_comes_counts_from_when_he_could() {
+fn how_soon_a_driver_comes_counts_from_when_they_could() {
     assert_eq!(Story::placed(Some(10)).arrives(0, 16).done(0, 18).shows(Quantity::Reach), [minutes(6)]);
     assert_eq!(Story::placed(Some(10)).arrives(0, 6).done(0, 12).shows(Quantity::Reach), [minutes(-4)]);
     assert_eq!(Story::placed(None).done(0, 9).shows(Quantity::Reach), [minutes(7)]);

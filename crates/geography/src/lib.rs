@@ -22,6 +22,7 @@ pub mod zone_map;
 pub mod zone_shape;
 
 pub use grid::{Grid, Near, SlotGrid};
-pub use travel::{Distance, StraightLine, TravelModel, TravelSettings, VehicleSpeed};
+pub use posthaste_domain::zone::Distance;
+pub use travel::{StraightLine, TravelModel, TravelSettings, VehicleSpeed};
 pub use zone_map::ZoneMap;
 pub use zone_shape::{Bounds, InvalidShape, ZoneShape};

@@ -3,6 +3,7 @@
 //! A model rounds up to whole seconds, so that two machines that plan the same order agree on every number.
 
 use posthaste_domain::place::Place;
+use posthaste_domain::zone::{Distance, Travel};
 use serde::{Deserialize, Serialize};
 
 /// Metres in a degree of either axis, in the plane that recorded days are laid in.
@@ -71,19 +72,6 @@ pub trait TravelModel: Send + Sync {
     fn least_seconds(&self, straight_meters: f64, vehicle: VehicleSpeed) -> u32;
 }
 
-/// Which distance the straight-line model starts from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Distance {
-    /// Over the globe (haversine).
-    #[default]
-    GreatCircle,
-    /// In a plane laid at latitude 0, longitude 0, of [`PLANE_METERS_PER_DEGREE`] on both axes, without the cosine
-    /// of latitude. Only for recorded days that were laid there: their distances come out to the millimetre, so
-    /// that rounding up to whole minutes gives the recorded travel times. Wrong anywhere else.
-    Plane,
-}
-
 /// A zone's travel model: a straight line, lengthened by a factor, at a speed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -123,6 +111,17 @@ impl Default for StraightLine {
             detour_factor: 1.35,
             speed_meters_per_second: 6.0,
             round_up_to_seconds: None,
+        }
+    }
+}
+
+impl From<&Travel> for StraightLine {
+    fn from(travel: &Travel) -> Self {
+        Self {
+            distance: travel.distance,
+            detour_factor: travel.detour_factor,
+            speed_meters_per_second: travel.meters_per_second,
+            round_up_to_seconds: travel.round_up_to_seconds,
         }
     }
 }

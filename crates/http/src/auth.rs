@@ -163,7 +163,7 @@ pub struct LoginProof {
     pub may_work: bool,
 }
 
-/// By what a caller showed who he is.
+/// By what a caller showed who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
     /// A token of `posthaste token`, which only a server in development takes. There is no account behind it.

@@ -109,7 +109,7 @@ impl Browsers {
             return Ok(());
         }
         let own = match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-            // `none`: nobody's page, but somebody at his browser.
+            // `none`: nobody's page, but somebody at their browser.
             Some(site) => site == b"same-origin" || site == b"none",
             // Older browsers, and programs, which send neither.
             None => origin.is_none_or(|origin| is_of_host(origin, request)),

@@ -1,8 +1,8 @@
 //! How often somebody may ask: one number for each caller, in a table of bounded size.
 //!
-//! The generic cell rate algorithm: all that is kept of a caller is the instant at which his quota is whole again.
+//! The generic cell rate algorithm: all that is kept of a caller is the instant at which their quota is whole again.
 //! Whoever's is whole is forgotten. When a table is full of callers whose quota is not, those who come new share one
-//! quota among them: memory stays bounded under any number of addresses, and whoever was there before keeps his own.
+//! quota among them: memory stays bounded under any number of addresses, and whoever was there before keeps their own.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -155,7 +155,7 @@ impl<K: Copy + Eq + Hash> Limiter<K> {
 }
 
 impl<K: Copy + Eq + Hash> Shard<K> {
-    /// Where the caller's instant is kept: his own place, or that of all who found none.
+    /// Where the caller's instant is kept: their own place, or that of all who found none.
     fn place(&mut self, caller: K, now: Duration, most: usize, make: bool) -> &mut Duration {
         if self.whole_at.len() >= most && now >= self.swept_at + SWEEP_EVERY && !self.whole_at.contains_key(&caller) {
             self.swept_at = now;
@@ -239,7 +239,7 @@ mod tests {
         let let_through = (1000..1_001_000).filter(|caller| taken(&limiter, *caller, start)).count();
         assert!(limiter.remembered() <= 6400, "{}", limiter.remembered());
         assert!(let_through <= 6400 + SHARDS * 10, "strangers without a place share a quota: {let_through}");
-        assert_eq!((0..20).filter(|_| taken(&limiter, 7, start)).count(), 9, "his quota is still his own");
+        assert_eq!((0..20).filter(|_| taken(&limiter, 7, start)).count(), 9, "their quota is still their own");
         let later = start + WINDOW;
         assert!(taken(&limiter, 2_000_000, later), "room is made once quotas are whole");
         for caller in 0..64_000 {

@@ -99,7 +99,7 @@ impl Account {
         by_number.unwrap_or_else(|| email_key(&self.email))
     }
 
-    /// Something to tell the account's holder, by the way that was shown to be his.
+    /// Something to tell the account's holder, by the way that was shown to be theirs.
     pub(crate) fn message(&self, subject: &str, text: String) -> Message {
         match &self.phone {
             Some(phone) if self.email_claim.is_some() => Message::text(phone, text),

@@ -293,7 +293,7 @@ impl Identity {
         let email = vouched.email.filter(|email| wrong_email(email).is_none());
         let email = email.ok_or(Refused::SignInFailed(UNVERIFIED))?.trim().to_owned();
         if let Some(there) = accounts::store::by_key(self.pool(), &email).await? {
-            // The same person in another window was faster: his account is there now.
+            // The same person in another window was faster: their account is there now.
             let is_his = there.google.is_some_and(|linked| linked.subject == vouched.subject);
             return Err(if is_his { Refused::SignInFailed(OVER) } else { Refused::LinkRequired });
         }

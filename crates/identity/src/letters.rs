@@ -53,7 +53,7 @@ pub(crate) fn code_by_text(to: &str, code: &Secret, good_for: Span) -> Message {
         .useful_for(good_for)
 }
 
-/// Something about the account changed: its owner is told, so that he notices where it was not he.
+/// Something about the account changed: its owner is told, and so notices what somebody else did.
 pub(crate) fn notice(to: &Account, what: &str, origin: &Origin) -> Message {
     let text = format!(
         "{what}\n\nFrom: {} ({}).\n\nIf it was not you: have your password replaced and end all sessions.",

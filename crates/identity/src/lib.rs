@@ -11,7 +11,7 @@
 //! - `refused`: everything that is refused, and its problem. `letters`: what people are written.
 //!
 //! Times are the machine's own (`Clock::wall`): tokens, phones and authenticators do not follow the product's clock.
-//! Who may use which route is not said here but in the one table of access, in the api crate.
+//! Who may use which route is not said here but in the one table of access, in the gate.
 
 mod access_token;
 pub mod accounts;
@@ -280,8 +280,8 @@ impl Identity {
         }
     }
 
-    /// What the caller came with shows lately enough who he is, for what is sensitive. A key is shown with every request;
-    /// tokens of development are as good as the machine that they come from.
+    /// What the caller came with shows lately enough who they are, for what is sensitive. A key is shown with every
+    /// request; tokens of development are as good as the machine that they come from.
     ///
     /// # Errors
     ///

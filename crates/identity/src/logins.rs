@@ -180,7 +180,7 @@ impl Identity {
         self.opened(begun).map(Some)
     }
 
-    /// Begins a login of somebody who has shown who he is, `with` what.
+    /// Begins a login of somebody who has shown who they are, `with` what.
     pub(crate) async fn begin_login(
         &self,
         connection: &mut PgConnection,
@@ -197,7 +197,7 @@ impl Identity {
         self.begin(connection, account, self.now(), second_factor, with, origin).await
     }
 
-    /// Begins a login of an account that is locked, whose owner showed at `proved_at` who he is, `with` what.
+    /// Begins a login of an account that is locked, whose owner showed at `proved_at` who they are, `with` what.
     pub(crate) async fn begin(
         &self,
         connection: &mut PgConnection,

@@ -126,8 +126,8 @@ impl Hasher {
         self.0.hashed.load(Ordering::Relaxed)
     }
 
-    /// Takes a place; refuses at once where too many wait. Who takes it before he asks the database anything keeps a flood
-    /// of logins away from it too.
+    /// Takes a place; refuses at once where too many wait. Taken before the database is asked anything, a place keeps a
+    /// flood of logins away from that too.
     pub(crate) fn place(&self) -> Result<Place, Refused> {
         Arc::clone(&self.0.waiting).try_acquire_owned().map(Place).map_err(|_| Refused::Busy)
     }

@@ -84,7 +84,7 @@ impl Revocations {
     }
 
     /// Says that a key is not good any more, to those who wait for its end. To be said again for a while: somebody may
-    /// begin to wait just after he was let in.
+    /// begin to wait just after they were let in.
     pub(crate) fn end_key(&self, key: ApiKeyId) {
         if let Some((_, watched)) = self.0.watched_keys.remove(&key) {
             watched.send_replace(true);

@@ -1,4 +1,4 @@
-//! Every route of identity, for the router of the api crate, which also says who may use which.
+//! Every route of identity, for the router of the gate, which also says who may use which.
 
 use axum::Json;
 use axum::extract::{FromRef, State};
@@ -17,7 +17,7 @@ use crate::{Identity, accounts, api_keys, audit, google, logins, second_factor};
 /// Messages that `/dev/mail` shows.
 const SHOWN: usize = 50;
 
-/// The caller's login: his own account can be reached by nothing else.
+/// The caller's login: their own account can be reached by nothing else.
 pub(crate) fn own(caller: &Caller) -> Result<LoginProof, Refused> {
     caller.login().ok_or(Refused::Forbidden("sign in with an account for this"))
 }

@@ -149,7 +149,7 @@ pub async fn opens(pool: &Pool, seal: &Seal) -> Result<Option<bool>, StorageErro
     Ok(newest.map(|row| seal.open(PURPOSE, row.id.as_bytes(), &row.secret).is_ok()))
 }
 
-/// Makes the next key. Where somebody else did so since `newest` was read, his is taken.
+/// Makes the next key. Where somebody else did so since `newest` was read, theirs is taken.
 pub(crate) async fn rotate(
     pool: &Pool,
     seal: &Seal,

@@ -3,6 +3,7 @@
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_http::auth::{Keys, LEEWAY_SECONDS};
+use posthaste_jobs::Jobs;
 use posthaste_notifications::Notifications;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
@@ -15,7 +16,8 @@ use crate::{Entry, Hashing, Identity, Origin, Parts, Settings, Standing};
 
 async fn open(database: &TestDatabase, settings: Settings) -> Identity {
     let (pool, clock, seal) = (database.pool.clone(), Clock::system(), Seal::new(b"a secret of tests"));
-    let notifications = Notifications::new(pool.clone(), seal.clone(), clock.clone(), Outside::Open, None, None);
+    let jobs = Jobs::new(pool.clone(), seal.clone(), clock.clone(), Outside::Open);
+    let notifications = Notifications::new(jobs, None, None);
     let settings = Settings { hashing: Hashing { memory_kib: 8, passes: 1, at_once: 1, waiting: 1 }, ..settings };
     let keys = Keys::new(&[7; 32]).unwrap();
     Identity::open(Parts { pool, clock, seal, keys, notifications, settings }).await.unwrap()

@@ -18,7 +18,7 @@ use posthaste_http::address::ClientAddress;
 use sha2::{Digest, Sha256};
 
 /// Buckets kept at most. When there are more, full ones go, then the ones that fill soonest: an attacker with endless
-/// addresses frees his own places, not the memory of the machine.
+/// addresses frees their own places, not the memory of the machine.
 const MOST: usize = 100_000;
 
 /// How large a bucket is, and how fast it fills.
@@ -52,7 +52,7 @@ const JUDGED_SITE: Rate = Rate { burst: 160.0, per_minute: 40.0 };
 /// million codes, one that is right in nine years. Lower, and an office of people who mistype waits.
 const WRONG_CODES: Rate = Rate { burst: 20.0, per_minute: 0.2 };
 const WRONG_CODES_SITE: Rate = Rate { burst: 80.0, per_minute: 0.8 };
-/// Texts to one number, and to a range of a thousand numbers: whoever earns by texts to numbers of his own has many.
+/// Texts to one number, and to a range of a thousand numbers: whoever earns by texts to numbers of their own has many.
 const NUMBER: Rate = Rate { burst: 5.0, per_minute: 0.1 };
 const NUMBER_RANGE: Rate = Rate { burst: 20.0, per_minute: 1.0 };
 /// Digits of a number that do not tell its range.
@@ -278,7 +278,7 @@ impl Throttle {
         all.pairs.give_back(&(account, from.site()), now);
     }
 
-    /// Notes that somebody showed who he is: what others tried does not count against the account any more.
+    /// Notes that somebody showed who they are: what others tried does not count against the account any more.
     pub(crate) fn proved(&self, email: &str, address: IpAddr) {
         let mut all = self.0.lock();
         let account = who(email);
@@ -287,7 +287,7 @@ impl Throttle {
     }
 
     /// Takes one code for `purpose` to be sent to `receiver`; or the seconds to wait. Purposes are counted apart, so that
-    /// who is asked to register again and again can still recover his password.
+    /// somebody who is asked to register again and again can still recover their password.
     pub(crate) fn code(
         &self,
         purpose: &'static str,
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_slows_himself_down_and_not_the_owner() {
+    fn a_stranger_slows_themselves_down_and_not_the_owner() {
         let (throttle, now) = (Throttle::default(), Timestamp::UNIX_EPOCH);
         assert_eq!((0..30).filter(|_| fails(&throttle, "ada", address(1), now)).count(), 5);
         assert_eq!(wait(&throttle, "ada", address(1), now), Some(60));
@@ -489,7 +489,7 @@ mod tests {
         let now = start + Span::minutes(600);
         assert_eq!(wait(&throttle, "ada", address(1), now), None, "the owner gets in");
         let others = (0..2000).filter(|n| fails(&throttle, &format!("somebody {n}"), corner(*n), now)).count();
-        assert!(others <= 200, "nor does he try everybody: {others}");
+        assert!(others <= 200, "nor do they try everybody: {others}");
     }
 
     #[test]

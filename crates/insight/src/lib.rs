@@ -2,7 +2,7 @@
 //!
 //! [`Performance`] is told orders with what happened to them, and drivers with their shifts, and gives figures for each
 //! zone and span of time. It reads nothing and knows no clock: `storage::performance` finds what it is told,
-//! `api::insight` asks, and a test may tell it any day it likes.
+//! `dispatch_api::insight` asks, and a test may tell it any day it likes.
 //!
 //! - [`range`]: which time is looked at, and the spans it falls into.
 //! - [`performance`]: what counts where. An order counts in the span in which it was placed, with all that happened to

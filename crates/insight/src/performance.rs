@@ -81,8 +81,8 @@ impl Performance {
         }
     }
 
-    /// A driver with his zones and the changes of his shift, oldest first: those within the range and the last one
-    /// before it. His time counts in each zone that he serves, and once in all.
+    /// A driver with their zones and the changes of their shift, oldest first: those within the range and the last one
+    /// before it. Their time counts in each zone that they serve, and once in all.
     pub fn driver(&mut self, driver: DriverId, zones: &[ZoneId], shifts: &[(Timestamp, Shift)]) {
         let zones = || zones.iter().copied().filter(|zone| self.zone.is_none_or(|wanted| wanted == *zone));
         let on_shift = on_shift(shifts, &self.range, self.now);
@@ -124,8 +124,8 @@ impl Performance {
     }
 }
 
-/// When a driver was on shift and not on a break, within the range and before now. A shift that he never ended is over
-/// at the time at which he meant to stop, if he said one, and else goes on.
+/// When a driver was on shift and not on a break, within the range and before now. A shift that they never ended is
+/// over at the time at which they meant to stop, if they said one, and else goes on.
 fn on_shift(shifts: &[(Timestamp, Shift)], range: &Range, now: Timestamp) -> Vec<Interval> {
     let last = range.to().min(now);
     let ends = shifts.iter().skip(1).map(|(at, _)| *at).chain([last]);

@@ -14,7 +14,7 @@ use crate::durations::durations;
 /// Planned hand-overs closer than this are the same.
 const SAME: Span = Span::minutes(1);
 
-/// Who was meant for an order, and when he was to hand it over.
+/// Who was meant for an order, and when they were to hand it over.
 pub type Meant = (DriverId, Timestamp);
 
 #[derive(Default)]

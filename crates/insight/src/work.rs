@@ -27,9 +27,9 @@ pub struct Act {
 pub struct Turn {
     /// The driver.
     pub driver: DriverId,
-    /// From when to when he had the order in hand; it may be empty.
+    /// From when to when the driver had the order in hand; it may be empty.
     pub in_hand: Interval,
-    /// What he did, in the order of doing.
+    /// What they did, in the order of doing.
     pub acts: Vec<Act>,
 }
 

@@ -19,9 +19,9 @@ use posthaste_domain::order::{Command, Order};
 use posthaste_domain::place::Place;
 use posthaste_domain::position::Report;
 use posthaste_domain::roster::PlannedShift;
+use posthaste_domain::zone::{NewZone, Zone};
 use posthaste_estimates::{Answer, Quantity};
 use posthaste_protocol::tracking::TrackingView;
-use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
 use serde::{Deserialize, Serialize};
 
 use crate::drivers::{DriverCommand, LiveDriver, NextChosen, Received, RegisterDriver, ShiftChange, Work};
@@ -29,6 +29,7 @@ use crate::inside::{DriverInside, OrderInside};
 use crate::once::Once;
 use crate::orders::{Done, Idempotency, PlaceOrder};
 use crate::presence::{Fix, LastTaken};
+use crate::zones::{LiveZone, ZoneBoard};
 use crate::{Cause, Refused, System};
 
 /// What a call comes to, later.
@@ -37,7 +38,8 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refused>> + Se
 /// From the list: the trait, a value for each call, and how such a value is carried out.
 macro_rules! calls {
     ($($(#[$about:meta])* $name:ident($($given:ident: $type:ty),* $(,)?) -> $answer:ty;)*) => {
-        /// The live system, for everybody outside of it. Each call is refused with [`Refused`], and has then changed nothing.
+        /// The live system, for everybody outside of it. Each call is refused with [`Refused`], and has then changed
+        /// nothing, but where it says that the outcome is not known.
         pub trait Live: Send + Sync + 'static {
             $($(#[$about])* fn $name(&self, $($given: $type),*) -> Answering<'_, $answer>;)*
 
@@ -139,19 +141,19 @@ calls! {
     drop_shift(driver: DriverId, shift: ShiftId, cause: Cause) -> ();
 
     /// Makes a zone.
-    create_zone(zone: PutZone, idempotency: Option<Idempotency>, cause: Cause) -> Once<Arc<ZoneView>>;
+    create_zone(zone: NewZone, idempotency: Option<Idempotency>, cause: Cause) -> Once<LiveZone>;
     /// Puts a zone in the place of what it was.
-    replace_zone(id: ZoneId, zone: PutZone, cause: Cause) -> Arc<ZoneView>;
+    replace_zone(id: ZoneId, zone: NewZone, cause: Cause) -> LiveZone;
     /// Removes a zone: it takes no order any more, and those that it has are finished.
     remove_zone(id: ZoneId, cause: Cause) -> ();
     /// One zone.
-    zone(id: ZoneId) -> Arc<ZoneView>;
+    zone(id: ZoneId) -> LiveZone;
     /// All zones, by name.
-    zones() -> Vec<Arc<ZoneView>>;
+    zones() -> Vec<LiveZone>;
     /// What the zone's dispatcher sees.
-    board(id: ZoneId) -> BoardView;
+    board(id: ZoneId) -> ZoneBoard;
     /// Brings the zones to where `wanted` stands, which are those of another world: how many changed.
-    mirror_zones(wanted: Vec<Arc<ZoneView>>) -> usize;
+    mirror_zones(wanted: Vec<Arc<Zone>>) -> usize;
 
     /// What is known of each quantity for a seller in a zone, at an hour of the day (UTC).
     learned(zone: ZoneId, seller: Option<MerchantId>, hour: u8) -> Vec<(Quantity, Answer)>;

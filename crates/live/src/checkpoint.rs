@@ -1,7 +1,7 @@
 //! The checkpoint: the clock's reading, the newest positions, and the points of tracks since the last one.
 //!
 //! The three stand apart: none keeps another from being written. One statement holds many drivers, and what the database
-//! will not take of one costs only him: the statement is halved until what is refused stands alone, and is left out.
+//! will not take of one costs only them: the statement is halved until what is refused stands alone, and is left out.
 //! What could not be written for another reason goes back into the slots, for the next checkpoint.
 
 use posthaste_domain::{Span, Timestamp};

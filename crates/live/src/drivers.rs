@@ -33,9 +33,9 @@ mod standby;
 
 pub use next::NextChosen;
 pub use positions::{MOST_POSITIONS, Received};
-pub use route::{PlannedRoute, PlannedStop, Work, route_view};
+pub use posthaste_matching::routed::outcome::{PlannedStop, Standby};
+pub use route::{PlannedRoute, Work, route_view};
 pub use shift::ShiftChange;
-pub use standby::Standby;
 
 #[cfg(test)]
 pub(crate) use actor::Alarm;
@@ -55,7 +55,7 @@ use crate::{Cause, Once, Refused, World};
 /// A new driver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegisterDriver {
-    /// Who he is to be, where that was decided before; otherwise a new id.
+    /// Who they are to be, where that was decided before; otherwise a new id.
     pub id: Option<DriverId>,
     /// The name customers see.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct RegisterDriver {
     pub speeds: Vec<Speed>,
 }
 
-/// A driver with what is live about him.
+/// A driver with what is live about them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LiveDriver {
     /// The record.
@@ -82,7 +82,7 @@ pub struct LiveDriver {
     pub position: Option<PositionView>,
 }
 
-/// What a driver asks for about his work.
+/// What a driver asks for about their work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum DriverCommand {
     /// Take an offer.
@@ -101,7 +101,7 @@ pub enum DriverCommand {
         kind: posthaste_domain::order::TaskKind,
         /// The code.
         code: Option<String>,
-        /// What else he shows.
+        /// What else they show.
         proof: Option<Proof>,
     },
     /// It cannot be done.
@@ -116,7 +116,7 @@ pub enum DriverCommand {
 }
 
 impl LiveDriver {
-    /// The driver as those may see him who may know all of him.
+    /// The driver as shown to those who may know everything of them.
     #[must_use]
     pub fn view(&self) -> DriverView {
         DriverView::of(&self.driver, self.stale, self.open_orders, self.position)
@@ -200,6 +200,7 @@ impl Drivers {
         cause: Cause,
     ) -> Result<Once<Arc<Driver>>, Refused> {
         let doors = self.doors()?;
+        let region = doors.zones.region_of(&new.zones)?;
         let now = doors.clock.now();
         let driver = Driver {
             id: new.id.unwrap_or_else(|| doors.clock.id()),
@@ -210,6 +211,7 @@ impl Drivers {
             speeds: new.speeds,
             shift: Shift::Offline,
             next_task: None,
+            region,
             created_at: now,
             version: 1,
         };
@@ -248,7 +250,7 @@ impl Drivers {
         Ok(Once::New(driver))
     }
 
-    /// The driver with what is live about him.
+    /// The driver with what is live about them.
     pub async fn get(&self, id: DriverId) -> Result<LiveDriver, Refused> {
         Ok(self.of(&*self.presence(id).await?))
     }
@@ -273,6 +275,11 @@ impl Drivers {
             Some(presence) => self.of(&presence),
             None => LiveDriver { driver: Arc::new(driver), stale: false, open_orders: 0, position: None },
         }
+    }
+
+    /// The driver, where they are in memory.
+    pub(crate) fn in_memory(&self, id: DriverId) -> Option<LiveDriver> {
+        self.presences.get(&id).map(|presence| self.of(&presence))
     }
 
     /// Everybody on shift.
@@ -319,7 +326,7 @@ impl Drivers {
         self.door.ask(id, |reply| DriverMsg::Next { task, cause: cause.clone(), reply }).await
     }
 
-    /// Orders in hand, orders offered to the driver, and the route planned for him.
+    /// Orders in hand, orders offered to the driver, and the route planned for them.
     pub async fn work(&self, id: DriverId) -> Result<Work, Refused> {
         self.door.ask(id, DriverMsg::Work).await.map(|(work, _)| work)
     }
@@ -340,12 +347,12 @@ impl Drivers {
         Ok(Arc::clone(&presence))
     }
 
-    /// Where a driver was last heard of, if he is on shift.
+    /// Where a driver was last heard of, if they are on shift.
     pub(crate) fn newest_place(&self, id: DriverId) -> Option<Place> {
         self.presences.get(&id).and_then(|presence| presence.newest()).map(|fix| fix.place)
     }
 
-    /// Where a driver is, if his device said so since `since`.
+    /// Where a driver is, if their device said so since `since`.
     pub(crate) fn place_lately(&self, id: DriverId, since: Timestamp) -> Option<Place> {
         let newest = self.presences.get(&id).and_then(|presence| presence.newest());
         newest.filter(|fix| fix.at >= since).map(|fix| fix.place)

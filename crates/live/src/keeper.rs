@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use posthaste_domain::ids::ZoneId;
+use posthaste_streams::HubActor;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, Message, SupervisionEvent};
 
 use crate::door::Reply;
 use crate::journal::JournalActor;
-use crate::streams::HubActor;
 use crate::system::Late;
 use crate::world;
 use crate::zones::{Dispatcher, ZoneActor};
@@ -237,7 +237,7 @@ impl Keeper {
             Post::Hub => {
                 let hub = HubActor { streams: doors.streams.clone() };
                 let actor = world.start_under(hub, (), keeper).await?;
-                doors.streams.seat().take(actor.clone());
+                doors.hub.take(actor.clone());
                 actor.get_id()
             }
             Post::Zone(zone) => {

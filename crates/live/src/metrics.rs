@@ -141,7 +141,7 @@ impl System {
         }
         let depths = [
             ("journal", doors.journal.seat.depth()),
-            ("hub", doors.streams.seat().depth()),
+            ("hub", doors.hub.depth()),
             ("zone", zones),
             ("dispatcher", dispatchers),
         ];

@@ -436,7 +436,7 @@ impl Idempotency {
     }
 }
 
-/// Who has the order, and when he was planned to be at its door when he got it, where he rides with others and has not
+/// Who has the order, and when they were planned to be at its door when they got it, where they ride with others and have not
 /// set out yet.
 pub(crate) fn carrier(order: &Order) -> Option<Carrier> {
     let assignment = order.assignment.filter(|a| order.working_driver() == Some(a.driver))?;

@@ -1,8 +1,8 @@
-//! Where a driver is: a latest-wins slot that his socket writes and everybody else reads when needed.
+//! Where a driver is: a latest-wins slot that their socket writes and everybody else reads when needed.
 //!
-//! A position never travels as an actor message. It lands in the slot, on the boards of his zones and with those who
+//! A position never travels as an actor message. It lands in the slot, on the boards of their zones and with those who
 //! follow them, all in the caller's task, if it is believed ([`posthaste_domain::position`] says so). Only what changes a decision becomes a message: a silent driver who is heard
-//! again wakes his actor.
+//! again wakes their actor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -19,7 +19,7 @@ use posthaste_storage::positions::Position;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::PositionTally;
-use crate::streams::{Streams, TopicKey};
+use crate::streams::{self, Follower, Streams};
 use crate::zones::ZoneCell;
 
 /// A track keeps a point when the driver has moved this far since the last one kept.
@@ -70,7 +70,7 @@ pub struct LastTaken {
     pub clock_behind: Option<Span>,
 }
 
-/// What a driver's actor lets everybody read of him.
+/// What a driver's actor lets everybody read of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {
     pub(crate) driver: Arc<Driver>,
@@ -103,7 +103,7 @@ pub struct Presence {
     waker: Box<dyn Fn() + Send + Sync>,
     slot: Mutex<Slot>,
     boards: ArcSwap<Vec<Arc<ZoneCell>>>,
-    audience: ArcSwap<Vec<TopicKey>>,
+    followers: ArcSwap<Vec<Follower>>,
     summary: ArcSwap<Summary>,
 }
 
@@ -155,7 +155,7 @@ impl Presence {
             waker,
             slot: Mutex::new(Slot { whereabouts, fix: newest, received_at: now, ..Slot::default() }),
             boards: ArcSwap::default(),
-            audience: ArcSwap::default(),
+            followers: ArcSwap::default(),
             summary: ArcSwap::from_pointee(summary),
             silence,
             clock,
@@ -283,8 +283,8 @@ impl Presence {
             for board in self.boards.load().iter() {
                 board.move_driver(self.driver, to.place);
             }
-            let (audience, summary) = (self.audience.load(), self.summary.load());
-            self.streams.moved(self.driver, &to, before, &audience, &summary.driver.zones);
+            let (followers, summary) = (self.followers.load(), self.summary.load());
+            streams::moved(&self.streams, self.driver, &to, before, &followers, &summary.driver.zones);
         }
         self.wake_up();
     }
@@ -356,8 +356,8 @@ impl Presence {
         self.boards.load_full()
     }
 
-    pub(crate) fn set_audience(&self, audience: Vec<TopicKey>) {
-        self.audience.store(Arc::new(audience));
+    pub(crate) fn set_followers(&self, followers: Vec<Follower>) {
+        self.followers.store(Arc::new(followers));
     }
 
     pub(crate) fn set_summary(&self, summary: Summary) {

@@ -92,7 +92,7 @@ impl Doors {
         };
         let text = format!("{what}: mended");
         let alert = Alert { kind: AlertKind::StateMended, text, order_id, driver_id, zone_id };
-        self.streams.alert(alert, zone_id.map_or_else(Scope::default, Scope::of_zone));
+        self.alert(alert, zone_id.map_or_else(Scope::default, Scope::of_zone));
     }
 }
 

@@ -1,11 +1,12 @@
-//! Why a request to the live system was refused. Nothing has changed, but for a counted wrong code.
+//! Why a request to the live system was refused. Nothing has changed, but for a counted wrong code; and but for one refusal
+//! that says that the outcome is not known (`carried::UNKNOWN`): whoever asks again with the same key hears it then.
 
 use std::borrow::Cow;
 
 use posthaste_domain::calendar::Overlap;
 use posthaste_domain::driver::ShiftRefused;
 use posthaste_domain::order::{InvalidOrder, Rejected};
-use posthaste_domain::zone::InvalidRule;
+use posthaste_domain::region::RegionsDiffer;
 use serde::{Deserialize, Serialize};
 
 /// Why a request was refused. The API maps each variant to one problem.
@@ -44,6 +45,9 @@ pub enum Refused {
     /// The driver cannot take the order, whoever says so.
     #[error("the driver cannot take the order: {0}")]
     DriverUnsuited(String),
+    /// A driver serves zones of one region.
+    #[error(transparent)]
+    RegionsDiffer(#[from] RegionsDiffer),
     /// A planned shift is wrong: the field, and what is wrong with it.
     #[error("{0} {1}")]
     InvalidShift(Cow<'static, str>, String),
@@ -68,12 +72,6 @@ pub enum Refused {
     /// Postgres, an actor, or the whole system cannot serve it now. Trying again may help.
     #[error("temporarily unavailable: {0}")]
     Unavailable(Cow<'static, str>),
-}
-
-impl From<Vec<InvalidRule>> for Refused {
-    fn from(wrong: Vec<InvalidRule>) -> Self {
-        Self::InvalidZone(wrong.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())).collect())
-    }
 }
 
 impl From<posthaste_storage::StorageError> for Refused {

@@ -81,7 +81,7 @@ impl Budget {
     }
 }
 
-/// Says that the system stops, to everybody who waits on his own account. Cheap to clone; all clones are one.
+/// Says that the system stops, to everybody who waits on their own account. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub struct Stopping(Arc<watch::Sender<Option<Leave>>>);
 

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use posthaste_clock::Clock;
 use posthaste_clock::alarm::Alarms;
 use posthaste_domain::Span;
-use posthaste_domain::ids::{MerchantId, OfferId, OrderId, TaskId, ZoneId};
+use posthaste_domain::ids::{OfferId, OrderId, TaskId};
 use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{MOST_PICKUPS, Order, Recorded, Status, Task};
 use posthaste_storage::feed::Feed;
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
+use posthaste_streams::{News, Snapshots};
 use ractor::ActorRef;
 use ractor::rpc::CallResult;
 use tokio::sync::Notify;
@@ -24,13 +25,13 @@ use crate::carried::Carried;
 use crate::door::{Door, Reply};
 use crate::drivers::{DriverKind, Drivers};
 use crate::journal::Journal;
-use crate::keeper::{Keeper, KeeperMsg, Post};
+use crate::keeper::{Keeper, KeeperMsg, Post, Seat};
 use crate::learned::{Learned, SharedLearned};
 use crate::orders::{OrderKind, OrderMsg, Orders, Told};
 use crate::periodic::Periodic;
 use crate::retention::Retention;
 use crate::stopping::{Leave, Stopping};
-use crate::streams::Streams;
+use crate::streams::{self, FromMemory, Streams};
 use crate::world::World;
 use crate::zones::Zones;
 
@@ -114,6 +115,8 @@ pub(crate) struct Doors {
     pub(crate) drivers: Drivers,
     pub(crate) zones: Zones,
     pub(crate) streams: Streams,
+    /// Where the hub of the streams sits.
+    pub(crate) hub: Seat<News>,
     pub(crate) learned: SharedLearned,
     pub(crate) keeper: ActorRef<KeeperMsg>,
     pub(crate) carried: Carried,
@@ -166,14 +169,9 @@ impl Doors {
     }
 
     /// Live orders, newest first.
-    pub(crate) async fn live_orders(
-        &self,
-        merchant: Option<MerchantId>,
-        zone: Option<ZoneId>,
-        most: u32,
-    ) -> Result<Vec<Order>, Refused> {
+    pub(crate) async fn live_orders(&self, of: ListFilter, most: u32) -> Result<Vec<Order>, Refused> {
         let statuses = Status::ALL.into_iter().filter(|s| !s.is_final()).collect();
-        let filter = ListFilter { merchant, zone, statuses, ..ListFilter::default() };
+        let filter = ListFilter { statuses, ..of };
         Ok(posthaste_storage::orders::list(&self.pool, &filter, None, most).await?.orders)
     }
 
@@ -223,7 +221,8 @@ impl System {
         // Before anything is written.
         let feed = Feed::open(&pool).await?;
         let late = Late::default();
-        let streams = Streams::new(clock.clone(), world.clone());
+        let hub = Seat::default();
+        let streams = Streams::new(clock.clone(), hub.clone());
         let keeper = world.start(Keeper { doors: late.clone() }, ()).await?;
         let orders = Orders {
             door: Door::open(OrderKind { doors: late.clone(), pool: pool.clone() }, world.clone()).await?,
@@ -255,6 +254,7 @@ impl System {
             orders,
             drivers,
             streams,
+            hub,
             keeper,
             carried,
             loaded: AtomicBool::new(false),
@@ -268,7 +268,8 @@ impl System {
         doors.keep(|reply| KeeperMsg::Start(Post::Hub, reply)).await?;
         let start = doors.clock.now();
         load(&doors).await?;
-        doors.streams.connect(Arc::clone(&doors));
+        let snapshots: Arc<dyn Snapshots> = Arc::new(FromMemory(Arc::clone(&doors)));
+        doors.streams.register(&streams::KINDS, &snapshots);
         // Before anything is served: the clock of a crash in the first seconds must be known too.
         if let Err(error) = crate::checkpoint::write(&doors).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the first checkpoint was not written");

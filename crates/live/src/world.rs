@@ -125,7 +125,7 @@ impl World {
     }
 }
 
-/// Hands something over beside the caller, in the span that the caller is in: to actors and outboxes, who may be gone. What
+/// Hands something over beside the caller, in the span that the caller is in: to actors, who may be gone. What
 /// writes or reads belongs to its world, and is done [there](World::beside).
 pub(crate) fn spawn<F>(work: F) -> JoinHandle<F::Output>
 where

@@ -5,7 +5,6 @@ mod cell;
 mod changing;
 mod dispatcher;
 mod mirror;
-mod reasons;
 mod routed;
 mod shadow;
 
@@ -18,14 +17,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
-use posthaste_domain::ids::ZoneId;
+use posthaste_domain::Timestamp;
+use posthaste_domain::driver::Shift;
+use posthaste_domain::ids::{DriverId, OrderId, RegionId, ZoneId};
 use posthaste_domain::place::Place;
-use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::region::{self, RegionsDiffer};
+use posthaste_domain::zone::{NewZone, Zone, ZoneRules};
 use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed, ZoneMap, ZoneShape};
+use posthaste_matching::DriverView;
 use posthaste_protocol::socket::ServerMessage;
-use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, ZoneView};
+use posthaste_protocol::zones::ZoneView;
 use posthaste_storage::pool::Pool;
-use posthaste_storage::zones::{Zone, ZoneError};
+use posthaste_storage::zones::{Stored, ZoneError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::Refused;
@@ -38,14 +42,79 @@ use crate::system::{Doors, Late};
 
 /// Drivers and orders listed on a board at most.
 const MOST_LISTED: usize = 1000;
-/// Characters of a zone's name at most.
-pub const MOST_NAME: usize = 100;
 /// What a zone's travel model may hold: the field, the least and the greatest value.
 pub const TRAVEL_BOUNDS: [(&str, (f64, f64)); 3] = [
     ("detour_factor", StraightLine::DETOUR_FACTOR),
     ("meters_per_second", StraightLine::SPEED_METERS_PER_SECOND),
     ("round_up_to_seconds", StraightLine::ROUND_UP_TO_SECONDS),
 ];
+
+/// A zone that is served, with what its area comes to. Cheap to clone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LiveZone {
+    /// The zone.
+    pub zone: Arc<Zone>,
+    /// Its size in square kilometres.
+    pub square_kilometers: f64,
+    /// How many H3 cells cover it.
+    pub cells: u32,
+}
+
+impl LiveZone {
+    fn new(zone: Zone, shape: &ZoneShape) -> Self {
+        let cells = u32::try_from(shape.cell_count()).unwrap_or(u32::MAX);
+        Self { zone: Arc::new(zone), square_kilometers: shape.square_kilometers(), cells }
+    }
+
+    /// The zone as everybody may see it.
+    #[must_use]
+    pub fn view(&self) -> ZoneView {
+        ZoneView::of(&self.zone, self.square_kilometers, self.cells)
+    }
+}
+
+/// What a zone's dispatcher sees.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ZoneBoard {
+    /// How many drivers are on the board.
+    pub drivers_total: usize,
+    /// How many orders wait.
+    pub waiting_total: usize,
+    /// Drivers, by id, at most 1,000.
+    pub drivers: Vec<DriverOnBoard>,
+    /// Waiting orders, the longest waiting first, at most 1,000.
+    pub waiting: Vec<WaitingOrder>,
+}
+
+/// A driver as a zone's dispatcher sees them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct DriverOnBoard {
+    /// The driver.
+    pub id: DriverId,
+    /// Whether they work.
+    pub shift: Shift,
+    /// Whether they have been silent too long.
+    pub stale: bool,
+    /// Orders that are not over.
+    pub open_orders: u32,
+    /// Seconds ahead for which their time is taken.
+    pub committed_seconds: i64,
+    /// Where they are.
+    pub place: Place,
+}
+
+/// An order that waits for a driver.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct WaitingOrder {
+    /// The order.
+    pub id: OrderId,
+    /// Since when.
+    pub since: Timestamp,
+    /// What was promised.
+    pub promised_at: Timestamp,
+    /// The first pickup.
+    pub pickup: Place,
+}
 
 /// The door to zones. Cheap to clone.
 #[derive(Clone)]
@@ -73,42 +142,40 @@ impl Zones {
         }))
     }
 
-    /// Takes in every stored zone, without their actors. The map is made once: a zone more copies it.
+    /// Takes in every zone that is served, without their actors. The map is made once: a zone more copies it.
     pub(crate) fn load_all(&self, stored: Vec<Zone>) -> Result<(), Refused> {
         let mut served = Vec::new();
         for zone in stored {
-            let (id, removed, shape) = (zone.id, zone.deleted_at.is_some(), read(&zone.area)?);
-            self.cell_of(view(zone, &shape), &shape, removed);
-            served.extend(Some((id, shape)).filter(|_| !removed));
+            let (id, shape) = (zone.id, read(&zone.area)?);
+            self.cell_of(LiveZone::new(zone, &shape), &shape, false);
+            served.push((id, shape));
         }
         self.0.map.store(Arc::new(ZoneMap::new(served)));
         Ok(())
     }
 
     /// Takes in a stored zone, without its actors. A removed one stays while it has live orders.
-    pub(crate) fn load(&self, stored: Zone) -> Result<(), Refused> {
-        let shape = read(&stored.area)?;
-        let removed = stored.deleted_at.is_some();
-        let view = view(stored, &shape);
-        self.put_cell(view, &shape, removed);
+    pub(crate) fn load(&self, stored: Stored) -> Result<(), Refused> {
+        let shape = read(&stored.zone.area)?;
+        self.put_cell(LiveZone::new(stored.zone, &shape), &shape, stored.deleted_at.is_some());
         Ok(())
     }
 
     /// The zone's cell, new or as it is now, and the zone on the map.
-    fn put_cell(&self, view: ZoneView, shape: &Arc<ZoneShape>, removed: bool) -> Arc<ZoneCell> {
-        let id = view.id;
-        let cell = self.cell_of(view, shape, removed);
+    fn put_cell(&self, zone: LiveZone, shape: &Arc<ZoneShape>, removed: bool) -> Arc<ZoneCell> {
+        let id = zone.zone.id;
+        let cell = self.cell_of(zone, shape, removed);
         let map = self.0.map.load();
         let map = if removed { map.without_zone(id) } else { map.with_zone(id, Arc::clone(shape)) };
         self.0.map.store(Arc::new(map));
         cell
     }
 
-    fn cell_of(&self, view: ZoneView, shape: &ZoneShape, removed: bool) -> Arc<ZoneCell> {
-        let id = view.id;
+    fn cell_of(&self, zone: LiveZone, shape: &ZoneShape, removed: bool) -> Arc<ZoneCell> {
+        let id = zone.zone.id;
         let bounds = shape.bounds();
         let latitude = f64::midpoint(bounds.south, bounds.north);
-        let config = ZoneConfig::new(view, removed);
+        let config = ZoneConfig::new(zone, removed);
         let cell =
             Arc::clone(
                 &self.0.cells.entry(id).or_insert_with(|| {
@@ -129,13 +196,13 @@ impl Zones {
     }
 
     /// Drivers look at their zones again; operations see the change.
-    fn changed(&self, cell: &ZoneCell, doors: &Doors) -> Arc<ZoneView> {
+    fn changed(&self, cell: &ZoneCell, doors: &Doors) -> LiveZone {
         for (_, driver) in doors.drivers.door.all() {
             let _ = driver.cast(DriverMsg::Announce);
         }
-        let view = Arc::clone(&cell.config.load().view);
-        doors.streams.to_operations(ServerMessage::Zone(Box::new((*view).clone())), Scope::of_zone(view.id));
-        view
+        let zone = cell.config.load().zone.clone();
+        doors.streams.tell_operations(ServerMessage::Zone(Box::new(zone.view())), Scope::of_zone(cell.id));
+        zone
     }
 
     /// Orders in zones that are removed say how they stand: those that wait find another zone, if there is one now.
@@ -156,26 +223,26 @@ impl Zones {
     /// No new orders for a zone.
     fn take_out(&self, id: ZoneId) -> Result<(), Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
-        let view = (*cell.config.load().view).clone();
+        let zone = cell.config.load().zone.clone();
         // In this order: a zone that is listed no more takes no order any more.
         self.0.map.store(Arc::new(self.0.map.load().without_zone(id)));
-        cell.config.store(Arc::new(ZoneConfig::new(view, true)));
+        cell.config.store(Arc::new(ZoneConfig::new(zone, true)));
         Ok(())
     }
 
     /// One zone.
-    pub fn get(&self, id: ZoneId) -> Result<Arc<ZoneView>, Refused> {
+    pub fn get(&self, id: ZoneId) -> Result<LiveZone, Refused> {
         let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
         let config = cell.config.load();
-        if config.removed { Err(Refused::NotFound("zone".into())) } else { Ok(Arc::clone(&config.view)) }
+        if config.removed { Err(Refused::NotFound("zone".into())) } else { Ok(config.zone.clone()) }
     }
 
     /// All zones, by name.
     #[must_use]
-    pub fn list(&self) -> Vec<Arc<ZoneView>> {
+    pub fn list(&self) -> Vec<LiveZone> {
         let configs = self.0.cells.iter().map(|cell| cell.config.load_full());
-        let mut all: Vec<_> = configs.filter(|c| !c.removed).map(|c| Arc::clone(&c.view)).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut all: Vec<_> = configs.filter(|c| !c.removed).map(|c| c.zone.clone()).collect();
+        all.sort_by(|a, b| a.zone.name.cmp(&b.zone.name));
         all
     }
 
@@ -186,50 +253,38 @@ impl Zones {
     }
 
     /// What the zone's dispatcher sees.
-    pub fn board(&self, id: ZoneId) -> Result<BoardView, Refused> {
+    pub fn board(&self, id: ZoneId) -> Result<ZoneBoard, Refused> {
         self.get(id)?;
         let cell = self.cell(id).ok_or(Refused::NotFound("zone".into()))?;
         let now = self.0.doors.get()?.clock.now();
-        let (mut drivers, drivers_total) = {
-            let board = cell.board.lock();
-            let drivers: Vec<_> = board
-                .drivers()
-                .map(|d| BoardDriver {
-                    id: d.id,
-                    shift: d.shift.name().to_owned(),
-                    stale: d.stale,
-                    open_orders: d.open_orders,
-                    committed_seconds: d.committed_seconds(now),
-                    place: Some(d.place.into()),
-                })
-                .collect();
-            let total = drivers.len();
-            (drivers, total)
+        let on_board = |driver: &DriverView| DriverOnBoard {
+            id: driver.id,
+            shift: driver.shift,
+            stale: driver.stale,
+            open_orders: driver.open_orders,
+            committed_seconds: driver.committed_seconds(now),
+            place: driver.place,
         };
-        drivers.sort_by_key(|d| d.id);
+        let waits = |waiting: &cell::Waiting| WaitingOrder {
+            id: waiting.view.id,
+            since: waiting.since,
+            promised_at: waiting.view.promised_at,
+            pickup: waiting.view.first_stop(),
+        };
+        let mut drivers: Vec<_> = cell.board.lock().drivers().map(on_board).collect();
+        let mut waiting: Vec<_> = cell.waiting.lock().values().map(waits).collect();
+        let (drivers_total, waiting_total) = (drivers.len(), waiting.len());
+        drivers.sort_by_key(|driver| driver.id);
         drivers.truncate(MOST_LISTED);
-        let mut waiting: Vec<_> = cell
-            .waiting
-            .lock()
-            .values()
-            .map(|w| BoardOrder {
-                id: w.view.id,
-                waiting_since: w.since,
-                promised_at: w.view.promised_at,
-                pickup: w.view.first_stop(),
-            })
-            .collect();
-        let waiting_total = waiting.len();
-        waiting.sort_by_key(|w| (w.waiting_since, w.id));
+        waiting.sort_by_key(|order| (order.since, order.id));
         waiting.truncate(MOST_LISTED);
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Ok(BoardView {
-            zone: id,
-            drivers_total: count(drivers_total),
-            waiting_total: count(waiting_total),
-            drivers,
-            waiting,
-        })
+        Ok(ZoneBoard { drivers_total, waiting_total, drivers, waiting })
+    }
+
+    /// The region that all of these zones are of. Zones that are not known have none.
+    pub(crate) fn region_of(&self, zones: &[ZoneId]) -> Result<RegionId, RegionsDiffer> {
+        let cells = zones.iter().filter_map(|id| self.cell(*id));
+        region::of_all(cells.map(|cell| (cell.id, cell.config.load().zone.zone.region)))
     }
 
     pub(crate) fn cell(&self, id: ZoneId) -> Option<Arc<ZoneCell>> {
@@ -292,19 +347,9 @@ async fn read_apart(area: serde_json::Value) -> Result<Arc<ZoneShape>, Refused> 
 }
 
 /// Everything that is wrong with a zone, or its shape.
-async fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
-    let mut wrong = Vec::new();
-    let length = zone.name.trim().chars().count();
-    if length == 0 || length > MOST_NAME {
-        wrong.push(("name".to_owned(), format!("must have 1 to {MOST_NAME} characters")));
-    }
-    if let Err(rules) = ZoneRules::from(zone.rules).check() {
-        wrong.extend(rules.into_iter().map(|w| (format!("rules.{}", w.field), w.to_string())));
-    }
-    if zone.rules.shadow == Some(zone.rules.policy) {
-        wrong.push(("rules.shadow".to_owned(), "must be another policy than the one that decides".to_owned()));
-    }
-    if let Err(travel) = cell::travel_model(&zone.travel).check() {
+async fn check(zone: &NewZone) -> Result<Arc<ZoneShape>, Refused> {
+    let mut wrong: Vec<_> = zone.check().into_iter().map(|wrong| (wrong.field, wrong.problem)).collect();
+    if let Err(travel) = StraightLine::from(&zone.travel).check() {
         wrong.extend(travel.into_iter().map(|w| (format!("travel.{}", w.field), w.to_string())));
     }
     match read_apart(zone.area.clone()).await {
@@ -314,20 +359,6 @@ async fn check(zone: &PutZone) -> Result<Arc<ZoneShape>, Refused> {
         Ok(_) => {}
     }
     Err(Refused::InvalidZone(wrong))
-}
-
-fn view(zone: Zone, shape: &ZoneShape) -> ZoneView {
-    ZoneView {
-        id: zone.id,
-        name: zone.name,
-        area: zone.area,
-        area_km2: shape.square_kilometers(),
-        cells: u32::try_from(shape.cell_count()).unwrap_or(u32::MAX),
-        rules: zone.rules.into(),
-        travel: serde_json::from_value(zone.travel).unwrap_or_default(),
-        created_at: zone.created_at,
-        version: zone.version,
-    }
 }
 
 impl From<ZoneError> for Refused {
@@ -346,9 +377,10 @@ mod tests {
 
     use super::*;
 
-    fn zone(travel: &serde_json::Value) -> PutZone {
+    fn zone(travel: &serde_json::Value) -> NewZone {
         let area = json!({"type": "Polygon", "coordinates": [[[0, 0], [0.1, 0], [0.1, 0.1], [0, 0]]]});
-        serde_json::from_value(json!({"name": "a zone", "area": area, "travel": travel})).expect("a zone")
+        let zone = json!({"name": "a zone", "area": area, "rules": {}, "travel": travel});
+        serde_json::from_value(zone).expect("a zone")
     }
 
     #[tokio::test]

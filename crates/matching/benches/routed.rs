@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use nix::time::{ClockId, clock_gettime};
 use posthaste_matching::routed::problem::{NEVER, PlaceIndex};
 use posthaste_matching::routed::{
-    Budget, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights, plan,
+    Budget, Job, Opening, Problem, Routes, Second, Service, Travel, Vehicle, Weights, plan,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -49,16 +49,16 @@ fn city(drivers: u32, orders: u32) -> Problem<City> {
     let order = |rng: &mut StdRng, points: &mut Vec<(f64, f64)>| {
         let pickup = drivers + rng.random_range(0..shops);
         points.push(near(rng, points[pickup as usize], 2_500.0));
-        Order {
+        Job {
             ready: Opening { from: rng.random_range(-600..1_800), to: NEVER },
             due: Opening { from: -NEVER, to: 2_400 },
             pickup_service: Service { before: 60, after: 60 },
             dropoff_service: Service { before: 60, after: 60 },
-            ..Order::between(pickup, points.len() as PlaceIndex - 1)
+            ..Job::between(pickup, points.len() as PlaceIndex - 1)
         }
     };
     let orders = (0..orders).map(|_| order(&mut rng, &mut points)).collect();
-    let driver = |place| Driver { shift_end: 4 * 3_600, capacity: 6, ..Driver::at(place) };
+    let driver = |place| Vehicle { shift_end: 4 * 3_600, capacity: 6, ..Vehicle::at(place) };
     Problem {
         travel: City(points),
         drivers: (0..drivers).map(driver).collect(),

@@ -9,9 +9,7 @@ use std::process::ExitCode;
 
 use nix::time::{ClockId, clock_gettime};
 use posthaste_matching::routed::problem::PlaceIndex;
-use posthaste_matching::routed::{
-    Act, Budget, Driver, Opening, Order, Problem, Second, Service, Travel, Weights, plan,
-};
+use posthaste_matching::routed::{Act, Budget, Job, Opening, Problem, Second, Service, Travel, Vehicle, Weights, plan};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -51,15 +49,15 @@ impl Travel for Table {
 }
 
 fn problem(snapshot: Snapshot) -> Problem<Table> {
-    let driver = |d: &DriverRow| Driver { capacity: d.capacity, ..Driver::at(d.place) };
-    let order = |o: &OrderRow| Order {
+    let driver = |d: &DriverRow| Vehicle { capacity: d.capacity, ..Vehicle::at(d.place) };
+    let order = |o: &OrderRow| Job {
         ready: Opening { from: o.ready.0, to: o.ready.1 },
         due: Opening { from: o.due.0, to: o.due.1 },
         pickup_service: Service { before: 0, after: o.pickup_service },
         dropoff_service: Service { before: 0, after: o.dropoff_service },
         size: o.size,
         strict: true,
-        ..Order::between(o.pickup, o.dropoff)
+        ..Job::between(o.pickup, o.dropoff)
     };
     Problem {
         drivers: snapshot.drivers.iter().map(driver).collect(),

@@ -86,7 +86,7 @@ impl Board {
         self.seats.iter().flatten()
     }
 
-    /// Adds a driver or replaces what is known of him.
+    /// Adds a driver or replaces what is known of them.
     pub fn upsert_driver(&mut self, driver: DriverView) {
         let next = self.free.last().copied().unwrap_or(self.seats.len() as u32);
         let slot = *self.slots.entry(driver.id).or_insert(next);
@@ -104,7 +104,7 @@ impl Board {
         self.seats[slot as usize] = Some(driver);
     }
 
-    /// A driver moved; whether he is on the board.
+    /// A driver moved; whether they are on the board.
     pub fn move_driver(&mut self, id: DriverId, place: Place) -> bool {
         let Some(slot) = self.slots.get(&id).copied() else { return false };
         self.grid.put(slot, place);
@@ -114,7 +114,7 @@ impl Board {
         true
     }
 
-    /// Takes a driver off the board; what was known of him.
+    /// Takes a driver off the board; what was known of them.
     pub fn remove_driver(&mut self, id: DriverId) -> Option<DriverView> {
         let slot = self.slots.remove(&id)?;
         let driver = self.seats[slot as usize].take()?;
@@ -125,9 +125,19 @@ impl Board {
     }
 
     /// Holds time and room of a driver for an order as if it were open, so that the next order of a pass does not
-    /// take them too; whether he is on the board.
+    /// take them too; whether the driver is on the board.
     pub fn hold(&mut self, id: DriverId, order: OrderId, window: Window, size: u32) -> bool {
         self.change(id, |driver| driver.hold(order, window, size)).is_some()
+    }
+
+    /// The policy's choice for the order, held at once, so that the next order of a pass does not take the same time of the
+    /// same driver. Every pass decides so, at a server, in a shadow and on a simulated day.
+    pub fn decide(&mut self, order: &OrderView, now: Timestamp, travel: &dyn TravelModel) -> Decision {
+        let decision = self.choose(order, now, travel);
+        if let Some(choice) = &decision.chosen {
+            self.hold(choice.driver, order.id, choice.commitment, order.size);
+        }
+        decision
     }
 
     /// Gives back what [`hold`](Self::hold) took; whether there was something.
@@ -164,7 +174,7 @@ impl Board {
         decision
     }
 
-    /// Every driver, and why he was passed over: those who could take it by preference, then the others, nearest
+    /// Every driver, and why they were passed over: those who could take it by preference, then the others, nearest
     /// first. Asks everybody: for people, not for dispatch.
     #[must_use]
     pub fn explain(&self, order: &OrderView, now: Timestamp, travel: &dyn TravelModel) -> Decision {

@@ -97,13 +97,13 @@ impl Reason {
 pub struct Choice {
     /// The driver.
     pub driver: DriverId,
-    /// His open orders.
+    /// Their open orders.
     pub open_orders: u32,
-    /// His committed seconds ahead.
+    /// Their committed seconds ahead.
     pub committed_seconds: i64,
-    /// His travel time to the first pickup, in seconds.
+    /// Their travel time to the first pickup, in seconds.
     pub travel_seconds: i64,
-    /// The time it takes of him.
+    /// The time of theirs that it takes.
     pub commitment: Window,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Two kinds. Sets that decide: shift, speed, load class, who is running or overdue at the board's instant. And sets
 //! that only spare work, in buckets of a quarter of an hour: who is committed in a bucket, whose shift ends in it.
-//! A driver who is missing from the latter costs time, never a wrong answer, because the rule judges him anyway.
+//! A driver who is missing from the latter costs time, never a wrong answer, because the rule judges them anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ impl Buckets {
     }
 }
 
-/// All sets of a board. A slot is in them as its driver was when he was last added.
+/// All sets of a board. A slot is in them as its driver was when they were last added.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     pub(crate) everybody: SlotSet,
@@ -116,7 +116,7 @@ fn end_bucket(driver: &DriverView) -> Option<i64> {
 }
 
 impl Index {
-    /// Adds a driver as he is at an instant (microseconds since 1970).
+    /// Adds a driver as they are at an instant (microseconds since 1970).
     pub(crate) fn add(&mut self, slot: u32, driver: &DriverView, now: i64) {
         self.everybody.insert(slot);
         match driver.shift {
@@ -179,7 +179,7 @@ impl Index {
         out
     }
 
-    /// Takes a driver out, given as he was when he was added.
+    /// Takes a driver out, given as they were when they were added.
     pub(crate) fn remove(&mut self, slot: u32, driver: &DriverView) {
         self.remove_time(slot, driver);
         for set in [&mut self.everybody, &mut self.offline, &mut self.on_break, &mut self.available] {

@@ -1,7 +1,7 @@
 //! Which driver takes which order, and why not the others: plain numbers in, a decision with its reasons out.
 //!
 //! - [`views`]: what the matcher sees of drivers and orders.
-//! - [`rule`]: whether a driver can take an order, what it would hold of his time, and who is preferred. This is the
+//! - [`rule`]: whether a driver can take an order, what it would hold of their time, and who is preferred. This is the
 //!   policy `least_busy`; it reads top to bottom and knows no index.
 //! - [`decision`]: the choice, and the reason for every candidate passed over.
 //! - [`board`]: the drivers of a zone, indexed so that a choice among ten thousand looks at a few.

@@ -41,11 +41,7 @@ pub fn plan(board: &mut Board, orders: &[OrderView], now: Timestamp, travel: &dy
     let mut decisions = Vec::with_capacity(orders.len());
     for given in turns {
         let order = &orders[given];
-        let decision = board.choose(order, now, travel);
-        if let Some(choice) = &decision.chosen {
-            board.hold(choice.driver, order.id, choice.commitment, order.size);
-        }
-        decisions.push(PlannedOrder { given, decision });
+        decisions.push(PlannedOrder { given, decision: board.decide(order, now, travel) });
     }
     let plan = Plan { at: now, decisions };
     #[cfg(debug_assertions)]
@@ -55,7 +51,9 @@ pub fn plan(board: &mut Board, orders: &[OrderView], now: Timestamp, travel: &dy
     plan
 }
 
-/// By what waiting orders take their turns; the least goes first.
-pub(crate) fn precedence(order: &OrderView) -> impl Ord + use<> {
+/// By what waiting orders take their turns, whatever the policy: higher priority, then the earlier promise, then placed
+/// earlier, then by id. The least goes first.
+#[must_use]
+pub fn precedence(order: &OrderView) -> impl Ord + use<> {
     (Reverse(order.priority), order.promised_at, order.placed_at, order.id)
 }

@@ -1,6 +1,9 @@
 //! The policy `routed`: drivers carry several orders, and plans look ahead. `ROUTED.md` states the problem, the
 //! objective and the properties of a plan.
 //!
+//! - [`input`]: plain copies of what a zone has, and the snapshot that a pass is made from. [`outcome`]: what its routes
+//!   mean: offers, waits, moves, standby. [`reasons`]: why, in words and in full. A running server and a simulated day go
+//!   through these three and nothing else.
 //! - [`problem`]: what a pass is given, on plain numbers.
 //! - [`walk`]: when each act of a route happens and what it costs; when a driver has to leave.
 //! - [`laid`]: a route laid out, so that many orders can be looked for a place in it; [`insert`]: where one costs least.
@@ -18,14 +21,17 @@ mod employ;
 pub mod explain;
 pub mod forecast;
 mod in_hand;
+pub mod input;
 pub mod insert;
 pub mod laid;
 mod memory;
 mod narrow;
+pub mod outcome;
 pub mod problem;
+pub mod reasons;
 pub mod search;
 pub mod standby;
 pub mod walk;
 
-pub use problem::{Act, Driver, Opening, Order, Problem, Routes, Second, Service, Travel, Weights};
+pub use problem::{Act, Job, Opening, Problem, Routes, Second, Service, Travel, Vehicle, Weights};
 pub use search::{Budget, Plan, plan};

@@ -28,20 +28,20 @@ const LONGEST: Span = Span::seconds(LONGEST_COMMITMENT_SECONDS as i64);
 /// By what a driver is preferred: the least is chosen. Fields compare in the order in which they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    /// His open orders.
+    /// Their open orders.
     pub open_orders: u32,
-    /// His committed time ahead, in seconds.
+    /// Their committed time ahead, in seconds.
     pub committed_seconds: i64,
-    /// His travel time to the first pickup, in seconds.
+    /// Their travel time to the first pickup, in seconds.
     pub travel_seconds: i64,
-    /// Who he is.
+    /// Who they are.
     pub driver: DriverId,
 }
 
 /// A driver who can take an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
-    /// How he compares.
+    /// How they compare.
     pub rank: Rank,
     /// The time that the order would hold.
     pub commitment: Window,

@@ -13,7 +13,7 @@ pub fn choose<'d>(question: &Question<'_>, drivers: impl IntoIterator<Item = &'d
     drivers.into_iter().filter_map(|driver| question.judge(driver).ok()).min_by_key(|fit| fit.rank)
 }
 
-/// Every driver, and why he was passed over: first those who could take the order, by preference, then those who
+/// Every driver, and why they were passed over: first those who could take the order, by preference, then those who
 /// could not, nearest first.
 #[must_use]
 pub fn explain<'d>(question: &Question<'_>, drivers: impl IntoIterator<Item = &'d DriverView>) -> Decision {

@@ -10,7 +10,7 @@ use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::VehicleSpeed;
 
-/// A driver of the zone. Which zones he serves is said by the boards that he is on.
+/// A driver of the zone. Which zones they serve is said by the boards that they are on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriverView {
     /// The driver.
@@ -21,23 +21,23 @@ pub struct DriverView {
     pub shift: Shift,
     /// Silent too long.
     pub stale: bool,
-    /// How fast he moves, as a factor on the zone's speed.
+    /// How fast they move, as a factor on the zone's speed.
     pub vehicle: VehicleSpeed,
-    /// Whether he serves fast orders.
+    /// Whether they serve fast orders.
     pub fast: bool,
-    /// Whether he serves slow orders.
+    /// Whether they serve slow orders.
     pub slow: bool,
     /// Units of size that fit at once, with nothing aboard.
     pub capacity: u32,
     /// Orders in hand or offered.
     pub open_orders: u32,
-    /// Committed time of his open orders, and time held by offers that he has not answered; in any order. What has
-    /// ended stays until its order is closed: it says that he is overdue.
+    /// Committed time of their open orders, and time held by offers that they have not answered; in any order. What has
+    /// ended stays until its order is closed: it says that the driver is overdue.
     pub commitments: Vec<Commitment>,
 }
 
 impl DriverView {
-    /// Whether he serves the speed.
+    /// Whether they serve the speed.
     #[must_use]
     pub fn serves(&self, speed: Speed) -> bool {
         match speed {
@@ -141,7 +141,7 @@ impl OrderView {
         self.pickups.first().map_or(self.delivery.place, |pickup| pickup.place)
     }
 
-    /// Until when this driver is not to be asked; none when he may be.
+    /// Until when this driver is not to be asked; none when they may be.
     #[must_use]
     pub fn cooling_until(&self, driver: DriverId, now: Timestamp) -> Option<Timestamp> {
         self.cooling.iter().filter(|c| c.driver == driver && now < c.until).map(|c| c.until).max()

@@ -148,7 +148,7 @@ fn commitments_that_touch_do_not_overlap() {
 }
 
 #[test]
-fn a_driver_too_far_to_be_done_before_his_next_commitment_is_passed_over() {
+fn a_driver_too_far_to_be_done_before_their_next_commitment_is_passed_over() {
     let mut board = board([committed(idle(1, 140), 50, 90), committed(committed(idle(2, 2), 50, 90), 100, 120)]);
     assert_eq!(chosen(&mut board, &fast(1), 0), Some(2));
 }
@@ -162,7 +162,7 @@ fn an_overdue_driver_gets_nothing_that_starts_now_but_may_get_a_later_window() {
 }
 
 #[test]
-fn a_driver_who_declined_is_asked_again_when_his_pause_is_over() {
+fn a_driver_who_declined_is_asked_again_when_their_pause_is_over() {
     let mut board = board([idle(1, 0)]);
     let order = OrderView { cooling: vec![CoolDown { driver: driver_id(1), until: at(5) }], ..fast(1) };
     assert_eq!(reason(&mut board, &order, 4), Reason::CoolingDown { until: at(5) });

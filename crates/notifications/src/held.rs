@@ -1,9 +1,13 @@
 //! What waits while nothing may leave, since the database is a copy of another.
 
 use posthaste_domain::Timestamp;
+use posthaste_jobs::held;
 use posthaste_storage::StorageError;
-use posthaste_storage::installation::{NOT_SENT, Waiting};
+use posthaste_storage::installation::Waiting;
 use posthaste_storage::pool::Pool;
+
+use crate::outbox::{EMAIL, TEXT};
+use crate::take_over::take_over;
 
 /// What waits, of both channels.
 ///
@@ -16,7 +20,8 @@ pub async fn waiting(pool: &Pool) -> Result<Waiting, StorageError> {
     )
     .fetch_one(pool.connections())
     .await?;
-    Ok(Waiting { count: row.count, since: row.since })
+    let waits = held::waiting(pool, &[&EMAIL, &TEXT]).await?;
+    Ok(Waiting { count: waits.count + row.count, since: waits.since.into_iter().chain(row.since).min() })
 }
 
 /// Gives up everything that waits; how many messages that were.
@@ -25,12 +30,6 @@ pub async fn waiting(pool: &Pool) -> Result<Waiting, StorageError> {
 ///
 /// Those of the database.
 pub async fn give_up(pool: &Pool, now: Timestamp) -> Result<u64, StorageError> {
-    let done = sqlx::query!(
-        "UPDATE outbox_messages SET state = 'dead', ended_at = $1, body = NULL, last_error = $2 WHERE state = 'waiting'",
-        now,
-        NOT_SENT,
-    )
-    .execute(pool.connections())
-    .await?;
-    Ok(done.rows_affected())
+    take_over(pool).await?;
+    held::give_up(pool, &[&EMAIL, &TEXT], now).await
 }

@@ -1,53 +1,65 @@
-//! What waits to be sent, in Postgres, and what became of it.
+//! What waits to be sent, as jobs: one kind for each channel, whose contents nobody can read in the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use posthaste_clock::Clock;
+use posthaste_domain::Span;
 use posthaste_domain::ids::{Id, MessageId};
-use posthaste_domain::{Span, Timestamp};
+use posthaste_jobs::{Jobs, Kind, NewJob, Retries, Times};
 use posthaste_storage::StorageError;
-use posthaste_storage::installation::Outside;
-use posthaste_storage::pool::Pool;
-use posthaste_storage::sealed::Seal;
 use sqlx::PgConnection;
-use tokio::sync::Notify;
-use uuid::Uuid;
 
-use crate::carrier::{Carrier, CarrierError};
+use crate::carrier::{ATTEMPT, Carrier};
 use crate::message::{Channel, Message};
 
-const PURPOSE: &str = "outbox";
-/// Seconds after which a message that somebody is sending may be taken over: he is gone.
-const LEASE_SECONDS: i64 = 60;
 /// Seconds to the next attempt, after each failed one; then it is given up.
-const RETRIES_SECONDS: [i64; 9] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800];
-/// For how long sent messages' rows are kept, and dead ones'. Their contents are gone at once.
-const SENT_KEPT: Span = Span::days(7);
-const DEAD_KEPT: Span = Span::days(90);
+const RETRIES: Retries = Retries {
+    seconds: &[5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800],
+    jitter: 0.0,
+    longest_asked: Span::hours(8),
+};
+
+/// Emails.
+pub static EMAIL: Kind = kind("email", "notifications.emails");
+/// Texts.
+pub static TEXT: Kind = kind("text", "notifications.texts");
+
+const fn kind(name: &'static str, duty: &'static str) -> Kind {
+    Kind {
+        name,
+        duty,
+        does: "sends what waits",
+        // People wait for them, by their own clocks.
+        times: Times::Wall,
+        sealed_for: Some("outbox"),
+        at_once: 8,
+        of_group: 8,
+        longest: ATTEMPT.saturating_add(Duration::from_secs(5)),
+        retries: RETRIES,
+        done_kept: Some(Span::days(7)),
+        dead_kept: Some(Span::days(90)),
+        // It may be a code, and is about somebody.
+        dead_keeps_payload: false,
+        every: None,
+    }
+}
+
+/// The kind of a channel's messages.
+pub(crate) fn kind_of(channel: Channel) -> &'static Kind {
+    match channel {
+        Channel::Email => &EMAIL,
+        Channel::Text => &TEXT,
+    }
+}
 
 /// The outbox and its carriers. Cheap to clone.
 #[derive(Clone)]
 pub struct Notifications(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
-    seal: Seal,
-    clock: Clock,
-    outside: Outside,
+    jobs: Jobs,
     email: Option<Carrier>,
     text: Option<Carrier>,
-    email_waits: Notify,
-    text_waits: Notify,
-}
-
-/// A message that was taken out to be sent.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) id: MessageId,
-    pub(crate) attempts: i32,
-    pub(crate) created_at: Timestamp,
-    /// None where it cannot be opened any more.
-    pub(crate) message: Option<Message>,
 }
 
 /// How the outbox of a channel stands.
@@ -60,24 +72,18 @@ pub struct Standing {
 }
 
 impl Notifications {
-    /// An outbox with a carrier for each channel that there is one for. While the `outside` is held, nothing is handed to
+    /// An outbox with a carrier for each channel that there is one for. While the outside is held, nothing is handed to
     /// carriers that reach it.
     #[must_use]
-    pub fn new(
-        pool: Pool,
-        seal: Seal,
-        clock: Clock,
-        outside: Outside,
-        email: Option<Carrier>,
-        text: Option<Carrier>,
-    ) -> Self {
-        let (email_waits, text_waits) = (Notify::new(), Notify::new());
-        Self(Arc::new(Inner { pool, seal, clock, outside, email, text, email_waits, text_waits }))
+    pub fn new(jobs: Jobs, email: Option<Carrier>, text: Option<Carrier>) -> Self {
+        jobs.register(&EMAIL);
+        jobs.register(&TEXT);
+        Self(Arc::new(Inner { jobs, email, text }))
     }
 
     /// Whether messages of the channel are handed to its carrier.
     pub(crate) fn sends(&self, channel: Channel) -> bool {
-        self.carrier(channel).is_some_and(|carrier| !(self.0.outside.is_held() && carrier.reaches_outside()))
+        self.carrier(channel).is_some_and(|carrier| !(self.0.jobs.outside().is_held() && carrier.reaches_outside()))
     }
 
     /// Whether messages of the channel can be sent at all.
@@ -93,19 +99,8 @@ impl Notifications {
         }
     }
 
-    pub(crate) fn waits(&self, channel: Channel) -> &Notify {
-        match channel {
-            Channel::Email => &self.0.email_waits,
-            Channel::Text => &self.0.text_waits,
-        }
-    }
-
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.wall()
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.0.jobs
     }
 
     /// Writes a message into the outbox, in the transaction of what it tells of.
@@ -114,29 +109,19 @@ impl Notifications {
     ///
     /// Those of the database; the caller's transaction is then of no use any more.
     pub async fn put(&self, connection: &mut PgConnection, message: &Message) -> Result<MessageId, StorageError> {
-        let (now, id): (_, MessageId) = (self.now(), self.0.clock.id());
+        let id: MessageId = self.0.jobs.clock().id();
+        let kind = kind_of(message.channel);
         let plain = serde_json::to_vec(message).map_err(|e| StorageError::corrupt("message", e))?;
-        let owner = id.uuid();
-        let body =
-            self.0.seal.seal(PURPOSE, owner.as_bytes(), &plain).map_err(|e| StorageError::corrupt("message", e))?;
-        sqlx::query!(
-            "INSERT INTO outbox_messages (id, channel, state, created_at, next_attempt_at, give_up_at, attempts, body)
-            VALUES ($1, $2, 'waiting', $3, $3, $4, 0, $5)",
-            owner,
-            message.channel.name(),
-            now,
-            now + Span::seconds(message.useful_seconds),
-            body,
-        )
-        .execute(connection)
-        .await?;
+        let useful_until = self.0.jobs.now(kind) + Span::seconds(message.useful_seconds);
+        let new = NewJob::new(plain).with_id(Id::from_uuid(id.uuid())).give_up_at(useful_until);
+        self.0.jobs.put(connection, kind, new).await?;
         Ok(id)
     }
 
-    /// Says that messages were committed: the worker looks at once.
+    /// Says that messages were committed: the workers look at once.
     pub fn wake(&self) {
-        self.0.email_waits.notify_one();
-        self.0.text_waits.notify_one();
+        self.0.jobs.wake(&EMAIL);
+        self.0.jobs.wake(&TEXT);
     }
 
     /// How a channel stands.
@@ -145,119 +130,8 @@ impl Notifications {
     ///
     /// Those of the database.
     pub async fn standing(&self, channel: Channel) -> Result<Standing, StorageError> {
-        let row = sqlx::query!(
-            r#"SELECT (SELECT count(*) FROM outbox_messages WHERE channel = $1 AND state = 'waiting') AS "waiting!",
-                (SELECT count(*) FROM outbox_messages
-                    WHERE channel = $1 AND state = 'dead' AND ended_at > $2 AND state <> 'waiting') AS "dead!""#,
-            channel.name(),
-            self.now() - DEAD_KEPT,
-        )
-        .fetch_one(self.0.pool.connections())
-        .await?;
-        Ok(Standing { waiting: row.waiting, dead: row.dead })
-    }
-
-    /// Takes messages that are due, for [`LEASE_SECONDS`]; gives up those that are of no use any more.
-    pub(crate) async fn take(&self, channel: Channel, most: i64) -> Result<Vec<Taken>, StorageError> {
-        let now = self.now();
-        let late = sqlx::query!(
-            "UPDATE outbox_messages SET state = 'dead', ended_at = $2, body = NULL,
-                last_error = concat_ws('; ', last_error, 'too late')
-            WHERE channel = $1 AND state = 'waiting' AND next_attempt_at <= $2 AND give_up_at <= $2",
-            channel.name(),
-            now,
-        )
-        .execute(self.0.pool.connections())
-        .await?;
-        if late.rows_affected() > 0 {
-            let messages = late.rows_affected();
-            tracing::error!(channel = channel.name(), messages, "messages could not be sent in time");
-        }
-        let rows = sqlx::query!(
-            "UPDATE outbox_messages SET attempts = attempts + 1, next_attempt_at = $4
-            WHERE id IN (SELECT id FROM outbox_messages
-                WHERE channel = $1 AND state = 'waiting' AND next_attempt_at <= $2
-                ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-            RETURNING id, attempts, created_at, body",
-            channel.name(),
-            now,
-            most,
-            now + Span::seconds(LEASE_SECONDS),
-        )
-        .fetch_all(self.0.pool.connections())
-        .await?;
-        let taken = rows.into_iter().map(|row| Taken {
-            id: MessageId::from_uuid(row.id),
-            attempts: row.attempts,
-            created_at: row.created_at,
-            message: row.body.and_then(|body| self.open(row.id, &body)),
-        });
-        Ok(taken.collect())
-    }
-
-    fn open(&self, id: Uuid, body: &[u8]) -> Option<Message> {
-        serde_json::from_slice(&self.0.seal.open(PURPOSE, id.as_bytes(), body).ok()?).ok()
-    }
-
-    /// Notes what became of a message.
-    pub(crate) async fn settle(&self, taken: &Taken, outcome: &Result<(), CarrierError>) -> Result<(), StorageError> {
-        let tried = usize::try_from(taken.attempts).unwrap_or(usize::MAX).saturating_sub(1);
-        let (state, next, why) = match outcome {
-            Ok(()) => ("sent", None, None),
-            Err(CarrierError::Permanent(why)) => ("dead", None, Some(why)),
-            Err(CarrierError::Away(why) | CarrierError::Temporary(why)) => match RETRIES_SECONDS.get(tried) {
-                Some(seconds) => ("waiting", Some(self.now() + Span::seconds(*seconds)), Some(why)),
-                None => ("dead", None, Some(why)),
-            },
-        };
-        if state == "dead" {
-            let (message, why) = (taken.id, why.map_or("", String::as_str));
-            tracing::error!(%message, attempts = taken.attempts, why, "a message is given up");
-        }
-        // Whoever took it over meanwhile has counted one attempt more.
-        sqlx::query!(
-            "UPDATE outbox_messages SET state = $3, next_attempt_at = coalesce($4, next_attempt_at), last_error = $5,
-                ended_at = CASE WHEN $3 <> 'waiting' THEN $6::timestamptz END,
-                body = CASE WHEN $3 = 'waiting' THEN body END
-            WHERE id = $1 AND attempts = $2 AND state = 'waiting'",
-            taken.id.uuid(),
-            taken.attempts,
-            state,
-            next,
-            why.map(String::as_str),
-            self.now(),
-        )
-        .execute(self.0.pool.connections())
-        .await?;
-        Ok(())
-    }
-
-    /// When the next message of the channel is due.
-    pub(crate) async fn next_due(&self, channel: Channel) -> Result<Option<Timestamp>, StorageError> {
-        let due = sqlx::query_scalar!(
-            "SELECT next_attempt_at FROM outbox_messages WHERE channel = $1 AND state = 'waiting'
-            ORDER BY next_attempt_at LIMIT 1",
-            channel.name(),
-        )
-        .fetch_optional(self.0.pool.connections())
-        .await?;
-        Ok(due)
-    }
-
-    /// Removes rows of messages that ended long ago; says how many.
-    ///
-    /// # Errors
-    ///
-    /// Those of the database.
-    pub async fn tidy(&self) -> Result<u64, StorageError> {
-        let now = self.now();
-        let done = sqlx::query!(
-            "DELETE FROM outbox_messages WHERE state <> 'waiting' AND ended_at < $1 AND (state = 'sent' OR ended_at < $2)",
-            now - SENT_KEPT,
-            now - DEAD_KEPT,
-        )
-        .execute(self.0.pool.connections())
-        .await?;
-        Ok(done.rows_affected())
+        let all = self.0.jobs.standings().await?;
+        let mine = all.iter().find(|one| one.kind == kind_of(channel).name);
+        Ok(mine.map(|one| Standing { waiting: one.waiting + one.running, dead: one.dead }).unwrap_or_default())
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use posthaste_clock::Clock;
 use posthaste_clock::testing::{eventually, eventually_shown, eventually_within};
 use posthaste_domain::Span;
+use posthaste_jobs::Jobs;
 use posthaste_standins::kept::{Kind, Sent};
 use posthaste_standins::rules::{Manner, Rule};
 use posthaste_standins::{ACCOUNT, FROM, Listen, StandIns, TOKEN};
@@ -80,7 +81,7 @@ impl Stage {
             Channel::Text => (None, Some(carrier.unwrap())),
         };
         let (pool, seal, clock) = (database.pool.clone(), Seal::new(b"a secret of tests"), Clock::system());
-        let outbox = Notifications::new(pool, seal, clock, outside, email, text);
+        let outbox = Notifications::new(Jobs::new(pool, seal, clock, outside), email, text);
         let worker = outbox.start();
         Self { database, outbox, _worker: worker }
     }
@@ -93,7 +94,7 @@ impl Stage {
 
     /// Time passes: what waits for its next attempt is due.
     async fn later(&self) {
-        sqlx::query("UPDATE outbox_messages SET next_attempt_at = now() WHERE state = 'waiting'")
+        sqlx::query("UPDATE jobs SET due_at = now() WHERE state = 'waiting'")
             .execute(self.database.pool.connections())
             .await
             .unwrap();
@@ -102,11 +103,19 @@ impl Stage {
 
     /// How often it was looked at what waits.
     fn looks(&self) -> u64 {
-        self.outbox.clock().duties().all().iter().filter(|one| one.duty.trigger.is_some()).map(|one| one.done).sum()
+        self.outbox
+            .jobs()
+            .clock()
+            .duties()
+            .all()
+            .iter()
+            .filter(|one| one.duty.trigger.is_some())
+            .map(|one| one.done)
+            .sum()
     }
 
     async fn row(&self) -> (String, i32, Option<String>, bool) {
-        sqlx::query_as("SELECT state, attempts, last_error, body IS NULL FROM outbox_messages")
+        sqlx::query_as("SELECT CASE state WHEN 'running' THEN 'waiting' ELSE state END, attempts, last_error, payload IS NULL FROM jobs")
             .fetch_one(self.database.pool.connections())
             .await
             .unwrap()
@@ -148,7 +157,7 @@ async fn a_mail_server_that_misbehaves_loses_nothing() {
     stage.failed("breaks off").await;
     server.behaves(None);
     stage.later().await;
-    stage.until("sent", |row| row.0 == "sent" && row.3).await;
+    stage.until("sent", |row| row.0 == "done" && row.3).await;
     let taken = server.taken();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].to, ["ada@example.org"]);
@@ -170,7 +179,7 @@ async fn what_is_held_waits_and_what_leaves_no_machine_goes_on() {
         held.send(message.clone()).await;
         let waits = crate::held::waiting(&held.database.pool).await.unwrap();
         assert!(waits.count == 1 && waits.since.is_some(), "{waits:?}");
-        assert_eq!(crate::held::give_up(&held.database.pool, held.outbox.now()).await.unwrap(), 1);
+        assert_eq!(crate::held::give_up(&held.database.pool, chrono::Utc::now()).await.unwrap(), 1);
         let (state, attempts, why, gone) = held.row().await;
         assert_eq!((state.as_str(), attempts, gone), ("dead", 0, true));
         assert!(why.unwrap().contains("copy"));
@@ -188,7 +197,8 @@ async fn what_is_held_waits_and_what_leaves_no_machine_goes_on() {
     let (database, seal) = (TestDatabase::new().await, Seal::new(b"a secret of tests"));
     let mailbox = Some(Carrier::mailbox(std::env::temp_dir()));
     let pool = database.pool.clone();
-    let outbox = Notifications::new(pool, seal, Clock::system(), Outside::Held, mailbox, None);
+    let jobs = Jobs::new(pool, seal, Clock::system(), Outside::Held);
+    let outbox = Notifications::new(jobs, mailbox, None);
     assert!(outbox.sends(Channel::Email) && !outbox.sends(Channel::Text));
 }
 
@@ -202,7 +212,7 @@ async fn a_mail_server_that_is_down_gets_everything_when_it_is_back() {
     stage.failed("cannot be reached").await;
     let back = StandIns::start_at(Listen { smtp: address.port(), ..Listen::default() }).await.unwrap();
     stage.later().await;
-    stage.until("sent", |row| row.0 == "sent").await;
+    stage.until("sent", |row| row.0 == "done").await;
     assert_eq!(back.sent(Kind::Email).len(), 1);
 }
 
@@ -221,7 +231,7 @@ async fn a_slow_mail_server_is_waited_for_and_gets_the_message_once() {
     stage.send(email()).await;
     // Others look at the outbox meanwhile.
     stage.outbox.wake();
-    stage.until("sent", |row| row.0 == "sent" && row.1 == 1).await;
+    stage.until("sent", |row| row.0 == "done" && row.1 == 1).await;
     assert_eq!(server.taken().len(), 1);
 }
 
@@ -250,7 +260,7 @@ async fn a_mail_server_that_does_not_let_us_in_loses_nothing() {
     // The password was mended.
     server.behaves(None);
     stage.later().await;
-    stage.until("sent", |row| row.0 == "sent" && row.3).await;
+    stage.until("sent", |row| row.0 == "done" && row.3).await;
 }
 
 #[tokio::test]
@@ -261,7 +271,7 @@ async fn wrong_credentials_of_the_sender_of_texts_lose_nothing() {
     stage.failed("401").await;
     sender.behaves(None);
     stage.later().await;
-    stage.until("sent", |row| row.0 == "sent").await;
+    stage.until("sent", |row| row.0 == "done").await;
 }
 
 #[tokio::test]
@@ -275,13 +285,13 @@ async fn receivers_that_are_put_off_do_not_keep_others_waiting() {
     let count = |state: &'static str| {
         let pool = stage.database.pool.connections();
         async move {
-            let sql = "SELECT count(*) FROM outbox_messages WHERE state = $1 AND (state <> 'waiting' OR last_error LIKE '%451')";
+            let sql = "SELECT count(*) FROM jobs WHERE state = $1 AND (state <> 'waiting' OR last_error LIKE '%451')";
             sqlx::query_scalar::<_, i64>(sql).bind(state).fetch_one(pool).await.unwrap()
         }
     };
     eventually("all are put off", async || (count("waiting").await >= 12).then_some(())).await;
     stage.send(email()).await;
-    let sent = async || (count("sent").await >= 1).then_some(());
+    let sent = async || (count("done").await >= 1).then_some(());
     eventually_within(Duration::from_secs(10), "a sound one is sent, the breaker is not open", sent).await;
 }
 
@@ -307,7 +317,7 @@ async fn a_sender_of_texts_that_misbehaves_loses_nothing() {
     }
     sender.behaves(None);
     stage.later().await;
-    stage.until("sent", |row| row.0 == "sent" && row.3).await;
+    stage.until("sent", |row| row.0 == "done" && row.3).await;
     let taken = sender.taken();
     assert_eq!(taken.len(), 1);
     let Sent { from, to, text, .. } = &taken[0];
@@ -330,7 +340,7 @@ async fn what_was_taken_and_not_confirmed_comes_again_and_an_email_can_be_told()
         stage.failed(why).await;
         server.behaves(None);
         stage.later().await;
-        stage.until("sent", |row| row.0 == "sent" && row.1 == 2).await;
+        stage.until("sent", |row| row.0 == "done" && row.1 == 2).await;
         let taken = server.taken();
         assert_eq!(taken.len(), 2, "it may have arrived, and may not");
         assert_eq!(taken[0].header("message-id"), taken[1].header("message-id"));
@@ -375,10 +385,49 @@ async fn a_message_waits_unreadable() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stage = Stage::new(Channel::Email, gone.local_addr().unwrap()).await;
     stage.send(email()).await;
-    let stored: String = sqlx::query_scalar("SELECT encode(body, 'escape') FROM outbox_messages")
+    let stored: String = sqlx::query_scalar("SELECT encode(payload, 'escape') FROM jobs")
         .fetch_one(stage.database.pool.connections())
         .await
         .unwrap();
     assert!(!stored.contains("123456") && !stored.contains("ada"), "{stored}");
     assert_eq!(format!("{:?}", email()), "Message(email, …)");
+}
+
+#[tokio::test]
+async fn what_the_release_before_has_left_is_sent_under_its_id() {
+    let server = StandIn::start(Channel::Email, None).await;
+    let database = TestDatabase::new().await;
+    let (id, plain) = (uuid::Uuid::now_v7(), serde_json::to_vec(&email()).unwrap());
+    let body = Seal::new(b"a secret of tests").seal("outbox", id.as_bytes(), &plain).unwrap();
+    let insert =
+        "INSERT INTO outbox_messages (id, channel, state, created_at, next_attempt_at, give_up_at, attempts, body)
+        VALUES ($1, 'email', 'waiting', now(), now(), now() + interval '1 day', 3, $2)";
+    sqlx::query(insert).bind(id).bind(body).execute(database.pool.connections()).await.unwrap();
+    for (state, ended) in [("sent", "1 day"), ("dead", "100 days")] {
+        let insert = "INSERT INTO outbox_messages (id, channel, state, created_at, next_attempt_at, give_up_at, attempts, ended_at)
+            VALUES (gen_random_uuid(), 'text', $1, now(), now(), now(), 1, now() - $2::interval)";
+        sqlx::query(insert).bind(state).bind(ended).execute(database.pool.connections()).await.unwrap();
+    }
+    assert_eq!(crate::held::waiting(&database.pool).await.unwrap().count, 1);
+    let stage = Stage::on(database, Channel::Email, server.address(), Outside::Open);
+    let row = async || -> Vec<(String, String, i32)> {
+        let rows = sqlx::query_as("SELECT kind, state, attempts FROM jobs ORDER BY kind, state");
+        rows.fetch_all(stage.database.pool.connections()).await.unwrap()
+    };
+    let wanted = [("email", "done", 4), ("text", "dead", 1), ("text", "done", 1)];
+    let wanted = wanted.map(|(kind, state, attempts)| (kind.to_owned(), state.to_owned(), attempts));
+    eventually_shown("all are taken over, and what waited is sent", async || {
+        let rows = row().await;
+        if rows == wanted { Ok(()) } else { Err(rows) }
+    })
+    .await;
+    let taken = server.taken();
+    let message: posthaste_domain::ids::MessageId = posthaste_domain::ids::Id::from_uuid(id);
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].text.contains(&format!("Message-ID: <{message}")), "{}", taken[0].text);
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM outbox_messages")
+        .fetch_one(stage.database.pool.connections())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
 }

@@ -22,6 +22,8 @@ pub enum Audience {
     Merchant(MerchantId),
     /// The customer of the order.
     Customer,
+    /// The customer, as they follow their orders: with no more of a driver than a tracking link shows.
+    Follower,
     /// A driver: what they are asked to do, and what they have to do.
     Driver(DriverId),
 }
@@ -37,6 +39,8 @@ pub enum Viewer {
     Seller(MerchantId),
     /// The customer.
     Customer,
+    /// The customer who follows it.
+    Follower,
     /// The driver who has it, until it is settled.
     Carrier,
     /// A driver who is asked, or who had it when it ended.
@@ -52,6 +56,7 @@ impl Audience {
             Self::Merchant(id) if id == order.merchant => Viewer::Owner,
             Self::Merchant(id) => Viewer::Seller(id),
             Self::Customer => Viewer::Customer,
+            Self::Follower => Viewer::Follower,
             Self::Driver(id) if order.working_driver() == Some(id) => Viewer::Carrier,
             Self::Driver(_) => Viewer::Bystander,
         }
@@ -76,7 +81,7 @@ impl Viewer {
             Self::Operations => true,
             Self::Owner => at_door || task.seller == Some(order.merchant),
             Self::Seller(id) => task.seller == Some(id),
-            Self::Customer => at_door,
+            Self::Customer | Self::Follower => at_door,
             Self::Carrier | Self::Bystander => false,
         }
     }
@@ -87,7 +92,7 @@ impl Viewer {
         match self {
             Self::Operations | Self::Owner => true,
             Self::Seller(id) => task.seller == Some(id),
-            Self::Customer => task.kind == TaskKind::Delivery,
+            Self::Customer | Self::Follower => task.kind == TaskKind::Delivery,
             Self::Carrier => !task.status.is_final(),
             Self::Bystander => false,
         }
@@ -100,7 +105,7 @@ impl Viewer {
             Self::Operations | Self::Owner => true,
             Self::Seller(id) => task.seller == Some(id),
             Self::Bystander => false,
-            Self::Customer => task.kind == TaskKind::Delivery,
+            Self::Customer | Self::Follower => task.kind == TaskKind::Delivery,
             Self::Carrier => true,
         }
     }
@@ -108,7 +113,13 @@ impl Viewer {
     /// Whether they may see who the customer is.
     #[must_use]
     pub fn sees_customer(self) -> bool {
-        matches!(self, Self::Operations | Self::Owner | Self::Customer)
+        matches!(self, Self::Operations | Self::Owner | Self::Customer | Self::Follower)
+    }
+
+    /// Whether they may know which driver it is.
+    #[must_use]
+    pub fn sees_driver(self) -> bool {
+        self != Self::Follower
     }
 
     /// Whether they may see the merchant's own name for the order: a driver asks for it at the counter.
@@ -200,12 +211,15 @@ impl Viewer {
         if self == Self::Operations {
             return true;
         }
+        if field == "driver" && !self.sees_driver() {
+            return false;
+        }
         let fields = EVENTS.iter().find(|(name, _)| *name == event).map_or(&[][..], |(_, fields)| *fields);
         let shown = fields.iter().find(|(name, _)| *name == field).map_or(Shown::Operations, |(_, shown)| *shown);
         match shown {
             Shown::Operations => false,
             Shown::Owner => self == Self::Owner,
-            Shown::Customer => matches!(self, Self::Owner | Self::Customer),
+            Shown::Customer => matches!(self, Self::Owner | Self::Customer | Self::Follower),
             Shown::All => true,
         }
     }
@@ -217,7 +231,7 @@ impl Viewer {
         let known = match (self, by) {
             (Self::Operations, _) => true,
             (_, Party::Admin(_)) => false,
-            (_, Party::Driver(_)) => !only_asked,
+            (_, Party::Driver(_)) => self.sees_driver() && !only_asked,
             (Self::Seller(id), by) => by == Party::Merchant(id),
             _ => true,
         };

@@ -66,8 +66,8 @@ pub struct ShiftView {
     /// Where the driver starts, so that work can be offered before the first position arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
-    /// With `offline`: what he has not picked up goes to others at once, and what he has aboard is escalated. Without it
-    /// he carries everything to the door.
+    /// With `offline`: what the driver has not picked up goes to others at once, and what they have aboard is
+    /// escalated. Without it they carry everything to the door.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hand_back: bool,
 }
@@ -103,7 +103,7 @@ pub struct PlanShift {
     /// Its end, at most 24 hours later.
     #[serde(deserialize_with = "crate::instant::read")]
     pub end: DateTime<Utc>,
-    /// Where he starts: without it, plans cannot reckon with him before he comes.
+    /// Where the driver starts: without it, plans cannot reckon with them before they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
 }
@@ -121,7 +121,7 @@ pub struct PlannedShiftView {
     pub start: DateTime<Utc>,
     /// Its end.
     pub end: DateTime<Utc>,
-    /// Where he starts.
+    /// Where the driver starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceView>,
     /// When it was planned.
@@ -143,11 +143,11 @@ impl PlannedShiftView {
     }
 }
 
-/// A driver says which stop he does next.
+/// A driver says which stop they do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextStop {
-    /// An open task of his, whose turn can be now: no door before its goods are aboard.
+    /// An open task of theirs, whose turn can be now: no door before its goods are aboard.
     #[schema(value_type = String, example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub task_id: TaskId,
 }
@@ -284,19 +284,19 @@ pub struct DriverView {
     pub speeds: Vec<Speed>,
     /// Shift.
     pub shift: ShiftView,
-    /// Whether he has been silent too long to get work.
+    /// Whether the driver has been silent too long to get work.
     pub stale: bool,
     /// Open orders in hand.
     pub open_orders: u32,
     /// Last position.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<PositionView>,
-    /// When he was registered.
+    /// When the driver was registered.
     pub created_at: DateTime<Utc>,
 }
 
 impl DriverView {
-    /// The view of a driver with what is live about him.
+    /// The view of a driver with what is live about them.
     #[must_use]
     pub fn of(driver: &Driver, stale: bool, open_orders: u32, position: Option<PositionView>) -> Self {
         Self {
@@ -390,7 +390,7 @@ pub struct StandbyView {
     pub merchant_id: Option<MerchantId>,
     /// Why there.
     pub reason: words::StandbyReason,
-    /// After that he need not wait there.
+    /// After that they need not wait there.
     pub until: DateTime<Utc>,
 }
 
@@ -405,7 +405,7 @@ pub struct RouteView {
     /// The plan that the order of the stops follows, in a zone that plans routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanView>,
-    /// Where to wait for work: advice, no order. He is offered work as before.
+    /// Where to wait for work: advice, no order. The driver is offered work as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standby: Option<StandbyView>,
     /// Open offers.

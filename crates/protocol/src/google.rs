@@ -12,7 +12,8 @@ use crate::accounts::{RefreshIn, RegisterAs, Secret};
 pub struct BeginGoogle {
     /// The page that the browser is to be sent back to: on this server, or one of the configured origins.
     pub return_to: String,
-    /// What becomes of somebody who has no account here: `customer`, `merchant` or `driver`. Without it he is refused.
+    /// What becomes of somebody who has no account here: `customer`, `merchant` or `driver`. Without it they are
+    /// refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register_as: Option<RegisterAs>,
     /// Who ends it: `browser` (a cookie says that it is the same one) or `app` (which gets a secret to keep).

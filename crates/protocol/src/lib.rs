@@ -11,6 +11,7 @@
 //! - [`accounts`], [`google`], [`profiles`], [`export`]: people, and what is kept of them.
 //! - [`insight`]: how deliveries went. [`shadow`]: what another policy would have done.
 //! - [`trace`]: the header that names a request across programs.
+//! - [`jobs`], [`duties`]: what the server does later, and by the clock.
 //! - [`page`]: cursor pages. [`clock`]: the server's clock as clients see it.
 
 pub mod accounts;
@@ -23,6 +24,7 @@ pub mod google;
 pub mod inside;
 pub mod insight;
 pub mod instant;
+pub mod jobs;
 pub mod orders;
 pub mod page;
 pub mod problem;

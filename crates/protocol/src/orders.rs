@@ -383,7 +383,8 @@ pub struct OrderView {
     pub escalated: Option<EscalationView>,
 }
 
-/// Goods are with a driver who is gone: until he is back, operations give the order to another, or it is canceled.
+/// Goods are with a driver who is gone: until they are back, operations give the order to another driver, or it is
+/// canceled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EscalationView {
     /// Since when.
@@ -413,7 +414,7 @@ impl OrderView {
             placed_at: order.placed_at,
             promised_at: order.promised_at,
             eta: order.estimates.newest().map(EtaView::from),
-            driver_id: order.assignment.map(|a| a.driver),
+            driver_id: order.assignment.map(|a| a.driver).filter(|_| viewer.sees_driver()),
             assigned_at: order.assignment.map(|a| a.at),
             tasks: tasks.map(|task| TaskView::of(task, order, viewer)).collect(),
             settled_at: order.settled_at,

@@ -114,14 +114,14 @@ pub struct DriverProfile {
     /// Units of size that fit at once.
     #[serde(default = "one")]
     pub capacity: u32,
-    /// Zones that he means to serve, 1 to 50.
+    /// Zones that the driver means to serve, 1 to 50.
     #[schema(value_type = Vec<String>)]
     pub zones: Vec<ZoneId>,
     /// Speeds; both by default.
     #[serde(default = "both_speeds")]
     #[schema(value_type = Vec<words::Speed>)]
     pub speeds: Vec<Speed>,
-    /// What he has shown: which papers, not the papers themselves.
+    /// What they have shown: which papers, not the papers themselves.
     #[serde(default)]
     pub documents: Vec<Document>,
 }

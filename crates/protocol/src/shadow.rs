@@ -15,11 +15,11 @@ pub struct MeantView {
     /// The driver.
     #[schema(value_type = String, example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c")]
     pub driver_id: DriverId,
-    /// When he was to be asked.
+    /// When the driver was to be asked.
     pub offer_at: DateTime<Utc>,
-    /// When he was to pick it up.
+    /// When they were to pick it up.
     pub pickup_at: DateTime<Utc>,
-    /// When he was to hand it over.
+    /// When they were to hand it over.
     pub dropoff_at: DateTime<Utc>,
 }
 

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use posthaste_domain::Span;
+use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Estimate, Order, Recorded, Status, TaskKind};
 use posthaste_domain::place::Place;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::orders::{EtaView, PlaceView};
+use crate::audience::Audience;
+use crate::orders::{EtaView, OrderView, PlaceView};
 use crate::words;
 
 /// How long after an order's end its tracking links still say how it ended. Shorter, and who asks next week where their parcel
@@ -39,7 +41,7 @@ impl TrackingStep {
     }
 }
 
-/// The driver, while he carries the order.
+/// The driver, while they carry the order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrackingDriver {
     /// First word of the name.
@@ -67,6 +69,30 @@ pub struct TrackingPosition {
     /// Direction of movement in degrees from north.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heading_degrees: Option<f32>,
+}
+
+/// Where the driver of one of several orders is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OrderPosition {
+    /// The order.
+    #[schema(value_type = String, example = "ord_01jd8v7cjxfm9sxv0q3e0b5z1c")]
+    pub order_id: OrderId,
+    /// Where its driver is.
+    #[serde(flatten)]
+    pub position: TrackingPosition,
+}
+
+/// One of the orders that a customer follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FollowedOrder {
+    /// The order now.
+    pub order: OrderView,
+    /// When the hand-over at the door is expected now; absent when the order is over or on its way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<EtaView>,
+    /// The driver, from assignment to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<TrackingDriver>,
 }
 
 /// The tracking view of an order.
@@ -105,6 +131,14 @@ impl TrackingView {
         order.settled_at.is_none_or(|settled| now < settled + LINK_LASTS)
     }
 
+    /// Whether who follows the order may see its driver, and where they are: from assignment to the hand-over, and not on
+    /// the way back.
+    #[must_use]
+    pub fn shows_driver(order: &Order) -> bool {
+        let status = order.status();
+        status.is_underway() && status != Status::Returning
+    }
+
     /// The view of an order. `driver` is shown only while a driver has the order in hand.
     #[must_use]
     pub fn of(
@@ -115,7 +149,6 @@ impl TrackingView {
     ) -> Self {
         let status = order.status();
         let door = order.tasks.iter().find(|t| t.kind == TaskKind::Delivery);
-        let live = status.is_underway();
         Self {
             order_id: order.id,
             status,
@@ -127,8 +160,32 @@ impl TrackingView {
                 .filter(|_| !status.is_final() && status != Status::Returning)
                 .and_then(|t| t.code.as_ref())
                 .map(|c| c.digits().to_owned()),
-            driver: driver.filter(|_| live && status != Status::Returning),
+            driver: driver.filter(|_| Self::shows_driver(order)),
             timeline,
+        }
+    }
+}
+
+impl FollowedOrder {
+    /// The order as its customer follows it. `driver` is shown only while a driver has the order in hand.
+    #[must_use]
+    pub fn of(order: &Order, driver: Option<TrackingDriver>, eta: Option<Estimate>) -> Self {
+        Self {
+            order: OrderView::of(order, Audience::Follower),
+            eta: eta.map(EtaView::from),
+            driver: driver.filter(|_| TrackingView::shows_driver(order)),
+        }
+    }
+}
+
+impl TrackingDriver {
+    /// What is shown of a driver.
+    #[must_use]
+    pub fn of(driver: &Driver, position: Option<TrackingPosition>) -> Self {
+        Self {
+            name: driver.name.split_whitespace().next().unwrap_or_default().to_owned(),
+            vehicle: format!("{:?}", driver.vehicle).to_lowercase(),
+            position,
         }
     }
 }

@@ -77,6 +77,8 @@ words! {
     Policy = PolicyOfDomain::ALL, as in "least_busy";
     /// In which processes a duty is done, once there are several: in every one, in one of all, in the one that serves the region.
     DutyRuns = ["everywhere", "leader", "region"], as in "region";
+    /// How a job stands: it waits for its time or for others, it runs, it was done, or it was given up.
+    JobState = ["waiting", "running", "done", "dead"], as in "waiting";
     /// Why a position was not taken.
     LeftOutBecause = Reason::ALL, as in "no_fix";
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::place::Place;
-use posthaste_domain::zone::{Policy, ZoneRules};
+use posthaste_domain::zone::{Distance, NewZone, Policy, Travel, Zone, ZoneRules};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,11 +38,34 @@ pub struct TravelView {
 
 impl Default for TravelView {
     fn default() -> Self {
+        Travel::default().into()
+    }
+}
+
+impl From<Travel> for TravelView {
+    fn from(t: Travel) -> Self {
         Self {
-            distance: DistanceView::GreatCircle,
-            detour_factor: 1.3,
-            meters_per_second: 6.0,
-            round_up_to_seconds: None,
+            distance: match t.distance {
+                Distance::GreatCircle => DistanceView::GreatCircle,
+                Distance::Plane => DistanceView::Plane,
+            },
+            detour_factor: t.detour_factor,
+            meters_per_second: t.meters_per_second,
+            round_up_to_seconds: t.round_up_to_seconds,
+        }
+    }
+}
+
+impl From<TravelView> for Travel {
+    fn from(t: TravelView) -> Self {
+        Self {
+            distance: match t.distance {
+                DistanceView::GreatCircle => Distance::GreatCircle,
+                DistanceView::Plane => Distance::Plane,
+            },
+            detour_factor: t.detour_factor,
+            meters_per_second: t.meters_per_second,
+            round_up_to_seconds: t.round_up_to_seconds,
         }
     }
 }
@@ -62,8 +85,8 @@ pub struct RulesView {
     pub confirmation_seconds: u32,
     /// Silent for longer, a driver gets no new work. Real seconds, whatever the clock's speed.
     pub stale_after_seconds: u32,
-    /// Silent for so much longer, a driver with work is lost: his orders go to others, what he has aboard is escalated. Real
-    /// seconds.
+    /// Silent for so much longer, a driver with work is lost: their orders go to others, what they have aboard is
+    /// escalated. Real seconds.
     pub lost_after_seconds: u32,
     /// A fast order waiting longer for a driver expires: from when it is placed, or ready if that is later.
     pub give_up_seconds: u32,
@@ -76,11 +99,11 @@ pub struct RulesView {
     pub pickup_service_seconds: u32,
     /// Time at a door where the order does not say.
     pub delivery_service_seconds: u32,
-    /// Policy `routed`: whether a driver may pick up elsewhere while he carries.
+    /// Policy `routed`: whether a driver may pick up elsewhere while orders are aboard.
     pub interleave: bool,
     /// Policy `routed`: whether idle drivers are advised to wait at shops that will need somebody soon.
     pub send_ahead: bool,
-    /// Policy `routed`: how long before a driver has to leave for an order it is offered to him.
+    /// Policy `routed`: an order is offered to a driver so long before they have to leave for it.
     pub offer_lead_seconds: u32,
     /// Another policy that plans on the same input and decides nothing. Its plans are recorded beside the real ones
     /// for comparison; it costs processor time.
@@ -183,6 +206,30 @@ pub struct ZoneView {
     pub version: u64,
 }
 
+impl From<PutZone> for NewZone {
+    fn from(zone: PutZone) -> Self {
+        Self { name: zone.name, area: zone.area, rules: zone.rules.into(), travel: zone.travel.into() }
+    }
+}
+
+impl ZoneView {
+    /// A zone, and what its area comes to.
+    #[must_use]
+    pub fn of(zone: &Zone, area_km2: f64, cells: u32) -> Self {
+        Self {
+            id: zone.id,
+            name: zone.name.clone(),
+            area: zone.area.clone(),
+            area_km2,
+            cells,
+            rules: zone.rules.into(),
+            travel: zone.travel.into(),
+            created_at: zone.created_at,
+            version: zone.version,
+        }
+    }
+}
+
 /// A driver on a zone's board.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BoardDriver {
@@ -192,7 +239,7 @@ pub struct BoardDriver {
     /// Whether the driver works.
     #[schema(value_type = crate::drivers::ShiftState)]
     pub shift: String,
-    /// Whether he has been silent too long.
+    /// Whether the driver has been silent too long.
     pub stale: bool,
     /// Open orders.
     pub open_orders: u32,

@@ -5,12 +5,12 @@ use std::io::{IsTerminal, Read};
 use posthaste_clock::Clock;
 use posthaste_domain::Span;
 use posthaste_identity::{Hashing, Identity, Origin, Parts, SecondFactorGiven, Settings, random_password};
+use posthaste_jobs::Jobs;
 use posthaste_live::stopping::Leave;
 use posthaste_notifications::{Carrier, Notifications};
 use posthaste_protocol::accounts::Secret;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
-use posthaste_storage::sealed::Seal;
 
 use crate::cli::{AdminArgs, AdminCommand, CreateAdminArgs, KeysArgs};
 use crate::configuration::{Configuration, Mode};
@@ -22,13 +22,7 @@ use crate::{Fatal, telemetry, token_key};
 const MAILBOX: &str = "mail";
 
 /// Who sends emails and texts.
-pub(crate) fn notifications(
-    configuration: &Configuration,
-    pool: &Pool,
-    clock: &Clock,
-    seal: &Seal,
-    outside: Outside,
-) -> Result<Notifications, Fatal> {
+pub(crate) fn notifications(configuration: &Configuration, jobs: &Jobs) -> Result<Notifications, Fatal> {
     let mailbox =
         || configuration.is_development().then(|| Carrier::mailbox(configuration.program.data_dir.join(MAILBOX)));
     let email = match (&configuration.notifications.smtp_url, &configuration.notifications.mail_from) {
@@ -42,7 +36,7 @@ pub(crate) fn notifications(
     if email.is_none() {
         tracing::warn!("no mail server is configured (smtp_url): nobody can register, and no password be recovered");
     }
-    Ok(Notifications::new(pool.clone(), seal.clone(), clock.clone(), outside, email, text))
+    Ok(Notifications::new(jobs.clone(), email, text))
 }
 
 /// Who may come in.
@@ -89,7 +83,8 @@ async fn with_identity<T>(
     let worked = async {
         secret.settle(configuration, &database.pool).await?;
         // What is to be sent is left to the server.
-        let outbox = notifications(configuration, &database.pool, &clock, &secret.seal(), Outside::Held)?;
+        let jobs = Jobs::new(database.pool.clone(), secret.seal(), clock.clone(), Outside::Held);
+        let outbox = notifications(configuration, &jobs)?;
         work(identity(configuration, &database.pool, &clock, &secret, outbox).await?).await
     }
     .await;

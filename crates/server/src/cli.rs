@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use posthaste_domain::party::Party;
 use posthaste_protocol::insight::By;
 
-pub(crate) use self::operations::{BackupArgs, DoctorArgs, GoLiveArgs, RestoreArgs, StandInsArgs};
+pub(crate) use self::operations::{
+    BackupArgs, DoctorArgs, GoLiveArgs, HealthArgs, MigrateArgs, RestoreArgs, StandInsArgs,
+};
 use crate::configuration::Overrides;
 use crate::insight::Moment;
 
@@ -85,6 +87,20 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  posthaste doctor\n  posthaste doctor --config /etc/posthaste.toml --json\n\n\
         `posthaste serve --check` looks at the same before a start.")]
     Doctor(DoctorArgs),
+    /// Bring the database up to date, as a step before the new version serves; beside a running server or without one.
+    ///
+    /// `--check` says what would run, and leaves everything as it is: it runs it in a transaction and takes that back, so it
+    /// shows how long each migration takes on these data and which tables it locks meanwhile. A server that runs waits so
+    /// long for what is locked.
+    #[command(
+        after_help = "Examples:\n  posthaste migrate --check\n  posthaste migrate --config /etc/posthaste.toml\n  \
+        posthaste migrate --check --at-most 60s --json\n\nThen: posthaste serve --no-migrate"
+    )]
+    Migrate(MigrateArgs),
+    /// Ask the server of this configuration whether it is ready for work. Fails (1) where it is not: for containers and scripts.
+    #[command(after_help = "Examples:\n  posthaste health\n  posthaste health --server https://api.example.org\n  \
+        HEALTHCHECK CMD [\"/posthaste\", \"health\"]        (in a Dockerfile)")]
+    Health(HealthArgs),
     /// Save the database into a file, beside a running server or without one.
     #[command(
         after_help = "Examples:\n  posthaste backup posthaste-2026-05-01.backup\n  posthaste backup nightly.backup \

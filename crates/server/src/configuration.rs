@@ -1,4 +1,4 @@
-//! Configuration: defaults, then a file, then the environment, then flags; the later wins. A setting is a line in its section
+//! Configuration: defaults, then a file, then files of secrets and the environment, then flags; the later wins. A setting is a line in its section
 //! (`sections`), one in `posthaste.example.toml`, which is where defaults stand, and one in `docs/operations.md`.
 
 use std::fmt::Display;
@@ -15,8 +15,10 @@ use posthaste_notifications::TwilioSettings;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+mod secrets;
 mod sections;
 
+pub(crate) use secrets::names as secret_files;
 use sections::Fallback;
 pub(crate) use sections::{
     Database, DatabaseGiven, Dispatch, DispatchGiven, Identity, IdentityGiven, Notifications, NotificationsGiven,
@@ -147,6 +149,14 @@ pub(crate) enum ConfigurationError {
         /// Where and why.
         problem: String,
     },
+    /// A file with a secret cannot be used.
+    #[error("{name} {problem}")]
+    Secret {
+        /// The variable that names it.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A value cannot be used.
     #[error("{name} {problem}")]
     Value {
@@ -177,7 +187,10 @@ impl Overrides {
             Some(path) => read(path)?,
             None => Self::default(),
         };
-        let all = self.or(file).or(parse(EXAMPLE, Path::new("posthaste.example.toml"))?);
+        let all = self
+            .or(secrets::read(|name| std::env::var_os(name))?)
+            .or(file)
+            .or(parse(EXAMPLE, Path::new("posthaste.example.toml"))?);
         let tries_out = mode == Mode::Development;
         let mode = all.serving.mode.unwrap_or(mode);
         let fallback = Fallback { subdirectory, clock_speed, tries_out, mode };

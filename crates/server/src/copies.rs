@@ -7,11 +7,13 @@ use std::time::Duration;
 use metrics::{describe_gauge, gauge};
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
+use posthaste_jobs::Jobs;
 use posthaste_live::stopping::Leave;
 use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::{self, Outside, Standing, Waiting};
 use posthaste_storage::pool::{Pool, Schemas};
 use posthaste_storage::restoring::Target;
+use posthaste_storage::sealed::Seal;
 use posthaste_testworld::SCHEMA;
 use tokio::task::JoinHandle;
 
@@ -196,5 +198,7 @@ async fn discard(configuration: &Configuration, pool: &Pool, schemas: &Schemas, 
 /// makes messages of them within moments, and alone knows up to where they can be read.
 async fn set_aside(pool: &Pool, clock: &Clock, is_alone: bool) -> Result<u64, Fatal> {
     let mark = if is_alone { Feed::open(pool).await?.mark() } else { 0 };
-    Ok(posthaste_webhooks::held::set_aside(pool, clock, mark).await?)
+    // Jobs of webhooks say nothing that would be sealed.
+    let jobs = Jobs::new(pool.clone(), Seal::new(&[]), clock.clone(), Outside::Held);
+    Ok(posthaste_webhooks::held::set_aside(&jobs, mark).await?)
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthaste_live::stopping::Budget;
+use posthaste_live::stopping::{Budget, Leave};
 use posthaste_postgres::{Download, EmbeddedOptions, EmbeddedPostgres, Starts, beside};
 use posthaste_storage::installation::Directory;
 use posthaste_storage::lead::{Lead, LeadError};
+use posthaste_storage::migrations::Older;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +27,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 const BESIDE: u32 = 2;
 /// Connections of a private Postgres that no pool of the server takes: the lead's, and those of commands.
 const SPARE: u32 = 10;
+
+/// What a server does where the schema is older than it is.
+pub(crate) fn older(configuration: &Configuration) -> Older {
+    if configuration.database.no_migrate { Older::Refuse } else { Older::Migrate }
+}
 
 /// What is wrong with a data directory.
 pub(crate) fn unusable(configuration: &Configuration, error: &std::io::Error) -> String {
@@ -63,13 +69,20 @@ impl Database {
     /// Starts or reaches the database, for work that may be done beside a server, and brings it up to date. A private one
     /// that a server runs is used as it runs.
     pub(crate) async fn open(configuration: &Configuration) -> Result<Self, Fatal> {
+        let database = Self::as_it_is(configuration).await?;
+        match pool::migrate(&database.pool).await {
+            Ok(()) => Ok(database),
+            Err(error) => {
+                database.close(&Leave::InOrder.budget()).await?;
+                Err(explained(configuration, &error))
+            }
+        }
+    }
+
+    /// The same, and leaves the schema as it is.
+    pub(crate) async fn as_it_is(configuration: &Configuration) -> Result<Self, Fatal> {
         let reached = Reached::beside(configuration).await?;
-        let opened = async {
-            let pool = pool::connect(&reached.url, BESIDE).await?;
-            pool::migrate(&pool).await?;
-            Ok::<_, PoolError>(pool)
-        };
-        let pool = opened.await.map_err(|error| explained(configuration, &error))?;
+        let pool = pool::connect(&reached.url, BESIDE).await.map_err(|error| explained(configuration, &error))?;
         Ok(Self { pool, lead: None, reached, looking: None })
     }
 
@@ -81,10 +94,10 @@ impl Database {
         Ok(Self { pool, lead: None, reached, looking: None })
     }
 
-    /// The same for a server: one at a time.
+    /// The same for a server: one at a time. An older schema is brought up to date, or refused.
     pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
         let reached = Reached::alone(configuration).await?;
-        let lead = Lead::take(&reached.url, LEAVE_WITHIN).await.map_err(|error| match error {
+        let lead = Lead::take(&reached.url, LEAVE_WITHIN, older(configuration)).await.map_err(|error| match error {
             LeadError::Database(error) => explained(configuration, &error),
             taken @ LeadError::Taken(_) => taken.into(),
         });

@@ -30,6 +30,7 @@ fn known() -> BTreeSet<String> {
     }
     let mut names = BTreeSet::new();
     add(&Cli::command(), &mut names);
+    names.extend(crate::configuration::secret_files());
     names
 }
 

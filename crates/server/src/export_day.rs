@@ -9,11 +9,12 @@ use posthaste_backtest::zone::Travel;
 use posthaste_backtest::{DayError, Instance};
 use posthaste_domain::ids::{DriverId, ZoneId};
 use posthaste_domain::place::Place;
+use posthaste_domain::zone::Zone;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_live::stopping::Leave;
 use posthaste_storage::performance::{Shifts, for_each_placed, for_each_shift};
 use posthaste_storage::pool::Pool;
-use posthaste_storage::zones::{self, Zone};
+use posthaste_storage::zones;
 use posthaste_storage::{StorageError, tracks};
 
 use crate::cli::ExportDayArgs;
@@ -80,8 +81,7 @@ async fn exported(pool: &Pool, args: &ExportDayArgs) -> Result<(Instance, Left),
         return Err(format!("no order was placed on {} that could be exported", args.date).into());
     };
     let zone = zones::get(pool, zone).await?.ok_or("the zone of the orders is not stored")?;
-    let travel: Travel = serde_json::from_value(zone.travel)?;
-    Ok(recording.finish(&zone.rules, &travel))
+    Ok(recording.finish(&zone.zone.rules, &Travel::from(&zone.zone.travel)))
 }
 
 /// When who took work.

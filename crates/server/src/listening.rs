@@ -2,7 +2,7 @@
 //! bound; and handed on to the program that takes this one's place.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use listenfd::ListenFd;
@@ -15,6 +15,16 @@ pub(crate) async fn bind(configuration: &Configuration) -> Result<TcpListener, F
     let bound = tokio::net::TcpListener::bind(configuration.serving.listen).await;
     let bound = bound.map_err(|error| taken("--listen (POSTHASTE_LISTEN)", configuration.serving.listen, &error))?;
     Ok(bound.into_std()?)
+}
+
+/// How a server that listens there is reached from the same machine.
+pub(crate) fn from_here(listens: SocketAddr) -> SocketAddr {
+    let ip = match listens.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listens.port())
 }
 
 /// Why an address cannot be listened on, and what to change. `setting` is what names it.
@@ -83,5 +93,19 @@ impl Given {
     #[cfg(not(unix))]
     pub(crate) fn start_again(self, _: TcpListener) -> Fatal {
         "a program cannot take another's place here".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_asked_over_loopback() {
+        for (listens, asked) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.1.2.3:8080", "10.1.2.3:8080")]
+        {
+            assert_eq!(from_here(listens.parse().unwrap()), asked.parse().unwrap());
+        }
     }
 }

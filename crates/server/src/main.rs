@@ -14,11 +14,13 @@ mod demo;
 mod doctor;
 mod environment;
 mod export_day;
+mod health;
 mod insight;
 mod listening;
 mod manager;
 mod memory;
 mod metrics;
+mod migrate;
 mod replay;
 mod run;
 mod serve;
@@ -82,17 +84,19 @@ async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
         Command::Admin(args) => accounts::admin(args).await,
         Command::Keys(args) => accounts::keys(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Migrate(args) => migrate::migrate(args).await,
+        Command::Health(args) => health::health(args).await,
         Command::Backup(args) => backup::backup(args).await,
         Command::Restore(args) => backup::restore(args).await,
         Command::GoLive(args) => copies::go_live(args).await,
         Command::StandIns(args) => stand_ins::stand_ins(&args).await,
-        Command::Openapi(args) if args.postman => print(&posthaste_api::openapi::postman()),
-        Command::Openapi(_) => print(&posthaste_api::openapi::document()),
+        Command::Openapi(args) if args.postman => print(&posthaste_gate::openapi::postman()),
+        Command::Openapi(_) => print(&posthaste_gate::openapi::document()),
         Command::Access => {
-            print!("{}", posthaste_api::access::page());
+            print!("{}", posthaste_gate::access::page());
             Ok(())
         }
-        Command::Asyncapi => print(&posthaste_api::asyncapi::document()),
+        Command::Asyncapi => print(&posthaste_gate::asyncapi::document()),
     }
     .map(|()| None)
 }

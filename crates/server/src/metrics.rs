@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics::{describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use posthaste_api::AppState;
+use posthaste_gate::AppState;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -37,6 +37,7 @@ impl Recorder {
         posthaste_live::metrics::describe();
         posthaste_http::metrics::describe();
         posthaste_webhooks::metrics::describe();
+        posthaste_jobs::metrics::describe();
         posthaste_postgres::describe_metrics();
         posthaste_outside::metrics::describe();
         crate::memory::describe();
@@ -77,7 +78,7 @@ async fn read(State((recorder, app)): State<(Recorder, AppState)>) -> Response {
         tracing::warn!(%refused, "live orders were not counted");
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of sockets")]
-    gauge!("posthaste_sockets").set(app.open_sockets() as f64);
+    gauge!("posthaste_sockets").set(app.sockets().open_sockets() as f64);
     crate::memory::observe();
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (StatusCode::OK, headers, recorder.0.render()).into_response()

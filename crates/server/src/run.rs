@@ -1,12 +1,10 @@
 //! A running server: database, clock, live system, routes; and how it stops.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use posthaste_api::stopped::Telling;
-use posthaste_api::{AppState, Build, Parts, Worlds};
 use posthaste_clock::Clock;
+use posthaste_gate::{Begun, Beside, Build, Ground, Key, Plan, Process, World, Worlds};
 use posthaste_http::auth::Keys;
 use posthaste_http::browsers::Browsers;
 use posthaste_http::limits::Limits;
@@ -15,8 +13,9 @@ use posthaste_identity::Upkeep;
 use posthaste_live::stopping::{LONGEST_STOP, Leave};
 use posthaste_live::{Retention, Settings, System};
 use posthaste_notifications::worker::Worker;
-use posthaste_testworld::Plan;
-use posthaste_webhooks::{Allowed, Sender, Webhooks};
+use posthaste_protocol::accounts::KeyWorld;
+use posthaste_testworld::Tables;
+use posthaste_webhooks::Allowed;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -26,7 +25,7 @@ use crate::configuration::Configuration;
 use crate::copies::Reminder;
 use crate::database::Database;
 use crate::metrics::Recorder;
-use crate::{accounts, copies, token_key};
+use crate::{accounts, copies, database, token_key};
 
 /// How long the database may be away, once the server stops, before nothing waits for it any more. A private Postgres that
 /// died is back by then, but for one that has much to recover; longer keeps everybody waiting who waits for the next start.
@@ -43,8 +42,9 @@ pub(crate) struct Server {
     stop: oneshot::Sender<Leave>,
     serving: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
-    sender: Sender,
-    /// What goes on beside requests: messages that are sent, keys that are rotated, what is said again.
+    /// What the live world does beside requests.
+    beside: Beside,
+    /// What the process does: letters that are sent, keys that are rotated, what is said again.
     upkeep: (Worker, Upkeep, Option<Reminder>),
     trimming: JoinHandle<()>,
 }
@@ -75,42 +75,37 @@ impl Server {
             trial: None,
             ..Settings::default()
         };
-        let system = System::start(database.pool.clone(), clock.clone(), settings).await?;
-        let limits = limits(configuration);
-        let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_BUILD_COMMIT") };
         let allowed = Allowed {
             private: configuration.webhooks.webhook_private_addresses,
             plain_http: configuration.webhooks.webhook_plain_http,
         };
-        let seal = secret.seal();
-        let schemas = database.schemas().filter(|_| configuration.dispatch.test_world);
-        let test_world = schemas.map(|schemas| Plan {
-            schemas,
-            live: system.clone(),
+        let begun = Begun::begin(Ground {
+            key: Key::first(KeyWorld::Live),
+            pool: database.pool.clone(),
+            clock: clock.clone(),
+            settings,
             reach: System::reach,
-            seal: seal.clone(),
+            keys: keys.clone(),
+            seal: secret.seal(),
             allowed,
             outside,
         });
-        let feed = system.feed().clone();
-        let webhooks = Webhooks::new(database.pool.clone(), clock.clone(), seal.clone(), allowed, outside, feed);
-        let outbox = accounts::notifications(configuration, &database.pool, &clock, &seal, outside)?;
+        let begun = begun.await?;
+        let schemas = database.schemas().filter(|_| configuration.dispatch.test_world);
+        let test_world = schemas.map(|schemas| Plan {
+            tables: Tables { schemas, older: database::older(configuration) },
+            reach: System::reach,
+            seal: secret.seal(),
+            allowed,
+            outside,
+        });
+        let outbox = accounts::notifications(configuration, begun.jobs())?;
         let identity = accounts::identity(configuration, &database.pool, &clock, &secret, outbox.clone()).await?;
-        webhooks.connect(Arc::new(Telling { streams: system.streams().clone(), identity: identity.clone() }));
-        let sender = webhooks.start()?;
+        let build = Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("POSTHASTE_BUILD_COMMIT") };
+        let process = Process::new(identity.clone(), limits(configuration), build, clock.clone());
+        let World { app: state, beside } = begun.open(&process)?;
         let reminder = outside.is_held().then(|| copies::remind(&database));
         let upkeep = (outbox.start(), identity.start(), reminder);
-        let (pool, keys_of_routes) = (database.pool.clone(), keys.clone());
-        let state = AppState::new(Parts {
-            system,
-            reach: System::reach,
-            pool,
-            keys: keys_of_routes,
-            identity,
-            webhooks,
-            limits,
-            build,
-        });
         let metrics = match configuration.program.metrics_listen {
             Some(listen) => {
                 let recorder = Recorder::install()?;
@@ -121,10 +116,10 @@ impl Server {
         };
         let (stop, stopped) = oneshot::channel();
         let told = async move { stopped.await.unwrap_or(Leave::InOrder) };
-        let serving = tokio::spawn(posthaste_api::serve(listener, Worlds::new(state, test_world), told));
+        let serving = tokio::spawn(posthaste_gate::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
         let trimming = crate::memory::keep_trimmed(&clock);
-        Ok(Self { address, keys, clock, database, stop, serving, metrics, sender, upkeep, trimming })
+        Ok(Self { address, keys, clock, database, stop, serving, metrics, beside, upkeep, trimming })
     }
 
     /// Waits until another server leads the database.
@@ -160,7 +155,7 @@ impl Server {
         if let Some(metrics) = self.metrics {
             metrics.abort();
         }
-        self.sender.stop(budget.messages).await;
+        self.beside.stop(budget.messages).await;
         drop(self.upkeep);
         self.trimming.abort();
         refusing.abort();

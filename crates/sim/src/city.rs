@@ -4,7 +4,7 @@
 //! - `orders`: what is ordered when. `shop`, `customer`, `driver` (with `visit`): one person each, one task each.
 //! - `talk`: what people say to each other outside the product. [`CityStats`]: what goes on, in numbers.
 //!
-//! Everybody has dice of his own from the seed, so that the same seed makes the same choices. Zones and drivers
+//! Everybody has dice of their own from the seed, so that the same seed makes the same choices. Zones and drivers
 //! that exist already, from an earlier run on the same data, are used again.
 
 mod customer;

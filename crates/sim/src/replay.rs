@@ -1,7 +1,7 @@
 //! Replay of a recorded day of real orders through REST and sockets, against the server's own clock.
 //!
 //! - [`plane`]: the area of the day on the globe.
-//! - `courier`: one courier over his socket. [`trace`]: what the server recorded, row by row.
+//! - `courier`: one courier over their socket. [`trace`]: what the server recorded, row by row.
 //! - [`run`] sets the day up, plays it, waits until every order is settled, and writes the trace.
 //!
 //! Nothing of an order is told before its placement time. Minute 0 of the day is a little after the set-up.

@@ -1,4 +1,4 @@
-//! What every simulated driver does with his socket: keeps the route and the open offers, and waits for the
+//! What every simulated driver does with their socket: keeps the route and the open offers, and waits for the
 //! next moment or the next news, whichever is first.
 
 use std::collections::{HashSet, VecDeque};
@@ -30,7 +30,7 @@ pub(crate) struct Rider {
     pub(crate) clock: ServerClock,
     stops: Vec<StopView>,
     offers: VecDeque<OfferView>,
-    /// Where he is advised to wait for work.
+    /// Where they are advised to wait for work.
     pub(crate) standby: Option<StandbyView>,
     done: HashSet<TaskId>,
     pub(crate) shift: Option<ShiftView>,

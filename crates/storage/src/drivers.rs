@@ -2,7 +2,7 @@
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, Id, TaskId, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, RegionId, TaskId, ZoneId};
 use posthaste_domain::order::Speed;
 use posthaste_domain::party::Party;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ use crate::pool::Pool;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum DriverEvent {
-    /// He was registered.
+    /// The driver was registered.
     Registered,
     /// Name, vehicle, capacity, zones or speeds changed.
     ProfileChanged,
-    /// He went on shift, on a break, or off.
+    /// The driver went on shift, on a break, or off.
     ShiftChanged {
         /// The shift from then on.
         shift: Shift,
@@ -27,7 +27,7 @@ pub enum DriverEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         command: Option<String>,
     },
-    /// He said which stop he does next, or took that back.
+    /// The driver said which stop they do next, or took that back.
     NextChosen {
         /// The stop.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +67,9 @@ pub struct DriverRecorded {
 /// Which drivers a list shows. Everything that is set must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ListFilter {
-    /// He serves the zone.
+    /// They serve the zone.
     pub zone: Option<ZoneId>,
-    /// He is on shift (a break counts), or is not.
+    /// They are on shift (a break counts), or are not.
     pub on_shift: Option<bool>,
 }
 
@@ -94,6 +94,7 @@ struct Row {
     shift: String,
     zones: Vec<Uuid>,
     speeds: Vec<String>,
+    region_id: Uuid,
 }
 
 impl TryFrom<Row> for Driver {
@@ -123,6 +124,7 @@ impl TryFrom<Row> for Driver {
             speeds: speeds.collect::<Result<_, _>>()?,
             shift,
             next_task: row.next_task.map(TaskId::from_uuid),
+            region: RegionId::from_uuid(row.region_id),
             created_at: row.created_at,
             version: u64::try_from(row.version).map_err(|e| StorageError::corrupt(what(), e))?,
         })
@@ -149,7 +151,7 @@ fn vehicle(name: &str) -> Option<Vehicle> {
 pub async fn get(pool: &Pool, id: DriverId) -> Result<Option<Driver>, StorageError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
+        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds, region_id
         FROM drivers WHERE id = $1",
         id.uuid(),
     )
@@ -162,7 +164,7 @@ pub async fn get(pool: &Pool, id: DriverId) -> Result<Option<Driver>, StorageErr
 pub async fn on_shift(pool: &Pool) -> Result<Vec<Driver>, StorageError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
+        "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds, region_id
         FROM drivers WHERE shift <> 'offline' ORDER BY id",
     )
     .fetch_all(&pool.0)
@@ -192,7 +194,7 @@ pub async fn list(
         (true, Some(true)) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds, region_id
             FROM drivers WHERE shift <> 'offline' AND id < $1 ORDER BY id DESC LIMIT $2",
                 before,
                 more,
@@ -203,7 +205,7 @@ pub async fn list(
         (true, on_shift) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds, region_id
             FROM drivers WHERE id < $1 AND ($3::boolean IS NULL OR (shift <> 'offline') = $3)
             ORDER BY id DESC LIMIT $2",
                 before,
@@ -216,7 +218,7 @@ pub async fn list(
         (false, on_shift) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds
+                "SELECT id, version, created_at, shift_until, next_task, capacity, name, vehicle, shift, zones, speeds, region_id
             FROM drivers WHERE id < $1 AND zones @> $4 AND ($3::boolean IS NULL OR (shift <> 'offline') = $3)
             ORDER BY id DESC LIMIT $2",
                 before,
@@ -269,7 +271,7 @@ pub async fn done_under(
     Ok(at)
 }
 
-/// What happened to a driver after event `after_seq` (0 for all): his shifts among it.
+/// What happened to a driver after event `after_seq` (0 for all): their shifts among it.
 pub async fn history(pool: &Pool, id: DriverId, after_seq: u64) -> Result<Vec<DriverRecorded>, StorageError> {
     let rows = sqlx::query_as!(
         EventRow,

@@ -8,7 +8,8 @@ use sqlx::Row as _;
 use crate::error::StorageError;
 use crate::installation::{self, Directory, Standing};
 use crate::lead::LEAD;
-use crate::pool::{MIGRATIONS, Pool};
+use crate::migrations;
+use crate::pool::Pool;
 
 /// What a database is like.
 #[derive(Debug, Clone)]
@@ -38,18 +39,21 @@ pub struct Migrations {
     pub pending: Vec<i64>,
     /// Those that this program does not know: a newer one applied them.
     pub unknown: Vec<i64>,
+    /// Whether this program can run with it as it is: nothing is missing or broken, and what is unknown says that it can.
+    pub fits: bool,
     /// Those that broke off, or were applied in other words than this program's.
     pub broken: Vec<i64>,
 }
 
 impl Migrations {
     /// Compares those that were applied (with what they were like, and whether they came through) with those that are known.
-    fn compare(applied: &BTreeMap<i64, (Vec<u8>, bool)>, known: &BTreeMap<i64, Vec<u8>>) -> Self {
+    pub(crate) fn compare(applied: &BTreeMap<i64, (Vec<u8>, bool)>, known: &BTreeMap<i64, Vec<u8>>) -> Self {
         let is_broken = |(version, (checksum, success)): &(&i64, &(Vec<u8>, bool))| {
             !success || known.get(version).is_some_and(|known| known != checksum)
         };
         Self {
             applied: applied.len(),
+            fits: false,
             pending: known.keys().filter(|version| !applied.contains_key(version)).copied().collect(),
             unknown: applied.keys().filter(|version| !known.contains_key(version)).copied().collect(),
             broken: applied.iter().filter(is_broken).map(|(version, _)| *version).collect(),
@@ -72,15 +76,13 @@ pub async fn examine(pool: &Pool, directory: Option<&Directory>) -> Result<Exami
             EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid::bigint = $1 AND objid::bigint <> 0
                 AND mode = 'ExclusiveLock' AND granted
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS is_led,
-            to_regclass('_sqlx_migrations') IS NOT NULL AS has_migrations,
             to_regclass('installation') IS NOT NULL AS has_installation,
             to_regclass('clock_checkpoint') IS NOT NULL AS has_clock",
     )
     .bind(i64::from(LEAD))
     .fetch_one(&pool.0)
     .await?;
-    let applied = if row.try_get("has_migrations")? { applied(pool).await? } else { BTreeMap::new() };
-    let known = MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect();
+    let migrations = migrations::standing(&mut *pool.0.acquire().await?).await?;
     let standing =
         if row.try_get("has_installation")? { Some(installation::standing(pool, directory).await?) } else { None };
     let checkpoint = if row.try_get("has_clock")? { crate::clock::load(pool).await? } else { None };
@@ -88,16 +90,11 @@ pub async fn examine(pool: &Pool, directory: Option<&Directory>) -> Result<Exami
         major: row.try_get::<i32, _>("major")?.unsigned_abs(),
         now: row.try_get("now")?,
         has_extension: row.try_get("has_extension")?,
-        migrations: Migrations::compare(&applied, &known),
+        migrations,
         is_led: row.try_get("is_led")?,
         standing,
         checkpoint,
     })
-}
-
-async fn applied(pool: &Pool) -> Result<BTreeMap<i64, (Vec<u8>, bool)>, StorageError> {
-    let rows = sqlx::query_as::<_, (i64, Vec<u8>, bool)>("SELECT version, checksum, success FROM _sqlx_migrations");
-    Ok(rows.fetch_all(&pool.0).await?.into_iter().map(|(version, sum, success)| (version, (sum, success))).collect())
 }
 
 #[cfg(test)]
@@ -106,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::lead::Lead;
+    use crate::migrations::Older;
     use crate::pool::connect_to_read;
     use crate::testing::{TestDatabase, TestServer};
 
@@ -126,9 +124,9 @@ mod tests {
         assert!(empty.migrations.applied == 0 && !empty.migrations.pending.is_empty(), "{empty:?}");
         assert!(empty.has_extension && empty.major >= 14 && empty.standing.is_none() && !empty.is_led, "{empty:?}");
         assert!(sqlx::raw_sql("CREATE TABLE written ()").execute(&pool.0).await.is_err(), "it only reads");
-        let _lead = Lead::take(server.url(), Duration::from_secs(5)).await.unwrap();
+        let _lead = Lead::take(server.url(), Duration::from_secs(5), Older::Migrate).await.unwrap();
         let led = examine(&pool, None).await.unwrap();
-        let all = Migrations { applied: empty.migrations.pending.len(), ..Migrations::default() };
+        let all = Migrations { applied: empty.migrations.pending.len(), fits: true, ..Migrations::default() };
         assert_eq!((led.migrations, led.is_led, led.standing), (all, true, Some(Standing::Fresh)));
         assert!(led.checkpoint.is_some());
     }
@@ -137,10 +135,11 @@ mod tests {
     async fn what_a_newer_program_did_is_seen() {
         let database = TestDatabase::new().await;
         let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-            VALUES (990001, 'later', true, '', 0)";
+            VALUES (990001, 'later', true, '', 0);
+            UPDATE schema_compatibility SET runs_with = 990001";
         sqlx::raw_sql(newer).execute(&database.pool.0).await.unwrap();
         let examined = examine(&database.pool, None).await.unwrap();
-        assert_eq!(examined.migrations.unknown, [990_001]);
+        assert_eq!((&examined.migrations.unknown[..], examined.migrations.fits), (&[990_001][..], false));
         assert!(!examined.is_led);
         let refused = crate::pool::migrate(&database.pool).await.unwrap_err().to_string();
         assert!(refused.contains("newer posthaste") && refused.contains("990001"), "{refused}");

@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 pub(crate) use self::marks::Marks;
 pub(crate) use self::pools::Pools;
+use crate::migrations::{self, Older};
 use crate::pool::{self, Pool, PoolError, Schemas};
 
 /// The class of the lead's advisory locks: "lead" in ASCII.
@@ -83,18 +84,18 @@ impl Drop for Lead {
 }
 
 impl Lead {
-    /// Takes the lead of the database at `url` and brings it up to date. Waits at most `patience` for another server to
-    /// leave.
+    /// Takes the lead of the database at `url` and brings it up to date, where it may. Waits at most `patience` for
+    /// another server to leave.
     ///
     /// # Errors
     ///
     /// [`LeadError::Taken`] where it does not leave, [`LeadError::Database`] where the database is at fault.
-    pub async fn take(url: &str, patience: Duration) -> Result<Self, LeadError> {
+    pub async fn take(url: &str, patience: Duration, older: Older) -> Result<Self, LeadError> {
         let options = pool::options(url)?;
         let mut session = connect(&options).await.map_err(unreachable)?;
         wait_for_writers(&mut session, patience).await?;
         let name = name(&mut session).await.map_err(unreachable)?;
-        pool::migrate_on(&mut session).await?;
+        migrations::make_fit(&mut session, older).await?;
         let marks = Arc::new(Marks::new(marks::leave(&mut session).await.map_err(unreachable)?));
         share_writing(&mut session).await.map_err(unreachable)?;
         let (tell, state) = watch::channel(State::Held);

@@ -7,6 +7,7 @@
 //! - [`lead`]: which server may write, one at a time. [`installation`]: whether the database is the real one or a copy.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
 //!   reads and the writes that do not go through the journal.
+//! - [`migrations`]: the schema, brought up to date as a step.
 //! - [`examine`]: what can be told of a database without changing it. [`restoring`]: one that is saved or filled.
 //! - [`performance`]: what insight looks back on, in chunks.
 //! - [`sealed`]: values that the database keeps and cannot read.
@@ -27,6 +28,7 @@ pub mod idempotency;
 pub mod installation;
 pub mod journal;
 pub mod lead;
+pub mod migrations;
 pub mod orders;
 pub mod performance;
 pub mod pool;

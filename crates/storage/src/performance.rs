@@ -30,14 +30,14 @@ pub struct History {
     pub events: Vec<(Timestamp, Event)>,
 }
 
-/// A driver with his shifts.
+/// A driver with their shifts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shifts {
     /// The driver.
     pub driver: DriverId,
-    /// The zones that he serves now.
+    /// The zones that they serve now.
     pub zones: Vec<ZoneId>,
-    /// The changes of his shift, oldest first: the last one at or before the start of the time, and those within.
+    /// The changes of their shift, oldest first: the last one at or before the start of the time, and those within.
     pub changes: Vec<(Timestamp, Shift)>,
 }
 

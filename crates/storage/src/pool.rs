@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
 
 use crate::lead::{self, Marks, Pools};
+use crate::migrations::{self, Older};
 
 /// How long to wait for a connection. Lower refuses work in a short peak, higher keeps callers of a dead database
 /// waiting.
@@ -56,6 +57,17 @@ pub enum PoolError {
          one newer still"
     )]
     Newer(i64),
+    /// The schema is older than the program, and is not to be changed.
+    #[error(
+        "the database lacks {count} migrations of this posthaste, from {first} on: run `posthaste migrate` first, or start \
+         without --no-migrate"
+    )]
+    Older {
+        /// The first that is missing.
+        first: i64,
+        /// How many are.
+        count: usize,
+    },
     /// The migrations could not be applied.
     #[error("the database could not be brought up to date")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -282,30 +294,20 @@ fn pool_options(max_connections: u32, patience: Duration) -> PgPoolOptions {
 ///
 /// [`PoolError::Migration`] when one fails, or the database was changed by a newer program or edited migrations.
 pub async fn migrate(pool: &Pool) -> Result<(), PoolError> {
+    make_fit(pool, Older::Migrate).await
+}
+
+/// Makes the schema fit this program, or says why it does not.
+///
+/// # Errors
+///
+/// Those of [`migrate`]; [`PoolError::Older`] where migrations are missing and are not to be applied.
+pub async fn make_fit(pool: &Pool, older: Older) -> Result<(), PoolError> {
     let failed = |error: sqlx::Error| PoolError::Migration(error.into());
     // a connection of its own: the time limits of ordinary work are too short for building an index
     let mut connection = pool.0.acquire().await.map_err(failed)?.detach();
-    migrate_on(&mut connection).await?;
+    migrations::make_fit(&mut connection, older).await?;
     connection.close().await.map_err(failed)
-}
-
-/// Applies them over this connection, which has no time limits meanwhile.
-pub(crate) async fn migrate_on(connection: &mut PgConnection) -> Result<(), PoolError> {
-    let failed = |error: sqlx::Error| PoolError::Migration(error.into());
-    connection
-        .execute("SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-        .await
-        .map_err(failed)?;
-    // not `run`, whose future cannot be sent between threads when it is given a connection
-    MIGRATIONS.run_direct(None, connection, false).await.map_err(|error| match error {
-        MigrateError::VersionMissing(migration) => PoolError::Newer(migration),
-        error => PoolError::Migration(error.into()),
-    })?;
-    connection
-        .execute("RESET statement_timeout; RESET lock_timeout; RESET idle_in_transaction_session_timeout")
-        .await
-        .map(drop)
-        .map_err(failed)
 }
 
 #[cfg(test)]

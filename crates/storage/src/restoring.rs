@@ -92,12 +92,13 @@ pub fn unknown_migrations(had: &[i64]) -> Vec<i64> {
 mod tests {
     use super::*;
     use crate::lead::Lead;
+    use crate::migrations::Older;
     use crate::testing::TestDatabase;
 
     #[tokio::test]
     async fn a_database_that_is_led_is_left_alone_and_one_that_is_being_restored_is_not_led() {
         let database = TestDatabase::new().await;
-        let lead = Lead::take(&database.url, AT_ONCE).await.unwrap();
+        let lead = Lead::take(&database.url, AT_ONCE, Older::Migrate).await.unwrap();
         let mut target = Target::connect(&database.url).await.unwrap();
         assert!(matches!(target.keep_servers_out().await, Err(LeadError::Taken(_))));
         drop(lead);
@@ -106,9 +107,9 @@ mod tests {
             assert!(std::time::Instant::now() < deadline, "its sessions end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(matches!(Lead::take(&database.url, AT_ONCE).await, Err(LeadError::Taken(_))));
+        assert!(matches!(Lead::take(&database.url, AT_ONCE, Older::Migrate).await, Err(LeadError::Taken(_))));
         target.close().await;
-        Lead::take(&database.url, Duration::from_secs(10)).await.unwrap();
+        Lead::take(&database.url, Duration::from_secs(10), Older::Migrate).await.unwrap();
     }
 
     #[tokio::test]

@@ -18,11 +18,11 @@ const PLANS: i64 = 2_000;
 pub struct Meant {
     /// The driver.
     pub driver: DriverId,
-    /// When he is asked.
+    /// When the driver is asked.
     pub offer_at: Timestamp,
-    /// When he picks it up.
+    /// When they pick it up.
     pub pickup_at: Timestamp,
-    /// When he hands it over.
+    /// When they hand it over.
     pub dropoff_at: Timestamp,
 }
 

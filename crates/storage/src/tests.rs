@@ -8,6 +8,7 @@ mod instants;
 mod journal;
 mod journal_beside;
 mod kept;
+mod migrations;
 mod orders;
 mod performance;
 mod places;

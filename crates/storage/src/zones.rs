@@ -1,8 +1,9 @@
 //! Zones: few, changed seldom, read whole at start.
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{Id, ZoneId};
-use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::ids::{Id, RegionId, ZoneId};
+use posthaste_domain::zone::Zone;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -11,23 +12,11 @@ use crate::error::{StorageError, constraint};
 use crate::idempotency::IdempotencyRecord;
 use crate::pool::Pool;
 
-/// A zone as stored. Area and travel are JSON that the geography crate reads and checks.
+/// A zone as stored.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Zone {
+pub struct Stored {
     /// The zone.
-    pub id: ZoneId,
-    /// Its name, unique among the zones that are served.
-    pub name: String,
-    /// A GeoJSON Polygon or MultiPolygon.
-    pub area: Value,
-    /// Dispatch rules.
-    pub rules: ZoneRules,
-    /// How travel times are estimated.
-    pub travel: Value,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Counts its changes, from 1.
-    pub version: u64,
+    pub zone: Zone,
     /// When it was removed.
     pub deleted_at: Option<Timestamp>,
 }
@@ -61,6 +50,7 @@ impl From<sqlx::Error> for ZoneError {
 
 struct Row {
     id: Uuid,
+    region_id: Uuid,
     name: String,
     area: Json<Value>,
     rules: Json<Value>,
@@ -70,20 +60,24 @@ struct Row {
     deleted_at: Option<Timestamp>,
 }
 
-impl TryFrom<Row> for Zone {
+impl TryFrom<Row> for Stored {
     type Error = StorageError;
     fn try_from(row: Row) -> Result<Self, StorageError> {
+        fn read<T: DeserializeOwned>(id: ZoneId, value: Value) -> Result<T, StorageError> {
+            serde_json::from_value(value).map_err(|e| StorageError::corrupt(format!("zone {id}"), e))
+        }
         let id = ZoneId::from_uuid(row.id);
-        Ok(Self {
+        let zone = Zone {
             id,
+            region: RegionId::from_uuid(row.region_id),
             name: row.name,
             area: row.area.0,
-            rules: serde_json::from_value(row.rules.0).map_err(|e| StorageError::corrupt(format!("zone {id}"), e))?,
-            travel: row.travel.0,
+            rules: read(id, row.rules.0)?,
+            travel: read(id, row.travel.0)?,
             created_at: row.created_at,
             version: u64::try_from(row.version).map_err(|e| StorageError::corrupt(format!("zone {id}"), e))?,
-            deleted_at: row.deleted_at,
-        })
+        };
+        Ok(Self { zone, deleted_at: row.deleted_at })
     }
 }
 
@@ -91,20 +85,20 @@ impl TryFrom<Row> for Zone {
 pub async fn served(pool: &Pool) -> Result<Vec<Zone>, StorageError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
+        r#"SELECT id, region_id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
             travel AS "travel: Json<Value>", created_at, version, deleted_at
         FROM zones WHERE deleted_at IS NULL ORDER BY id"#,
     )
     .fetch_all(&pool.0)
     .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    rows.into_iter().map(|row| Stored::try_from(row).map(|stored| stored.zone)).collect()
 }
 
 /// One zone, removed or not.
-pub async fn get(pool: &Pool, id: ZoneId) -> Result<Option<Zone>, StorageError> {
+pub async fn get(pool: &Pool, id: ZoneId) -> Result<Option<Stored>, StorageError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
+        r#"SELECT id, region_id, name, area AS "area: Json<Value>", rules AS "rules: Json<Value>",
             travel AS "travel: Json<Value>", created_at, version, deleted_at
         FROM zones WHERE id = $1"#,
         id.uuid(),
@@ -118,14 +112,16 @@ pub async fn get(pool: &Pool, id: ZoneId) -> Result<Option<Zone>, StorageError> 
 pub async fn insert(pool: &Pool, zone: &Zone, answer: Option<&IdempotencyRecord>) -> Result<(), ZoneError> {
     let mut transaction = pool.0.begin().await?;
     sqlx::query!(
-        "INSERT INTO zones (id, version, created_at, name, area, rules, travel) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO zones (id, version, created_at, name, area, rules, travel, region_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         zone.id.uuid(),
         i64::try_from(zone.version).unwrap_or(i64::MAX),
         zone.created_at,
         zone.name,
         zone.area,
         Json(zone.rules) as _,
-        zone.travel,
+        Json(zone.travel) as _,
+        zone.region.uuid(),
     )
     .execute(&mut *transaction)
     .await?;
@@ -147,7 +143,7 @@ pub async fn update(pool: &Pool, expected_version: u64, zone: &Zone) -> Result<(
         zone.name,
         zone.area,
         Json(zone.rules) as _,
-        zone.travel,
+        Json(zone.travel) as _,
     )
     .execute(&pool.0)
     .await?;
@@ -179,16 +175,19 @@ pub async fn mirror(pool: &Pool, zones: &[Zone], gone: &[ZoneId], at: Timestamp)
     sqlx::query!("UPDATE zones SET name = id::text WHERE id = ANY($1)", &changed).execute(&mut *transaction).await?;
     for zone in zones {
         sqlx::query!(
-            "INSERT INTO zones (id, version, created_at, name, area, rules, travel) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO zones (id, version, created_at, name, area, rules, travel, region_id)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT ON CONSTRAINT zones_pkey DO UPDATE SET version = excluded.version, name = excluded.name,
-                area = excluded.area, rules = excluded.rules, travel = excluded.travel, deleted_at = NULL",
+                area = excluded.area, rules = excluded.rules, travel = excluded.travel, region_id = excluded.region_id,
+                deleted_at = NULL",
             zone.id.uuid(),
             i64::try_from(zone.version).unwrap_or(i64::MAX),
             zone.created_at,
             zone.name,
             zone.area,
             Json(zone.rules) as _,
-            zone.travel,
+            Json(zone.travel) as _,
+            zone.region.uuid(),
         )
         .execute(&mut *transaction)
         .await?;

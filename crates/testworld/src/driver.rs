@@ -1,5 +1,5 @@
-//! What a test driver does next: a function of the time, where he is, and his work. He remembers nothing, so that a
-//! restart in the middle of a way changes nothing.
+//! What a test driver does next: a function of the time, where they are, and their work. They remember nothing, so
+//! that a restart in the middle of a way changes nothing.
 
 use posthaste_domain::ids::{DriverId, OfferId, TaskId};
 use posthaste_domain::order::{FailReason, Order, Task, TaskKind, TaskStatus};
@@ -13,7 +13,7 @@ use crate::way;
 /// Time at a stop at least and at most, in milliseconds: long enough to be seen.
 const STAY_MS: std::ops::RangeInclusive<i64> = 1_000..=10_000;
 
-/// What he does.
+/// What they do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
     /// Takes the offer.
@@ -32,7 +32,7 @@ pub(crate) enum Step {
         task: TaskId,
         /// Its kind.
         kind: TaskKind,
-        /// The code that he is told there.
+        /// The code that they are told there.
         code: Option<String>,
     },
     /// Cannot do it.
@@ -42,7 +42,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// What he asks for, if it is something that is asked for.
+    /// What they ask for, if it is something that is asked for.
     pub(crate) fn command(&self) -> Option<DriverCommand> {
         Some(match self.clone() {
             Self::Accept(offer) => DriverCommand::Accept(offer),
@@ -103,7 +103,7 @@ fn hand_over(now: Timestamp, opens: Timestamp, order: &Order, task: &Task) -> St
     }
 }
 
-/// How long he stays at a stop.
+/// How long they stay at a stop.
 fn stay(task: &Task) -> Span {
     #[expect(clippy::cast_possible_truncation, reason = "an hour of milliseconds fits")]
     let stay = (f64::from(task.service_seconds) * 1000.0 / way::FASTER) as i64;

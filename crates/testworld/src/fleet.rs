@@ -93,11 +93,12 @@ impl Fleet {
         self.answer_for_sellers().await?;
         for zone in self.town.live.zones().await? {
             // It may have gone since.
-            let Ok(board) = self.town.live.board(zone.id).await else { continue };
+            let id = zone.zone.id;
+            let Ok(board) = self.town.live.board(id).await else { continue };
             let pickups: Vec<_> = board.waiting.iter().map(|waiting| waiting.pickup).collect();
             for n in 0..demand::missing(&board) {
                 let Some(place) = pickups.get(n % pickups.len().max(1)) else { break };
-                self.call(zone.id, *place).await?;
+                self.call(id, *place).await?;
             }
         }
         Ok(())
@@ -164,12 +165,12 @@ impl Fleet {
     }
 }
 
-/// The `number`th test driver of a zone: always the same, so that nobody has to look for him.
+/// The `number`th test driver of a zone: always the same, so that nobody has to look for them.
 fn id_of(zone: ZoneId, number: usize) -> DriverId {
     DriverId::from_uuid(Uuid::from_u128(zone.uuid().as_u128() ^ number as u128))
 }
 
-/// A driver's shift: beat after beat, until he has had nothing to do for a while.
+/// A driver's shift: beat after beat, until they have had nothing to do for a while.
 async fn drive(town: Town, id: DriverId) {
     let (mut last, mut idle_since) = (town.clock.now(), Instant::now());
     loop {
@@ -190,7 +191,7 @@ async fn drive(town: Town, id: DriverId) {
     }
 }
 
-/// Does what is to be done now; whether he has work.
+/// Does what is to be done now; whether they have work.
 async fn beat(town: &Town, id: DriverId, now: Timestamp, spent: Span) -> Result<bool, Refused> {
     let slot = town.live.slot(id).await?;
     slot.heartbeat();

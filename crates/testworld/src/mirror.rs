@@ -11,8 +11,13 @@ use posthaste_live::{Live, Refused};
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Brings the zones to where those of `live` stand.
-pub(crate) async fn pass(live: &dyn Live, test: &dyn Live) -> Result<(), Refused> {
-    let changed = test.mirror_zones(live.zones().await?).await?;
+///
+/// # Errors
+///
+/// What either of the two refuses: it has to be tried again.
+pub async fn pass(live: &dyn Live, test: &dyn Live) -> Result<(), Refused> {
+    let wanted = live.zones().await?.into_iter().map(|zone| zone.zone).collect();
+    let changed = test.mirror_zones(wanted).await?;
     if changed > 0 {
         tracing::info!(changed, "zones of the test world follow");
     }

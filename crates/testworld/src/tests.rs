@@ -77,7 +77,7 @@ fn to_order(command: DriverCommand, driver: DriverId, now: Timestamp) -> Command
     }
 }
 
-/// What a test driver made of an order, and how many seconds it took him. Nothing that he asks for is refused.
+/// What a test driver made of an order, and how many seconds it took them. Nothing that they ask for is refused.
 fn carried(mut order: Order, most_seconds: i64) -> (Order, i64) {
     let driver = id::<DriverId>(9);
     let mut place = order.tasks[0].place;

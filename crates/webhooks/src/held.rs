@@ -1,8 +1,8 @@
 //! What waits while nothing may leave, since the database is a copy of another: how much it is, and its being set aside
 //! where it is not to be sent once the copy is said to be the real one.
 
-use posthaste_clock::Clock;
-use posthaste_domain::ids::{Id, MerchantId};
+use posthaste_domain::ids::{Id, MerchantId, WebhookMessageId};
+use posthaste_jobs::Jobs;
 use posthaste_storage::StorageError;
 use posthaste_storage::feed;
 use posthaste_storage::installation::{NOT_SENT, Waiting};
@@ -10,6 +10,7 @@ use posthaste_storage::pool::Pool;
 use uuid::Uuid;
 
 use crate::sending::distribute::{CONSUMER, distribute_all, take_over};
+use crate::sending::{WEBHOOK, job_of};
 
 /// Messages in one statement. More would run into the statement's time limit.
 const CHUNK: i64 = 5_000;
@@ -48,28 +49,29 @@ async fn who_listens(pool: &Pool) -> Result<Vec<MerchantId>, StorageError> {
 /// # Errors
 ///
 /// Those of the database.
-pub async fn set_aside(pool: &Pool, clock: &Clock, mark: i64) -> Result<u64, StorageError> {
-    take_over(pool, clock).await?;
-    distribute_all(pool, clock, mark).await?;
+pub async fn set_aside(jobs: &Jobs, mark: i64) -> Result<u64, StorageError> {
+    take_over(jobs).await?;
+    distribute_all(jobs, mark).await?;
     let mut all = 0;
     loop {
-        let mut transaction = pool.connections().begin().await?;
-        // Whoever changes a lane holds its endpoint.
+        let mut transaction = jobs.pool().connections().begin().await?;
+        // Whoever changes what waits for an endpoint holds it.
         sqlx::query!("SELECT id FROM webhook_endpoints ORDER BY id FOR UPDATE").fetch_all(&mut *transaction).await?;
         let ids: Vec<Uuid> =
             sqlx::query_scalar!("SELECT id FROM webhook_messages WHERE state = 'waiting' LIMIT $1", CHUNK)
                 .fetch_all(&mut *transaction)
                 .await?;
         let done = sqlx::query!(
-            "UPDATE webhook_messages SET state = 'set_aside', due_at = NULL, claims = claims + 1, settled_at = $2,
-                last_problem = $3
+            "UPDATE webhook_messages SET state = 'set_aside', due_at = NULL, settled_at = $2, last_problem = $3
             WHERE id = ANY($1)",
             &ids,
-            clock.now(),
+            jobs.clock().now(),
             NOT_SENT,
         )
         .execute(&mut *transaction)
         .await?;
+        let of_them: Vec<_> = ids.iter().map(|id| job_of(WebhookMessageId::from_uuid(*id))).collect();
+        jobs.take_back(&mut transaction, &WEBHOOK, &of_them).await?;
         transaction.commit().await?;
         all += done.rows_affected();
         if ids.is_empty() {

@@ -3,16 +3,17 @@
 //!
 //! 1. The journal writes every event into the feed (`posthaste_storage::feed`), in the statement that stores it.
 //! 2. [`sending`] reads the feed, woken by the commit, and makes a message for each endpoint that wants the event
-//!    (`distribute`), claims messages that are due (`choose`), posts them (`post`) and notes what became of them.
-//! 3. Messages of one endpoint and order form a lane: only the first that waits is ever due. Whoever changes a lane
-//!    holds its endpoint's row, and leaves it with exactly its first message due (`messages::store::settle`).
+//!    (`distribute`), with a job in the queue (`posthaste_jobs`); does the jobs that are due (`post`) and notes what became of
+//!    them.
+//! 3. Messages of one endpoint and order form a lane of the queue, those of one endpoint a group, which is held while the
+//!    endpoint is not to be sent to (`endpoints::store::settle_group`).
 //!
 //! - `endpoints`: where, what, and secrets. `messages`: what is on its way, replays. `types`: what there is to choose.
 //! - [`held`]: what waits because nothing may leave, and its being set aside.
 //! - `signing`, `schedule`, `addresses`: pure rules. `refused`: everything that is refused, and its problem.
 //! - [`metrics`]: what is measured. `limits`: what the API document says of fields.
 //!
-//! Retries, pauses and overlaps follow the product's clock; claims and time-outs are real time, and so is
+//! Retries, pauses and overlaps follow the product's clock; leases and time-outs are real time, and so is
 //! `webhook-timestamp`, which receivers hold against their own clocks.
 
 mod addresses;
@@ -32,19 +33,20 @@ mod types;
 mod tests;
 
 use crate::messages::tests_sent::Tests;
+use crate::sending::WEBHOOK;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use posthaste_clock::Clock;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::MerchantId;
+use posthaste_jobs::Jobs;
 use posthaste_protocol::webhooks::EndpointView;
 use posthaste_storage::StorageError;
 use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::sealed::Seal;
-use tokio::sync::Notify;
 
 pub use addresses::Allowed;
 pub use limits::LIMITS;
@@ -58,13 +60,9 @@ pub use sending::Sender;
 pub struct Webhooks(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
-    clock: Clock,
-    seal: Seal,
+    jobs: Jobs,
     allowed: Allowed,
-    outside: Outside,
     feed: Feed,
-    work: Notify,
     owners: OnceLock<Arc<dyn Owners>>,
     tests: Tests,
 }
@@ -75,7 +73,7 @@ pub type Connection = sqlx::PgConnection;
 /// Tells a merchant what concerns its endpoints. Implemented by who knows the way to merchants.
 pub trait Owners: Send + Sync + 'static {
     /// Nothing more is sent to an endpoint, as its state and reason say. True when it is as sure as it can be that its
-    /// owner learns of it; otherwise he is told again later.
+    /// owner learns of it; otherwise the owner is told again later.
     fn stopped(&self, endpoint: EndpointView) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
     /// The same by email: puts it into the outbox, in the transaction that notes it. Called once for each stop.
     fn write_to<'a>(
@@ -88,12 +86,20 @@ pub trait Owners: Send + Sync + 'static {
 }
 
 impl Webhooks {
-    /// Over a database. `seal` keeps endpoints' secrets so that the database cannot read them. While the `outside` is held,
-    /// messages are made and none is sent. The `feed` is that of the system that writes to the database.
+    /// Over the queue of a world, and its database. Its seal keeps endpoints' secrets so that the database cannot read them.
+    /// While the outside is held, messages are made and none is sent. The `feed` is that of the system that writes to the
+    /// database.
     #[must_use]
-    pub fn new(pool: Pool, clock: Clock, seal: Seal, allowed: Allowed, outside: Outside, feed: Feed) -> Self {
-        let (work, owners, tests) = (Notify::new(), OnceLock::new(), Tests::new(std::time::Instant::now()));
-        Self(Arc::new(Inner { pool, clock, seal, allowed, outside, feed, work, owners, tests }))
+    pub fn new(jobs: Jobs, allowed: Allowed, feed: Feed) -> Self {
+        jobs.register(&WEBHOOK);
+        let (owners, tests) = (OnceLock::new(), Tests::new(std::time::Instant::now()));
+        Self(Arc::new(Inner { jobs, allowed, feed, owners, tests }))
+    }
+
+    /// The queue of its world.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.0.jobs
     }
 
     /// Says who tells merchants. Once; until then their endpoints wait to be told of.
@@ -104,7 +110,7 @@ impl Webhooks {
     /// Whether messages leave.
     #[must_use]
     pub fn outside(&self) -> Outside {
-        self.0.outside
+        self.0.jobs.outside()
     }
 
     /// A merchant's endpoints, newest first.
@@ -131,11 +137,11 @@ impl Webhooks {
     }
 
     pub(crate) fn pool(&self) -> &Pool {
-        &self.0.pool
+        self.0.jobs.pool()
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
+        self.0.jobs.clock()
     }
 
     pub(crate) fn feed(&self) -> &Feed {
@@ -143,11 +149,11 @@ impl Webhooks {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.clock().now()
     }
 
     pub(crate) fn seal(&self) -> &Seal {
-        &self.0.seal
+        self.0.jobs.seal()
     }
 
     pub(crate) fn allowed(&self) -> Allowed {
@@ -156,6 +162,6 @@ impl Webhooks {
 
     /// Something became due: the sender looks at once.
     pub(crate) fn wake(&self) {
-        self.0.work.notify_one();
+        self.jobs().wake(&WEBHOOK);
     }
 }

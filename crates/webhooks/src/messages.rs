@@ -45,8 +45,7 @@ impl Webhooks {
         if state.ok_or(Refused::NotFound("endpoint"))? != "active" {
             return Err(Refused::Conflict("the endpoint is not active: resume it or switch it on"));
         }
-        store::add(&mut transaction, std::slice::from_ref(&new), now).await?;
-        store::settle(&mut transaction, id, &[new.lane()], now).await?;
+        store::add(self.jobs(), &mut transaction, std::slice::from_ref(&new), now).await?;
         transaction.commit().await?;
         self.wake();
         let found = store::get(self.pool(), new.id, None).await?;
@@ -60,8 +59,9 @@ impl Webhooks {
         let (endpoint, now) = (message.endpoint_id, self.now());
         let mut transaction = self.pool().connections().begin().await?;
         endpoints::store::lock(&mut transaction, endpoint, reach(caller)).await?.ok_or_else(missing)?;
-        let lane = store::replay_one(&mut transaction, id).await?.ok_or_else(missing)?;
-        store::settle(&mut transaction, endpoint, &[lane], now).await?;
+        if !store::replay_one(self.jobs(), &mut transaction, id, now).await? {
+            return Err(missing());
+        }
         transaction.commit().await?;
         self.wake();
         let found = store::get(self.pool(), id, reach(caller)).await?;
@@ -83,15 +83,12 @@ impl Webhooks {
         let state = endpoints::store::lock(&mut transaction, id, reach(caller)).await?;
         state.ok_or(Refused::NotFound("endpoint"))?;
         let times = (asked.from, to);
-        let found = store::replay_from(&mut transaction, id, times, asked.only_set_aside, MOST_REPLAYED).await?;
-        let Some(mut lanes) = found else {
+        let (only, now) = (asked.only_set_aside, self.now());
+        let found = store::replay_from(self.jobs(), &mut transaction, id, times, only, MOST_REPLAYED, now).await?;
+        let Some(messages) = found else {
             let problem = format!("more than {MOST_REPLAYED} messages: choose a shorter time");
             return Err(Refused::field("from", problem));
         };
-        let messages = lanes.len() as u64;
-        lanes.sort_unstable();
-        lanes.dedup();
-        store::settle(&mut transaction, id, &lanes, self.now()).await?;
         transaction.commit().await?;
         self.wake();
         Ok(Replayed { messages })

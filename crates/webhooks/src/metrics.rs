@@ -24,7 +24,7 @@ pub(crate) fn attempted(outcome: Outcome, next: Next, answer: &Answer, first: Op
     };
     counter!("posthaste_webhook_attempts_total", "outcome" => outcome).increment(1);
     histogram!("posthaste_webhook_attempt_seconds").record(answer.took.as_secs_f64());
-    if next == Next::SetAside {
+    if next == Next::Dead {
         counter!("posthaste_webhooks_set_aside_total").increment(1);
     }
     if let Some((happened, began)) = first {

@@ -1,4 +1,4 @@
-//! Every route of webhooks, for the router of the api crate, which also says who may use which.
+//! Every route of webhooks, for the router of the gate, which also says who may use which.
 
 use axum::Json;
 use axum::extract::FromRef;

@@ -1,4 +1,4 @@
-//! When a message is sent again, when it is set aside, and when an endpoint is paused. Times are product time, as all
+//! By which schedule messages are sent again and set aside, and when an endpoint is paused. Times are product time, as all
 //! deadlines of the program: at a faster clock the whole schedule can be seen in seconds.
 
 use posthaste_domain::{Span, Timestamp};
@@ -7,9 +7,9 @@ use posthaste_domain::{Span, Timestamp};
 pub const RETRY_SECONDS: [i64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 /// How much later than the schedule says an attempt may come, as a part of the wait: many messages that failed at once
 /// do not come back at once. Never earlier.
-const MOST_JITTER: f64 = 0.2;
+pub(crate) const MOST_JITTER: f64 = 0.2;
 /// The longest wait that a receiver can ask for with `Retry-After`. More would let it hold messages for ever.
-const LONGEST_ASKED: Span = Span::hours(10);
+pub(crate) const LONGEST_ASKED: Span = Span::hours(10);
 /// An endpoint is paused when it has failed for this long and so often, and never succeeded in between. Two hours
 /// longer than that the schedule of a message is over, so that a merchant with few orders loses none unnoticed.
 const PAUSE_AFTER: Span = Span::hours(24);
@@ -31,30 +31,7 @@ pub(crate) enum Outcome {
     NotMade,
 }
 
-/// What becomes of the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// It has arrived.
-    Delivered,
-    /// It is sent again.
-    RetryAt(Timestamp),
-    /// It waits for somebody to replay it.
-    SetAside,
-}
-
-/// What becomes of a message whose attempt ended at `now`, after `failed` failed ones. `jitter` is random in 0..1.
-pub(crate) fn next(outcome: Outcome, failed: u32, now: Timestamp, jitter: f64) -> Next {
-    let asked = match outcome {
-        Outcome::Delivered => return Next::Delivered,
-        Outcome::Failed { asked } => asked.unwrap_or_default(),
-        Outcome::Gone | Outcome::NotMade => Span::zero(),
-    };
-    let Some(seconds) = RETRY_SECONDS.get(failed as usize) else { return Next::SetAside };
-    let wait = Span::seconds(*seconds).max(asked.min(LONGEST_ASKED));
-    #[expect(clippy::cast_possible_truncation, reason = "a fifth of ten hours in milliseconds")]
-    let later = (wait.num_milliseconds() as f64 * MOST_JITTER * jitter.clamp(0.0, 1.0)) as i64;
-    Next::RetryAt(now + wait + Span::milliseconds(later))
-}
+pub(crate) use posthaste_jobs::Next;
 
 /// Until when an endpoint that asked for it is left alone.
 pub(crate) fn quiet_until(outcome: Outcome, now: Timestamp) -> Option<Timestamp> {
@@ -94,7 +71,6 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const FAILED: Outcome = Outcome::Failed { asked: None };
 
@@ -115,29 +91,18 @@ mod tests {
                 }
         });
         assert_eq!(RETRY_SECONDS, published);
-        for (failed, seconds) in (0..).zip(published) {
-            assert_eq!(next(FAILED, failed, start(), 0.0), Next::RetryAt(start() + Span::seconds(seconds)));
-        }
-        assert_eq!(next(FAILED, 7, start(), 0.0), Next::SetAside);
     }
 
     #[test]
     fn an_endpoint_that_never_answers_is_paused_when_its_first_message_is_set_aside() {
-        let (mut health, mut now, mut failed) = (Health::default(), start(), 0);
-        loop {
+        let (mut health, mut now) = (Health::default(), start());
+        for seconds in RETRY_SECONDS {
             health = health.after(FAILED, now);
-            match next(FAILED, failed, now, 0.0) {
-                Next::RetryAt(at) => {
-                    assert!(!health.is_hopeless(now), "paused before the schedule was over");
-                    (now, failed) = (at, failed + 1);
-                }
-                other => {
-                    assert_eq!(other, Next::SetAside);
-                    assert!(health.is_hopeless(now));
-                    break;
-                }
-            }
+            assert!(!health.is_hopeless(now), "paused before the schedule was over");
+            now += Span::seconds(seconds);
         }
+        health = health.after(FAILED, now);
+        assert!(health.is_hopeless(now));
         assert_eq!(health.after(Outcome::Delivered, now), Health::default());
         assert_eq!(health.after(Outcome::NotMade, now), health, "not the receiver's fault");
     }
@@ -149,17 +114,6 @@ mod tests {
             health = health.after(FAILED, now);
             now += Span::milliseconds(300);
             assert!(!health.is_hopeless(now));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn an_attempt_never_comes_early_and_little_late(failed in 0u32..7, jitter: f64, asked in 0i64..200_000) {
-            let outcome = Outcome::Failed { asked: Some(Span::seconds(asked)) };
-            let wait = RETRY_SECONDS[failed as usize].max(asked.min(36_000));
-            let Next::RetryAt(at) = next(outcome, failed, start(), jitter) else { panic!("not the last") };
-            let waits = (at - start()).num_milliseconds();
-            prop_assert!(waits >= wait * 1000 && waits <= wait * 1200, "{waits} ms for {wait} s");
         }
     }
 }

@@ -1,65 +1,108 @@
-//! The sender: makes messages of the feed's events, sends what is due, notes what became of it.
+//! The sender: makes messages of the feed's events, posts what is due, notes what became of it.
 //!
-//! Any number of processes may send beside each other: a message belongs to whoever claimed it, for `CLAIM`. Who
-//! dies in between leaves a claim that ends, and the message is sent again under the same id.
+//! Each message that waits has a job of its id in the queue (`posthaste_jobs`): its lane is the order at the endpoint, its group the
+//! endpoint. When it is sent, by which process, and how often it is tried is the queue's business; what became of it is noted
+//! in the same transaction here and there.
 
-mod choose;
+mod adopt;
 pub(crate) mod distribute;
 pub(crate) mod post;
 mod store;
 pub(crate) mod upkeep;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use posthaste_clock::duty::{Duty, Runs};
-use posthaste_domain::Span;
-use posthaste_domain::ids::WebhookEndpointId;
+use posthaste_domain::ids::{Id, JobId, WebhookEndpointId, WebhookMessageId};
+use posthaste_domain::{Span, Timestamp};
+use posthaste_jobs::{Connection, Ended, Job, Kind, NewJob, Next, Noted, Retries, Times, Work, Worker};
 use posthaste_storage::StorageError;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::messages::body;
 use crate::schedule::{self, Outcome};
-use crate::sending::post::{Answer, Letter, Poster};
-use crate::sending::store::{Claimed, Ended};
+use crate::sending::post::{Answer, LONGEST, Letter, Poster};
+use crate::sending::store::{Addressed, Attempted};
 use crate::{Webhooks, endpoints, metrics, signing};
 
-/// How often it is looked whether something became due by the clock, in real time: how much later than planned it is tried
-/// again at most. What happens is sent at once: the commit wakes. An idle look costs a statement that finds nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long to wait when Postgres is away.
 const AFTER_TROUBLE: Duration = Duration::from_secs(1);
-/// How long a claim lasts, in real time: longer than an attempt and the noting of it. Longer delays what a killed
-/// process was sending.
-const CLAIM: Duration = Duration::from_secs(30);
-/// How long noting is tried again while Postgres is away. Afterwards the claim ends and the message is sent again.
-const NOTING: Duration = Duration::from_secs(12);
-/// The running sender. It ends when this is dropped: what was being sent is sent again after its claim.
+
+/// Messages on their way.
+pub(crate) static WEBHOOK: Kind = Kind {
+    name: "webhook",
+    duty: "webhooks.send",
+    does: "sends what is due",
+    times: Times::Product,
+    // It is about a message, and says nothing.
+    sealed_for: None,
+    at_once: 64,
+    // Eight that hang leave room for everybody else, and a quick endpoint needs no more.
+    of_group: 8,
+    longest: LONGEST.saturating_add(Duration::from_secs(2)),
+    retries: Retries {
+        seconds: &schedule::RETRY_SECONDS,
+        jitter: schedule::MOST_JITTER,
+        longest_asked: schedule::LONGEST_ASKED,
+    },
+    // Messages themselves are the record of what became of them.
+    done_kept: None,
+    dead_kept: None,
+    dead_keeps_payload: false,
+    every: None,
+};
+
+/// The group of an endpoint's messages.
+pub(crate) fn group(endpoint: WebhookEndpointId) -> String {
+    endpoint.to_string()
+}
+
+/// The id of a message's job.
+pub(crate) fn job_of(message: WebhookMessageId) -> JobId {
+    JobId::from_uuid(message.uuid())
+}
+
+/// The job of a message, due at `now`.
+pub(crate) fn job(new: &crate::messages::store::New, now: Timestamp) -> NewJob {
+    let job =
+        NewJob::default().with_id(job_of(new.id)).of_group(group(new.endpoint)).at_place(new.sequence).due_at(now);
+    match new.order {
+        Some(order) => job.in_lane(format!("{} {order}", new.endpoint)),
+        None => job,
+    }
+}
+
+/// The running sender. It ends when this is dropped: what was being sent is sent again after its lease.
 #[derive(Debug)]
 pub struct Sender {
-    tasks: Vec<JoinHandle<()>>,
+    worker: Worker,
+    tasks: Tasks,
     stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// What goes on beside the worker. It ends when this is dropped.
+#[derive(Debug)]
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Sender {
     /// Sends nothing more, and waits at most so long for what is under way, all of it together. What does not end by then
-    /// is sent again after its claim.
+    /// is sent again after its lease.
     pub async fn stop(mut self, within: Duration) {
         let _ = self.stop.send(true);
         let all = async {
-            for task in &mut self.tasks {
+            for task in &mut self.tasks.0 {
                 let _ = task.await;
             }
         };
         // What is left is ended by the drop.
-        let _ = tokio::time::timeout(within, all).await;
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        let (_, ()) = tokio::join!(tokio::time::timeout(within, all), self.worker.stop(within));
     }
 }
 
@@ -70,20 +113,11 @@ impl Webhooks {
     ///
     /// Where no HTTP client can be made on this machine.
     pub fn start(&self) -> Result<Sender, reqwest::Error> {
-        self.start_in(None)
-    }
-
-    /// The same in a world that is not the live one, by its name.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::start`].
-    pub fn start_in(&self, world: Option<&'static str>) -> Result<Sender, reqwest::Error> {
+        let world = self.jobs().world();
         let duty = |name, period, does, trigger| Duty { name, world, does, period, trigger, runs: Runs::Leader };
         let committed = Some("a commit of the journal");
-        let (distributes, sends, tells, tidies) = (
+        let (distributes, tells, tidies) = (
             duty("webhooks.distribute", distribute::LOOK_EVERY, "makes messages of what is new in the feed", committed),
-            duty("webhooks.send", LOOK_EVERY, "sends what is due", Some("a message is made, or has been sent")),
             duty(
                 "webhooks.tell",
                 upkeep::TELL_EVERY,
@@ -92,16 +126,16 @@ impl Webhooks {
             ),
             duty("webhooks.upkeep", upkeep::EVERY, "removes old messages, and what deleted endpoints left", None),
         );
-        for duty in [distributes, sends, tells, tidies] {
+        for duty in [distributes, tells, tidies] {
             self.clock().duties().register(duty);
         }
         let poster = Poster::new(self.allowed())?;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let distributing = tokio::spawn(distribute::run(self.clone(), distributes, stopped.clone()).in_current_span());
-        let sending = tokio::spawn(run(self.clone(), sends, poster, stopped.clone()).in_current_span());
         let telling = tokio::spawn(upkeep::tell(self.clone(), tells, stopped.clone()).in_current_span());
         let upkeep = tokio::spawn(upkeep::run(self.clone(), tidies, stopped).in_current_span());
-        Ok(Sender { tasks: vec![distributing, sending, telling, upkeep], stop })
+        let worker = self.jobs().start(&WEBHOOK, Sending { webhooks: self.clone(), poster });
+        Ok(Sender { worker, tasks: Tasks(vec![distributing, telling, upkeep]), stop })
     }
 
     /// A stretch of real time as a stretch of the product's.
@@ -110,134 +144,110 @@ impl Webhooks {
     }
 }
 
-async fn run(webhooks: Webhooks, duty: Duty, poster: Poster, mut stopped: tokio::sync::watch::Receiver<bool>) {
-    let mut sends: JoinSet<WebhookEndpointId> = JoinSet::new();
-    let mut under_way: HashMap<WebhookEndpointId, usize> = HashMap::new();
-    while !*stopped.borrow() {
-        let looked = pass(&webhooks, &poster, &mut sends, &mut under_way);
-        let pause = match webhooks.clock().duties().did(duty, looked).await {
-            Ok(()) => LOOK_EVERY,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "webhooks wait: the database is away");
-                AFTER_TROUBLE
-            }
+/// What the worker does.
+struct Sending {
+    webhooks: Webhooks,
+    poster: Poster,
+}
+
+/// What an attempt leaves to be noted.
+#[derive(Default)]
+struct Report(Option<Sent>);
+
+struct Sent {
+    addressed: Addressed,
+    answer: Answer,
+    outcome: Outcome,
+    began: Timestamp,
+}
+
+impl Work for Sending {
+    type Report = Report;
+
+    async fn run(&self, job: &Job) -> (Ended, Report) {
+        let id = WebhookMessageId::from_uuid(job.id.uuid());
+        let addressed = match store::addressed(self.webhooks.pool(), id).await {
+            Ok(Some(addressed)) => addressed,
+            Ok(None) => return (Ended::Dead { why: "there is nothing to be sent any more".to_owned() }, Report(None)),
+            Err(error) => return (Ended::Retry { after: None, why: error.to_string() }, Report(None)),
         };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = webhooks.0.work.notified() => {}
-            Some(ended) = sends.join_next() => forget(&mut under_way, &ended),
-            _ = stopped.changed() => {}
-        }
-        while let Some(ended) = sends.try_join_next() {
-            forget(&mut under_way, &ended);
-        }
-    }
-    while sends.join_next().await.is_some() {}
-}
-
-fn forget(
-    under_way: &mut HashMap<WebhookEndpointId, usize>,
-    ended: &Result<WebhookEndpointId, tokio::task::JoinError>,
-) {
-    match ended {
-        Ok(endpoint) => {
-            if let Some(count) = under_way.get_mut(endpoint) {
-                *count = count.saturating_sub(1);
-            }
-            under_way.retain(|_, count| *count > 0);
-        }
-        Err(error) => tracing::error!(%error, "sending a webhook broke off"),
-    }
-}
-
-/// One look: claims what is due and there is room for, and begins to send it.
-async fn pass(
-    webhooks: &Webhooks,
-    poster: &Poster,
-    sends: &mut JoinSet<WebhookEndpointId>,
-    under_way: &mut HashMap<WebhookEndpointId, usize>,
-) -> Result<(), StorageError> {
-    if webhooks.outside().is_held() || under_way.values().sum::<usize>() >= choose::MOST_AT_ONCE {
-        return Ok(());
-    }
-    let now = webhooks.now();
-    let due = store::due(webhooks.pool(), now, choose::MOST_TO_ONE).await?;
-    let chosen = choose::choose(&due, under_way);
-    if chosen.is_empty() {
-        return Ok(());
-    }
-    let until = now + webhooks.product(CLAIM);
-    for claimed in store::claim(webhooks.pool(), &chosen, until).await? {
-        *under_way.entry(claimed.message.endpoint_id).or_default() += 1;
         // Of the highest level: whatever is logged, it is logged with the id of what caused it. The span that all sending
         // of a world stands in is not sent anywhere: each message is a trace of its own.
         let (span, _) = posthaste_trace::begin(
             None,
-            |_| tracing::error_span!("webhook", message = %claimed.message.id, request_id = claimed.request),
+            |_| tracing::error_span!("webhook", message = %id, request_id = addressed.request),
         );
-        sends.spawn(send(webhooks.clone(), poster.clone(), claimed).instrument(span).in_current_span());
+        self.send(addressed).instrument(span).await
     }
-    Ok(())
-}
 
-async fn send(webhooks: Webhooks, poster: Poster, claimed: Claimed) -> WebhookEndpointId {
-    let began = webhooks.now();
-    let letter = letter(&webhooks, &claimed).await;
-    let (answer, made) = match letter {
-        Ok(letter) => (poster.post(&claimed.url, letter).await, true),
-        Err(problem) => {
-            tracing::error!(message = %claimed.message.id, problem, "a webhook cannot be made");
-            let problem = Some("the server could not make the message".to_owned());
-            (Answer { problem, ..Answer::default() }, false)
-        }
-    };
-    let now = webhooks.now();
-    let asked = answer.retry_after.map(|real| webhooks.product(real));
-    let outcome = match (&answer.problem, answer.status) {
-        (None, _) => Outcome::Delivered,
-        _ if !made => Outcome::NotMade,
-        (_, Some(410)) => Outcome::Gone,
-        _ => Outcome::Failed { asked },
-    };
-    let next = schedule::next(outcome, claimed.tries, now, rand::random());
-    let first = (claimed.message.attempts == 0).then_some((claimed.message.at, began));
-    metrics::attempted(outcome, next, &answer, first);
-    let quiet_until = schedule::quiet_until(outcome, now);
-    let ended = Ended { claimed: &claimed, answer: &answer, outcome, next, quiet_until, began, now };
-    let (message, status, problem) = (claimed.message.id, answer.status, answer.problem.as_deref());
-    tracing::debug!(%message, endpoint = %claimed.message.endpoint_id, status, problem, ?next, "a webhook was sent");
-    note(&webhooks, &ended).await;
-    claimed.message.endpoint_id
-}
-
-/// Notes what became of it, also when Postgres is away for a while: unnoted, it would be sent again.
-async fn note(webhooks: &Webhooks, ended: &Ended<'_>) {
-    let noted = tokio::time::timeout(NOTING, async {
-        while let Err(error) = store::finish(webhooks.pool(), ended).await {
-            if webhooks.pool().refuses() {
-                return false;
+    async fn note(
+        &self,
+        connection: &mut Connection,
+        job: &Job,
+        noted: &Noted<'_, Report>,
+    ) -> Result<bool, StorageError> {
+        let Some(Sent { addressed, answer, outcome, began }) = &noted.report.0 else {
+            // No attempt came to its end, as often as it was begun.
+            if noted.next == Next::Dead {
+                store::set_aside(connection, WebhookMessageId::from_uuid(job.id.uuid()), noted.now).await?;
             }
-            tracing::warn!(error = &error as &dyn std::error::Error, "an attempt is not noted yet");
-            tokio::time::sleep(AFTER_TROUBLE).await;
+            return Ok(true);
+        };
+        let quiet_until = schedule::quiet_until(*outcome, noted.now);
+        let (outcome, next, began, now) = (*outcome, noted.next, *began, noted.now);
+        store::note(connection, &Attempted { addressed, answer, outcome, next, quiet_until, began, now }).await?;
+        Ok(true)
+    }
+
+    fn was_noted(&self, _: &Job, noted: &Noted<'_, Report>) {
+        if let Some(Sent { addressed, answer, outcome, began }) = &noted.report.0 {
+            let first = (addressed.message.attempts == 0).then_some((addressed.message.at, *began));
+            metrics::attempted(*outcome, noted.next, answer, first);
         }
-        true
-    });
-    if !noted.await.unwrap_or(false) {
-        tracing::error!(message = %ended.claimed.message.id, "an attempt was not noted: it is made again");
+    }
+}
+
+impl Sending {
+    async fn send(&self, addressed: Addressed) -> (Ended, Report) {
+        let (webhooks, began) = (&self.webhooks, self.webhooks.now());
+        let (answer, made) = match letter(webhooks, &addressed).await {
+            Ok(letter) => (self.poster.post(&addressed.url, letter).await, true),
+            Err(problem) => {
+                tracing::error!(message = %addressed.message.id, problem, "a webhook cannot be made");
+                let problem = Some("the server could not make the message".to_owned());
+                (Answer { problem, ..Answer::default() }, false)
+            }
+        };
+        let asked = answer.retry_after.map(|real| webhooks.product(real));
+        let outcome = match (&answer.problem, answer.status) {
+            (None, _) => Outcome::Delivered,
+            _ if !made => Outcome::NotMade,
+            (_, Some(410)) => Outcome::Gone,
+            _ => Outcome::Failed { asked },
+        };
+        let (message, status, problem) = (addressed.message.id, answer.status, answer.problem.as_deref());
+        tracing::debug!(%message, endpoint = %addressed.message.endpoint_id, status, problem, "a webhook was sent");
+        let why = answer.problem.clone().unwrap_or_default();
+        let ended = match outcome {
+            Outcome::Delivered => Ended::Done,
+            Outcome::Failed { asked } => Ended::Retry { after: asked, why },
+            Outcome::Gone | Outcome::NotMade => Ended::Retry { after: None, why },
+        };
+        (ended, Report(Some(Sent { addressed, answer, outcome, began })))
     }
 }
 
 /// What is posted, or why it cannot be made.
-async fn letter(webhooks: &Webhooks, claimed: &Claimed) -> Result<Letter, String> {
-    let body = body::of(webhooks.pool(), &claimed.message, claimed.merchant).await;
+async fn letter(webhooks: &Webhooks, addressed: &Addressed) -> Result<Letter, String> {
+    let body = body::of(webhooks.pool(), &addressed.message, addressed.merchant).await;
     let body = body.map_err(|error| error.to_string())?;
     let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
-    let endpoint = claimed.message.endpoint_id;
-    let current = webhooks.unsealed(endpoint, &claimed.secret);
-    let previous = claimed.previous.as_ref().map(|(sealed, until)| (webhooks.unsealed(endpoint, sealed), *until));
+    let endpoint = addressed.message.endpoint_id;
+    let current = webhooks.unsealed(endpoint, &addressed.secret);
+    let previous = addressed.previous.as_ref().map(|(sealed, until)| (webhooks.unsealed(endpoint, sealed), *until));
     let secrets = endpoints::valid(current, previous, webhooks.now());
     let secrets = secrets.ok_or("its secret was sealed with another key")?;
-    let (id, timestamp) = (claimed.message.id.to_string(), webhooks.clock().wall().timestamp());
+    let (id, timestamp) = (addressed.message.id.to_string(), webhooks.clock().wall().timestamp());
     let signatures = signing::signatures(&secrets, &id, timestamp, &body);
     Ok(Letter { id, timestamp, signatures, body })
 }

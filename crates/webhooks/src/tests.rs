@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use posthaste_clock::Clock;
-use posthaste_clock::testing::eventually;
+use posthaste_clock::testing::{eventually, eventually_shown};
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId, WebhookMessageId};
 use posthaste_domain::{Span, Timestamp};
+use posthaste_jobs::Jobs;
 use posthaste_storage::feed::Feed;
 use posthaste_storage::installation::Outside;
 use posthaste_storage::sealed::Seal;
 use posthaste_storage::testing::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::messages::store::{New, add, list, settle};
+use crate::messages::store::{New, add, list};
 use crate::sending::distribute::{distribute_all, take_over};
 use crate::sending::upkeep::remove;
 use crate::signing::Secret;
@@ -24,9 +26,15 @@ async fn webhooks(database: &TestDatabase, seal: &str, allowed: Allowed) -> Webh
     of(database, seal, allowed, Outside::Open).await
 }
 
+/// The queue of the database.
+fn jobs(database: &TestDatabase) -> Jobs {
+    Jobs::new(database.pool.clone(), Seal::new(b"right"), Clock::system(), Outside::Open)
+}
+
 async fn of(database: &TestDatabase, seal: &str, allowed: Allowed, outside: Outside) -> Webhooks {
     let feed = Feed::open(&database.pool).await.unwrap();
-    Webhooks::new(database.pool.clone(), Clock::system(), Seal::new(seal.as_bytes()), allowed, outside, feed)
+    let jobs = Jobs::new(database.pool.clone(), Seal::new(seal.as_bytes()), Clock::system(), outside);
+    Webhooks::new(jobs, allowed, feed)
 }
 
 /// An endpoint whose secret is sealed with the secret "right".
@@ -76,7 +84,7 @@ async fn told(database: &TestDatabase, endpoint: WebhookEndpointId) -> Vec<(uuid
 /// Makes messages of all that is stored.
 async fn distribute(database: &TestDatabase) {
     let mark = Feed::open(&database.pool).await.unwrap().mark();
-    distribute_all(&database.pool, &Clock::system(), mark).await.unwrap();
+    distribute_all(&jobs(database), mark).await.unwrap();
 }
 
 /// A test message that was made at `at` and is due.
@@ -84,8 +92,7 @@ async fn message(database: &TestDatabase, endpoint: WebhookEndpointId, at: Times
     let id = WebhookMessageId::at(at, rand::random());
     let new = New { id, endpoint, order: None, sequence: 0, kind: "webhook.test".to_owned(), at };
     let mut connection = database.pool.connections().acquire().await.unwrap();
-    add(&mut connection, std::slice::from_ref(&new), at).await.unwrap();
-    settle(&mut connection, endpoint, &[new.lane()], at).await.unwrap();
+    add(&jobs(database), &mut connection, std::slice::from_ref(&new), at).await.unwrap();
     id
 }
 
@@ -161,10 +168,8 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
         assert!(all().await.iter().all(|message| message.attempts == 0));
     }
     sender.stop(Duration::from_secs(5)).await;
-    let claims: i64 = sqlx::query_scalar("SELECT sum(claims) FROM webhook_messages")
-        .fetch_one(database.pool.connections())
-        .await
-        .unwrap();
+    let claims: i64 =
+        sqlx::query_scalar("SELECT sum(claim)::bigint FROM jobs").fetch_one(database.pool.connections()).await.unwrap();
     assert_eq!(claims, 0, "nobody meant to send");
     let waits = crate::held::waiting(&database.pool).await.unwrap();
     assert_eq!(waits.count, 3);
@@ -175,7 +180,7 @@ async fn what_is_held_waits_with_no_attempt_and_is_sent_or_set_aside() {
     happens(&database, uuid::Uuid::now_v7(), 1, "placed", &[Clock::system().id()]).await;
     assert_eq!(crate::held::waiting(&database.pool).await.unwrap().count, 4, "nobody listens to the other");
     let mark = Feed::open(&database.pool).await.unwrap().mark();
-    assert_eq!(crate::held::set_aside(&database.pool, &Clock::system(), mark).await.unwrap(), 4);
+    assert_eq!(crate::held::set_aside(&jobs(&database), mark).await.unwrap(), 4);
     assert_eq!(
         crate::held::waiting(&database.pool).await.unwrap(),
         posthaste_storage::installation::Waiting::default()
@@ -228,11 +233,12 @@ async fn an_event_is_told_once_to_each_of_its_merchants_that_listens_and_to_nobo
     for endpoint in [off, of_stranger] {
         assert_eq!(told(&database, endpoint).await, [], "{endpoint}");
     }
-    let due: i64 = sqlx::query_scalar("SELECT count(*) FROM webhook_messages WHERE due_at IS NOT NULL")
-        .fetch_one(database.pool.connections())
-        .await
-        .unwrap();
-    assert_eq!(due, 4, "of each endpoint the first");
+    let mut due = Vec::new();
+    for endpoint in [all, some, of_seller, paused] {
+        let messages = list(&database.pool, endpoint, None, None, 100).await.unwrap();
+        due.extend(messages.into_iter().filter(|message| message.due_at.is_some()).map(|message| message.sequence));
+    }
+    assert_eq!(due, [1, 3, 1, 1], "of each endpoint the first");
 }
 
 /// However late an event becomes a message: an endpoint that was made after it, or was off meanwhile, is not told of it.
@@ -290,7 +296,7 @@ async fn what_the_release_before_has_left_is_told_first() {
     closed.stop(Duration::from_secs(5)).await;
     let seqs: Vec<_> = told(&database, endpoint).await.into_iter().map(|(_, seq, _)| seq).collect();
     assert_eq!(seqs, [1, 2, 3, 4]);
-    take_over(&database.pool, &Clock::system()).await.unwrap();
+    take_over(&jobs(&database)).await.unwrap();
     assert_eq!(told(&database, endpoint).await.len(), 4);
 }
 
@@ -314,20 +320,78 @@ async fn old_messages_go_and_what_waits_stays() {
         let all = list(&database.pool, id, None, None, 10).await.unwrap();
         all.iter().map(|message| message.id).collect::<Vec<_>>()
     };
-    assert_eq!(remove(&database.pool, before).await.unwrap(), 1);
+    assert_eq!(remove(&jobs(&database), before).await.unwrap(), 1);
     assert_eq!(left().await, [young, waiting], "an active endpoint still gets what waits");
 
     let state = |state: &'static str| {
         sqlx::query("UPDATE webhook_endpoints SET state = $1").bind(state).execute(database.pool.connections())
     };
     state("paused").await.unwrap();
-    assert_eq!(remove(&database.pool, before).await.unwrap(), 1);
+    assert_eq!(remove(&jobs(&database), before).await.unwrap(), 1);
     assert_eq!(left().await, [young], "thirty days are enough for a paused one");
     state("deleted").await.unwrap();
-    assert_eq!(remove(&database.pool, before).await.unwrap(), 1);
+    assert_eq!(remove(&jobs(&database), before).await.unwrap(), 1);
     let endpoints: i64 = sqlx::query_scalar("SELECT count(*) FROM webhook_endpoints")
         .fetch_one(database.pool.connections())
         .await
         .unwrap();
     assert_eq!(endpoints, 0, "a deleted one leaves nothing");
+}
+
+/// What a server of the release before has left: messages without jobs, the first of each order due, and an endpoint that is
+/// paused.
+#[tokio::test]
+async fn messages_of_the_release_before_are_sent_in_order_and_a_paused_endpoint_stays_so() {
+    let database = TestDatabase::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let (mut read, mut asked) = ([0; 4096], 0);
+            // Head and body come at once or one after the other: whoever has sent both is answered.
+            while asked < 300 {
+                let more = connection.read(&mut read).await.unwrap();
+                assert!(more > 0, "it is asked and not left");
+                asked += more;
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+        }
+    });
+    let (open, paused) = (endpoint(&database, &url).await, endpoint(&database, &url).await);
+    let order = uuid::Uuid::now_v7();
+    for endpoint in [open, paused] {
+        for sequence in 1..=2_i64 {
+            let insert = "INSERT INTO webhook_messages (id, endpoint_id, lane, order_id, sequence, type, at, created_at, state, due_at)
+                VALUES ($1, $2, $3, $3, $4, 'order.placed', now(), now(), 'waiting', CASE WHEN $4 = 1 THEN now() END)";
+            let insert =
+                sqlx::query(insert).bind(uuid::Uuid::now_v7()).bind(endpoint.uuid()).bind(order).bind(sequence);
+            insert.execute(database.pool.connections()).await.unwrap();
+        }
+    }
+    let test = uuid::Uuid::now_v7();
+    let insert = "INSERT INTO webhook_messages (id, endpoint_id, lane, sequence, type, at, created_at, state, due_at)
+        VALUES ($1, $2, $1, 0, 'webhook.test', now(), now(), 'waiting', now())";
+    sqlx::query(insert).bind(test).bind(open.uuid()).execute(database.pool.connections()).await.unwrap();
+    sqlx::query("UPDATE webhook_endpoints SET state = 'paused' WHERE id = $1")
+        .bind(paused.uuid())
+        .execute(database.pool.connections())
+        .await
+        .unwrap();
+    let sender = webhooks(&database, "right", OPEN).await.start().unwrap();
+    let seen = async |endpoint| {
+        let all = list(&database.pool, endpoint, None, None, 10).await.unwrap();
+        let seen =
+            all.into_iter().map(|one| (one.sequence, one.attempts, one.settled_at.is_some(), one.due_at.is_some()));
+        seen.collect::<Vec<_>>()
+    };
+    // The test arrives. The order's first cannot be made, as there is no such order, and is tried again; its second waits for it.
+    let wanted = [(0, 1, true, false), (2, 0, false, false), (1, 1, false, true)];
+    eventually_shown("the one is sent and the other tried", async || {
+        let all = seen(open).await;
+        if all == wanted { Ok(()) } else { Err(all) }
+    })
+    .await;
+    sender.stop(Duration::from_secs(5)).await;
+    assert_eq!(seen(paused).await, [(2, 0, false, false), (1, 0, false, true)]);
 }

@@ -8,7 +8,7 @@ use posthaste_matching::routed::Budget;
 
 use super::least_busy::LeastBusy;
 use super::policy::Policy;
-use super::routed::{Routed, Settings};
+use super::routed::{Routed, Rules};
 use crate::instance::Instance;
 
 /// Lets couriers pick up elsewhere while they carry.
@@ -80,7 +80,7 @@ impl Named {
         match self {
             Self::LeastBusy => Box::new(LeastBusy::new(day)),
             Self::Routed { interleave, send_ahead } => {
-                Box::new(Routed::new(Settings { budget, interleave, send_ahead, ..Settings::default() }))
+                Box::new(Routed::new(day, Rules { interleave, send_ahead }, budget))
             }
         }
     }

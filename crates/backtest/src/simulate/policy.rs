@@ -1,30 +1,28 @@
 //! Who decides in a simulated day.
 
 use posthaste_matching::routed::problem::PlaceIndex;
-use posthaste_matching::routed::{Act, Routes};
+use posthaste_matching::routed::{Act, Second};
 
 use super::world::World;
 
-/// What is to be done from now on.
+/// What is to be done from now on. Orders and couriers are given by their number in the day.
 #[derive(Debug, Clone, Default)]
 pub struct Decision {
-    /// For every courier of the day, what is left for him to do, orders by their number in the day. What he is under
-    /// way to comes first, unchanged.
-    pub routes: Routes,
-    /// Idle couriers sent to a restaurant ahead of work.
-    pub sent_ahead: Vec<(usize, PlaceIndex)>,
+    /// Who is asked for what. Couriers accept at once.
+    pub offers: Vec<(usize, u32)>,
+    /// In which order some couriers are to do what they have, what they are just asked for included. Acts that are not
+    /// theirs say nothing; what is theirs and not named comes last.
+    pub routes: Vec<(usize, Vec<Act>)>,
+    /// Idle couriers sent to a restaurant ahead of work, and until when they need wait there.
+    pub sent_ahead: Vec<(usize, PlaceIndex, Second)>,
+    /// When to decide again at the latest.
+    pub next: Option<Second>,
 }
 
 /// A policy.
 pub trait Policy {
     /// Decides on the world as it is.
     fn decide(&mut self, world: &World) -> Decision;
-
-    /// Whether what it plans is assigned at once and the couriers leave for it as soon as they can. Otherwise an order
-    /// is assigned when its courier has to leave, and may be planned anew until then.
-    fn commits_at_once(&self) -> bool {
-        false
-    }
 }
 
 /// The orders of a route, each once.

@@ -1,11 +1,9 @@
 //! The day as far as it has gone: orders, couriers, and the rules by which they move.
 
 use posthaste_matching::routed::problem::PlaceIndex;
-use posthaste_matching::routed::walk::latest_leave;
 use posthaste_matching::routed::{Act, Second, Service, Travel};
 
-use super::TICK;
-use super::policy::{Decision, orders_of};
+use super::policy::Decision;
 use crate::instance::Instance;
 use crate::plane::Point;
 use crate::trace::TraceRow;
@@ -78,18 +76,33 @@ pub struct DayOrder {
 #[derive(Debug, Clone)]
 pub struct DayCourier {
     name: String,
-    /// Where he stands, or stood last.
+    /// Where they stand, or stood last.
     pub place: PlaceIndex,
-    /// When he is, or was, free there.
+    /// When they are, or were, free there.
     pub free_at: Second,
-    /// First second of his shift.
+    /// First second of their shift.
     pub on_at: Second,
     /// No pickup after.
     pub off_at: Second,
-    /// Where he is under way to or waits, and when he gets, or got, there.
+    /// Where they are under way to or wait, and when they get, or got, there.
     pub heading: Option<(PlaceIndex, Second)>,
-    /// What he has to do, in order.
+    /// When they left for it.
+    left_at: Second,
+    /// What they have to do, in order: acts of orders that are theirs.
     pub route: Vec<Act>,
+    /// Where they are advised to wait for work.
+    pub standby: Option<Waiting>,
+}
+
+/// Advice to wait for work somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Where.
+    pub place: PlaceIndex,
+    /// When they can be there.
+    pub arrives_at: Second,
+    /// After that they need not wait there.
+    pub until: Second,
 }
 
 /// Everything.
@@ -106,9 +119,7 @@ pub struct World {
     pub couriers: Vec<DayCourier>,
     /// The second of the day.
     pub now: Second,
-    /// Whether couriers have what is planned for them at once and leave for it as soon as they can, instead of when
-    /// they must.
-    pub at_once: bool,
+    restaurants: PlaceIndex,
     trips: u32,
 }
 
@@ -137,7 +148,9 @@ impl World {
             on_at: seconds(c.on_time),
             off_at: seconds(c.off_time),
             heading: None,
+            left_at: 0,
             route: Vec::new(),
+            standby: None,
         };
         let couriers = day.couriers.iter().map(|c| courier(c, place(c.place))).collect();
         let orders = day.orders.iter().map(|o| DayOrder {
@@ -162,7 +175,7 @@ impl World {
             orders,
             couriers,
             now: 0,
-            at_once: false,
+            restaurants: PlaceIndex::try_from(day.restaurants.len()).unwrap_or(PlaceIndex::MAX),
             trips: 0,
         }
     }
@@ -192,13 +205,34 @@ impl World {
         self.orders.iter().all(|o| o.stage == Stage::Delivered) || nobody_left
     }
 
-    /// Whether anything is placed and not delivered.
-    #[must_use]
-    pub fn has_open_orders(&self) -> bool {
-        self.orders.iter().any(|o| o.stage > Stage::Hidden && o.stage < Stage::Delivered)
+    /// The orders of a stage, by their number, in the sequence of the day.
+    pub fn at_stage(&self, stage: Stage) -> impl Iterator<Item = u32> + '_ {
+        let all = self.orders.iter().zip(0_u32..);
+        all.filter(move |(order, _)| order.stage == stage).map(|(_, number)| number)
     }
 
-    /// The leading acts of a courier's route that are his visit at `place`.
+    /// Whether anything waits for a courier.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.at_stage(Stage::Open).next().is_some()
+    }
+
+    /// The restaurant of which this holds.
+    pub fn restaurant_at(&self, is_it: impl Fn(PlaceIndex) -> bool) -> Option<PlaceIndex> {
+        (0..self.restaurants).find(|place| is_it(*place))
+    }
+
+    /// Where a courier is: under way, as far along the straight line as time has gone.
+    #[must_use]
+    pub fn position(&self, courier: usize) -> Point {
+        let c = &self.couriers[courier];
+        let from = self.travel.point(c.place);
+        let Some((to, arrival)) = c.heading.filter(|(to, _)| *to != c.place) else { return from };
+        let share = f64::from(self.now - c.left_at) / f64::from((arrival - c.left_at).max(1));
+        from.towards(self.travel.point(to), share)
+    }
+
+    /// The leading acts of a courier's route that are their visit at `place`.
     #[must_use]
     pub fn visit_at(&self, courier: usize, place: PlaceIndex) -> Vec<u32> {
         let here = |act: &&Act| matches!(act, Act::Pickup(o) if self.orders[*o as usize].pickup == place);
@@ -207,13 +241,16 @@ impl World {
 
     /// Brings the world to `now`: stops are served, orders are placed, shifts begin. Whether anything happened.
     pub fn advance(&mut self, now: Second) -> bool {
-        self.now = now;
+        let before = std::mem::replace(&mut self.now, now);
         let mut news = false;
         for courier in 0..self.couriers.len() {
             while self.serve(courier) {
                 news = true;
             }
-            news |= self.couriers[courier].on_at == now;
+            let c = &mut self.couriers[courier];
+            news |= before < c.on_at && c.on_at <= now;
+            // Advice ends with its time, with the shift, and with something better to do.
+            c.standby = c.standby.filter(|standby| now < standby.until && now < c.off_at && c.route.is_empty());
         }
         for order in self.orders.iter_mut().filter(|o| o.stage == Stage::Hidden && o.placed_at <= now) {
             order.stage = Stage::Open;
@@ -236,7 +273,7 @@ impl World {
                 let ready = latest(|o| o.ready_at).unwrap_or(0).max(latest(|o| o.assigned_at).unwrap_or(0));
                 ((arrival + self.pickup_service.before).max(ready), visit.len(), self.pickup_service.after)
             }
-            // Sent ahead: he is there, with nothing to do yet.
+            // Sent ahead: the courier is there, with nothing to do yet.
             _ if arrival <= self.now => {
                 let courier = &mut self.couriers[courier];
                 (courier.place, courier.free_at, courier.heading) = (place, arrival, None);
@@ -263,70 +300,62 @@ impl World {
         true
     }
 
-    /// Takes over what was decided.
-    pub fn follow(&mut self, decision: Decision) {
-        for (courier, route) in decision.routes.into_iter().enumerate() {
-            self.couriers[courier].route = route;
-            if self.at_once {
-                let his = orders_of(&self.couriers[courier].route).collect();
-                self.assign(courier, his);
-            }
-        }
-        for (courier, place) in decision.sent_ahead {
-            let travel = self.travel.seconds(self.couriers[courier].place, place);
-            let courier = &mut self.couriers[courier];
-            if courier.heading.is_none() && courier.free_at <= self.now && courier.on_at <= self.now {
-                courier.heading = Some((place, self.now + travel));
-            }
-        }
-    }
-
-    fn assign(&mut self, courier: usize, orders: Vec<u32>) {
-        for order in orders {
-            let order = &mut self.orders[order as usize];
+    /// Carries out what was decided; whether anybody has an order that was nobody's before.
+    pub fn follow(&mut self, decision: Decision) -> bool {
+        let mut accepted = false;
+        for (courier, number) in decision.offers {
+            let order = &mut self.orders[number as usize];
             if order.stage == Stage::Open {
                 (order.stage, order.courier, order.assigned_at) = (Stage::Assigned, courier, self.now);
+                let c = &mut self.couriers[courier];
+                c.route.extend([Act::Pickup(number), Act::Dropoff(number)]);
+                c.standby = None;
+                accepted = true;
             }
+        }
+        for (courier, planned) in decision.routes {
+            let route = &mut self.couriers[courier].route;
+            let mut sorted: Vec<Act> = planned.into_iter().filter(|act| route.contains(act)).collect();
+            route.retain(|act| !sorted.contains(act));
+            sorted.append(route);
+            *route = sorted;
+        }
+        for (courier, place, until) in decision.sent_ahead {
+            self.send_ahead(courier, place, until);
+        }
+        accepted
+    }
+
+    fn send_ahead(&mut self, courier: usize, place: PlaceIndex, until: Second) {
+        let way = self.travel.seconds(self.couriers[courier].place, place);
+        let c = &mut self.couriers[courier];
+        let is_idle = c.heading.is_none() && c.route.is_empty() && c.standby.is_none();
+        if is_idle && c.free_at <= self.now && c.on_at <= self.now && self.now + way < c.off_at {
+            let arrives_at = self.now + way;
+            (c.heading, c.left_at) = (Some((place, arrives_at)), self.now);
+            c.standby = Some(Waiting { place, arrives_at, until });
         }
     }
 
-    /// Couriers leave who would be late if they waited for the next look, or everybody who can.
-    pub fn leave(&mut self) {
-        for courier in 0..self.couriers.len() {
-            let c = &self.couriers[courier];
+    /// Whoever has something to do and is free leaves for it; whether anybody did.
+    pub fn leave(&mut self) -> bool {
+        let mut left = false;
+        for c in &mut self.couriers {
             let Some(first) = c.route.first().copied() else { continue };
-            if let Some((place, _)) = c.heading {
-                // Orders that joined the visit while he was under way.
-                let joined = self.visit_at(courier, place);
-                self.assign(courier, joined);
+            if c.heading.is_some() || c.free_at > self.now || c.on_at > self.now {
                 continue;
             }
-            if c.free_at > self.now || c.on_at > self.now {
-                continue;
-            }
-            match first {
-                Act::Dropoff(order) => {
-                    let place = self.orders[order as usize].dropoff;
-                    let arrival = self.now + self.travel.seconds(c.place, place);
-                    self.couriers[courier].heading = Some((place, arrival));
-                }
-                Act::Pickup(order) => self.leave_for_pickup(courier, self.orders[order as usize].pickup),
-            }
+            let order = &self.orders[first.order() as usize];
+            let place = if matches!(first, Act::Pickup(_)) { order.pickup } else { order.dropoff };
+            let arrival = match first {
+                // Who is there already has been there since they were free.
+                Act::Pickup(_) if c.place == place => c.free_at,
+                _ => self.now + self.travel.seconds(c.place, place),
+            };
+            (c.heading, c.left_at) = (Some((place, arrival)), self.now);
+            left = true;
         }
-    }
-
-    fn leave_for_pickup(&mut self, courier: usize, place: PlaceIndex) {
-        let c = &self.couriers[courier];
-        let visit = self.visit_at(courier, place);
-        let ready = visit.iter().map(|o| self.orders[*o as usize].ready_at).max().unwrap_or(0);
-        let way = if c.place == place { 0 } else { self.travel.seconds(c.place, place) };
-        let latest = latest_leave(c.free_at, self.now, way, self.pickup_service, ready);
-        if self.at_once || latest < self.now + TICK {
-            // Who is there already has been there since they were free.
-            let arrival = if c.place == place { c.free_at } else { self.now + way };
-            self.couriers[courier].heading = Some((place, arrival));
-            self.assign(courier, visit);
-        }
+        left
     }
 
     /// One row per delivered order, trip by trip in the order of their pickups.

@@ -49,7 +49,7 @@ pub enum Command {
         offer: OfferId,
         /// Who declines.
         driver: DriverId,
-        /// He is not asked again before.
+        /// The driver is not asked again before.
         cool_until: Timestamp,
         /// True when the deadline passed without an answer.
         silent: bool,
@@ -75,11 +75,11 @@ pub enum Command {
         /// Why.
         reason: ReleaseReason,
     },
-    /// The driver is gone: what he has not picked up waits for another, what he has aboard is escalated.
+    /// The driver is gone: what they have not picked up waits for another, what they have aboard is escalated.
     LoseDriver {
         /// Who.
         driver: DriverId,
-        /// Why he is gone.
+        /// Why the driver is gone.
         reason: ReleaseReason,
     },
     /// The driver who was gone is back.
@@ -114,7 +114,7 @@ pub enum Command {
         task: TaskId,
         /// The code, where the task has one.
         code: Option<String>,
-        /// What else he shows.
+        /// What else the driver shows.
         proof: Option<Proof>,
         /// The id of the driver's command, against counting a wrong code twice.
         command: Option<String>,
@@ -129,7 +129,7 @@ pub enum Command {
         reason: FailReason,
         /// In words.
         note: Option<String>,
-        /// In the driver's own trouble: he is not asked again before.
+        /// In the driver's own trouble: they are not asked again before.
         cool_until: Timestamp,
     },
     /// A task's wrong codes are forgiven.

@@ -40,8 +40,8 @@ pub(super) fn decide(order: &Order, command: &Command, now: Timestamp) -> Decide
         Command::Unassign { reason } => unassign(order, *reason, now),
         Command::LoseDriver { driver, reason } => lose_driver(order, *driver, *reason, now),
         Command::FindDriver { driver } => {
-            let his = order.escalated.is_some() && order.working_driver() == Some(*driver);
-            Ok(if his { vec![Event::EscalationEnded { driver: *driver }] } else { Vec::new() })
+            let theirs = order.escalated.is_some() && order.working_driver() == Some(*driver);
+            Ok(if theirs { vec![Event::EscalationEnded { driver: *driver }] } else { Vec::new() })
         }
         Command::Prioritise { priority } => {
             not_ended(order)?;
@@ -118,7 +118,7 @@ fn sellers_tasks(order: &Order, seller: crate::ids::MerchantId) -> Result<Vec<&T
     if tasks.is_empty() { Err(Rejected::NotASeller(seller)) } else { Ok(tasks) }
 }
 
-/// A seller whose part ended with the order hears that, whatever he answered before.
+/// A seller whose part ended with the order hears that, whatever they answered before.
 fn still_wanted(order: &Order, tasks: &[&Task]) -> Result<(), Rejected> {
     let ended = |t: &&Task| matches!(t.status, TaskStatus::Canceled | TaskStatus::Expired | TaskStatus::Failed);
     if tasks.iter().any(ended) { Err(Rejected::Ended(order.status())) } else { Ok(()) }
@@ -236,7 +236,7 @@ fn drivers_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, 
     order.task(task).ok_or(Rejected::UnknownTask(task))
 }
 
-/// The driver's task, if he may work on it now.
+/// The driver's task, if they may work on it now.
 pub(super) fn due_task(order: &Order, driver: DriverId, task: TaskId) -> Result<&Task, Rejected> {
     let task = drivers_task(order, driver, task)?;
     due(order, task)?;

@@ -44,7 +44,7 @@ impl Estimates {
 pub struct Departure {
     /// When.
     pub at: Timestamp,
-    /// Where he was, if he had told it lately.
+    /// Where the driver was, if they had told it lately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Place>,
 }

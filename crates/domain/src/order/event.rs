@@ -40,7 +40,7 @@ pub enum ReleaseReason {
     Accident,
     /// The driver was not heard of for too long.
     DriverLost,
-    /// The driver's shift was ended, and what he had handed back.
+    /// The driver's shift was ended, and what they had was handed back.
     ShiftEnded,
     /// The driver was shut out.
     DriverBanned,
@@ -107,7 +107,7 @@ pub enum Event {
         driver: DriverId,
         /// True when silence to the deadline did it.
         silent: bool,
-        /// He is not asked again before.
+        /// The driver is not asked again before.
         cool_until: Timestamp,
     },
     /// Dispatch took the offer back.
@@ -123,7 +123,7 @@ pub enum Event {
     Assigned {
         /// The driver.
         driver: DriverId,
-        /// The offer he accepted.
+        /// The offer that the driver accepted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offer: Option<OfferId>,
         /// How it came about.
@@ -143,14 +143,14 @@ pub enum Event {
         driver: DriverId,
         /// Why.
         reason: ReleaseReason,
-        /// He is not asked again before.
+        /// The driver is not asked again before.
         cool_until: Timestamp,
     },
     /// The driver is gone, with goods aboard: operations have to see to it.
     Escalated {
         /// The driver.
         driver: DriverId,
-        /// Why he is gone.
+        /// Why the driver is gone.
         reason: ReleaseReason,
     },
     /// The driver is back.
@@ -174,7 +174,7 @@ pub enum Event {
     Departed {
         /// The task.
         task: TaskId,
-        /// Where he was, if he had told it lately. `decide` leaves it out: positions are not the order's.
+        /// Where the driver was, if they had told it lately. `decide` leaves it out: positions are not the order's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Place>,
     },
@@ -469,7 +469,7 @@ fn move_tasks(order: &mut Order, from: TaskStatus, to: TaskStatus) {
     }
 }
 
-/// A driver is in one place: he is no longer where he was, nor on the way to it.
+/// A driver is in one place: they are no longer where they were, nor on the way to it.
 fn leave(order: &mut Order) {
     for task in order.tasks.iter_mut().filter(|t| matches!(t.status, TaskStatus::EnRoute | TaskStatus::Arrived)) {
         task.status = TaskStatus::Assigned;

@@ -10,12 +10,12 @@ use crate::{Span, Timestamp};
 use super::new::{InvalidOrder, NewStop};
 
 /// The longest way from the first pickup through all others to the door, in metres: 30 km. Shorter refuses doors that a
-/// scooter reaches within two hours; longer takes a driver out of his zone for half a day.
+/// scooter reaches within two hours; longer takes a driver out of their zone for half a day.
 pub const FARTHEST_DOOR_METERS: u32 = 30_000;
 /// The longest time that an order without windows holds its driver, in seconds: 4 hours. A shift is hardly longer than
 /// two of these.
 pub const LONGEST_COMMITMENT_SECONDS: u32 = 4 * 3600;
-/// The fastest driver is so many times as fast as is usual in his zone.
+/// The fastest driver is so many times as fast as is usual in their zone.
 const QUICKEST: f64 = 2.0;
 
 /// The way from one place to another, as is usual in the zone.

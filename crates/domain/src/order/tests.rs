@@ -201,8 +201,8 @@ proptest! {
         play(new, &steps, |before, command, decided, _, _| {
             let moved = decided.as_ref().is_ok_and(|events| !events.is_empty());
             if let (Some(driver), true) = (driver_of(command), moved) {
-                let his = before.offer.map(|o| o.driver).or(before.working_driver());
-                prop_assert_eq!(Some(driver), his);
+                let theirs = before.offer.map(|o| o.driver).or(before.working_driver());
+                prop_assert_eq!(Some(driver), theirs);
             }
             Ok(())
         })?;

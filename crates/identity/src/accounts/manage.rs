@@ -24,10 +24,10 @@ use crate::{Identity, letters, password};
 /// The longest reason of a ban, in characters.
 pub(crate) const LONGEST_REASON: usize = 500;
 
-/// A driver as his account describes him.
+/// A driver as their account describes them.
 #[derive(Debug, Clone)]
 pub struct NewDriver {
-    /// Who he is to be.
+    /// Who they are to be.
     pub id: DriverId,
     /// The name customers see.
     pub name: String,
@@ -250,8 +250,8 @@ impl Identity {
         Ok(self.account(proof.account).await?.view())
     }
 
-    /// Lets a merchant or driver work. A driver is taken on by the dispatcher as his profile says, unless he is to be
-    /// one who is there already.
+    /// Lets a merchant or driver work. A driver is taken on by the dispatcher as their profile says, unless they are to
+    /// be one who is there already.
     pub(crate) async fn activate(
         &self,
         caller: &Caller,
@@ -306,7 +306,7 @@ impl Identity {
             return if known { Ok(()) } else { Err(Refused::field("party", "no such driver")) };
         }
         let profile = super::profile::driver(&account.profile).ok_or(Refused::Conflict(
-            "the driver has not said yet what he drives and where: see PUT /v1/account/profile/driver",
+            "the driver has not said yet what they drive and where: see PUT /v1/account/profile/driver",
         ))?;
         let new = NewDriver {
             id: driver,
@@ -332,7 +332,7 @@ impl Identity {
             return Err(Refused::field("reason", format!("must have 1 to {LONGEST_REASON} characters")));
         }
         if caller.login().is_some_and(|proof| proof.account == id) {
-            return Err(Refused::Conflict("nobody shuts himself out"));
+            return Err(Refused::Conflict("nobody shuts themselves out"));
         }
         let now = self.now();
         let mut transaction = self.pool().connections().begin().await?;

@@ -23,7 +23,7 @@ pub(crate) const LONGEST: usize = 200;
 /// What times of a day look like, as a regular expression.
 pub(crate) const FORM_OF_TIMES: &str = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 
-/// A driver's profile, where he has given one.
+/// A driver's profile, where they have given one.
 pub(crate) fn driver(profile: &Value) -> Option<DriverProfile> {
     serde_json::from_value(profile.clone()).ok()
 }

@@ -233,7 +233,7 @@ impl Identity {
     }
 
     /// Replaces a forgotten password once the code came back. Every login ends: whoever else was signed in is out, and a
-    /// Google account that he may have linked with it. Who has a password for the first time keeps his.
+    /// Google account that they may have linked with it. Whoever has a password for the first time keeps theirs.
     pub(crate) async fn reset_password(&self, asked: &ResetPassword, origin: &Origin) -> Result<(), Refused> {
         // Before a try is used up.
         if let Some(problem) = password::wrong(&asked.password, "") {

@@ -34,8 +34,8 @@ pub(crate) const REGISTER: Rule = Rule::post("/v1/accounts", Access::Public).not
 /// Register
 ///
 /// A code goes to the email address, or with `verify_by: phone` to the telephone number; the account is made when it comes
-/// back. The answer is the same where somebody has the address or number already: then he is told. Who was verified by
-/// telephone signs in with the number, or with the email address while nobody else has it.
+/// back. The answer is the same where somebody has the address or number already: then they are told. Whoever was
+/// verified by telephone signs in with the number, or with the email address while nobody else has it.
 #[utoipa::path(post, path = "/v1/accounts", tag = "accounts",
     request_body(content = Register, example = json!({"role": "customer", "email": "ada@example.org",
         "password": "correct horse battery", "name": "Ada"})),
@@ -300,7 +300,7 @@ pub(crate) const DRIVER_PROFILE: Rule =
 
 /// Set a driver's profile
 ///
-/// What he is activated with. Once he works, only documents are changed here.
+/// What the driver is activated with. Once they work, only documents are changed here.
 #[utoipa::path(put, path = "/v1/account/profile/driver", tag = "accounts",
     request_body(content = DriverProfile, example = json!({"vehicle": "bicycle", "capacity": 2,
         "zones": ["zon_01jd8v7cjxfm9sxv0q3e0b5z1c"], "documents": [{"kind": "identity card", "number": "L01X00T47"}]})),
@@ -385,7 +385,8 @@ pub(crate) const ACTIVATE: Rule = Rule::post("/v1/accounts/{id}/activate", Acces
 
 /// Let a merchant or driver work
 ///
-/// A driver is taken on as his profile says. With `party` the account becomes a merchant or driver who is there already.
+/// A driver is taken on as their profile says. With `party` the account becomes a merchant or driver who is there
+/// already.
 #[utoipa::path(post, path = "/v1/accounts/{id}/activate", tag = "accounts",
     params(("id" = String, Path, description = "The account.", example = "acc_01jd8v7cjxfm9sxv0q3e0b5z1c")),
     request_body(content = Activate, example = json!({})),

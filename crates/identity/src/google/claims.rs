@@ -37,11 +37,11 @@ pub(crate) struct Expected<'a> {
 /// Somebody whom the provider vouches for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Vouched {
-    /// Who he is to the provider: this alone never changes.
+    /// Who they are to the provider: this alone never changes.
     pub(crate) subject: String,
-    /// His address, where the provider has verified it. Another is not even read.
+    /// Their address, where the provider has verified it. Another is not even read.
     pub(crate) email: Option<String>,
-    /// How he is called.
+    /// What they are called.
     pub(crate) name: Option<String>,
 }
 

@@ -164,7 +164,7 @@ impl Provider {
         })
     }
 
-    /// Endpoints and keys. One at a time reads them, the others wait for him. `old` is what was not good enough.
+    /// Endpoints and keys. One task at a time reads them, the others wait for it. `old` is what was not good enough.
     async fn known(&self, old: Option<&Arc<Known>>, budget: Budget) -> Result<Arc<Known>, Failed> {
         let mut state = self.known.lock().await;
         if let Some(known) = &state.known {

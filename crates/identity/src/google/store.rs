@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 pub(crate) struct SignIn {
     pub(crate) state_hash: Vec<u8>,
     pub(crate) browser_hash: Vec<u8>,
-    /// Whose Google account is to be linked, and in which of his logins; none where somebody signs in.
+    /// Whose Google account is to be linked, and in which of their logins; none where somebody signs in.
     pub(crate) link: Option<(AccountId, LoginId)>,
     pub(crate) expires_at: Timestamp,
     pub(crate) details: Vec<u8>,
@@ -109,7 +109,7 @@ pub(crate) async fn account_of(pool: &Pool, issuer: &str, subject: &str) -> Resu
     Ok(id.map(AccountId::from_uuid))
 }
 
-/// Links somebody at Google to an account. False where he is linked to another.
+/// Links somebody at Google to an account. False where they are linked to another.
 pub(crate) async fn link(
     connection: &mut PgConnection,
     id: AccountId,

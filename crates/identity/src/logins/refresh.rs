@@ -1,6 +1,6 @@
 //! Going on with a login: a refresh token is good for once, and one line of them is gone on with.
 //!
-//! Whoever uses a token a second time, or one that was set aside, has stolen it, or it was stolen from him: the login
+//! Whoever uses a token a second time, or one that was set aside, has stolen it, or it was stolen from them: the login
 //! ends. But pages are clicked twice, and answers get lost: within the grace it is taken again. The first use of any
 //! token sets all other open ones of the login aside. What is handed out for a token that had rivals is contested, and
 //! has no grace once it is set aside itself: however a thief times it, two lines of tokens end within two rounds.
@@ -177,7 +177,7 @@ mod tests {
     }
 
     proptest! {
-        /// However a thief times it, even right after each of the owner's refreshes: he is out, or both are.
+        /// However a thief times it, even right after each of the owner's refreshes: the thief is out, or both are.
         #[test]
         fn two_who_go_on_from_one_token_do_not_both_go_on(
             first_is_owner: bool,

@@ -140,7 +140,7 @@ pub(crate) async fn end(
     if let Ok((token, _)) = token(asked, &headers) {
         identity.log_out(&token, &origin).await?;
     }
-    // Only a cookie that came is taken away: who was sent here without his own keeps it.
+    // Only a cookie that came is taken away: somebody who was sent here without theirs keeps it.
     let taken_away = came.map(|_| [(header::SET_COOKIE, COOKIE.clear())]);
     Ok(match taken_away {
         Some(header) => (StatusCode::NO_CONTENT, header).into_response(),

@@ -1,5 +1,6 @@
-//! Which passwords are guessed first: common ones, rows of keys, dates, words with a digit behind, and what somebody is
-//! called himself. Pure, and slow for what it says, up to some tens of milliseconds: never on a thread that answers requests.
+//! Which passwords are guessed first: common ones, rows of keys, dates, words with a digit behind, and what its owner
+//! is called. Pure, and slow for what it says, up to some tens of milliseconds: never on a thread that answers
+//! requests.
 
 use zxcvbn::{Score, zxcvbn};
 
@@ -14,7 +15,7 @@ const SHORTEST_PART: usize = 3;
 /// Parts of names and addresses that are looked at.
 const MOST_PARTS: usize = 20;
 
-/// Why the password is guessed first; `about` is what its owner is called: his email address, his name.
+/// Why the password is guessed first; `about` is what its owner is called: their email address, their name.
 pub(super) fn guessed_first(password: &str, about: &[String]) -> Option<String> {
     let looked_at: String = password.chars().take(LOOKED_AT).collect();
     let parts: Vec<&str> = std::iter::once("posthaste").chain(about.iter().flat_map(|text| parts(text))).collect();

@@ -1,4 +1,4 @@
-//! Utilisation from shifts and orders in hand. Whole stories, from the stored events, are told in `api`'s tests.
+//! Utilisation from shifts and orders in hand. Whole stories, from the stored events, are told in `gate`'s tests.
 
 use posthaste_domain::Span;
 use posthaste_domain::ids::Id;

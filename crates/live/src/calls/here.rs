@@ -9,9 +9,9 @@ use posthaste_domain::order::{Command, Order};
 use posthaste_domain::place::Place;
 use posthaste_domain::position::Report;
 use posthaste_domain::roster::PlannedShift;
+use posthaste_domain::zone::{NewZone, Zone};
 use posthaste_estimates::{Answer, Quantity};
 use posthaste_protocol::tracking::TrackingView;
-use posthaste_protocol::zones::{BoardView, PutZone, ZoneView};
 
 use super::{Answering, Live, Slot};
 use crate::drivers::{DriverCommand, LiveDriver, NextChosen, Received, RegisterDriver, ShiftChange, Work};
@@ -19,6 +19,7 @@ use crate::inside::{DriverInside, OrderInside};
 use crate::once::Once;
 use crate::orders::{Done, Idempotency, PlaceOrder};
 use crate::presence::{Fix, LastTaken, Presence};
+use crate::zones::{LiveZone, ZoneBoard};
 use crate::{Cause, Refused, System};
 
 /// An answer that is there already.
@@ -154,14 +155,14 @@ impl Live for System {
 
     fn create_zone(
         &self,
-        zone: PutZone,
+        zone: NewZone,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Answering<'_, Once<Arc<ZoneView>>> {
+    ) -> Answering<'_, Once<LiveZone>> {
         Box::pin(Self::zones(self).create(zone, idempotency, cause))
     }
 
-    fn replace_zone(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Answering<'_, Arc<ZoneView>> {
+    fn replace_zone(&self, id: ZoneId, zone: NewZone, cause: Cause) -> Answering<'_, LiveZone> {
         Box::pin(Self::zones(self).replace(id, zone, cause))
     }
 
@@ -169,19 +170,19 @@ impl Live for System {
         Box::pin(Self::zones(self).remove(id, cause))
     }
 
-    fn zone(&self, id: ZoneId) -> Answering<'_, Arc<ZoneView>> {
+    fn zone(&self, id: ZoneId) -> Answering<'_, LiveZone> {
         now(Self::zones(self).get(id))
     }
 
-    fn zones(&self) -> Answering<'_, Vec<Arc<ZoneView>>> {
+    fn zones(&self) -> Answering<'_, Vec<LiveZone>> {
         now(Ok(Self::zones(self).list()))
     }
 
-    fn board(&self, id: ZoneId) -> Answering<'_, BoardView> {
+    fn board(&self, id: ZoneId) -> Answering<'_, ZoneBoard> {
         now(Self::zones(self).board(id))
     }
 
-    fn mirror_zones(&self, wanted: Vec<Arc<ZoneView>>) -> Answering<'_, usize> {
+    fn mirror_zones(&self, wanted: Vec<Arc<Zone>>) -> Answering<'_, usize> {
         Box::pin(Self::zones(self).mirror(wanted))
     }
 

@@ -1,7 +1,7 @@
 //! The driver actor: the authority over one driver's time.
 //!
-//! Owns the driver's record, his calendar and what he has in hand. Supervised by the door to drivers, which reloads
-//! him from Postgres when he fails: the record, and the orders assigned or offered to him, from which the calendar
+//! Owns the driver's record, their calendar and what they have in hand. Supervised by the door to drivers, which reloads
+//! them from Postgres when it fails: the record, and the orders assigned or offered to them, from which the calendar
 //! follows. It holds an interval while an offer is open and refuses what overlaps, so a plan made on a stale board
 //! ends here. It asks orders by messages and never waits for one; the order answers the caller itself.
 
@@ -56,21 +56,21 @@ pub(crate) enum DriverMsg {
     Work(Reply<(Work, Arc<Summary>)>),
     /// All that is held here.
     Inside(Reply<DriverInside>),
-    /// Change the shift; what he has may be handed back with it.
+    /// Change the shift; what they have may be handed back with it.
     Shift { change: ShiftChange, cause: Cause, reply: Reply<(Shift, bool, Timestamp)> },
-    /// He says which stop he does next, or takes that back.
+    /// They say which stop they do next, or take that back.
     Next { task: Option<TaskId>, cause: Cause, reply: Reply<NextChosen> },
-    /// The driver asks for something about his work.
+    /// The driver asks for something about their work.
     Command { command: DriverCommand, command_id: Option<String>, cause: Cause, reply: Reply<Done> },
     /// The dispatcher asks to hold time.
     Consider(Box<Proposal>),
-    /// Operations give him an order.
+    /// Operations give them an order.
     AssignByHand { order: Arc<Order>, commitment: Window, shared: bool, cause: Cause, reply: Reply<Done> },
-    /// The zone plans his route.
+    /// The zone plans their route.
     Route(Arc<PlannedRoute>),
     /// The zone advises where to wait for work.
     Standby(Standby),
-    /// An order that concerns him changed; with the word for how its offer ended, if it did.
+    /// An order that concerns them changed; with the word for how its offer ended, if it did.
     OrderChanged(Arc<Order>, Option<OfferOutcome>),
     /// How an order stands, because it is doubted that the driver knows.
     Standing(Arc<Order>),
@@ -80,9 +80,9 @@ pub(crate) enum DriverMsg {
     CatchUp,
     /// Tell everybody how the driver stands: they were just read from Postgres.
     Loaded,
-    /// He is gone for good: forget what he is called and where he is.
+    /// They are gone for good: forget what they are called and where they are.
     Forget { cause: Cause, reply: Reply<()> },
-    /// Tell the boards how he stands: they have lost him, or zones changed.
+    /// Tell the boards how they stand: the boards have lost it, or zones changed.
     Announce,
     /// Heard of again after silence.
     Awake,
@@ -93,7 +93,7 @@ pub(crate) enum DriverMsg {
 /// What a driver's alarms are about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Alarm {
-    /// Look whether he has gone silent: the alarm of this generation.
+    /// Look whether they have gone silent: the alarm of this generation.
     Watch(u64),
     /// The advice that holds until then is over.
     StandbyEnds(Timestamp),
@@ -128,13 +128,13 @@ pub(crate) struct DriverState {
     /// Offers declined lately, for the same reason.
     pub(super) declined: VecDeque<(OfferId, Arc<Order>)>,
     pub(super) stale: bool,
-    /// Why he is gone, so that what he has goes to others; nothing while he is there.
+    /// Why they are gone, so that what they have goes to others; nothing while they are there.
     pub(super) gone: Option<ReleaseReason>,
-    /// Where he is advised to wait for work. Advised anew after a restart.
+    /// Where they are advised to wait for work. Advised anew after a restart.
     pub(super) standby: Option<Standby>,
-    /// The route that a zone has planned for him. Planned anew after a restart.
+    /// The route that a zone has planned for them. Planned anew after a restart.
     pub(super) planned: Option<Arc<PlannedRoute>>,
-    /// His last stop: when it was done, where, and how long he stays after that.
+    /// Their last stop: when it was done, where, and how long they stay after that.
     pub(super) last_done: Option<LastDone>,
     /// Generation of the silence alarm; an older one is ignored.
     pub(super) watch: u64,
@@ -292,7 +292,7 @@ impl DriverActor {
             && state.room_for(&proposal, now) >= proposal.size
             && !state.orders.contains_key(&proposal.order)
             && proposal.commitment.end() > now
-            && state.calendar.take(held(proposal.order, proposal.size, proposal.commitment, lane)).is_ok();
+            && state.calendar.take(tentative(proposal.order, proposal.size, proposal.commitment, lane)).is_ok();
         if !able {
             self.publish(state);
             if let Some(cell) = self.doors.zones.cell(proposal.zone) {
@@ -328,17 +328,17 @@ impl DriverActor {
         cause: Cause,
         reply: Reply<Done>,
     ) {
-        if let Some(his) = state.orders.get(&order.id).filter(|o| o.offer.is_none()) {
-            let at = his.assignment.map_or(his.placed_at, |a| a.at);
-            let _ = reply.send(Ok(Done { order: Arc::clone(his), changed: false, at }));
+        if let Some(theirs) = state.orders.get(&order.id).filter(|o| o.offer.is_none()) {
+            let at = theirs.assignment.map_or(theirs.placed_at, |a| a.at);
+            let _ = reply.send(Ok(Done { order: Arc::clone(theirs), changed: false, at }));
             return;
         }
         if !state.driver.shift.is_on() {
-            let _ = reply.send(Err(Refused::DriverUnsuited("he is not on shift".to_owned())));
+            let _ = reply.send(Err(Refused::DriverUnsuited("they are not on shift".to_owned())));
             return;
         }
         if state.gone.is_some() {
-            let _ = reply.send(Err(Refused::DriverUnsuited("he is lost: not heard of for too long".to_owned())));
+            let _ = reply.send(Err(Refused::DriverUnsuited("they are lost: not heard of for too long".to_owned())));
             return;
         }
         if order.size > state.driver.capacity {
@@ -347,7 +347,7 @@ impl DriverActor {
             return;
         }
         let before = state.calendar.of(order.id);
-        if let Err(overlap) = state.calendar.take(held(order.id, order.size, commitment, lane)) {
+        if let Err(overlap) = state.calendar.take(tentative(order.id, order.size, commitment, lane)) {
             let _ = reply.send(Err(overlap.into()));
             return;
         }
@@ -379,7 +379,7 @@ impl DriverActor {
         if let Some(ended) = offered_before.filter(|b| offered.is_none_or(|o| o.id != b.id)) {
             let outcome = outcome.unwrap_or(OfferOutcome::Withdrawn);
             let message = OfferEnded { offer_id: ended.id, order_id: order.id, outcome };
-            self.doors.streams.to_driver(self.id, ServerMessage::OfferEnded(message));
+            self.doors.streams.tell(crate::streams::driver(self.id), ServerMessage::OfferEnded(message));
             if outcome == OfferOutcome::Declined {
                 state.declined.push_front((ended.id, Arc::clone(&order)));
                 state.declined.truncate(REMEMBERED);
@@ -388,7 +388,7 @@ impl DriverActor {
         if offered.is_some_and(|o| offered_before.is_none_or(|b| b.id != o.id))
             && let Some(view) = OfferView::of(&order)
         {
-            self.doors.streams.to_driver(self.id, ServerMessage::Offer(Box::new(view)));
+            self.doors.streams.tell(crate::streams::driver(self.id), ServerMessage::Offer(Box::new(view)));
         }
         let in_hand = state.orders.get(&order.id).is_some_and(|o| o.offer.is_none());
         if state.has_better_to_do() || in_hand_before || in_hand {
@@ -400,16 +400,16 @@ impl DriverActor {
         self.publish(state);
     }
 
-    /// Takes in an order's newest state: what it holds of the driver's time, and whether it is his at all.
+    /// Takes in an order's newest state: what it holds of the driver's time, and whether it is theirs at all.
     fn take_in(&self, state: &mut DriverState, order: Arc<Order>) {
         state.proposed.remove(&order.id);
         let held = match (order.offer, order.assignment) {
             (Some(offer), _) if offer.driver == self.id => {
-                state.calendar.take(held(order.id, order.size, offer.commitment, offer.lane))
+                state.calendar.take(tentative(order.id, order.size, offer.commitment, offer.lane))
             }
             (_, Some(a)) if a.driver == self.id && !order.status().is_final() => {
                 let aboard = order.goods_on_board();
-                let taken = held(order.id, order.size, a.commitment, a.lane);
+                let taken = tentative(order.id, order.size, a.commitment, a.lane);
                 state.calendar.take(Commitment { tentative: false, aboard, ..taken })
             }
             _ => {
@@ -442,7 +442,7 @@ impl DriverActor {
 }
 
 /// Time that an order is to have, as long as it does not have it.
-fn held(order: OrderId, size: u32, window: Window, lane: Lane) -> Commitment {
+fn tentative(order: OrderId, size: u32, window: Window, lane: Lane) -> Commitment {
     Commitment { order, window, tentative: true, lane, size, aboard: false }
 }
 

@@ -1,4 +1,4 @@
-//! What a driver asks for about his work: the order in question is found, asked, and answers him itself.
+//! What a driver asks for about their work: the order in question is found, asked, and answers them itself.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl DriverActor {
         let asking = async move {
             let answer = match doors.order_of_task(task).await {
                 Ok(Some(order)) => match wrong_kind(&order, &command) {
-                    Some(refused) if order.assignment.is_some_and(|his| his.driver == driver) => Err(refused),
+                    Some(refused) if order.assignment.is_some_and(|theirs| theirs.driver == driver) => Err(refused),
                     // What kind of task it is, is told to nobody else either.
                     Some(_) => Err(Refused::NotFound("task".into())),
                     None => {

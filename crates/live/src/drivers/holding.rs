@@ -112,7 +112,7 @@ impl DriverActor {
     /// Tells everybody how the driver stands: nobody may have heard of this actor, or of a change.
     pub(super) fn on_loaded(&self, state: &DriverState) {
         self.publish(state);
-        self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
+        self.doors.streams.tell(crate::streams::driver(self.id), ServerMessage::Shift(state.driver.shift.into()));
         self.show_route(state);
         self.show_operations(state);
     }

@@ -1,7 +1,7 @@
-//! The stop that a driver does next, because he said so.
+//! The stop that a driver does next, because they said so.
 //!
-//! It is kept in his row, as other things are planned around it: after a restart of his actor or of the server the next
-//! plan must not send him elsewhere. It counts while the task is open and his, so nothing has to be stored when it ends.
+//! It is kept in their row, as other things are planned around it: after a restart of their actor or of the server the next
+//! plan must not send them elsewhere. It counts while the task is open and theirs, so nothing has to be stored when it ends.
 
 use std::collections::BTreeSet;
 
@@ -89,7 +89,7 @@ impl DriverActor {
 }
 
 impl DriverState {
-    /// Whether he may do this stop next.
+    /// Whether they may do this stop next.
     fn may_choose(&self, task: TaskId) -> Result<(), Refused> {
         if let Some(order) = self.with_task(task) {
             return Ok(order.due_task(self.driver.id, task).map(drop)?);
@@ -100,11 +100,11 @@ impl DriverState {
         }
     }
 
-    /// The stop that he said he does next, while it is open and his.
+    /// The stop that they said they do next, while it is open and theirs.
     pub(super) fn chosen(&self) -> Option<(&Order, &Task)> {
         let task = self.driver.next_task?;
-        let mut his = self.orders.values().filter(|o| o.offer.is_none());
-        his.find_map(|order| order.due_task(self.driver.id, task).ok().map(|task| (&**order, task)))
+        let mut theirs = self.orders.values().filter(|o| o.offer.is_none());
+        theirs.find_map(|order| order.due_task(self.driver.id, task).ok().map(|task| (&**order, task)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a driver has to do, in the order in which he is to do it.
+//! What a driver has to do, in the order in which they are to do it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::words::RouteReason;
 use serde::{Deserialize, Serialize};
 
-use super::Standby;
 use super::actor::DriverState;
+use super::standby::standby_view;
+use super::{PlannedStop, Standby};
 
 /// The last stop that a driver has done.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +24,7 @@ pub(crate) struct LastDone {
     pub(crate) at: Timestamp,
     /// Where.
     pub(crate) place: Place,
-    /// How long he stays after that.
+    /// How long they stay after that.
     pub(crate) stays: Span,
 }
 
@@ -62,31 +63,18 @@ impl PlannedRoute {
     }
 }
 
-/// A planned stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedStop {
-    /// The order.
-    pub order: OrderId,
-    /// Its pickups, or its door.
-    pub kind: TaskKind,
-    /// When.
-    pub at: Timestamp,
-    /// Whether it comes first because the driver chose it.
-    pub chosen: bool,
-}
-
 /// What a driver has to do.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Work {
     /// Orders in hand.
     pub in_hand: Vec<Arc<Order>>,
-    /// Orders offered to him.
+    /// Orders offered to them.
     pub offered: Vec<Arc<Order>>,
-    /// The route that is planned for him, in a zone that plans routes.
+    /// The route that is planned for them, in a zone that plans routes.
     pub planned: Option<Arc<PlannedRoute>>,
-    /// The stop that he said he does next.
+    /// The stop that they said they do next.
     pub chosen: Option<TaskId>,
-    /// Where he is advised to wait for work.
+    /// Where they are advised to wait for work.
     pub standby: Option<Standby>,
 }
 
@@ -99,19 +87,19 @@ impl Work {
 }
 
 impl DriverState {
-    /// An order that he was to deliver was canceled, is another's, or goes back: his plan says so until the next comes.
+    /// An order that they were to deliver was canceled, is another's, or goes back: their plan says so until the next comes.
     pub(super) fn has_lost(&mut self, driver: DriverId, before: &Order, now: &Order) {
-        let is_his = |order: &Order| {
+        let is_theirs = |order: &Order| {
             let door_is_open = order.delivery().is_some_and(|door| !door.status.is_final());
             order.assignment.is_some_and(|a| a.driver == driver) && !order.status().is_final() && door_is_open
         };
-        if is_his(before) && !is_his(now) && now.status() != Status::Delivered {
+        if is_theirs(before) && !is_theirs(now) && now.status() != Status::Delivered {
             self.planned = self.planned.take().map(|planned| Arc::new(planned.without(now.id)));
         }
     }
 }
 
-/// What is to be done, next first: where he is, what he chose, what is planned; what no plan knows yet comes last, as
+/// What is to be done, next first: where they are, what they chose, what is planned; what no plan knows yet comes last, as
 /// it is.
 pub(super) fn open_stops(work: &Work) -> Vec<(&Order, &Task)> {
     let mut orders: Vec<&Order> = work.in_hand.iter().map(AsRef::as_ref).collect();
@@ -153,7 +141,7 @@ pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
         driver_id: driver,
         stops: open_stops(work).into_iter().filter_map(stop).collect(),
         plan,
-        standby: work.standby.map(|standby| standby.view()),
+        standby: work.standby.map(standby_view),
         offers: work.offered.iter().filter_map(|o| OfferView::of(o)).collect(),
     }
 }

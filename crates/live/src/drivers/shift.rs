@@ -1,4 +1,4 @@
-//! A driver's shift, and how a change of his record is stored.
+//! A driver's shift, and how a change of their record is stored.
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ const REMEMBERED_STEPS: u64 = 500;
 pub struct ShiftChange {
     /// The shift from now on.
     pub shift: Shift,
-    /// Where he is, so that work can come before his first position.
+    /// Where they are, so that work can come before their first position.
     pub place: Option<Place>,
-    /// Why what he has goes to others, where it does: of use only when he goes offline.
+    /// Why what they have goes to others, where it does: of use only when they go offline.
     pub hand_back: Option<ReleaseReason>,
 }
 
@@ -90,7 +90,7 @@ impl DriverActor {
         self.publish(state);
         self.watch(state);
         if changed.is_some() {
-            self.doors.streams.to_driver(self.id, ServerMessage::Shift(state.driver.shift.into()));
+            self.doors.streams.tell(crate::streams::driver(self.id), ServerMessage::Shift(state.driver.shift.into()));
             self.show_operations(state);
         }
         let _ = reply.send(Ok((state.driver.shift, changed.is_some(), now)));

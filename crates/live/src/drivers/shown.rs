@@ -1,4 +1,4 @@
-//! How a driver is shown: on the boards of his zones, in his slot, to those who follow him.
+//! How a driver is shown: on the boards of their zones, in their slot, to those who follow them.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use posthaste_domain::order::Speed;
 use posthaste_geography::VehicleSpeed;
 use posthaste_matching::DriverView;
 use posthaste_protocol::socket::ServerMessage;
+use posthaste_protocol::tracking::TrackingView;
 
 use super::actor::{DriverActor, DriverState};
 use super::route_view;
 use crate::presence::Summary;
-use crate::streams::{Scope, TopicKey};
+use crate::streams::{self, Follower, Scope};
 use crate::zones::{InHand, ZoneCell};
 
 impl DriverActor {
@@ -19,27 +20,29 @@ impl DriverActor {
     }
 
     pub(super) fn show_operations(&self, state: &DriverState) {
-        if self.doors.streams.follows_operations() {
+        if self.doors.streams.hub().has_operations() {
             let view = Box::new(self.doors.drivers.of(&state.presence).view());
-            self.doors.streams.to_operations(ServerMessage::Driver(view), self.scope(state));
+            self.doors.streams.tell_operations(ServerMessage::Driver(view), self.scope(state));
         }
     }
 
     pub(super) fn show_route(&self, state: &DriverState) {
         let route = Box::new(route_view(self.id, &state.work()));
-        self.doors.streams.to_driver(self.id, ServerMessage::Route(route));
+        self.doors.streams.tell(streams::driver(self.id), ServerMessage::Route(route));
     }
 
-    /// Everybody who reads the driver's slot or a board sees him as he is now.
+    /// Everybody who reads the driver's slot or a board sees them as they are now.
     pub(super) fn publish(&self, state: &DriverState) {
         let in_hand = state.orders.values().filter(|o| o.offer.is_none());
         #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
         let open_orders = in_hand.clone().count() as u32;
         state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
-        let mut audience: Vec<_> =
-            in_hand.flat_map(|o| [TopicKey::Order(o.id), TopicKey::Merchant(o.merchant)]).collect();
-        audience.dedup();
-        state.presence.set_audience(audience);
+        let mut followers: Vec<_> =
+            in_hand.clone().flat_map(|o| [Follower::Tracking(o.id), Follower::Merchant(o.merchant)]).collect();
+        let shown = in_hand.filter(|order| TrackingView::shows_driver(order));
+        followers.extend(shown.filter_map(|o| o.customer.map(|customer| Follower::Customer(customer, o.id))));
+        followers.dedup();
+        state.presence.set_followers(followers);
         self.update_boards(state);
     }
 

@@ -1,8 +1,8 @@
 //! Drivers who go silent, are lost, and are heard of again.
 //!
-//! Each driver who is on shift or has work has one alarm, a little after he must have been heard of; it carries a
-//! generation, so that an older one is ignored. A silent driver gets no new work, and his open offers go to somebody who
-//! hears them. One who stays silent is lost: what he has not picked up waits for another, what he has aboard is
+//! Each driver who is on shift or has work has one alarm, a little after they must have been heard of; it carries a
+//! generation, so that an older one is ignored. A silent driver gets no new work, and their open offers go to somebody who
+//! hears them. One who stays silent is lost: what they have not picked up waits for another, what they have aboard is
 //! escalated. The orders decide which, and are asked again until they have.
 //!
 //! Silence is real time, at any speed of the product clock: phones are real, and send their heartbeats as they are asked
@@ -72,10 +72,10 @@ impl DriverActor {
             driver_id: Some(self.id),
             zone_id: state.driver.zones.first().copied(),
         };
-        self.doors.streams.alert(alert, self.scope(state));
+        self.doors.alert(alert, self.scope(state));
     }
 
-    /// Orders that go to others when he is gone: of a lost driver those that he is about to begin, as he may be back in
+    /// Orders that go to others when they are gone: of a lost driver those that they are about to begin, as they may be back in
     /// time for tomorrow's.
     fn to_hand_on<'s>(&self, state: &'s DriverState) -> impl Iterator<Item = &'s Order> + use<'s> {
         let soon = self.doors.clock.now() + self.lost_after(state);
@@ -94,7 +94,7 @@ impl DriverActor {
         }
     }
 
-    /// He is back: what is still with him is in good hands again.
+    /// They are back: what is still with them is in good hands again.
     pub(super) fn is_back(&self, state: &mut DriverState) {
         state.gone = None;
         for order in state.orders.values().filter(|o| o.escalated.is_some()) {
@@ -103,7 +103,7 @@ impl DriverActor {
         }
     }
 
-    /// Sets the alarm for what is due next: that he is silent, that he is lost, or that orders are asked again.
+    /// Sets the alarm for what is due next: that they are silent, that they are lost, or that orders are asked again.
     pub(super) fn watch(&self, state: &mut DriverState) {
         state.watch += 1;
         let silent = state.presence.silent_for();
@@ -137,7 +137,7 @@ impl DriverActor {
         spans.max().unwrap_or_else(|| posthaste_domain::zone::ZoneRules::default().stale_span())
     }
 
-    /// How long a driver may be silent before he is lost, in the most patient of his zones.
+    /// How long a driver may be silent before they are lost, in the most patient of their zones.
     fn lost_after(&self, state: &DriverState) -> Span {
         let rules = state.driver.zones.iter().map(|zone| self.doors.zones.rules(*zone));
         let spans = rules.map(|rules| rules.stale_span() + rules.lost_span());
@@ -147,10 +147,10 @@ impl DriverActor {
 }
 
 impl DriverState {
-    /// Orders that may have to go to others, with when he has to begin with each.
+    /// Orders that may have to go to others, with when they have to begin with each.
     fn unescalated(&self) -> impl Iterator<Item = (Timestamp, &Order)> {
-        let his = self.orders.values().filter(|o| o.offer.is_none() && o.escalated.is_none());
-        his.filter_map(|o| o.assignment.map(|a| (a.commitment.start(), &**o)))
+        let theirs = self.orders.values().filter(|o| o.offer.is_none() && o.escalated.is_none());
+        theirs.filter_map(|o| o.assignment.map(|a| (a.commitment.start(), &**o)))
     }
 }
 
@@ -158,9 +158,9 @@ impl DriverState {
 fn taken_back(state: &DriverState, order: &Order, reason: ReleaseReason, at: Timestamp) -> NewDecision {
     let silent = state.presence.silent_for().num_seconds();
     let why = match reason {
-        ReleaseReason::ShiftEnded => "his shift ended".to_owned(),
-        ReleaseReason::DriverBanned => "he was shut out".to_owned(),
-        _ => format!("he has been silent for {silent} s"),
+        ReleaseReason::ShiftEnded => "their shift ended".to_owned(),
+        ReleaseReason::DriverBanned => "they were shut out".to_owned(),
+        _ => format!("they have been silent for {silent} s"),
     };
     let driver = &state.driver;
     NewDecision {

@@ -4,37 +4,19 @@
 //! order, with the shift, in silence, or when its time is over; it is never stored, as it is given anew.
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::MerchantId;
-use posthaste_domain::place::Place;
+use posthaste_matching::routed::outcome::Standby;
 use posthaste_protocol::drivers::StandbyView;
-use serde::{Deserialize, Serialize};
 
 use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
 
-/// Advice to wait for work somewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Standby {
-    /// Where.
-    pub place: Place,
-    /// Whose shop it is.
-    pub merchant: Option<MerchantId>,
-    /// When he can be there.
-    pub arrives_at: Timestamp,
-    /// After that he need not wait there.
-    pub until: Timestamp,
-}
-
-impl Standby {
-    /// As the driver sees it.
-    #[must_use]
-    pub fn view(&self) -> StandbyView {
-        StandbyView {
-            lat: self.place.lat(),
-            lng: self.place.lng(),
-            merchant_id: self.merchant,
-            reason: posthaste_protocol::words::StandbyReason::OrdersExpected,
-            until: self.until,
-        }
+/// The advice as its driver sees it.
+pub(super) fn standby_view(standby: Standby) -> StandbyView {
+    StandbyView {
+        lat: standby.place.lat(),
+        lng: standby.place.lng(),
+        merchant_id: standby.merchant,
+        reason: posthaste_protocol::words::StandbyReason::OrdersExpected,
+        until: standby.until,
     }
 }
 
@@ -49,7 +31,7 @@ impl DriverActor {
         });
     }
 
-    /// Takes advice, if he has nothing better to do.
+    /// Takes advice, if they have nothing better to do.
     pub(super) fn on_standby(&self, state: &mut DriverState, standby: Standby) {
         if state.standby.is_some() || !state.is_free() || standby.until <= self.doors.clock.now() {
             return;
@@ -73,7 +55,7 @@ impl DriverActor {
 }
 
 impl DriverState {
-    /// Whether he is at work with nothing to do.
+    /// Whether they are at work with nothing to do.
     fn is_free(&self) -> bool {
         self.driver.shift.takes_work() && !self.stale && self.orders.is_empty() && self.proposed.is_empty()
     }

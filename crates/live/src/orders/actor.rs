@@ -466,8 +466,9 @@ fn code_refusal(command: &Command, done: &Done) -> Option<Refused> {
 
 /// What the step does to the commitments table: an assigned order holds its driver's time until it is over.
 fn commitment_change(before: &Order, after: &Order) -> Option<CommitmentChange> {
-    let held = |o: &Order| o.assignment.filter(|_| !o.status().is_final()).map(|a| (a.driver, a.commitment, a.lane));
-    match (held(before), held(after)) {
+    let commitment_of =
+        |o: &Order| o.assignment.filter(|_| !o.status().is_final()).map(|a| (a.driver, a.commitment, a.lane));
+    match (commitment_of(before), commitment_of(after)) {
         (was, is) if was == is => None,
         (_, Some((driver, window, lane))) => Some(CommitmentChange::Take { driver, window, lane }),
         (Some(_), None) => Some(CommitmentChange::Release),

@@ -18,7 +18,7 @@ const LATELY: Span = Span::minutes(5);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Carrier {
     pub(crate) driver: DriverId,
-    /// When his planned route has him at the door, where there is one: he may have other stops before.
+    /// When their planned route has them at the door, where there is one: they may have other stops before.
     pub(crate) planned: Option<Timestamp>,
 }
 
@@ -58,7 +58,7 @@ fn journey(order: &Order, driver: Option<DriverId>, now: Timestamp, doors: &Door
     let (learned, travel) = (&doors.learned, doors.zones.travel(order.zone));
     let open = |task: &&Task| !task.status.is_final() && task.kind != TaskKind::Return;
     let mut tasks: Vec<&Task> = order.tasks.iter().filter(open).collect();
-    // Where the driver is, or is on his way to, comes first.
+    // Where the driver is, or is on their way to, comes first.
     let under_way = |task: &Task| matches!(task.status, TaskStatus::EnRoute | TaskStatus::Arrived);
     tasks.sort_by_key(|task| (task.kind == TaskKind::Delivery, !under_way(task)));
     let mut place: Option<Place> = driver.and_then(|driver| doors.drivers.newest_place(driver));

@@ -64,19 +64,19 @@ impl Doors {
             self.learned.settled(order, &self.zones.travel(order.zone));
         }
         self.alert_of(before, order);
-        self.streams.order_changed(Arc::clone(order), events);
+        self.show_order(Arc::clone(order), events);
     }
 
     fn alert_of(&self, before: Option<&Order>, order: &Order) {
         if matches!(order.status(), Status::Failed | Status::Expired) {
             let why = order.ended_because.as_deref().unwrap_or("no reason given");
             let text = format!("order {} has {}: {why}", order.id, order.status().name());
-            self.streams.alert(order_alert(AlertKind::OrderFailed, text, order), Scope::of_order(order));
+            self.alert(order_alert(AlertKind::OrderFailed, text, order), Scope::of_order(order));
         }
         let was_escalated = before.is_some_and(|before| before.escalated.is_some());
         if let Some(escalated) = order.escalated.filter(|_| !was_escalated) {
             let text = format!("order {} is aboard with a driver who is gone: {}", order.id, escalated.reason.name());
-            self.streams.alert(order_alert(AlertKind::OrderStranded, text, order), Scope::of_order(order));
+            self.alert(order_alert(AlertKind::OrderStranded, text, order), Scope::of_order(order));
         }
     }
 

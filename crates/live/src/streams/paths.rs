@@ -7,24 +7,24 @@ use std::task::{Context, Poll, Waker};
 use posthaste_clock::Clock;
 use posthaste_domain::contact::Contact;
 use posthaste_domain::driver::{Driver, Shift, Vehicle};
-use posthaste_domain::ids::{DriverId, Id, MerchantId, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, MerchantId, RegionId, ZoneId};
 use posthaste_domain::order::{CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Recorded, Speed, Status};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::position::{Report, Taken};
 use posthaste_domain::window::Window;
-use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::zone::{NewZone, Travel, Zone, ZoneRules};
 use posthaste_domain::{Span, Timestamp};
 use posthaste_geography::VehicleSpeed;
 use posthaste_matching::DriverView;
-use posthaste_protocol::zones::{RulesView, TravelView, ZoneView};
+use posthaste_protocol::socket::{Hello, Snapshot};
+use posthaste_streams::{Answering, Beginning, Snapshots, Topic};
 
-use super::outbox::Outbox;
-use super::topic::Topic;
-use super::{Streams, Subject, TopicKey, View};
-use crate::World;
+use super::publish::publish_order;
+use super::{Follower, Streams, Subject, Subscription, View, merchant, tracking};
+use crate::keeper::Seat;
 use crate::presence::{Presence, Summary};
-use crate::zones::{ZoneCell, ZoneConfig};
+use crate::zones::{LiveZone, ZoneCell, ZoneConfig};
 
 /// How often each is gone: what stands in `tests/paths/counts.json` is a hundredth.
 const TIMES: usize = 100;
@@ -52,6 +52,7 @@ fn driver() -> Driver {
         speeds: vec![Speed::Fast, Speed::Slow],
         shift: Shift::Available { until: None },
         next_task: None,
+        region: RegionId::FIRST,
         created_at: now(),
         version: 1,
     }
@@ -95,45 +96,70 @@ fn stepped(order: &Order, command: &Command) -> (Order, Vec<(Recorded, Status)>)
     (order, events)
 }
 
-/// Somebody who follows a subject, and reads at once.
-struct Follower {
-    _topic: Arc<Topic>,
-    outbox: Arc<Outbox>,
+/// Streams that begin with nothing.
+struct Nothing;
+
+impl Snapshots for Nothing {
+    fn snapshot(&self, _: Subject) -> Answering<'_, Snapshot> {
+        Box::pin(std::future::ready(Ok(Snapshot::Merchant { orders: Vec::new() })))
+    }
+
+    fn beginning(&self, _: Topic, _: Option<u64>) -> Answering<'_, Beginning> {
+        // The order was placed and given to its driver.
+        let snapshot = Snapshot::Merchant { orders: Vec::new() };
+        Box::pin(std::future::ready(Ok(Beginning::Fresh { seq: 2, snapshot })))
+    }
 }
 
-impl Follower {
-    fn of(streams: &Streams, subject: &Subject) -> Self {
-        let topic = streams.0.enter(subject).expect("a place to follow from");
-        let outbox = Arc::new(Outbox::new(TIMES * 2));
-        topic.subscribe(Arc::clone(&outbox), None);
-        Self { _topic: topic, outbox }
+/// What never waits for anything.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}
+
+/// Somebody who follows a subject, and reads at once.
+struct Follows(Subscription);
+
+impl Follows {
+    fn of(streams: &Streams, subject: Subject) -> Self {
+        let mut subscription = at_once(streams.open(subject)).expect("at once").expect("a place to follow from");
+        at_once(subscription.begin(Hello::default())).expect("at once").expect("it begins");
+        Self(subscription)
     }
 
-    fn read(&self) -> usize {
+    fn read(&mut self) -> usize {
         let mut frames = Vec::new();
-        match std::pin::pin!(self.outbox.next(&mut frames)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => outcome.expect("who reads at once is not closed"),
-            Poll::Pending => {}
-        }
-        frames.len()
+        at_once(self.0.next(&mut frames)).map_or(0, |outcome| {
+            outcome.expect("who reads at once is not closed");
+            frames.len()
+        })
     }
+}
+
+fn streams() -> Streams {
+    let streams = Streams::new(Clock::system(), Seat::default());
+    let nothing: Arc<dyn Snapshots> = Arc::new(Nothing);
+    streams.register(&super::KINDS, &nothing);
+    streams
 }
 
 /// A tracker of the order, its merchant, and a desk that looks at everything.
-fn followers(streams: &Streams) -> Vec<Follower> {
-    let subjects = [Subject::Tracking(id(4)), Subject::Merchant(id(3)), Subject::Operations(View::All)];
-    subjects.iter().map(|subject| Follower::of(streams, subject)).collect()
+fn followers(streams: &Streams) -> Vec<Follows> {
+    let subjects = [tracking(id(4)).into(), merchant(id(3)).into(), View::All.into()];
+    subjects.map(|subject| Follows::of(streams, subject)).into()
 }
 
 #[inline(never)]
 fn counted_showing_steps(
     streams: &Streams,
     steps: &[(Order, Vec<(Recorded, Status)>)],
-    followers: &[Follower],
+    followers: &mut [Follows],
 ) -> usize {
     let shown = steps.iter().map(|(order, events)| {
-        streams.publish_order(order, events);
-        followers.iter().map(Follower::read).sum::<usize>()
+        publish_order(streams.hub(), order, events, None);
+        followers.iter_mut().map(Follows::read).sum::<usize>()
     });
     shown.sum()
 }
@@ -141,8 +167,8 @@ fn counted_showing_steps(
 #[test]
 #[ignore = "counted by tests/paths/run"]
 fn showing_steps() {
-    let streams = Streams::new(Clock::system(), World::live());
-    let followers = followers(&streams);
+    let streams = streams();
+    let mut followers = followers(&streams);
     let order = order();
     let task = order.tasks[0].id;
     let mut steps = vec![stepped(&order, &Command::Depart { driver: id(2), task })];
@@ -153,23 +179,20 @@ fn showing_steps() {
         events[0].0.seq += 1;
         steps.push((order, events));
     }
-    assert_eq!(counted_showing_steps(&streams, &steps, &followers), TIMES * 3);
+    assert_eq!(counted_showing_steps(&streams, &steps, &mut followers), TIMES * 3);
 }
 
 /// A zone with some drivers on its board, of whom one moves.
 fn zone() -> ZoneCell {
-    let view = ZoneView {
-        id: id(1),
+    let wanted = NewZone {
         name: "Centre".to_owned(),
         area: serde_json::Value::Null,
-        area_km2: 1.0,
-        cells: 1,
-        rules: RulesView::default(),
-        travel: TravelView::default(),
-        created_at: now(),
-        version: 1,
+        rules: ZoneRules::default(),
+        travel: Travel::default(),
     };
-    let cell = ZoneCell::new(id::<ZoneId>(1), 52.5, ZoneConfig::new(view, false), Arc::default());
+    let zone = Arc::new(Zone::new(id(1), RegionId::FIRST, wanted, now()));
+    let zone = LiveZone { zone, square_kilometers: 1.0, cells: 1 };
+    let cell = ZoneCell::new(id::<ZoneId>(1), 52.5, ZoneConfig::new(zone, false), Arc::default());
     for n in 0..200 {
         cell.upsert_driver(DriverView {
             id: id::<DriverId>(2 + n as u128),
@@ -188,12 +211,12 @@ fn zone() -> ZoneCell {
 }
 
 #[inline(never)]
-fn counted_positions(presence: &Presence, reports: &[Report], at: Timestamp, followers: &[Follower]) -> usize {
+fn counted_positions(presence: &Presence, reports: &[Report], at: Timestamp, followers: &mut [Follows]) -> usize {
     let mut believed = 0;
     for (second, report) in (0..).zip(reports) {
         let taken = presence.report_all(std::slice::from_ref(report), at + Span::seconds(second));
         believed += usize::from(taken.is_some_and(|taken| matches!(taken.last, Taken::Believed { .. })));
-        followers.iter().for_each(|follower| assert_eq!(follower.read(), 1));
+        followers.iter_mut().for_each(|follower| assert_eq!(follower.read(), 1));
     }
     believed
 }
@@ -202,13 +225,13 @@ fn counted_positions(presence: &Presence, reports: &[Report], at: Timestamp, fol
 #[ignore = "counted by tests/paths/run"]
 fn positions() {
     let clock = Clock::system();
-    let streams = Streams::new(clock.clone(), World::live());
+    let streams = streams();
     let summary = Summary { driver: Arc::new(driver()), stale: false, open_orders: 1 };
     let clocks = (clock.clone(), clock.clone());
     let presence = Presence::new(summary, None, (Span::days(1), false), clocks, streams.clone(), Box::new(|| ()));
     presence.set_boards(vec![Arc::new(zone())]);
-    presence.set_audience(vec![TopicKey::Order(id(4)), TopicKey::Merchant(id(3))]);
-    let followers = followers(&streams);
+    presence.set_followers(vec![Follower::Tracking(id(4)), Follower::Merchant(id(3))]);
+    let mut followers = followers(&streams);
     // Ten metres in a second.
     let report = |n: usize| Report {
         place: Place::new(52.5 + 0.00009 * f64::from(u8::try_from(n).expect("few")), 13.4).expect("on the globe"),
@@ -218,5 +241,5 @@ fn positions() {
         accuracy_meters: Some(8.0),
     };
     let reports: Vec<_> = (0..TIMES).map(report).collect();
-    assert_eq!(counted_positions(&presence, &reports, clock.now(), &followers), TIMES);
+    assert_eq!(counted_positions(&presence, &reports, clock.now(), &mut followers), TIMES);
 }

@@ -10,8 +10,9 @@ use posthaste_domain::order::{Event, Recorded, Status, TaskKind, TaskStatus};
 use posthaste_domain::party::Party;
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::zones::RulesView;
+use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool;
 use posthaste_storage::testing::{TestDatabase, TestServer};
 use tokio::task::JoinSet;
@@ -28,8 +29,8 @@ const AT_ONCE: usize = 32;
 /// with all the other tests. A zone that has stalled never gets there.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn rules(policy: Policy) -> RulesView {
-    RulesView { policy, offer_seconds: 600, stale_after_seconds: 7200, give_up_seconds: 86_400, ..RulesView::default() }
+fn rules(policy: Policy) -> ZoneRules {
+    ZoneRules { policy, offer_seconds: 600, stale_after_seconds: 7200, give_up_seconds: 86_400, ..ZoneRules::default() }
 }
 
 /// The `n`th of a backlog: shops and doors all over the middle of the zone, the food of all of them ready.
@@ -227,7 +228,7 @@ async fn a_driver_who_stands_at_the_shop_is_asked_as_soon_as_one_who_is_near() {
     let mut asked_after = Vec::new();
     for lng in [13.1, 13.1007] {
         // As long as the service at the shop takes, whoever stood there was not asked.
-        let slow_shop = RulesView { pickup_service_seconds: 1_200, offer_lead_seconds: 0, ..rules(Policy::Routed) };
+        let slow_shop = ZoneRules { pickup_service_seconds: 1_200, offer_lead_seconds: 0, ..rules(Policy::Routed) };
         let stage = Stage::with_rules(slow_shop).await;
         let driver = stage.driver_on_shift(place(52.1, lng)).await;
         let order = stage.place(stage.fast_order()).await;
@@ -293,12 +294,17 @@ async fn expired(stage: &Stage, orders: &[OrderId], drivers: &[DriverId], grace:
 }
 
 async fn nothing_expires_beside_the_idle(policy: Policy) {
-    let short = RulesView { give_up_seconds: 240, offer_seconds: 60, cool_down_seconds: 30, ..rules(policy) };
+    let short = ZoneRules { give_up_seconds: 240, offer_seconds: 60, cool_down_seconds: 30, ..rules(policy) };
     let stage = Stage::with_rules(short).await;
     let orders = place_all(&stage, 260).await;
     let drivers = eight_come(&stage).await;
     let live = async || {
-        let live = stage.system.doors.live_orders(None, Some(stage.zone), 1_000).await.expect("a list");
+        let live = stage
+            .system
+            .doors
+            .live_orders(ListFilter { zone: Some(stage.zone), ..ListFilter::default() }, 1_000)
+            .await
+            .expect("a list");
         live.iter().any(|order| orders.contains(&order.id))
     };
     let mut offers = 0;

@@ -3,15 +3,15 @@
 use posthaste_clock::testing::eventually;
 use posthaste_domain::Span;
 use posthaste_domain::order::{Status, TaskKind};
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 use tokio::task::JoinSet;
 
 use super::stage::{Stage, admin, place, surely};
 use crate::Once;
 use crate::drivers::DriverCommand;
 
-fn rules() -> RulesView {
-    RulesView { offer_seconds: 20, cool_down_seconds: 600, stale_after_seconds: 7200, ..RulesView::default() }
+fn rules() -> ZoneRules {
+    ZoneRules { offer_seconds: 20, cool_down_seconds: 600, stale_after_seconds: 7200, ..ZoneRules::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +74,7 @@ async fn positions_since_the_last_checkpoint_are_lost_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fell_due_while_nobody_was_there_is_done_at_the_start() {
-    let stage = Stage::with_rules(RulesView { confirmation_seconds: 20, ..rules() }).await;
+    let stage = Stage::with_rules(ZoneRules { confirmation_seconds: 20, ..rules() }).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut unconfirmed = stage.fast_order();
     unconfirmed.pickups[0].needs_confirmation = true;
@@ -108,7 +108,7 @@ async fn an_alarm_that_rings_while_its_actor_is_reloaded_is_not_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_actors_that_fail_at_once_are_all_reloaded() {
-    let stage = Stage::running(RulesView { offer_seconds: 3000, give_up_seconds: 36_000, ..rules() }).await;
+    let stage = Stage::running(ZoneRules { offer_seconds: 3000, give_up_seconds: 36_000, ..rules() }).await;
     let mut drivers = Vec::new();
     for n in 0..3 {
         drivers.push(stage.driver_on_shift(place(52.1 + f64::from(n) / 1000.0, 13.1)).await);
@@ -158,7 +158,7 @@ async fn a_machine_whose_clock_is_set_back_puts_deadlines_off_and_no_event_befor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_accept_that_postgres_refuses_takes_the_offer_back_and_the_order_waits_on() {
-    let stage = Stage::with_rules(RulesView { offer_seconds: 600, ..rules() }).await;
+    let stage = Stage::with_rules(ZoneRules { offer_seconds: 600, ..rules() }).await;
     let near = stage.driver_on_shift(place(52.1, 13.1)).await;
     // Time that memory knows nothing of.
     let taken = "INSERT INTO commitments (order_id, version, driver_id, during)

@@ -11,7 +11,7 @@ use posthaste_domain::order::{Command, Event, Order, Status};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_storage::decisions;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ async fn driver_with(stage: &Stage, capacity: u32, zones: Vec<ZoneId>, at: Place
 async fn zone_around(stage: &Stage, name: &str, at: (f64, f64), degrees: f64) -> ZoneId {
     let ((lat, lng), d) = (at, degrees);
     let ring = [[lng - d, lat - d], [lng + d, lat - d], [lng + d, lat + d], [lng - d, lat + d], [lng - d, lat - d]];
-    let rules = RulesView { stale_after_seconds: 7200, offer_seconds: 600, ..RulesView::default() };
+    let rules = ZoneRules { stale_after_seconds: 7200, offer_seconds: 600, ..ZoneRules::default() };
     stage.zone_with(name, json!({"type": "Polygon", "coordinates": [ring]}), rules).await
 }
 
@@ -73,7 +73,7 @@ async fn a_door_beyond_reach_and_a_window_that_no_way_meets_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_need_not_leave_for_hours_is_not_asked_and_does_something_else_meanwhile() {
     let stage =
-        Stage::with_rules(RulesView { stale_after_seconds: 7200, offer_seconds: 600, ..RulesView::default() }).await;
+        Stage::with_rules(ZoneRules { stale_after_seconds: 7200, offer_seconds: 600, ..ZoneRules::default() }).await;
     let driver = driver_with(&stage, 1, vec![stage.zone], place(52.1, 13.1)).await;
     let mut tonight = stage.fast_order();
     tonight.pickups[0].ready_at = Some(stage.in_minutes(360));
@@ -113,12 +113,12 @@ async fn a_driver_given_an_order_by_hand_is_held_from_when_they_have_to_leave() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vehicle_with_room_for_one_takes_orders_whose_times_do_not_meet() {
     for policy in [Policy::LeastBusy, Policy::Routed] {
-        let rules = RulesView {
+        let rules = ZoneRules {
             policy,
             stale_after_seconds: 7200,
             offer_seconds: 600,
             offer_lead_seconds: 3600,
-            ..RulesView::default()
+            ..ZoneRules::default()
         };
         let stage = Stage::with_rules(rules).await;
         let driver = driver_with(&stage, 1, vec![stage.zone], place(52.1, 13.1)).await;
@@ -144,7 +144,7 @@ async fn a_vehicle_with_room_for_one_takes_orders_whose_times_do_not_meet() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_in_a_removed_zone_goes_to_the_zone_around_it_and_so_does_what_comes_back_later() {
     let stage =
-        Stage::with_rules(RulesView { stale_after_seconds: 7200, offer_seconds: 600, ..RulesView::default() }).await;
+        Stage::with_rules(ZoneRules { stale_after_seconds: 7200, offer_seconds: 600, ..ZoneRules::default() }).await;
     let small = zone_around(&stage, "Small", (52.1, 13.1), 0.02).await;
     let of_the_small = driver_with(&stage, 10, vec![small], place(52.1, 13.1)).await;
     let taken = stage.place(stage.fast_order()).await;
@@ -209,7 +209,7 @@ async fn nothing_is_expected_in_the_past_and_no_promise_is_earlier_than_what_is_
 async fn a_fast_clock_makes_nobody_silent() {
     // An hour of product time a second, and a heartbeat nobody missed.
     let clock = Clock::at_speed(3600.0, None).expect("a clock");
-    let rules = RulesView { offer_seconds: 3600, ..RulesView::default() };
+    let rules = ZoneRules { offer_seconds: 3600, ..ZoneRules::default() };
     let stage = Stage::at(clock, Settings::default(), rules).await;
     let driver = driver_with(&stage, 10, vec![stage.zone], place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;

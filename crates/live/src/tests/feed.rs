@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Command, TaskKind};
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_storage::feed;
 use posthaste_storage::orders::ListFilter;
 use posthaste_storage::pool::Pool;
@@ -17,8 +17,8 @@ use crate::drivers::DriverCommand;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn rules() -> RulesView {
-    RulesView { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..RulesView::default() }
+fn rules() -> ZoneRules {
+    ZoneRules { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..ZoneRules::default() }
 }
 
 /// A consumer that keeps what it read in memory. It reads as one that stores it would: the cursor moves with it.

@@ -10,7 +10,7 @@ use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -67,13 +67,13 @@ async fn act(
 }
 
 async fn everybody_at_once(policy: Policy, seed: u64) {
-    let rules = RulesView {
+    let rules = ZoneRules {
         policy,
         offer_seconds: 3000,
         cool_down_seconds: 0,
         stale_after_seconds: 7200,
         give_up_seconds: 36_000,
-        ..RulesView::default()
+        ..ZoneRules::default()
     };
     let stage = Arc::new(Stage::running(rules).await);
     let mut drivers = Vec::new();
@@ -155,7 +155,7 @@ async fn nothing_holds_what_is_over_where_routes_are_planned() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_canceled_while_they_are_offered_hold_nobodys_time() {
     for round in 0..8u64 {
-        let stage = Arc::new(Stage::running(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
+        let stage = Arc::new(Stage::running(ZoneRules { stale_after_seconds: 7200, ..ZoneRules::default() }).await);
         let mut drivers = Vec::new();
         for n in 0..4 {
             drivers.push(stage.driver_on_shift(place(52.1 + f64::from(n) / 1000.0, 13.1)).await);
@@ -187,7 +187,7 @@ async fn orders_canceled_while_they_are_offered_hold_nobodys_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_accept_that_meets_a_cancel_hears_that_the_offer_is_gone() {
-    let stage = Arc::new(Stage::running(RulesView { stale_after_seconds: 7200, ..RulesView::default() }).await);
+    let stage = Arc::new(Stage::running(ZoneRules { stale_after_seconds: 7200, ..ZoneRules::default() }).await);
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     for round in 0..40u64 {
         let order = stage.place(stage.fast_order()).await.id;

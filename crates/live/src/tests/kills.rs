@@ -35,19 +35,19 @@ async fn a_killed_waiting_order_still_finds_its_driver_and_keeps_its_deadline() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_driver_keeps_his_orders_and_his_calendar() {
+async fn a_killed_driver_keeps_their_orders_and_their_calendar() {
     let stage = Stage::open().await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     stage.accepted(order.id).await;
     stage.system.drivers().door.present(driver).unwrap().kill();
     let second = stage.place(stage.fast_order()).await;
-    eventually("he is reloaded with what he had", async || {
+    eventually("they are reloaded with what they had", async || {
         stage.system.drivers().work(driver).await.ok().filter(|work| work.in_hand.len() == 1)
     })
     .await;
     stage.carried_to_the_door(driver, order.id).await;
-    assert_eq!(stage.offered(second.id).await.0, driver, "and gets new work when he is free");
+    assert_eq!(stage.offered(second.id).await.0, driver, "and gets new work when they are free");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,7 +62,7 @@ async fn killed_zones_dispatchers_journals_and_hubs_are_replaced() {
             "zone" => cell.actor.cell(),
             "dispatcher" => cell.dispatcher.cell(),
             "journal" => doors.journal.seat.cell(),
-            _ => doors.streams.seat().cell(),
+            _ => doors.hub.cell(),
         };
         victim.expect("somebody sits there").kill();
         let (_, offer) = stage.offered(order.id).await;

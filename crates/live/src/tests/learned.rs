@@ -5,9 +5,9 @@ use posthaste_domain::Span;
 use posthaste_domain::ids::MerchantId;
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::zone::Policy;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_estimates::{Observation, Quantity, Question, Sample, hour_of};
 use posthaste_geography::{TravelModel, VehicleSpeed};
-use posthaste_protocol::zones::RulesView;
 
 use super::stage::{Stage, place};
 use crate::drivers::DriverCommand;
@@ -15,11 +15,11 @@ use crate::orders::PlaceOrder;
 use crate::zones::order_view;
 
 async fn stage() -> Stage {
-    Stage::with_rules(RulesView {
+    Stage::with_rules(ZoneRules {
         policy: Policy::Routed,
         offer_seconds: 60,
         stale_after_seconds: 7200,
-        ..RulesView::default()
+        ..ZoneRules::default()
     })
     .await
 }
@@ -77,7 +77,7 @@ async fn a_merchant_who_is_always_late_is_planned_and_promised_late_after_a_rest
     let said = before.estimates.placed.expect("an estimate");
     assert!(before.placed_at < said.p50 && said.p50 < said.p90, "{said:?}");
     let question = lateness(&stage, stage.merchant);
-    assert_eq!(stage.system.learned().quantiles(question).median(), 0, "nothing is known of him");
+    assert_eq!(stage.system.learned().quantiles(question).median(), 0, "nothing is known of them");
     assert!((stage.system.learned().explain(question).prior_share - 1.0).abs() < 1e-9);
     let canceled = posthaste_domain::order::Command::Cancel {
         by: posthaste_domain::party::Party::System,
@@ -101,7 +101,7 @@ async fn a_merchant_who_is_always_late_is_planned_and_promised_late_after_a_rest
     assert!(now_said.p50 > stated + Span::seconds(i64::from(learned)), "nothing is at a door before it is ready");
     let later = (now_said.p50 - order.placed_at) - (said.p50 - before.placed_at);
     assert!(later > Span::minutes(1), "the customer's is only {later} later");
-    assert_eq!(order.tasks[0].ready_at, Some(stated), "what the seller said stays what he said");
+    assert_eq!(order.tasks[0].ready_at, Some(stated), "what the seller said stays what they said");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,8 +129,8 @@ async fn an_order_keeps_what_was_said_of_it() {
 async fn the_pace_of_ways_is_that_of_drivers_who_drove_them() {
     let stage = stage().await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
-    // By the zone's model five minutes away. He says that he is there after a little more than half of it.
-    let model = stage.system.zones().get(stage.zone).unwrap().travel;
+    // By the zone's model five minutes away. They say that they are there after a little more than half of it.
+    let model = stage.system.zones().get(stage.zone).unwrap().zone.travel;
     let mut order = stage.fast_order();
     let meters = 300.0 * model.meters_per_second / model.detour_factor;
     order.delivery.place = place(52.1 + meters / 111_195.0, 13.1);

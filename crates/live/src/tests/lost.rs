@@ -8,25 +8,25 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Event, Order, Rejected, ReleaseReason, Status, TaskKind};
 use posthaste_domain::zone::Policy;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::socket::{Hello, ServerMessage};
-use posthaste_protocol::zones::RulesView;
 
 use super::stage::{Stage, admin, place, surely};
 use super::streams::{next, read};
 use crate::Refused;
 use crate::drivers::ShiftChange;
-use crate::streams::{Subject, View};
+use crate::streams::View;
 
 /// Silence counts after a minute, loss after another.
 async fn stage(policy: Policy) -> Stage {
-    Stage::with_rules(RulesView {
+    Stage::with_rules(ZoneRules {
         policy,
         stale_after_seconds: 60,
         lost_after_seconds: 60,
         offer_seconds: 600,
-        ..RulesView::default()
+        ..ZoneRules::default()
     })
     .await
 }
@@ -98,7 +98,7 @@ async fn what_a_lost_driver_has_not_picked_up_goes_to_another_at_once() {
         let said = decisions.iter().find(|d| d.summary.starts_with("taken back from drv_"));
         assert_eq!(said.expect("it says why").detail["reason"], "driver_lost");
         stage.accepted(order.id).await;
-        // He is heard of again: his route has it no more, and he can be given work.
+        // They are heard of again: their route has it no more, and they can be given work.
         assert!(is_stale(&stage, lost).await);
         heartbeat(&stage, lost).await;
         stage.heard(lost).await;
@@ -118,14 +118,14 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     let other = stage.driver_on_shift(place(52.1, 13.1)).await;
     let held = stage.system.orders().assign(order.id, other, admin()).await;
     assert!(matches!(held, Err(Refused::Order(Rejected::GoodsOnBoard))), "{held:?}");
-    let mut operations = stage.system.streams().open(Subject::Operations(View::All)).await.expect("a stream");
+    let mut operations = stage.system.streams().open(View::All).await.expect("a stream");
     operations.begin(Hello::default()).await.expect("begun");
     let escalated = until_lost(&stage, order.id, Some(other), |o| o.escalated.is_some()).await;
     assert_eq!(escalated.status(), Status::PickedUp);
     let stranded = |(_, message): &(_, ServerMessage)| matches!(message, ServerMessage::Alert(a) if a.kind == posthaste_protocol::words::AlertKind::OrderStranded && a.order_id == Some(order.id) && a.driver_id == Some(lost));
     while !next(&mut operations).await.iter().any(stranded) {}
     // Whoever looks later sees it too; the driver and the customer do not.
-    let mut later = stage.system.streams().open(Subject::Operations(View::All)).await.expect("a stream");
+    let mut later = stage.system.streams().open(View::All).await.expect("a stream");
     let first = later.begin(Hello::default()).await.expect("begun");
     let (_, ServerMessage::Snapshot(snapshot)) = read(&first[0]) else { panic!("a snapshot") };
     assert!(format!("{snapshot:?}").contains("driver_lost"));
@@ -135,9 +135,9 @@ async fn what_a_lost_driver_has_aboard_is_escalated_and_operations_give_it_to_an
     assert!(stage.order(order.id).await.escalated.is_some());
     let given = stage.system.orders().assign(order.id, other, admin()).await.expect("given to another");
     assert_eq!((given.order.status(), given.order.escalated), (Status::PickedUp, None));
-    assert!(!stage.system.orders().assign(order.id, other, admin()).await.expect("his already").changed);
-    let not_his = stage.complete(lost, order.id, TaskKind::Delivery).await;
-    assert!(matches!(not_his, Err(Refused::NotFound(_))), "{not_his:?}");
+    assert!(!stage.system.orders().assign(order.id, other, admin()).await.expect("theirs already").changed);
+    let not_theirs = stage.complete(lost, order.id, TaskKind::Delivery).await;
+    assert!(matches!(not_theirs, Err(Refused::NotFound(_))), "{not_theirs:?}");
     assert_eq!(in_hand(&stage, lost).await, []);
     let gone = stage.place(stage.fast_order()).await;
     let refused = stage.system.orders().assign(gone.id, lost, admin()).await;
@@ -177,7 +177,7 @@ async fn a_shift_that_ends_leaves_the_work_or_hands_it_back() {
         ..Shift::Offline.into()
     };
     stage.system.drivers().shift(driver, off(false), admin()).await.expect("off");
-    assert_eq!(in_hand(&stage, driver).await.len(), 2, "he carries what he has");
+    assert_eq!(in_hand(&stage, driver).await.len(), 2, "they carry what they have");
     stage.system.drivers().shift(driver, off(true), admin()).await.expect("and hands it back");
     stage.until_status(ahead.id, Status::Confirmed).await;
     let stranded = stage.until(aboard.id, |o| o.escalated.is_some()).await;
@@ -185,7 +185,7 @@ async fn a_shift_that_ends_leaves_the_work_or_hands_it_back() {
     assert_eq!(in_hand(&stage, driver).await, [aboard.id]);
     let other = stage.driver_on_shift(place(52.1, 13.1)).await;
     assert_eq!(stage.offered(ahead.id).await.0, other);
-    // What he has aboard he may still deliver.
+    // What they have aboard they may still deliver.
     stage.complete(driver, aboard.id, TaskKind::Delivery).await.expect("delivered");
 }
 
@@ -202,7 +202,7 @@ async fn a_driver_who_went_offline_with_work_is_watched_over_after_a_restart_too
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_lost_driver_begins_later_stays_his_until_then() {
+async fn what_a_lost_driver_begins_later_stays_theirs_until_then() {
     let stage = stage(Policy::LeastBusy).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let now = stage.now();
@@ -217,7 +217,7 @@ async fn what_a_lost_driver_begins_later_stays_his_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_given_by_hand_to_a_silent_driver_is_taken_back_when_he_is_lost() {
+async fn an_order_given_by_hand_to_a_silent_driver_is_taken_back_when_they_are_lost() {
     let stage = stage(Policy::LeastBusy).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     stage.advance(Span::seconds(60));

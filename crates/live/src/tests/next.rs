@@ -1,4 +1,4 @@
-//! A driver says which of his stops he does next.
+//! A driver says which of their stops they do next.
 
 use posthaste_clock::testing::eventually;
 use posthaste_domain::ids::{DriverId, Id, TaskId};
@@ -48,10 +48,10 @@ async fn a_chosen_stop_comes_first_until_it_is_done_and_the_rest_is_planned_arou
     let work = work_of(&stage, driver, |w| is_first(w, driver, far_pickup)).await;
     assert_eq!(work.planned.as_ref().map(|p| p.reason), Some(posthaste_protocol::words::RouteReason::Chosen));
     assert_eq!(route_view(driver, &work).stops.len(), 4);
-    // Saying it twice changes nothing; nor does a restart of his actor, or of everything.
+    // Saying it twice changes nothing; nor does a restart of their actor, or of everything.
     assert!(!choose(&stage, driver, Some(far_pickup)).await.expect("chosen before").changed);
     stage.system.drivers().door.present(driver).unwrap().kill();
-    eventually("he is reloaded with his choice", async || {
+    eventually("they are reloaded with their choice", async || {
         stage.system.drivers().work(driver).await.ok().filter(|work| work.chosen == Some(far_pickup))
     })
     .await;

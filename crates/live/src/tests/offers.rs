@@ -5,7 +5,7 @@ use posthaste_domain::Span;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::order::{Command, FailReason, Rejected, Status, TaskKind, TaskStatus};
 use posthaste_domain::party::Party;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 
 use super::routed::undecided;
 use super::stage::{Stage, admin, place};
@@ -119,7 +119,7 @@ async fn wrong_codes_are_counted_and_lock_the_task() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_sellers_reject_and_the_order_ends() {
-    let stage = Stage::with_rules(RulesView { confirmation_seconds: 30, ..RulesView::default() }).await;
+    let stage = Stage::with_rules(ZoneRules { confirmation_seconds: 30, ..ZoneRules::default() }).await;
     let mut new = stage.fast_order();
     new.pickups[0].needs_confirmation = true;
     let order = stage.place(new).await;
@@ -166,7 +166,7 @@ async fn cancellation_frees_the_driver_at_every_stage() {
         }
     }
     let next = stage.place(stage.fast_order()).await;
-    assert_eq!(stage.offered(next.id).await.0, driver, "his time is free again");
+    assert_eq!(stage.offered(next.id).await.0, driver, "their time is free again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,9 +199,9 @@ async fn an_absent_customer_sends_the_goods_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_driver_loses_his_offers_and_comes_back_when_heard() {
+async fn a_silent_driver_loses_their_offers_and_comes_back_when_heard() {
     let stage =
-        Stage::with_rules(RulesView { stale_after_seconds: 60, offer_seconds: 3600, ..RulesView::default() }).await;
+        Stage::with_rules(ZoneRules { stale_after_seconds: 60, offer_seconds: 3600, ..ZoneRules::default() }).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     assert_eq!(stage.offered(order.id).await.0, driver);
@@ -241,9 +241,9 @@ async fn an_order_behind_many_that_nobody_can_take_gets_its_driver() {
     }
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let offered = || async {
-        let offered = stage.system.drivers().work(driver).await.expect("his work").offered;
+        let offered = stage.system.drivers().work(driver).await.expect("their work").offered;
         offered.first().map(|o| o.size)
     };
-    let size = eventually("he is offered what he can carry", async || offered().await);
+    let size = eventually("they are offered what they can carry", async || offered().await);
     assert_eq!(size.await, 1);
 }

@@ -8,9 +8,10 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::order::{Command, FailReason, Status, TaskKind};
 use posthaste_domain::party::Party;
+use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::zone::{NewZone, Travel};
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::socket::{Hello, ServerMessage};
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::testing::Cut;
 
 use super::stage::{Stage, admin, place, square_at};
@@ -20,8 +21,8 @@ use crate::orders::Idempotency;
 use crate::streams::{Subject, Subscription, View};
 use crate::{Cause, Once, Refused};
 
-fn rules() -> RulesView {
-    RulesView { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..RulesView::default() }
+fn rules() -> ZoneRules {
+    ZoneRules { offer_seconds: 3000, stale_after_seconds: 7200, give_up_seconds: 7200, ..ZoneRules::default() }
 }
 
 fn key(stage: &Stage, name: &str) -> Idempotency {
@@ -63,7 +64,7 @@ async fn events_until(stream: &mut Subscription, order: OrderId, last: u64) -> V
     seen
 }
 
-async fn follow(stage: &Stage, subject: Subject) -> Subscription {
+async fn follow(stage: &Stage, subject: impl Into<Subject>) -> Subscription {
     let mut stream = stage.system.streams().open(subject).await.expect("a stream");
     stream.begin(Hello::default()).await.expect("it begins");
     stream
@@ -101,7 +102,7 @@ async fn orders_whose_callers_hang_up_at_any_moment_are_offered_like_others() {
 async fn an_order_whose_commit_is_cut_lives_if_it_is_stored_and_is_told_of_once() {
     for cut in [Cut::Before, Cut::After] {
         let (stage, relay) = Stage::behind_a_relay(rules()).await;
-        let mut operations = follow(&stage, Subject::Operations(View::All)).await;
+        let mut operations = follow(&stage, View::All).await;
         let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
         let mut new = stage.fast_order();
         new.reference = Some("the-victim".to_owned());
@@ -131,9 +132,9 @@ async fn a_step_whose_commit_is_cut_is_told_to_everybody_and_answered_as_what_it
         let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
         let order = stage.place(stage.fast_order()).await.id;
         let (mut tracker, mut merchant, mut operations) = (
-            follow(&stage, Subject::Tracking(order)).await,
-            follow(&stage, Subject::Merchant(stage.merchant)).await,
-            follow(&stage, Subject::Operations(View::All)).await,
+            follow(&stage, crate::streams::tracking(order)).await,
+            follow(&stage, crate::streams::merchant(stage.merchant)).await,
+            follow(&stage, View::All).await,
         );
         let began = stage.order(order).await.version;
         let mut steps = Vec::new();
@@ -171,11 +172,11 @@ async fn a_step_whose_commit_is_cut_is_told_to_everybody_and_answered_as_what_it
 async fn zones_are_served_as_they_are_stored_whatever_became_of_the_answer() {
     for cut in [Cut::Before, Cut::After] {
         let (stage, relay) = Stage::behind_a_relay(rules()).await;
-        let zone = |name: &str, west| PutZone {
+        let zone = |name: &str, west| NewZone {
             name: name.to_owned(),
             area: square_at(west),
-            rules: RulesView::default(),
-            travel: TravelView::default(),
+            rules: ZoneRules::default(),
+            travel: Travel::default(),
         };
         let zones = stage.system.zones();
         relay.cut("a-new-zone", cut);
@@ -185,7 +186,7 @@ async fn zones_are_served_as_they_are_stored_whatever_became_of_the_answer() {
         relay.cut("renamed", cut);
         surely(|| zones.replace(id, zone("renamed", 15.0), admin())).await;
         surely(|| zones.replace(id, zone("renamed again", 15.0), admin())).await;
-        assert_eq!(zones.get(id).expect("the zone").name, "renamed again", "{cut:?}");
+        assert_eq!(zones.get(id).expect("the zone").zone.name, "renamed again", "{cut:?}");
         relay.cut(posthaste_domain::ids::Id::uuid(id).as_bytes(), cut);
         eventually_shown("it is removed", async || match zones.remove(id, admin()).await {
             Ok(()) | Err(Refused::NotFound(_)) => Ok(()),
@@ -194,7 +195,7 @@ async fn zones_are_served_as_they_are_stored_whatever_became_of_the_answer() {
         .await;
         assert!(zones.at(place(52.1, 15.1)).is_none(), "{cut:?}: a removed zone takes no orders");
         let stored = posthaste_storage::zones::served(&stage.database.pool).await.expect("zones");
-        let served: Vec<_> = zones.list().iter().map(|zone| (zone.id, zone.version)).collect();
+        let served: Vec<_> = zones.list().iter().map(|zone| (zone.zone.id, zone.zone.version)).collect();
         assert_eq!(served, stored.iter().map(|zone| (zone.id, zone.version)).collect::<Vec<_>>(), "{cut:?}");
     }
 }
@@ -205,11 +206,11 @@ async fn zones_whose_changers_hang_up_can_be_changed_again() {
     for n in 0..20u32 {
         let west = 14.0 + f64::from(n);
         let id = stage.zone(&format!("zone {n}"), west).await;
-        let put = PutZone {
+        let put = NewZone {
             name: format!("renamed {n}"),
             area: square_at(west),
-            rules: RulesView::default(),
-            travel: TravelView::default(),
+            rules: ZoneRules::default(),
+            travel: Travel::default(),
         };
         let (zones, first) = (stage.system.zones().clone(), put.clone());
         let changing = tokio::spawn(async move { zones.replace(id, first, admin()).await });
@@ -242,7 +243,7 @@ async fn drivers_and_their_shifts_are_what_is_stored_whatever_became_of_the_answ
                 body["id"].as_str().expect("an id").parse().expect("an id")
             }
         };
-        let mut own = follow(&stage, Subject::Driver(id)).await;
+        let mut own = follow(&stage, crate::streams::driver(id)).await;
         relay.cut("shift_changed", cut);
         surely(|| drivers.shift(id, Shift::Available { until: None }.into(), admin())).await;
         let told = tokio::time::timeout(Duration::from_secs(20), async {
@@ -283,7 +284,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
     let stage = Stage::running(rules()).await;
-    let mut operations = follow(&stage, Subject::Operations(View::All)).await;
+    let mut operations = follow(&stage, View::All).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     stage.offered(order.id).await;
@@ -314,7 +315,7 @@ async fn an_order_that_nobody_brought_to_life_is_found_by_the_reconciler() {
 async fn an_order_that_is_killed_after_its_commit_tells_what_it_had_not_told() {
     let stage = Stage::running(rules()).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
-    let mut merchant = follow(&stage, Subject::Merchant(stage.merchant)).await;
+    let mut merchant = follow(&stage, crate::streams::merchant(stage.merchant)).await;
     for _ in 0..12 {
         let order = stage.place(stage.fast_order()).await.id;
         stage.accepted(order).await;

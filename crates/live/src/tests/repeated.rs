@@ -7,7 +7,7 @@ use posthaste_domain::driver::Shift;
 use posthaste_domain::ids::{DriverId, OrderId, TaskId};
 use posthaste_domain::order::{Command, FailReason, TaskKind};
 use posthaste_domain::party::Party;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 
 use super::stage::{Stage, admin, place};
 use crate::drivers::{DriverCommand, ShiftChange};
@@ -132,7 +132,7 @@ async fn a_day(stage: &Stage, phone: &mut Phone) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_a_driver_is_done_once_under_its_id_across_a_restart_too() {
     let rules =
-        RulesView { offer_seconds: 3000, cool_down_seconds: 0, stale_after_seconds: 7200, ..RulesView::default() };
+        ZoneRules { offer_seconds: 3000, cool_down_seconds: 0, stale_after_seconds: 7200, ..ZoneRules::default() };
     let stage = Stage::with_rules(rules).await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let mut phone = Phone { driver, sent: Vec::new() };

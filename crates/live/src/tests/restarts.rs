@@ -3,7 +3,7 @@
 use posthaste_domain::Span;
 use posthaste_domain::driver::Shift;
 use posthaste_domain::order::{Status, TaskKind};
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 
 use super::stage::{Stage, admin, place};
 use crate::drivers::DriverCommand;
@@ -32,11 +32,11 @@ async fn live_work_goes_on_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_offers_and_deadlines_survive_a_restart() {
-    let stage = Stage::with_rules(RulesView {
+    let stage = Stage::with_rules(ZoneRules {
         offer_seconds: 120,
         confirmation_seconds: 120,
         stale_after_seconds: 7200,
-        ..RulesView::default()
+        ..ZoneRules::default()
     })
     .await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;

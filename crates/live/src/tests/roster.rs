@@ -37,12 +37,12 @@ async fn assert_nobody_is_asked(stage: &Stage, order: OrderId) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_driver_who_comes_soon_is_planned_for_and_asked_when_he_is_there() {
+async fn a_driver_who_comes_soon_is_planned_for_and_asked_when_they_are_there() {
     let stage = stage().await;
     let coming = at_home(&stage).await;
     let start = stage.in_minutes(4);
     plan(&stage, coming, start, start + Span::hours(8)).await.expect("planned");
-    // Far: whoever starts at the shop in four minutes is there long before him.
+    // Far: whoever starts at the shop in four minutes is there long before them.
     stage.driver_on_shift(place(52.005, 13.005)).await;
     let order = stage.place(stage.fast_order()).await;
     assert_nobody_is_asked(&stage, order.id).await;

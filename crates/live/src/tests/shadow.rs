@@ -3,14 +3,14 @@
 use posthaste_clock::testing::eventually_shown;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_storage::shadow::{Plan, list};
 
 use super::stage::{Stage, place};
 use crate::drivers::DriverCommand;
 
 async fn stage(policy: Policy, shadow: Policy) -> Stage {
-    let rules = RulesView { policy, shadow: Some(shadow), stale_after_seconds: 7200, ..RulesView::default() };
+    let rules = ZoneRules { policy, shadow: Some(shadow), stale_after_seconds: 7200, ..ZoneRules::default() };
     Stage::with_rules(rules).await
 }
 
@@ -57,7 +57,7 @@ async fn the_usual_policy_can_be_in_the_shadow_of_the_one_that_plans_ahead() {
     assert_eq!(stage.accepted(first.id).await, driver);
     let second = stage.place(stage.fast_order()).await;
     assert_eq!(stage.accepted(second.id).await, driver);
-    // He is taken: one order at a time.
+    // They are taken: one order at a time.
     let plans = plans(&stage, second.id, of_both).await;
     let shadow = plans.iter().find(|p| !p.plan.decided).unwrap();
     assert_eq!((shadow.plan.policy, shadow.plan.meant), (Policy::LeastBusy, None));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use posthaste_clock::testing::{as_time_passes, eventually, eventually_shown};
 use posthaste_clock::{Clock, ManualClock};
 use posthaste_domain::contact::Contact;
-use posthaste_domain::driver::{Shift, Vehicle};
+use posthaste_domain::driver::{Driver, Shift, Vehicle};
 use posthaste_domain::ids::{DriverId, Id as _, MerchantId, OfferId, OrderId, TaskId, ZoneId};
 use posthaste_domain::order::{CodeRule, NewPickup, NewStop, Order, Speed, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
+use posthaste_domain::zone::{NewZone, Travel, ZoneRules};
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::zones::{PutZone, RulesView, TravelView};
 use posthaste_storage::pool::Pool;
 use posthaste_storage::testing::{Relay, TestDatabase};
 use serde_json::json;
@@ -64,8 +64,8 @@ fn running_clock(not_before: Option<Timestamp>) -> Clock {
 }
 
 /// Nobody on a stage sends heartbeats; those who tell of silence set their own rules.
-fn rules() -> RulesView {
-    RulesView { offer_seconds: 20, stale_after_seconds: 7200, ..RulesView::default() }
+fn rules() -> ZoneRules {
+    ZoneRules { offer_seconds: 20, stale_after_seconds: 7200, ..ZoneRules::default() }
 }
 
 /// Asks again as long as nobody can say whether it was done: an actor is being reloaded, or the database is away.
@@ -82,28 +82,28 @@ impl Stage {
         Self::with_rules(rules()).await
     }
 
-    pub(super) async fn with_rules(rules: RulesView) -> Self {
+    pub(super) async fn with_rules(rules: ZoneRules) -> Self {
         Self::on(TestDatabase::new().await, rules, Some(ManualClock::at_present())).await
     }
 
     /// With a clock that runs by itself: for what everybody does at once, where nobody could say when to move it.
-    pub(super) async fn running(rules: RulesView) -> Self {
+    pub(super) async fn running(rules: ZoneRules) -> Self {
         Self::on(TestDatabase::new().await, rules, None).await
     }
 
     /// With a database whose connections can be cut, and a clock that runs by itself: what is tried again later has to be.
-    pub(super) async fn behind_a_relay(rules: RulesView) -> (Self, Relay) {
+    pub(super) async fn behind_a_relay(rules: ZoneRules) -> (Self, Relay) {
         let (database, relay) = TestDatabase::behind_a_relay().await;
         (Self::on(database, rules, None).await, relay)
     }
 
-    pub(super) async fn on(database: TestDatabase, rules: RulesView, time: Option<ManualClock>) -> Self {
+    pub(super) async fn on(database: TestDatabase, rules: ZoneRules, time: Option<ManualClock>) -> Self {
         let clock = time.as_ref().map_or_else(|| running_clock(None), ManualClock::clock);
         Self::of(database, clock, Settings { silence_speed: SPEED, ..Settings::default() }, rules, time).await
     }
 
     /// With a clock of its own that runs by itself, and other settings.
-    pub(super) async fn at(clock: Clock, settings: Settings, rules: RulesView) -> Self {
+    pub(super) async fn at(clock: Clock, settings: Settings, rules: ZoneRules) -> Self {
         Self::of(TestDatabase::new().await, clock, settings, rules, None).await
     }
 
@@ -111,7 +111,7 @@ impl Stage {
         database: TestDatabase,
         clock: Clock,
         settings: Settings,
-        rules: RulesView,
+        rules: ZoneRules,
         time: Option<ManualClock>,
     ) -> Self {
         // `cargo xtask story` asks for it; usual runs are quiet.
@@ -132,10 +132,10 @@ impl Stage {
         self.zone_with(name, square_at(west), rules()).await
     }
 
-    pub(super) async fn zone_with(&self, name: &str, area: serde_json::Value, rules: RulesView) -> ZoneId {
-        let zone = PutZone { name: name.to_owned(), area, rules, travel: TravelView::default() };
+    pub(super) async fn zone_with(&self, name: &str, area: serde_json::Value, rules: ZoneRules) -> ZoneId {
+        let zone = NewZone { name: name.to_owned(), area, rules, travel: Travel::default() };
         match self.system.zones().create(zone, None, admin()).await.expect("a zone") {
-            Once::New(zone) => zone.id,
+            Once::New(zone) => zone.zone.id,
             Once::Replayed { .. } => panic!("no key, no replay"),
         }
     }
@@ -221,6 +221,11 @@ impl Stage {
 
     /// A driver of these zones who may carry so much, and is not at work.
     pub(super) async fn driver_of(&self, zones: Vec<ZoneId>, capacity: u32) -> DriverId {
+        self.registered(zones, capacity).await.expect("a driver").id
+    }
+
+    /// The same, as the system answers.
+    pub(super) async fn registered(&self, zones: Vec<ZoneId>, capacity: u32) -> Result<Arc<Driver>, Refused> {
         let new = RegisterDriver {
             id: None,
             name: "Dana Driver".to_owned(),
@@ -229,8 +234,8 @@ impl Stage {
             zones,
             speeds: vec![Speed::Fast, Speed::Slow],
         };
-        match self.system.drivers().register(new, None, admin()).await.expect("a driver") {
-            Once::New(driver) => driver.id,
+        match self.system.drivers().register(new, None, admin()).await? {
+            Once::New(driver) => Ok(driver),
             Once::Replayed { .. } => panic!("no key, no replay"),
         }
     }
@@ -318,7 +323,7 @@ impl Stage {
         self.until(id, |o| o.status() == status).await
     }
 
-    /// The offered driver accepts, and the order is his.
+    /// The offered driver accepts, and the order is theirs.
     pub(super) async fn accepted(&self, id: OrderId) -> DriverId {
         let (driver, offer) = self.offered(id).await;
         self.as_driver(driver, DriverCommand::Accept(offer)).await.expect("accepted");

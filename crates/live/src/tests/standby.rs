@@ -7,7 +7,7 @@ use posthaste_domain::order::{Command, Status};
 use posthaste_domain::party::Party;
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::Policy;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::ZoneRules;
 
 use super::routed::work_of;
 use super::stage::{Stage, admin, place};
@@ -29,12 +29,12 @@ fn shop() -> Place {
 
 /// A zone that has seen many orders of one shop, none of which waits any more.
 async fn stage() -> Stage {
-    let stage = Stage::with_rules(RulesView {
+    let stage = Stage::with_rules(ZoneRules {
         policy: Policy::Routed,
         send_ahead: true,
         offer_seconds: 600,
         stale_after_seconds: 7200,
-        ..RulesView::default()
+        ..ZoneRules::default()
     })
     .await;
     for _ in 0..20 {
@@ -57,7 +57,7 @@ async fn an_idle_driver_is_sent_where_orders_come_from_and_called_back_by_an_ord
     assert_eq!((standby.lat, standby.lng), (shop().lat(), shop().lng()));
     assert_eq!(standby.merchant_id, Some(stage.merchant));
     assert!(standby.until > stage.now() && work.in_hand.is_empty());
-    // It is no order: he is offered work as before, and then has better to do.
+    // It is no order: they are offered work as before, and then have better to do.
     let order = stage.place(stage.fast_order()).await;
     // As soon as they have to leave for it.
     stage.until_in_time(order.id, Span::seconds(5), |order| order.offer.is_some()).await;
@@ -69,7 +69,7 @@ async fn an_idle_driver_is_sent_where_orders_come_from_and_called_back_by_an_ord
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_who_is_sent_counts_as_there_and_his_advice_ends_with_his_shift() {
+async fn one_who_is_sent_counts_as_there_and_their_advice_ends_with_their_shift() {
     let stage = stage().await;
     let first = stage.driver_on_shift(place(52.1, 13.1)).await;
     work_of(&stage, first, |w| w.standby.is_some()).await;

@@ -13,8 +13,8 @@ use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
 use posthaste_domain::order::{Command, FailReason, Order, Recorded, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::zone::Policy;
+use posthaste_domain::zone::ZoneRules;
 use posthaste_protocol::audience::Audience;
-use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::{Cut, Relay};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -50,14 +50,14 @@ struct Storm {
     asked: AtomicUsize,
 }
 
-fn rules(policy: Policy) -> RulesView {
-    RulesView {
+fn rules(policy: Policy) -> ZoneRules {
+    ZoneRules {
         policy,
         offer_seconds: 60,
         cool_down_seconds: 5,
         stale_after_seconds: 7200,
         give_up_seconds: 36_000,
-        ..RulesView::default()
+        ..ZoneRules::default()
     }
 }
 
@@ -206,7 +206,7 @@ impl Storm {
                         0 => cell.actor.cell(),
                         1 => cell.dispatcher.cell(),
                         2 => doors.journal.seat.cell(),
-                        _ => doors.streams.seat().cell(),
+                        _ => doors.hub.cell(),
                     };
                     let _ = victim.map(|victim| victim.kill());
                 }

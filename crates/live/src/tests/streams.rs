@@ -8,7 +8,7 @@ use posthaste_domain::position::{Measures, Reason, Report, Taken};
 use posthaste_protocol::socket::{Hello, PositionUpdate, ServerMessage, Snapshot, decode_server};
 
 use super::stage::{Stage, place};
-use crate::streams::{Frame, Subject, Subscription, View};
+use crate::streams::{Frame, Subscription, View};
 
 pub(super) fn read(frame: &Frame) -> (Option<u64>, ServerMessage) {
     let (header, message) = decode_server(frame.text()).unwrap();
@@ -28,7 +28,7 @@ async fn a_tracker_sees_every_step_and_resumes_across_a_restart() {
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     stage.accepted(order.id).await;
-    let mut tracker = stage.system.streams().open(Subject::Tracking(order.id)).await.unwrap();
+    let mut tracker = stage.system.streams().open(crate::streams::tracking(order.id)).await.unwrap();
     let first = tracker.begin(Hello::default()).await.unwrap();
     let (seq, ServerMessage::Snapshot(snapshot)) = read(&first[0]) else { panic!("a snapshot") };
     let Snapshot::Tracking { tracking } = *snapshot else { panic!("of an order") };
@@ -46,7 +46,7 @@ async fn a_tracker_sees_every_step_and_resumes_across_a_restart() {
     drop(tracker);
     stage.complete(driver, order.id, TaskKind::Delivery).await.unwrap();
     let stage = stage.crash_and_restart().await;
-    let mut tracker = stage.system.streams().open(Subject::Tracking(order.id)).await.unwrap();
+    let mut tracker = stage.system.streams().open(crate::streams::tracking(order.id)).await.unwrap();
     let missed = tracker.begin(Hello { epoch, last_seq: Some(seq.unwrap() + 1) }).await.unwrap();
     let missed: Vec<_> = missed.iter().map(read).collect();
     assert!(matches!(missed[0].1, ServerMessage::Resumed(r) if r.from == seq.unwrap() + 1));
@@ -59,7 +59,7 @@ async fn positions_reach_trackers_without_a_message_to_any_actor() {
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let order = stage.place(stage.fast_order()).await;
     stage.accepted(order.id).await;
-    let mut tracker = stage.system.streams().open(Subject::Tracking(order.id)).await.unwrap();
+    let mut tracker = stage.system.streams().open(crate::streams::tracking(order.id)).await.unwrap();
     tracker.begin(Hello::default()).await.unwrap();
     let presence = stage.system.drivers().presence(driver).await.unwrap();
     let at = stage.now();
@@ -76,10 +76,10 @@ async fn positions_reach_trackers_without_a_message_to_any_actor() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
+async fn a_driver_who_comes_back_gets_what_they_missed_or_a_snapshot() {
     let stage = Stage::open().await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
-    let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
+    let mut phone = stage.system.streams().open(crate::streams::driver(driver)).await.unwrap();
     phone.begin(Hello::default()).await.unwrap();
     let order = stage.place(stage.fast_order()).await;
     let seq = loop {
@@ -92,7 +92,7 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
     let hello = Hello { epoch: Some(phone.epoch().to_owned()), last_seq: seq };
     drop(phone);
     stage.accepted(order.id).await;
-    let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
+    let mut phone = stage.system.streams().open(crate::streams::driver(driver)).await.unwrap();
     // The commit is answered before the hub has handed the news on: wait for both messages.
     eventually("offer_ended and route", async || (phone.seq() >= seq.unwrap() + 2).then_some(())).await;
     let missed: Vec<_> = phone.begin(hello.clone()).await.unwrap().iter().map(read).collect();
@@ -102,7 +102,7 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
         "{missed:?}"
     );
     let stage = stage.crash_and_restart().await;
-    let mut phone = stage.system.streams().open(Subject::Driver(driver)).await.unwrap();
+    let mut phone = stage.system.streams().open(crate::streams::driver(driver)).await.unwrap();
     let fresh = phone.begin(hello).await.unwrap();
     let (_, ServerMessage::Snapshot(snapshot)) = read(&fresh[0]) else { panic!("another epoch, a snapshot") };
     let Snapshot::Driver { route, .. } = *snapshot else { panic!("of a driver") };
@@ -112,9 +112,9 @@ async fn a_driver_who_comes_back_gets_what_he_missed_or_a_snapshot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_who_stops_reading_slows_nobody_down() {
     let stage = Stage::open().await;
-    let mut stuck = stage.system.streams().open(Subject::Operations(View::All)).await.unwrap();
+    let mut stuck = stage.system.streams().open(View::All).await.unwrap();
     stuck.begin(Hello::default()).await.unwrap();
-    let mut reader = stage.system.streams().open(Subject::Operations(View::All)).await.unwrap();
+    let mut reader = stage.system.streams().open(View::All).await.unwrap();
     reader.begin(Hello::default()).await.unwrap();
     let doors = &stage.system.doors;
     let alert = || posthaste_protocol::socket::Alert {
@@ -126,7 +126,7 @@ async fn a_reader_who_stops_reading_slows_nobody_down() {
     };
     let mut seen = 0;
     for _ in 0..5000 {
-        doors.streams.to_operations(ServerMessage::Alert(alert()), crate::streams::Scope::default());
+        doors.streams.tell_operations(ServerMessage::Alert(alert()), crate::streams::Scope::default());
     }
     while seen < 5000 {
         match tokio::time::timeout(Duration::from_secs(10), async { next(&mut reader).await.len() }).await {

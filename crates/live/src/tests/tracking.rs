@@ -12,7 +12,6 @@ use posthaste_protocol::tracking::{TrackingStep, TrackingView};
 use super::stage::{Stage, admin};
 use super::streams::{next, read};
 use crate::System;
-use crate::streams::Subject;
 
 /// Commits during which snapshots are taken.
 const COMMITS: i16 = 300;
@@ -26,7 +25,7 @@ fn assert_whole(view: &TrackingView) {
 
 /// Follows an order to its end; gives the snapshot's steps and those that came after it.
 async fn followed(system: System, order: OrderId) -> Vec<TrackingStep> {
-    let mut tracker = system.streams().open(Subject::Tracking(order)).await.unwrap();
+    let mut tracker = system.streams().open(crate::streams::tracking(order)).await.unwrap();
     let first = tracker.begin(Hello::default()).await.unwrap();
     let (seq, ServerMessage::Snapshot(snapshot)) = read(&first[0]) else { panic!("a snapshot") };
     let Snapshot::Tracking { tracking } = *snapshot else { panic!("of an order") };

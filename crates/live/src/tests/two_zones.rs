@@ -1,17 +1,18 @@
 //! Two zones in one system, and drivers who work in both.
 
 use posthaste_domain::Span;
-use posthaste_domain::ids::{DriverId, OrderId, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, OrderId, RegionId, ZoneId};
 use posthaste_domain::order::Status;
-use posthaste_protocol::zones::RulesView;
+use posthaste_domain::zone::{NewZone, ZoneRules};
 
 use super::routed::undecided;
-use super::stage::{Stage, place, square_at};
+use super::stage::{Stage, admin, place, square_at};
+use crate::Refused;
 use crate::drivers::DriverCommand;
 use crate::orders::PlaceOrder;
 
-fn rules() -> RulesView {
-    RulesView { offer_seconds: 600, cool_down_seconds: 300, stale_after_seconds: 7200, ..RulesView::default() }
+fn rules() -> ZoneRules {
+    ZoneRules { offer_seconds: 600, cool_down_seconds: 300, stale_after_seconds: 7200, ..ZoneRules::default() }
 }
 
 /// A zone in the west, another in the east, and a driver of both.
@@ -150,4 +151,33 @@ async fn a_start_with_several_zones_tells_each_order_to_its_own_zone_and_once() 
         orders.sort_unstable();
         assert_eq!(known, orders);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_serves_zones_of_one_region() {
+    let stage = Stage::open().await;
+    let east = stage.zone("East", 13.3).await;
+    let west = stage.registered(vec![stage.zone], 1).await.expect("a driver");
+    assert_eq!(west.region, RegionId::FIRST);
+    // Somebody has put it into another region.
+    let region = RegionId::from_uuid(uuid::Uuid::from_u128(7));
+    sqlx::query("UPDATE zones SET region_id = $1 WHERE id = $2")
+        .bind(region.uuid())
+        .bind(east.uuid())
+        .execute(stage.database.pool.connections())
+        .await
+        .expect("stored");
+    let stage = stage.crash_and_restart().await;
+    let refused = stage.registered(vec![stage.zone, east], 1).await.expect_err("of two regions");
+    assert!(matches!(refused, Refused::RegionsDiffer(_)), "{refused}");
+    let driver = stage.registered(vec![east], 1).await.expect("a driver");
+    let stored = posthaste_storage::drivers::get(&stage.database.pool, driver.id).await.expect("stored");
+    assert_eq!(stored.expect("stored").region, region);
+    // A zone that is changed stays in its region.
+    let zone = stage.system.zones().get(east).expect("served").zone;
+    let wanted =
+        NewZone { name: "Far East".to_owned(), area: zone.area.clone(), rules: zone.rules, travel: zone.travel };
+    stage.system.zones().replace(east, wanted, admin()).await.expect("changed");
+    let stored = posthaste_storage::zones::get(&stage.database.pool, east).await.expect("stored").expect("stored").zone;
+    assert_eq!((stored.region, stored.version), (region, 2));
 }

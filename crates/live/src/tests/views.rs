@@ -10,7 +10,7 @@ use posthaste_protocol::socket::{Hello, PositionUpdate, ServerMessage, Snapshot}
 
 use super::stage::{Stage, place};
 use super::streams::{next, read};
-use crate::streams::{Closed, Scope, Subject, Subscription, View};
+use crate::streams::{Closed, Scope, Subscription, View};
 
 impl Stage {
     /// Takes a position: with those who look at it when this returns.
@@ -20,7 +20,7 @@ impl Stage {
     }
 
     async fn looks_at(&self, view: View) -> (Subscription, u64, Snapshot) {
-        let mut desk = self.system.streams().open(Subject::Operations(view)).await.unwrap();
+        let mut desk = self.system.streams().open(view).await.unwrap();
         let first = desk.begin(Hello::default()).await.unwrap();
         let (seq, ServerMessage::Snapshot(snapshot)) = read(&first[0]) else { panic!("a snapshot") };
         (desk, seq.unwrap(), *snapshot)
@@ -34,12 +34,12 @@ impl Stage {
             driver_id: None,
             zone_id: None,
         };
-        self.system.doors.streams.to_operations(ServerMessage::Alert(alert), scope);
+        self.system.doors.streams.tell_operations(ServerMessage::Alert(alert), scope);
     }
 
     /// Waits until the stream of a view has come so far.
     async fn has_come_to(&self, view: View, seq: u64) {
-        let stream = self.system.streams().open(Subject::Operations(view)).await.unwrap();
+        let stream = self.system.streams().open(view).await.unwrap();
         eventually_shown(&format!("the stream has come to {seq}"), async || match stream.seq() {
             come if come >= seq => Ok(()),
             come => Err(come),
@@ -107,7 +107,7 @@ async fn a_driver_of_two_zones_is_seen_by_those_who_look_at_either_and_by_nobody
         panic!("theirs")
     };
     assert_eq!(drivers.len(), 1, "as the snapshot says");
-    assert_eq!(third_desk.outbox().waiting(), 0);
+    assert_eq!(third_desk.queue().waiting(), 0);
     assert_eq!(third_desk.seq(), 0);
 }
 
@@ -123,7 +123,7 @@ async fn a_driver_who_leaves_a_box_is_seen_to_leave_and_not_followed_outside() {
     stage.moves(driver, 52.1, 13.16).await;
     assert_eq!(position(&mut desk).await.lng, 13.16, "the first place outside");
     stage.moves(driver, 52.1, 13.18).await;
-    assert_eq!(desk.outbox().waiting(), 0, "outside is not in view");
+    assert_eq!(desk.queue().waiting(), 0, "outside is not in view");
     stage.moves(driver, 52.1, 13.14).await;
     assert_eq!(position(&mut desk).await.lng, 13.14, "and in view again");
 }
@@ -155,7 +155,7 @@ async fn who_was_away_for_longer_than_messages_are_kept_gets_a_snapshot_and_othe
         stage.alert("elsewhere", Scope::of_zone(nobodys_zone(9)));
     }
     stage.has_come_to(view, seq + 1500).await;
-    let mut back = stage.system.streams().open(Subject::Operations(view)).await.unwrap();
+    let mut back = stage.system.streams().open(view).await.unwrap();
     let frames = back.begin(hello(seq + 1500 - 1024)).await.unwrap();
     assert!(matches!(read(&frames[0]).1, ServerMessage::Resumed(r) if r.to == seq + 1500));
     let missed: Vec<_> = frames[1..].iter().map(read).collect();
@@ -164,7 +164,7 @@ async fn who_was_away_for_longer_than_messages_are_kept_gets_a_snapshot_and_othe
         let ServerMessage::Alert(alert) = message else { panic!("{message:?}") };
         assert_eq!((number, alert.text), (Some(seq + 477 + n as u64), (476 + n).to_string()));
     }
-    let mut late = stage.system.streams().open(Subject::Operations(view)).await.unwrap();
+    let mut late = stage.system.streams().open(view).await.unwrap();
     let frames = late.begin(hello(seq + 1500 - 1025)).await.unwrap();
     assert_eq!(frames.len(), 1);
     let (number, ServerMessage::Snapshot(_)) = read(&frames[0]) else { panic!("a snapshot") };
@@ -174,8 +174,8 @@ async fn who_was_away_for_longer_than_messages_are_kept_gets_a_snapshot_and_othe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_said_no_hello_before_all_streams_began_anew_is_told_so() {
     let stage = Stage::open().await;
-    let mut late = stage.system.streams().open(Subject::Operations(View::All)).await.unwrap();
-    let mut shop = stage.system.streams().open(Subject::Merchant(stage.merchant)).await.unwrap();
+    let mut late = stage.system.streams().open(View::All).await.unwrap();
+    let mut shop = stage.system.streams().open(crate::streams::merchant(stage.merchant)).await.unwrap();
     stage.system.streams().start_anew();
     for stream in [&mut late, &mut shop] {
         stream.begin(Hello::default()).await.unwrap();

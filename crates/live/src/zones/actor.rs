@@ -66,7 +66,7 @@ impl Actor for ZoneActor {
             ZoneMsg::Internal => {
                 self.ask_for_lost();
                 if !self.cell.waiting.lock().is_empty() {
-                    self.cell.dispatch(DispatcherMsg::Look);
+                    self.cell.dispatch(DispatcherMsg::Wake);
                 }
                 self.look_again_later(&myself);
             }
@@ -99,7 +99,7 @@ impl ZoneActor {
         let new = Waiting { view, since, noticed, asked: None, recorded, alerted, gives_up_at, refused: Vec::new() };
         waiting.insert(order.id, new);
         drop(waiting);
-        self.cell.dispatch(DispatcherMsg::Look);
+        self.cell.dispatch(DispatcherMsg::Wake);
     }
 
     /// Orders whose driver never answered the dispatcher say how they stand.

@@ -3,21 +3,21 @@
 //! The cell outlives the zone's actor and dispatcher. Drivers' actors write their own line of the board, their sockets
 //! the position in it; the zone's actor writes what waits; the dispatcher reads all of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use posthaste_domain::calendar::Commitment;
+use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{DriverId, MerchantId, OrderId, ShiftId, TaskId, ZoneId};
 use posthaste_domain::order::{Order, Task, TaskKind};
 use posthaste_domain::place::Place;
 use posthaste_domain::zone::{Policy, ZoneRules};
-use posthaste_domain::{Span, Timestamp};
-use posthaste_geography::{Distance, StraightLine};
+use posthaste_geography::StraightLine;
+use posthaste_matching::routed::input::{RefusedBy, SeenOrders};
 use posthaste_matching::{Board, DriverView, OrderView, Stop};
-use posthaste_protocol::zones::{DistanceView, TravelView, ZoneView};
 
+use super::LiveZone;
 use super::actor::ZoneMsg;
 use super::dispatcher::DispatcherMsg;
 use crate::drivers::{LastDone, Rostered, Standby};
@@ -27,7 +27,7 @@ use crate::learned::{Learned, SharedLearned};
 /// A zone's rules, as they are now.
 #[derive(Debug, Clone)]
 pub(crate) struct ZoneConfig {
-    pub(crate) view: Arc<ZoneView>,
+    pub(crate) zone: LiveZone,
     pub(crate) rules: ZoneRules,
     pub(crate) travel: StraightLine,
     /// A removed zone takes no new orders and finishes what it has.
@@ -37,26 +37,8 @@ pub(crate) struct ZoneConfig {
 }
 
 impl ZoneConfig {
-    pub(crate) fn new(view: ZoneView, removed: bool) -> Self {
-        Self {
-            rules: view.rules.into(),
-            travel: travel_model(&view.travel),
-            view: Arc::new(view),
-            removed,
-            looked_at: false,
-        }
-    }
-}
-
-pub(super) fn travel_model(travel: &TravelView) -> StraightLine {
-    StraightLine {
-        distance: match travel.distance {
-            DistanceView::GreatCircle => Distance::GreatCircle,
-            DistanceView::Plane => Distance::Plane,
-        },
-        detour_factor: travel.detour_factor,
-        speed_meters_per_second: travel.meters_per_second,
-        round_up_to_seconds: travel.round_up_to_seconds,
+    pub(crate) fn new(zone: LiveZone, removed: bool) -> Self {
+        Self { rules: zone.zone.rules, travel: StraightLine::from(&zone.zone.travel), zone, removed, looked_at: false }
     }
 }
 
@@ -67,7 +49,7 @@ pub(crate) struct Waiting {
     pub(crate) since: Timestamp,
     /// When the zone heard of it, this time.
     pub(crate) noticed: std::time::Instant,
-    /// Who was asked to hold time for it, and when; no other is asked until he answered.
+    /// Who was asked to hold time for it, and when; no other is asked until they answered.
     pub(crate) asked: Option<(DriverId, std::time::Instant)>,
     /// When the last decision without a driver was recorded, and in what words.
     pub(crate) recorded: Option<(std::time::Instant, String)>,
@@ -79,65 +61,17 @@ pub(crate) struct Waiting {
     pub(crate) refused: Vec<RefusedBy>,
 }
 
-/// How long a driver who could not hold time for an order is not asked for it again (product time), unless something
-/// about them changes sooner. Longer, and a moment's trouble costs an idle driver the order; shorter, and a plan that
-/// does not know the trouble asks the same driver again and again.
-const REFUSED_SECONDS: i64 = 10;
-
-/// A driver could not hold time for an order: as the board had them then, and since when.
-#[derive(Debug, Clone)]
-pub(crate) struct RefusedBy {
-    driver: DriverId,
-    at: Timestamp,
-    capacity: u32,
-    commitments: Vec<Commitment>,
-}
-
-impl RefusedBy {
-    pub(crate) fn new(driver: &DriverView, at: Timestamp) -> Self {
-        let DriverView { id, capacity, commitments, .. } = driver.clone();
-        Self { driver: id, at, capacity, commitments }
-    }
-
-    /// Whether it may still count.
-    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
-        now < self.at + Span::seconds(REFUSED_SECONDS)
-    }
-
-    /// Whether the driver would still refuse, for all that is known.
-    pub(crate) fn holds(&self, driver: &DriverView, now: Timestamp) -> bool {
-        self.driver == driver.id
-            && self.is_recent(now)
-            && self.capacity == driver.capacity
-            && self.commitments == driver.commitments
-    }
-}
-
 /// What a driver has to do, for a zone that plans routes.
 #[derive(Debug, Clone)]
 pub(crate) struct InHand {
-    /// Orders assigned or offered to him.
+    /// Orders assigned or offered to them.
     pub(crate) orders: Vec<Arc<Order>>,
     pub(crate) last_done: Option<LastDone>,
-    /// The stop that he said he does next: open, and its turn can be now.
+    /// The stop that they said they do next: open, and its turn can be now.
     pub(crate) chosen: Option<(OrderId, TaskId)>,
-    /// Where he is advised to wait for work.
+    /// Where they are advised to wait for work.
     pub(crate) standby: Option<Standby>,
 }
-
-/// An order that was seen, for what it says about orders to come.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SeenOrder {
-    pub(crate) order: OrderId,
-    pub(crate) at: Timestamp,
-    pub(crate) pickup: Place,
-    pub(crate) merchant: Option<MerchantId>,
-    pub(crate) dropoff: Place,
-    pub(crate) preparation: Span,
-}
-
-/// Orders seen that are kept.
-const MOST_SEEN: usize = 400;
 
 /// A zone.
 pub(crate) struct ZoneCell {
@@ -147,7 +81,8 @@ pub(crate) struct ZoneCell {
     pub(crate) waiting: Mutex<HashMap<OrderId, Waiting>>,
     /// Filled while [`Self::wants_work`].
     pub(crate) work: Mutex<HashMap<DriverId, InHand>>,
-    pub(crate) seen: Mutex<VecDeque<SeenOrder>>,
+    /// Filled whatever the policy, so that the next one knows what to expect.
+    pub(crate) seen: Mutex<SeenOrders>,
     /// Planned shifts of the zone's drivers that are not over.
     pub(crate) roster: Mutex<HashMap<ShiftId, Rostered>>,
     pub(crate) actor: Seat<ZoneMsg>,
@@ -196,28 +131,9 @@ impl ZoneCell {
         rules.policy == Policy::Routed || rules.shadow.is_some()
     }
 
-    /// Remembers an order for the forecast, once, in the sequence of their placing: what waits again after a decline, or
-    /// is told anew to an actor that was restarted, was placed once.
+    /// Remembers an order for the forecast. What waits again, or is told anew to an actor that was restarted, is known.
     pub(crate) fn remember(&self, order: &OrderView, merchant: Option<MerchantId>) {
-        let ready = order.pickups.iter().filter_map(|p| p.ready_at).max().unwrap_or(order.placed_at);
-        let mut seen = self.seen.lock();
-        if seen.iter().any(|known| known.order == order.id) {
-            return;
-        }
-        let new = SeenOrder {
-            order: order.id,
-            at: order.placed_at,
-            pickup: order.first_stop(),
-            merchant,
-            dropoff: order.delivery.place,
-            preparation: ready - order.placed_at,
-        };
-        let behind = seen.iter().rev().take_while(|known| known.at > new.at).count();
-        let at = seen.len() - behind;
-        seen.insert(at, new);
-        if seen.len() > MOST_SEEN {
-            seen.pop_front();
-        }
+        self.seen.lock().remember(order, merchant);
     }
 
     /// The zone's travel model, at the pace that drivers have at this hour.
@@ -232,7 +148,7 @@ impl ZoneCell {
     /// A driver's line changed: worth a look if something waits.
     pub(crate) fn dispatch_if_waiting(&self) {
         if self.plans_routes() || !self.waiting.lock().is_empty() {
-            self.dispatch(DispatcherMsg::Look);
+            self.dispatch(DispatcherMsg::Wake);
         }
     }
 

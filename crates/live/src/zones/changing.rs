@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use posthaste_domain::ids::ZoneId;
+use posthaste_domain::ids::{RegionId, ZoneId};
+use posthaste_domain::zone::{NewZone, Zone};
 use posthaste_geography::ZoneShape;
-use posthaste_protocol::zones::{PutZone, ZoneView};
-use posthaste_storage::zones::{Zone, ZoneError};
+use posthaste_storage::zones::{Stored, ZoneError};
 
-use super::{ZoneConfig, Zones, check, view};
+use super::{LiveZone, ZoneConfig, Zones, check};
 use crate::carried::{UNKNOWN, Within};
 use crate::drivers::DriverMsg;
 use crate::orders::Idempotency;
@@ -22,10 +22,10 @@ impl Zones {
     /// Makes a zone; it takes orders when this returns. A key used before gives its first answer.
     pub async fn create(
         &self,
-        zone: PutZone,
+        zone: NewZone,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<Once<Arc<ZoneView>>, Refused> {
+    ) -> Result<Once<LiveZone>, Refused> {
         let doors = self.0.doors.get()?;
         let shape = check(&zone).await?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
@@ -35,17 +35,17 @@ impl Zones {
     async fn make(
         &self,
         doors: &Doors,
-        zone: PutZone,
+        zone: NewZone,
         shape: &Arc<ZoneShape>,
         idempotency: Option<Idempotency>,
         cause: Cause,
-    ) -> Result<Once<Arc<ZoneView>>, Refused> {
+    ) -> Result<Once<LiveZone>, Refused> {
         let _one = self.0.changing.lock().await;
         let now = doors.clock.now();
-        let stored = Zone { created_at: now, ..row(doors.clock.id(), zone, 1)? };
-        let view = view(stored.clone(), shape);
-        let answer = idempotency.as_ref().map(|key| key.record_of(201, &view, now)).transpose()?;
-        match posthaste_storage::zones::insert(&self.0.pool, &stored, answer.as_ref()).await {
+        let made = Zone::new(doors.clock.id(), RegionId::FIRST, zone, now);
+        let zone = LiveZone::new(made.clone(), shape);
+        let answer = idempotency.as_ref().map(|key| key.record_of(201, &zone.view(), now)).transpose()?;
+        match posthaste_storage::zones::insert(&self.0.pool, &made, answer.as_ref()).await {
             Ok(()) => {}
             // A request sent twice may run into the name of the zone that it made.
             Err(error @ (ZoneError::IdempotencyKeyUsed | ZoneError::NameTaken)) => {
@@ -56,17 +56,19 @@ impl Zones {
                     Err(refused) => Err(refused),
                 };
             }
-            Err(error) => self.find_out(doors, error, stored.id, |found| found.version == stored.version).await?,
+            Err(error) => {
+                self.find_out(doors, error, made.id, |found| found.zone.version == made.version).await?;
+            }
         }
-        tracing::info!(zone = %view.id, name = view.name, by = %cause.by, "zone created");
-        let cell = self.put_cell(view, shape, false);
+        tracing::info!(zone = %made.id, name = made.name, by = %cause.by, "zone created");
+        let cell = self.put_cell(zone, shape, false);
         self.start(cell.id, doors).await?;
         self.move_what_waits(doors);
         Ok(Once::New(self.changed(&cell, doors)))
     }
 
     /// Replaces name, area, rules and travel model. Orders under way keep their zone.
-    pub async fn replace(&self, id: ZoneId, zone: PutZone, cause: Cause) -> Result<Arc<ZoneView>, Refused> {
+    pub async fn replace(&self, id: ZoneId, zone: NewZone, cause: Cause) -> Result<LiveZone, Refused> {
         let doors = self.0.doors.get()?;
         let shape = check(&zone).await?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
@@ -77,15 +79,15 @@ impl Zones {
         &self,
         doors: &Doors,
         id: ZoneId,
-        zone: PutZone,
+        zone: NewZone,
         shape: &Arc<ZoneShape>,
         cause: Cause,
-    ) -> Result<Arc<ZoneView>, Refused> {
+    ) -> Result<LiveZone, Refused> {
         let _one = self.0.changing.lock().await;
         for last in [false, true] {
             let before = self.get(id)?;
-            let stored = Zone { created_at: before.created_at, ..row(id, zone.clone(), before.version + 1)? };
-            match posthaste_storage::zones::update(&self.0.pool, before.version, &stored).await {
+            let changed = before.zone.changed(zone.clone());
+            match posthaste_storage::zones::update(&self.0.pool, before.zone.version, &changed).await {
                 Ok(()) => {}
                 // Only this server changes zones: what is served here is behind, as an answer was lost.
                 Err(ZoneError::VersionConflict) if !last => {
@@ -93,12 +95,12 @@ impl Zones {
                     continue;
                 }
                 Err(error) => {
-                    let ours = |found: &Zone| found.version == stored.version && found.name == stored.name;
-                    self.find_out(doors, error, id, |found| ours(found) && found.deleted_at.is_none()).await?;
+                    let ours = |found: &Zone| found.version == changed.version && found.name == changed.name;
+                    self.find_out(doors, error, id, |found| ours(&found.zone) && found.deleted_at.is_none()).await?;
                 }
             }
             tracing::info!(zone = %id, by = %cause.by, "zone changed");
-            let cell = self.put_cell(view(stored, shape), shape, false);
+            let cell = self.put_cell(LiveZone::new(changed, shape), shape, false);
             self.move_what_waits(doors);
             return Ok(self.changed(&cell, doors));
         }
@@ -177,7 +179,7 @@ impl Zones {
         doors: &Doors,
         error: ZoneError,
         id: ZoneId,
-        is_done: impl Fn(&Zone) -> bool,
+        is_done: impl Fn(&Stored) -> bool,
     ) -> Result<(), Refused> {
         if !matches!(&error, ZoneError::Storage(error) if error.is_unknown()) {
             return Err(error.into());
@@ -198,9 +200,10 @@ impl Zones {
     async fn take_over(&self, doors: &Doors) -> Result<(), Refused> {
         let stored = posthaste_storage::zones::served(&self.0.pool).await?;
         for served in self.list() {
-            if stored.iter().all(|zone| zone.id != served.id) {
-                doors.mended(Mended::Zone(served.id));
-                self.take_out(served.id)?;
+            let id = served.zone.id;
+            if stored.iter().all(|zone| zone.id != id) {
+                doors.mended(Mended::Zone(id));
+                self.take_out(id)?;
                 self.move_what_waits(doors);
             }
         }
@@ -209,12 +212,12 @@ impl Zones {
             let known = self.cell(id);
             if known.as_ref().is_some_and(|cell| {
                 let config = cell.config.load();
-                !config.removed && config.view.version == zone.version
+                !config.removed && config.zone.zone.version == zone.version
             }) {
                 continue;
             }
             doors.mended(Mended::Zone(id));
-            self.load(zone)?;
+            self.load(Stored { zone, deleted_at: None })?;
             if known.is_none() {
                 self.start(id, doors).await?;
             }
@@ -225,19 +228,4 @@ impl Zones {
         }
         Ok(())
     }
-}
-
-/// A zone as it is to be stored.
-fn row(id: ZoneId, zone: PutZone, version: u64) -> Result<Zone, Refused> {
-    Ok(Zone {
-        id,
-        name: zone.name.trim().to_owned(),
-        area: zone.area,
-        rules: zone.rules.into(),
-        travel: serde_json::to_value(zone.travel)
-            .map_err(|_| Refused::Broken("a travel model cannot be written down".into()))?,
-        created_at: posthaste_domain::Timestamp::UNIX_EPOCH,
-        version,
-        deleted_at: None,
-    })
 }

@@ -7,13 +7,14 @@
 
 mod plans;
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
 use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_matching::plan::precedence;
+use posthaste_matching::routed::input::RefusedBy;
 use posthaste_matching::{Decision, OrderView};
 use posthaste_protocol::socket::Alert;
 use posthaste_protocol::words::AlertKind;
@@ -24,9 +25,9 @@ use serde_json::Value;
 
 use self::plans::Plans;
 use super::actor::LOOK_AGAIN_SECONDS;
-use super::cell::{RefusedBy, Waiting, ZoneCell};
+use super::cell::{Waiting, ZoneCell};
 use super::routed::ZonePlan;
-use super::shadow::{Look, Shadow, Thought};
+use super::shadow::{Shadow, ShadowInput, ShadowOutcome};
 use crate::drivers::{DriverMsg, Proposal};
 use crate::streams::Scope;
 use crate::system::Doors;
@@ -43,7 +44,7 @@ const RECORD_AGAIN: Duration = Duration::from_secs(20);
 /// Messages of a dispatcher.
 pub(crate) enum DispatcherMsg {
     /// There may be something to decide.
-    Look,
+    Wake,
     /// The driver who was asked to hold time for the order could not.
     Refused(OrderId),
     /// Enough gathered.
@@ -52,8 +53,8 @@ pub(crate) enum DispatcherMsg {
     Planned(Box<ZonePlan>),
     /// The search failed: its thread ended without a plan.
     PlanLost,
-    /// The policy in the shadow thought a look through; or failed to.
-    Thought(Option<Box<Thought>>),
+    /// The policy in the shadow evaluated an input; or failed to.
+    Evaluated(Option<Box<ShadowOutcome>>),
 }
 
 /// The dispatcher.
@@ -92,30 +93,30 @@ impl Actor for Dispatcher {
         message: DispatcherMsg,
         state: &mut DispatcherState,
     ) -> Result<(), ActorProcessingErr> {
-        if matches!(message, DispatcherMsg::Look | DispatcherMsg::Refused(_)) {
+        if matches!(message, DispatcherMsg::Wake | DispatcherMsg::Refused(_)) {
             self.cell.dispatcher.handled();
         }
         match message {
-            DispatcherMsg::Look => schedule_for_news(&myself, state),
+            DispatcherMsg::Wake => schedule_for_news(&myself, state),
             DispatcherMsg::Refused(order) => {
                 self.on_refused(order);
                 schedule_for_news(&myself, state);
             }
             DispatcherMsg::Internal => {
                 state.scheduled = false;
-                let mut look = Look::take(&self.cell, self.doors.clock.now(), &mut state.shadow);
+                let mut watched = ShadowInput::take(&self.cell, self.doors.clock.now(), &mut state.shadow);
                 if self.cell.plans_routes() {
                     self.plan_routes(&myself, &mut state.plans);
                 } else {
-                    let rest = self.pass(state.passed_over, look.as_mut());
+                    let rest = self.pass(state.passed_over, watched.as_mut());
                     state.passed_over = rest.unwrap_or(0);
                     // Who came while a long list was gone through may be the one for an order at its beginning.
                     if rest.is_some() || std::mem::take(&mut state.begins_anew) {
                         schedule(&myself, state);
                     }
                 }
-                if let Some(look) = look {
-                    self.think(&myself, &mut state.shadow, look);
+                if let Some(watched) = watched {
+                    self.evaluate(&myself, &mut state.shadow, watched);
                 }
             }
             DispatcherMsg::Planned(plan) => {
@@ -124,7 +125,7 @@ impl Actor for Dispatcher {
                     schedule(&myself, state);
                 }
             }
-            DispatcherMsg::Thought(thought) => self.on_thought(&myself, &mut state.shadow, thought.map(|t| *t)),
+            DispatcherMsg::Evaluated(outcome) => self.on_evaluated(&myself, &mut state.shadow, outcome.map(|o| *o)),
             DispatcherMsg::PlanLost => return Err("a plan was lost".into()),
         }
         Ok(())
@@ -149,11 +150,6 @@ fn schedule_for_news(myself: &ActorRef<DispatcherMsg>, state: &mut DispatcherSta
     schedule(myself, state);
 }
 
-/// What orders are sorted by to be decided: the most urgent first.
-pub(super) fn urgency(order: &OrderView) -> (Reverse<i16>, Timestamp, Timestamp, OrderId) {
-    (Reverse(order.priority), order.promised_at, order.placed_at, order.id)
-}
-
 impl Dispatcher {
     /// The driver who was asked for an order could not hold time for it.
     fn on_refused(&self, order: OrderId) {
@@ -169,13 +165,13 @@ impl Dispatcher {
 
     /// Decides what waits, most urgent first, after those that were passed over. Returns how many the next pass
     /// leaves out; nothing when every order has had its turn.
-    fn pass(&self, passed_over: usize, mut look: Option<&mut Look>) -> Option<usize> {
+    fn pass(&self, passed_over: usize, mut watched: Option<&mut ShadowInput>) -> Option<usize> {
         let now = self.doors.clock.now();
         let mut due: Vec<OrderView> = {
             let waiting = self.cell.waiting.lock();
             waiting.values().filter(|w| w.asked.is_none()).map(|w| w.view.clone()).collect()
         };
-        due.sort_by_key(urgency);
+        due.sort_by_key(precedence);
         due.drain(..passed_over.min(due.len()));
         let more = due.len() > MOST_IN_A_PASS;
         due.truncate(MOST_IN_A_PASS);
@@ -184,18 +180,11 @@ impl Dispatcher {
         let mut unserved = Vec::new();
         let mut asked = 0;
         for order in due {
-            let decision = {
-                let mut board = self.cell.board.lock();
-                let decision = board.choose(&order, now, &travel);
-                if let Some(choice) = &decision.chosen {
-                    board.hold(choice.driver, order.id, choice.commitment, order.size);
-                }
-                decision
-            };
+            let decision = self.cell.board.lock().decide(&order, now, &travel);
             if decision.chosen.is_some() {
                 asked += 1;
-                if let Some(look) = &mut look {
-                    look.asked(&decision);
+                if let Some(watched) = &mut watched {
+                    watched.asked(&decision);
                 }
                 self.ask(&order, &decision, now);
             } else {
@@ -203,7 +192,7 @@ impl Dispatcher {
                 let later = decision.later.map(|choice| choice.commitment.start());
                 if let Some(at) = later.filter(|at| *at <= now + Span::seconds(LOOK_AGAIN_SECONDS)) {
                     let cell = Arc::clone(&self.cell);
-                    self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Look));
+                    self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Wake));
                 }
                 unserved.extend(self.to_record(decision.order, decision.summary(), detail, now, later.is_some()));
             }
@@ -293,7 +282,7 @@ impl Dispatcher {
                 zone_id: Some(self.cell.id),
             };
             let places = vec![entry.view.first_stop()];
-            self.doors.streams.alert(alert, Scope { places, ..Scope::of_zone(self.cell.id) });
+            self.doors.alert(alert, Scope { places, ..Scope::of_zone(self.cell.id) });
         }
         entry.recorded = Some((std::time::Instant::now(), summary.clone()));
         Some(NewDecision { order, driver: None, at: now, summary, detail: detail() })

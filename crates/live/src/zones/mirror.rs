@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use posthaste_protocol::zones::ZoneView;
-use posthaste_storage::zones::Zone;
+use posthaste_domain::zone::Zone;
+use posthaste_storage::zones::Stored;
 
 use super::Zones;
 use crate::Refused;
@@ -12,21 +12,19 @@ use crate::system::Doors;
 impl Zones {
     /// Brings the zones here to where `wanted` stands, which are those of another system: the same ids and versions. Says
     /// how many changed.
-    pub async fn mirror(&self, wanted: Vec<Arc<ZoneView>>) -> Result<usize, Refused> {
+    pub async fn mirror(&self, wanted: Vec<Arc<Zone>>) -> Result<usize, Refused> {
         let doors = self.0.doors.get()?;
         let (zones, carried) = (self.clone(), doors.carried.clone());
         carried.through(async move { zones.become_as(&doors, &wanted).await }).await
     }
 
-    async fn become_as(&self, doors: &Doors, wanted: &[Arc<ZoneView>]) -> Result<usize, Refused> {
+    async fn become_as(&self, doors: &Doors, wanted: &[Arc<Zone>]) -> Result<usize, Refused> {
         let _one = self.0.changing.lock().await;
         let here = self.list();
-        let stands = |zone: &ZoneView| here.iter().any(|z| z.id == zone.id && z.version == zone.version);
-        let changed: Result<Vec<Zone>, Refused> =
-            wanted.iter().filter(|zone| !stands(zone)).map(|zone| stored(zone)).collect();
-        let changed = changed?;
+        let stands = |zone: &Zone| here.iter().any(|z| z.zone.id == zone.id && z.zone.version == zone.version);
+        let changed: Vec<Zone> = wanted.iter().filter(|zone| !stands(zone)).map(|zone| (**zone).clone()).collect();
         let wants = |id| wanted.iter().any(|zone| zone.id == id);
-        let gone: Vec<_> = here.iter().map(|zone| zone.id).filter(|id| !wants(*id)).collect();
+        let gone: Vec<_> = here.iter().map(|zone| zone.zone.id).filter(|id| !wants(*id)).collect();
         if changed.is_empty() && gone.is_empty() {
             return Ok(0);
         }
@@ -40,7 +38,7 @@ impl Zones {
         }
         for zone in changed {
             let (id, is_new) = (zone.id, self.cell(zone.id).is_none());
-            self.load(zone)?;
+            self.load(Stored { zone, deleted_at: None })?;
             if is_new {
                 self.start(id, doors).await?;
             }
@@ -50,19 +48,4 @@ impl Zones {
         }
         Ok(count)
     }
-}
-
-/// The row of a zone that is served.
-fn stored(view: &ZoneView) -> Result<Zone, Refused> {
-    Ok(Zone {
-        id: view.id,
-        name: view.name.clone(),
-        area: view.area.clone(),
-        rules: view.rules.into(),
-        travel: serde_json::to_value(view.travel)
-            .map_err(|_| Refused::Broken("a travel model cannot be written down".into()))?,
-        created_at: view.created_at,
-        version: view.version,
-        deleted_at: None,
-    })
 }

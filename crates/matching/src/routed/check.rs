@@ -25,7 +25,7 @@ fn broken(property: &'static str, what: String) -> Result<(), Broken> {
 pub fn check<T: Travel>(problem: &Problem<T>, before: &Routes, budget: &Budget, plan: &Plan) -> Result<(), Broken> {
     each_order_once(problem, plan)?;
     pickup_before_dropoff(problem, before, plan)?;
-    bound_acts_stay(problem, before, plan)?;
+    locked_acts_stay(problem, before, plan)?;
     only_who_may(problem, before, plan)?;
     drivable(problem, plan)?;
     within_capacity(problem, plan)?;
@@ -75,16 +75,16 @@ fn is_aboard(route: &[Act], order: OrderIndex) -> bool {
     route.contains(&Act::Dropoff(order)) && !route.contains(&Act::Pickup(order))
 }
 
-/// What a driver is bound to comes first, unchanged; what is aboard stays aboard.
-pub fn bound_acts_stay<T: Travel>(problem: &Problem<T>, before: &Routes, plan: &Plan) -> Result<(), Broken> {
+/// What a driver is locked to comes first, unchanged; what is aboard stays aboard.
+pub fn locked_acts_stay<T: Travel>(problem: &Problem<T>, before: &Routes, plan: &Plan) -> Result<(), Broken> {
     for (d, old) in before.iter().enumerate() {
-        let bound = (problem.drivers[d].bound as usize).min(old.len());
-        if !plan.routes[d].starts_with(&old[..bound]) {
-            return broken("bound acts stay", format!("driver {d}"));
+        let locked = (problem.drivers[d].locked_acts as usize).min(old.len());
+        if !plan.routes[d].starts_with(&old[..locked]) {
+            return broken("locked acts stay", format!("driver {d}"));
         }
         let aboard = old.iter().map(|a| a.order()).find(|o| is_aboard(old, *o) && !is_aboard(&plan.routes[d], *o));
         if let Some(order) = aboard {
-            return broken("bound acts stay", format!("order {order} was aboard with driver {d}"));
+            return broken("locked acts stay", format!("order {order} was aboard with driver {d}"));
         }
     }
     Ok(())
@@ -110,7 +110,7 @@ pub fn drivable<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(), Brok
     for (d, route) in plan.routes.iter().enumerate() {
         let moments = problem.own_moments(d, route);
         let driver = &problem.drivers[d];
-        for (n, (act, moment)) in route.iter().zip(&moments).enumerate().skip(driver.bound as usize) {
+        for (n, (act, moment)) in route.iter().zip(&moments).enumerate().skip(driver.locked_acts as usize) {
             let order = &problem.orders[act.order() as usize];
             let (opening, shift) = match act {
                 Act::Pickup(_) => (order.ready, driver.shift_end),
@@ -136,7 +136,7 @@ pub fn within_capacity<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Result<(
         for (n, act) in route.iter().enumerate() {
             let size = problem.orders[act.order() as usize].size;
             load += if matches!(act, Act::Pickup(_)) { size } else { -size };
-            if load > problem.drivers[d].capacity && n >= problem.drivers[d].bound as usize {
+            if load > problem.drivers[d].capacity && n >= problem.drivers[d].locked_acts as usize {
                 return broken("within capacity", format!("driver {d} carries {load}"));
             }
         }
@@ -155,7 +155,7 @@ pub fn services_do_not_overlap<T: Travel>(problem: &Problem<T>, plan: &Plan) -> 
             let side = |act: Act| {
                 let order = &problem.orders[act.order() as usize];
                 match act {
-                    Act::Pickup(_) => (order.pickup, order.exit, order.pickup_service),
+                    Act::Pickup(_) => (order.pickup, order.last_pickup, order.pickup_service),
                     Act::Dropoff(_) => (order.dropoff, order.dropoff, order.dropoff_service),
                 }
             };
@@ -179,7 +179,7 @@ pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Resul
         for (n, act) in route.iter().enumerate() {
             let starts_visit = n == 0 || !problem.same_visit(route[n - 1], *act);
             match act {
-                Act::Pickup(_) if starts_visit && aboard > 0 && n >= problem.drivers[d].bound as usize => {
+                Act::Pickup(_) if starts_visit && aboard > 0 && n >= problem.drivers[d].locked_acts as usize => {
                     return broken("trips are finished", format!("act {n} of driver {d}"));
                 }
                 Act::Pickup(_) => aboard += 1,
@@ -190,8 +190,8 @@ pub fn trips_are_finished<T: Travel>(problem: &Problem<T>, plan: &Plan) -> Resul
     Ok(())
 }
 
-/// No more promised orders left the driver who was told than a pass may take from theirs. What he could not do any more
-/// does not count, nor does an order that is all that somebody at work has to do.
+/// No more promised orders left the driver who was told than a pass may take from theirs. What that driver could not
+/// do any more does not count, nor does an order that is all that somebody at work has to do.
 pub fn moves_within_the_cap<T: Travel>(
     problem: &Problem<T>,
     before: &Routes,
@@ -230,7 +230,7 @@ pub fn nobody_idle_beside_an_order<T: Travel>(problem: &Problem<T>, plan: &Plan)
         }
         for (other, route) in plan.routes.iter().enumerate() {
             let told = |order| problem.moving_cost(u32::try_from(other).unwrap_or(u32::MAX), order);
-            let first = problem.first_visit(route).max(problem.drivers[other].bound as usize);
+            let first = problem.first_visit(route).max(problem.drivers[other].locked_acts as usize);
             let moments = problem.moments(other, route);
             for order in route.iter().skip(first).filter(|a| matches!(a, Act::Pickup(_))).map(|a| a.order()) {
                 let handed_over = route.iter().position(|a| *a == Act::Dropoff(order)).map_or(0, |n| moments[n]);

@@ -36,9 +36,9 @@ impl<T: Travel> Search<'_, T> {
         let (expected, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
             missing.partition(|o| self.problem.orders[*o as usize].is_expected());
         // What a driver has comes on their route, whatever time it takes: no more of it waits than drivers can carry.
-        let (his, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
+        let (theirs, real): (Vec<OrderIndex>, Vec<OrderIndex>) =
             real.into_iter().partition(|o| self.problem.orders[*o as usize].pinned.is_some());
-        self.place(&his, usize::MAX, 0, stop);
+        self.place(&theirs, usize::MAX, 0, stop);
         let before = self.draft.clone();
         let all_had_their_turn = self.place(&real, PLACED_AT_LEAST, most_by_regret, stop);
         if all_had_their_turn && !stop() {

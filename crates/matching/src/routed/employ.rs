@@ -80,10 +80,10 @@ fn take_what_waits_behind<T: Travel>(problem: &Problem<T>, plan: &mut Plan, idle
     }
 }
 
-/// What waits behind something else on a route: whatever is picked up after the first visit, and is not bound.
+/// What waits behind something else on a route: whatever is picked up after the first visit, and is not locked.
 fn behind<T: Travel>(problem: &Problem<T>, driver: DriverIndex, route: &[Act]) -> Vec<Behind> {
     let d = driver as usize;
-    let first = problem.first_visit(route).max(problem.drivers[d].bound as usize);
+    let first = problem.first_visit(route).max(problem.drivers[d].locked_acts as usize);
     if route.len() <= first {
         return Vec::new();
     }

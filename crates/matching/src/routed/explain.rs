@@ -9,19 +9,19 @@ use super::problem::{Act, DriverIndex, OrderIndex, Problem, Routes, Travel};
 pub enum Constraint {
     /// It is pinned to another driver, or aboard with one.
     PinnedToAnother,
-    /// He declined it, may not carry its kind, or is too far away.
+    /// They declined it, may not carry its kind, or are too far away.
     Barred,
-    /// It does not fit his vehicle, even when that is empty.
+    /// It does not fit their vehicle, even when that is empty.
     Capacity,
-    /// He cannot reach the pickup before his shift ends, even if he leaves at once.
+    /// They cannot reach the pickup before their shift ends, even if they leave at once.
     ShiftEnds,
-    /// He cannot reach the pickup within its window, even if he leaves at once.
+    /// They cannot reach the pickup within its window, even if they leave at once.
     PickupWindow,
-    /// He cannot reach the door within its window, even if he leaves at once.
+    /// They cannot reach the door within its window, even if they leave at once.
     DropoffWindow,
-    /// Alone he could; with what he is planned to do he cannot.
+    /// They could if it were all that they had; with what they are planned to do they cannot.
     Route,
-    /// He could, for more than it costs to leave it.
+    /// They could, for more than it costs to leave it.
     TooCostly,
 }
 
@@ -30,7 +30,7 @@ pub enum Constraint {
 pub struct Alternative {
     /// The driver.
     pub driver: DriverIndex,
-    /// What everything would cost more with the order on his route, or what forbids it.
+    /// What everything would cost more with the order on their route, or what forbids it.
     pub cost: Result<i64, Constraint>,
 }
 

@@ -1,6 +1,6 @@
-//! Orders that are expected. A plan that knows only today's orders sends whoever is nearest, though he may be the only
-//! one near the shop that will need somebody in five minutes; one that has a likely sample of the coming orders in it,
-//! at a low weight, keeps him there (sampling the future in online routing: Bent and Van Hentenryck 2004).
+//! Orders that are expected. A plan that knows only today's orders sends whoever is nearest, though they may be the
+//! only one near the shop that will need somebody in five minutes; a plan that has a likely sample of the coming orders
+//! in it, at a low weight, keeps them there (sampling the future in online routing: Bent and Van Hentenryck 2004).
 //!
 //! The sample is drawn from what was seen lately: as many a minute, from the same shops, to the same doors, with the
 //! same time to cook. It uses nothing that had not happened by then.
@@ -8,7 +8,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::problem::{NEVER, Opening, Order, PlaceIndex, Second, Service};
+use super::problem::{Job, NEVER, Opening, PlaceIndex, Second, Service};
 
 /// An order of the past, as far as it says what to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ const SHORTEST_WINDOW: Second = 900;
 impl Forecast {
     /// A sample of the orders to come, from orders seen (oldest first). `since` is when the seeing began.
     #[must_use]
-    pub fn sample(&self, seen: &[Seen], since: Second, service: (Service, Service), seed: u64) -> Vec<Order> {
+    pub fn sample(&self, seen: &[Seen], since: Second, service: (Service, Service), seed: u64) -> Vec<Job> {
         let mut rng = StdRng::seed_from_u64(seed);
         let recent = seen.iter().rev().take_while(|s| s.known_at > -self.window).count();
         if recent == 0 || self.weight == 0 {
@@ -70,13 +70,13 @@ impl Forecast {
             let like = pool[rng.random_range(0..pool.len())];
             // Never 0: what is known now is real.
             let known_at = rng.random_range(0..self.horizon.max(1)).max(1);
-            Order {
+            Job {
                 ready: Opening { from: known_at + like.preparation, to: NEVER },
                 pickup_service: service.0,
                 dropoff_service: service.1,
                 known_at,
                 weight: self.weight,
-                ..Order::between(like.pickup, like.dropoff)
+                ..Job::between(like.pickup, like.dropoff)
             }
         };
         (0..count).map(|_| draw(&mut rng)).collect()

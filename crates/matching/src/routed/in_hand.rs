@@ -1,6 +1,6 @@
 //! What a plan starts from: the routes in hand, less what cannot be driven any more.
 
-use super::problem::{Act, Driver, DriverIndex, Problem, Routes, Travel};
+use super::problem::{Act, DriverIndex, Problem, Routes, Travel, Vehicle};
 
 /// What a route costs that cannot be driven: more than all orders of any problem, less than what overflows a sum.
 pub(super) const IMPOSSIBLE: i64 = i64::MAX / (1 << 20);
@@ -32,11 +32,11 @@ pub(super) fn in_hand<T: Travel>(problem: &Problem<T>, mut routes: Routes) -> In
     InHand { routes, costs, driver_of, fixed }
 }
 
-/// Marks the orders that stay where they are: aboard, or among what the driver is bound to.
-fn fix(driver: &Driver, route: &[Act], fixed: &mut [bool]) {
+/// Marks the orders that stay where they are: aboard, or among what the driver is locked to.
+fn fix(driver: &Vehicle, route: &[Act], fixed: &mut [bool]) {
     for (n, act) in route.iter().enumerate() {
         let aboard = matches!(act, Act::Dropoff(o) if !route[..n].contains(&Act::Pickup(*o)));
-        if aboard || n < driver.bound as usize {
+        if aboard || n < driver.locked_acts as usize {
             fixed[act.order() as usize] = true;
         }
     }

@@ -1,7 +1,7 @@
 //! Where an order costs least.
 
 use super::laid::{Detour, Laid};
-use super::problem::{Act, Driver, DriverIndex, OrderIndex, Problem, Second, Travel};
+use super::problem::{Act, DriverIndex, OrderIndex, Problem, Second, Travel, Vehicle};
 use super::walk::Position;
 
 /// A place for an order in a route.
@@ -34,7 +34,7 @@ pub struct Scratch {
 
 /// One look at one route.
 struct Look<'a> {
-    driver: &'a Driver,
+    driver: &'a Vehicle,
     route: &'a [Act],
     laid: &'a Laid,
     order: OrderIndex,
@@ -89,7 +89,7 @@ impl<T: Travel> Problem<T> {
         let arrival =
             if d.place == o.pickup { d.free_at } else { d.free_at.max(o.known_at) + self.way(d, d.place, o.pickup) };
         let picked_up = (arrival + o.pickup_service.before).max(o.ready.from).max(0);
-        let way = self.way(d, o.exit, o.dropoff);
+        let way = self.way(d, o.last_pickup, o.dropoff);
         let reached = picked_up + o.pickup_service.after + way + o.dropoff_service.before;
         let handed_over = reached.max(o.due.from);
         (picked_up, handed_over, self.waiting_cost(o, handed_over) + self.moving_cost(driver, order))
@@ -131,7 +131,7 @@ impl<T: Travel> Problem<T> {
         let total = laid.cost();
         let mut limit = limit.saturating_sub(moving).saturating_add(total);
         let ways_alone = self.ways_alone_count();
-        let mut first = (driver.bound as usize).min(route.len());
+        let mut first = (driver.locked_acts as usize).min(route.len());
         if ways_alone {
             // What has to happen before the order is ready comes before it.
             first += laid.latest[first..].partition_point(|latest| *latest < order.ready.from);
@@ -140,13 +140,13 @@ impl<T: Travel> Problem<T> {
             }
         }
         // The way between several sellers has no price of its own.
-        let saved = if order.exit == order.pickup {
+        let saved = if order.last_pickup == order.pickup {
             0
         } else {
-            i64::from(self.way(driver, order.pickup, order.exit)) * self.weights.travel
+            i64::from(self.way(driver, order.pickup, order.last_pickup)) * self.weights.travel
         };
         let look = Look { driver, route, laid, order: order_index, ways_alone, first, detours: &scratch.detours };
-        let way = self.way(driver, order.exit, order.dropoff);
+        let way = self.way(driver, order.last_pickup, order.dropoff);
         let last_pickup = if order.strict { driver.shift_end.min(order.ready.to) } else { driver.shift_end };
         let mut best: Option<Insertion> = None;
         for pickup_at in first..=route.len() {
@@ -235,7 +235,7 @@ impl<T: Travel> Problem<T> {
                 return None;
             }
             let cost = at.cost + look.laid.rest[n + 1];
-            // Who is later than he was is not cheaper for it.
+            // A driver who is later than they were is not cheaper for it.
             let before = &look.laid.before[n + 1].0;
             if cost >= limit && at.moment >= before.moment {
                 return None;

@@ -3,13 +3,13 @@
 //! Where ways alone count, a place is judged without driving the rest of the route: by the ways that it adds, and by the
 //! latest moment of the act behind it (Savelsbergh 1992). Otherwise the rest is driven until all is as it was.
 
-use super::problem::{Act, Driver, DriverIndex, NEVER, Order, Problem, Second, Travel};
+use super::problem::{Act, DriverIndex, Job, NEVER, Problem, Second, Travel, Vehicle};
 use super::walk::Position;
 
 /// A route as it is driven: what every look for a place in it needs, found once for all of them.
 #[derive(Debug, Default)]
 pub struct Laid {
-    /// The driver's position before each act and after the last, and how many orders he carries there.
+    /// The driver's position before each act and after the last, and how many orders are aboard there.
     pub(super) before: Vec<(Position, i32)>,
     /// What is left of the route's cost before each act and after the last, as it is driven now.
     pub(super) rest: Vec<i64>,
@@ -58,7 +58,7 @@ impl<T: Travel> Problem<T> {
         for (n, act) in route.iter().enumerate() {
             let place = self.enters(*act);
             laid.way.push(if at.place == place { 0 } else { self.way(driver, at.place, place) });
-            if !self.step(driver, &mut at, *act) && n >= driver.bound as usize {
+            if !self.step(driver, &mut at, *act) && n >= driver.locked_acts as usize {
                 return false;
             }
             aboard += if matches!(act, Act::Pickup(_)) { 1 } else { -1 };
@@ -72,7 +72,7 @@ impl<T: Travel> Problem<T> {
         true
     }
 
-    fn lay_out_latest(&self, driver: &Driver, route: &[Act], laid: &mut Laid) {
+    fn lay_out_latest(&self, driver: &Vehicle, route: &[Act], laid: &mut Laid) {
         laid.latest.clear();
         laid.latest.resize(route.len(), NEVER);
         // The latest moment and arrival of the act behind, and whether it is of the same visit.
@@ -100,9 +100,9 @@ impl<T: Travel> Problem<T> {
     /// `false` when the pickup alone costs at least `limit` everywhere: ways are taken to be no longer than detours.
     pub(super) fn detours(
         &self,
-        driver: &Driver,
+        driver: &Vehicle,
         route: &[Act],
-        order: &Order,
+        order: &Job,
         laid: &Laid,
         (first, limit): (usize, i64),
         detours: &mut Vec<Detour>,
@@ -113,7 +113,7 @@ impl<T: Travel> Problem<T> {
         let mut promising = false;
         for n in first..=route.len() {
             let to_pickup = self.way(driver, laid.before[n].0.place, order.pickup);
-            let on = route.get(n).map_or(0, |act| self.way(driver, order.exit, self.enters(*act)) - laid.way[n]);
+            let on = route.get(n).map_or(0, |act| self.way(driver, order.last_pickup, self.enters(*act)) - laid.way[n]);
             let pickup = cost(to_pickup + on);
             promising |= pickup < limit;
             detours.push(Detour { pickup, both: cost(to_pickup), ..nothing });
@@ -121,7 +121,7 @@ impl<T: Travel> Problem<T> {
         if !promising {
             return false;
         }
-        let between = self.way(driver, order.exit, order.dropoff);
+        let between = self.way(driver, order.last_pickup, order.dropoff);
         let mut least = i64::MAX / 4;
         for n in (first..=route.len()).rev() {
             let to_dropoff = self.way(driver, laid.before[n].0.place, order.dropoff);

@@ -46,14 +46,14 @@ impl Act {
     }
 }
 
-/// A driver.
+/// A driver with what they drive, as the solver sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Driver {
-    /// Where he is free next: the place he stands at, or the one that he is on his way to.
+pub struct Vehicle {
+    /// Where they are free next: the place they stand at, or the one that they are on their way to.
     pub place: PlaceIndex,
-    /// When he can start anything there; in the past when he stands there already.
+    /// When they can start anything there; in the past when they stand there already.
     pub free_at: Second,
-    /// How long his ways take, in hundredths of the travel times.
+    /// How long their ways take, in hundredths of the travel times.
     pub pace: Second,
     /// No pickup happens after.
     pub shift_end: Second,
@@ -61,19 +61,19 @@ pub struct Driver {
     pub capacity: i64,
     /// Units aboard now.
     pub load: i64,
-    /// How many leading acts of his route stay as they are, with nothing put before them: he is on his way to them,
-    /// or it was so ordered. What he cannot do in time of these counts as late, not as impossible.
-    pub bound: u32,
+    /// How many leading acts of their route stay as they are, with nothing put before them: they are on their way to
+    /// them, or it was so ordered. What they cannot do in time of these counts as late, not as impossible.
+    pub locked_acts: u32,
     /// Whether they are at work and can be asked now. Those who only come later are planned for, and are never idle.
     pub at_work: bool,
 }
 
-impl Driver {
+impl Vehicle {
     /// At work and free at a place, now and without end, with room for all.
     #[must_use]
     pub fn at(place: PlaceIndex) -> Self {
         let capacity = i64::from(u32::MAX);
-        Self { place, free_at: 0, pace: 100, shift_end: NEVER, capacity, load: 0, bound: 0, at_work: true }
+        Self { place, free_at: 0, pace: 100, shift_end: NEVER, capacity, load: 0, locked_acts: 0, at_work: true }
     }
 }
 
@@ -82,7 +82,7 @@ impl Driver {
 pub struct Opening {
     /// Not before; who comes earlier waits.
     pub from: Second,
-    /// After this it is late, or, for a [strict](Order::strict) order, not allowed.
+    /// After this it is late, or, for a [strict](Job::strict) order, not allowed.
     pub to: Second,
 }
 
@@ -100,14 +100,14 @@ pub struct Service {
     pub after: Second,
 }
 
-/// An order.
+/// An order, as the solver sees it: a pickup and a door.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct Job {
     /// Where it is picked up.
     pub pickup: PlaceIndex,
     /// Where the driver stands after that: the same place, or the last of several sellers; the ways (those of
     /// the slowest driver) and services between them are in [`pickup_service`](Self::pickup_service).
-    pub exit: PlaceIndex,
+    pub last_pickup: PlaceIndex,
     /// Where it is handed over.
     pub dropoff: PlaceIndex,
     /// Ready from; picked up at the latest.
@@ -129,20 +129,20 @@ pub struct Order {
     pub strict: bool,
     /// The only driver who may carry it: pinned, or it is aboard.
     pub pinned: Option<DriverIndex>,
-    /// Who was told that it is his: to give it to another costs [`Weights::moved`].
+    /// The driver who was told that it is theirs: to give it to another costs [`Weights::moved`].
     pub promised: Option<DriverIndex>,
     /// Who may not carry it (declined, wrong vehicle, too far away), ascending.
     pub barred: Vec<DriverIndex>,
 }
 
-impl Order {
+impl Job {
     /// One that is known, of size 1, whenever and by whomever, at stops that take no time.
     #[must_use]
     pub fn between(pickup: PlaceIndex, dropoff: PlaceIndex) -> Self {
         let at_once = Service { before: 0, after: 0 };
         Self {
             pickup,
-            exit: pickup,
+            last_pickup: pickup,
             dropoff,
             ready: Opening::ALWAYS,
             due: Opening::ALWAYS,
@@ -195,11 +195,11 @@ pub struct Problem<T> {
     /// Travel times.
     pub travel: T,
     /// Who can drive.
-    pub drivers: Vec<Driver>,
+    pub drivers: Vec<Vehicle>,
     /// What is to be carried, and what is aboard.
-    pub orders: Vec<Order>,
-    /// Whether a driver may pick up elsewhere while he carries. Without it, what one visit took aboard is handed over
-    /// before the next visit.
+    pub orders: Vec<Job>,
+    /// Whether a driver may pick up elsewhere while orders are aboard. Without it, what one visit took aboard is
+    /// handed over before the next visit.
     pub interleave: bool,
     /// The prices.
     pub weights: Weights,

@@ -3,7 +3,7 @@
 //! For each shop of the orders seen lately: how many a second it places, and how long they cook. If the next order were
 //! placed now, the nearest driver would be there after so many seconds; what exceeds its cooking time is waiting that
 //! a driver nearby would save. The sum over shops, of rate by expected waiting, says how well a fleet stands. A driver
-//! is sent where that sum falls most, for the part of [`HORIZON`] in which he is there, one at a time, as long as it
+//! is sent where that sum falls most, for the part of [`HORIZON`] in which they are there, one at a time, as long as it
 //! falls by enough.
 
 use super::forecast::Seen;
@@ -12,11 +12,11 @@ use super::problem::{PlaceIndex, Second, Travel};
 /// A driver, as far as standing by goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stand {
-    /// Where he is free next.
+    /// Where they are free next.
     pub place: PlaceIndex,
     /// When.
     pub free_at: Second,
-    /// Whether he may be sent.
+    /// Whether they may be sent.
     pub idle: bool,
 }
 
@@ -60,7 +60,7 @@ impl Shop {
     }
 }
 
-/// A driver who is sent is reckoned to stand there until this many seconds from now; his way is lost.
+/// A driver who is sent is reckoned to stand there until this many seconds from now; their way is lost.
 pub const HORIZON: Second = 1_800;
 /// Beyond this a farther driver makes no difference: somebody else will be free by then.
 const FARTHEST_THAT_COUNTS: Second = 1_800;

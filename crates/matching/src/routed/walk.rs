@@ -1,13 +1,13 @@
 //! Walking a route: when each act happens, and what it costs.
 
-use super::problem::{Act, Driver, Order, PlaceIndex, Problem, Second, Service, Travel};
+use super::problem::{Act, Job, PlaceIndex, Problem, Second, Service, Travel, Vehicle};
 
-/// Where a driver is in his route, and what it cost so far.
+/// Where a driver is in their route, and what it cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Where.
     pub place: PlaceIndex,
-    /// When he can leave.
+    /// When they can leave.
     pub free_at: Second,
     /// The moment of the last act.
     pub moment: Second,
@@ -22,7 +22,7 @@ pub struct Position {
 impl Position {
     /// Before the first act.
     #[must_use]
-    pub fn start(driver: &Driver) -> Self {
+    pub fn start(driver: &Vehicle) -> Self {
         Self {
             place: driver.place,
             free_at: driver.free_at,
@@ -35,9 +35,9 @@ impl Position {
 }
 
 impl<T: Travel> Problem<T> {
-    /// When the driver reaches a place, if he leaves at the earliest at `known_at`; and how long he drives.
+    /// When the driver reaches a place, if they leave at the earliest at `known_at`; and how long they drive.
     #[inline]
-    fn reach(&self, driver: &Driver, from: &Position, place: PlaceIndex, known_at: Second) -> (Second, Second) {
+    fn reach(&self, driver: &Vehicle, from: &Position, place: PlaceIndex, known_at: Second) -> (Second, Second) {
         if from.place == place {
             return (from.free_at, 0);
         }
@@ -48,7 +48,7 @@ impl<T: Travel> Problem<T> {
     /// How long a driver takes from one place to another.
     #[inline]
     #[must_use]
-    pub fn way(&self, driver: &Driver, from: PlaceIndex, to: PlaceIndex) -> Second {
+    pub fn way(&self, driver: &Vehicle, from: PlaceIndex, to: PlaceIndex) -> Second {
         let seconds = self.travel.seconds(from, to);
         if driver.pace == 100 { seconds } else { (seconds * driver.pace).div_euclid(100) }
     }
@@ -56,7 +56,7 @@ impl<T: Travel> Problem<T> {
     /// What it costs that an order is handed over at this moment.
     #[inline]
     #[must_use]
-    pub fn waiting_cost(&self, order: &Order, moment: Second) -> i64 {
+    pub fn waiting_cost(&self, order: &Job, moment: Second) -> i64 {
         let late = i64::from((moment - order.due.to).max(0));
         i64::from(moment) * self.weights.delivery * order.weight / 100 + late * self.weights.late * order.weight / 100
     }
@@ -72,18 +72,18 @@ impl<T: Travel> Problem<T> {
 
     /// Does one act. Returns whether it keeps the shift, the capacity and a strict order's window.
     #[inline]
-    pub fn step(&self, driver: &Driver, at: &mut Position, act: Act) -> bool {
+    pub fn step(&self, driver: &Vehicle, at: &mut Position, act: Act) -> bool {
         let order = &self.orders[act.order() as usize];
         match act {
             Act::Pickup(_) => {
-                if at.visiting && at.place == order.pickup && order.exit == order.pickup {
+                if at.visiting && at.place == order.pickup && order.last_pickup == order.pickup {
                     at.moment = at.moment.max(order.ready.from);
                 } else {
                     let (arrival, travel) = self.reach(driver, at, order.pickup, order.known_at);
                     at.moment = (arrival + order.pickup_service.before).max(order.ready.from).max(0);
                     at.cost += i64::from(travel) * self.weights.travel;
-                    at.place = order.exit;
-                    at.visiting = order.exit == order.pickup;
+                    at.place = order.last_pickup;
+                    at.visiting = order.last_pickup == order.pickup;
                 }
                 at.free_at = at.moment + order.pickup_service.after;
                 at.load += order.size;
@@ -104,14 +104,14 @@ impl<T: Travel> Problem<T> {
         }
     }
 
-    /// What a whole route costs; `None` when it cannot be driven. Acts that the driver is bound to are driven whatever
+    /// What a whole route costs; `None` when it cannot be driven. Acts that the driver is locked to are driven whatever
     /// they miss.
     #[must_use]
     pub fn route_cost(&self, driver: usize, route: &[Act]) -> Option<i64> {
         let driver = &self.drivers[driver];
         let mut at = Position::start(driver);
         for (n, act) in route.iter().enumerate() {
-            if !self.step(driver, &mut at, *act) && n >= driver.bound as usize {
+            if !self.step(driver, &mut at, *act) && n >= driver.locked_acts as usize {
                 return None;
             }
         }
@@ -149,7 +149,7 @@ impl<T: Travel> Problem<T> {
         match (one, next) {
             (Act::Pickup(a), Act::Pickup(b)) => {
                 let (a, b) = (&self.orders[a as usize], &self.orders[b as usize]);
-                a.pickup == b.pickup && a.exit == a.pickup && b.exit == b.pickup
+                a.pickup == b.pickup && a.last_pickup == a.pickup && b.last_pickup == b.pickup
             }
             _ => false,
         }
@@ -165,7 +165,7 @@ impl<T: Travel> Problem<T> {
     }
 
     /// The latest second at which the driver of a route can leave for its first act without being later there than if
-    /// he left at once. Deciding earlier only gives away what could still be learned.
+    /// they left at once. Deciding earlier only gives away what could still be learned.
     #[must_use]
     pub fn leave_at(&self, driver: usize, route: &[Act]) -> Option<Second> {
         (!route.is_empty()).then(|| self.leave_for(driver, route, 0))
@@ -177,7 +177,7 @@ impl<T: Travel> Problem<T> {
     pub fn leave_for(&self, driver: usize, route: &[Act], n: usize) -> Second {
         let start = (1..=n).rev().take_while(|k| self.same_visit(route[k - 1], route[*k])).last().map_or(n, |k| k - 1);
         let driver = &self.drivers[driver];
-        if start < driver.bound as usize {
+        if start < driver.locked_acts as usize {
             return 0;
         }
         let mut at = Position::start(driver);

@@ -1,7 +1,7 @@
 //! A plan that breaks a property is refused, by the property's name.
 
 use posthaste_matching::routed::check::{
-    Broken, bound_acts_stay, check, drivable, each_order_once, moves_within_the_cap, nobody_idle_beside_an_order,
+    Broken, check, drivable, each_order_once, locked_acts_stay, moves_within_the_cap, nobody_idle_beside_an_order,
     only_who_may, pickup_before_dropoff, trips_are_finished, within_capacity,
 };
 use posthaste_matching::routed::{Act, Budget, Plan, Problem, Routes, plan};
@@ -11,7 +11,7 @@ use super::{Plane, driver, never, order, problem};
 const NEAR: [Act; 2] = [Act::Pickup(0), Act::Dropoff(0)];
 const FAR: [Act; 2] = [Act::Pickup(1), Act::Dropoff(1)];
 
-/// Two drivers, each beside the shop of his only order.
+/// Two drivers, each beside the shop of their only order.
 fn two_of_each() -> (Problem<Plane>, Plan) {
     let points = vec![(0, 0), (100, 0), (5_000, 0), (5_100, 0)];
     let problem = problem(points, vec![driver(0), driver(2)], vec![order(0, 1, 0), order(2, 3, 0)]);
@@ -73,14 +73,14 @@ fn a_dropoff_without_its_pickup_before() {
 #[test]
 fn a_bound_act_that_goes_and_goods_aboard_that_change_hands() {
     let (mut problem, planned) = two_of_each();
-    problem.drivers[0].bound = 1;
+    problem.drivers[0].locked_acts = 1;
     let all_to_the_other = with(&planned, routes(&[], &[NEAR, FAR].concat()));
-    assert_eq!(name(bound_acts_stay(&problem, &routes(&NEAR, &[]), &all_to_the_other)), "bound acts stay");
+    assert_eq!(name(locked_acts_stay(&problem, &routes(&NEAR, &[]), &all_to_the_other)), "locked acts stay");
     let other_first = with(&planned, routes(&[FAR, NEAR].concat(), &[]));
-    assert_eq!(name(bound_acts_stay(&problem, &routes(&NEAR, &[]), &other_first)), "bound acts stay");
-    assert_eq!(bound_acts_stay(&problem, &routes(&NEAR, &[]), &planned), Ok(()));
-    problem.drivers[0].bound = 0;
-    assert_eq!(name(bound_acts_stay(&problem, &routes(&[NEAR[1]], &[]), &planned)), "bound acts stay");
+    assert_eq!(name(locked_acts_stay(&problem, &routes(&NEAR, &[]), &other_first)), "locked acts stay");
+    assert_eq!(locked_acts_stay(&problem, &routes(&NEAR, &[]), &planned), Ok(()));
+    problem.drivers[0].locked_acts = 0;
+    assert_eq!(name(locked_acts_stay(&problem, &routes(&[NEAR[1]], &[]), &planned)), "locked acts stay");
 }
 
 #[test]

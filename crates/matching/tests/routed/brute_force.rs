@@ -47,7 +47,7 @@ fn by_trying_everything(problem: &Problem<Plane>, start: &Routes) -> i64 {
             if o.pinned.is_some_and(|pinned| pinned != driver) || o.barred.contains(&driver) {
                 continue;
             }
-            for pickup_at in problem.drivers[d].bound as usize..=routes[d].len() {
+            for pickup_at in problem.drivers[d].locked_acts as usize..=routes[d].len() {
                 for dropoff_at in pickup_at..=routes[d].len() {
                     let before = routes[d].clone();
                     routes[d].insert(dropoff_at, Act::Dropoff(number));
@@ -69,11 +69,11 @@ proptest! {
     /// Any route, sensible or not: who is first in `turns` comes first.
     #[test]
     fn a_route_is_driven_and_costs_as_the_referee_says(
-        problem in any_problem(6), turns in prop::collection::vec(0..100_i32, 12), bound in 0..3_u32, aboard in 0..3_u32,
+        problem in any_problem(6), turns in prop::collection::vec(0..100_i32, 12), locked in 0..3_u32, aboard in 0..3_u32,
     ) {
         let mut problem = problem;
         let orders = u32::try_from(problem.orders.len()).unwrap();
-        problem.drivers[0].bound = bound;
+        problem.drivers[0].locked_acts = locked;
         let mut route: Vec<(i32, Act)> = Vec::new();
         for o in 0..orders {
             let (one, other) = (turns[2 * o as usize], turns[2 * o as usize + 1]);
@@ -182,7 +182,7 @@ fn so_do_plans_around_a_pickup_that_a_driver_is_bound_to() {
             hand_to_the_first(problem, 1);
             first = vec![Act::Pickup(1), Act::Dropoff(0), Act::Dropoff(1)];
         }
-        problem.drivers[0].bound = 1;
+        problem.drivers[0].locked_acts = 1;
         vec![first, Vec::new(), Vec::new()]
     });
     assert!(too_dear <= TRAPS, "{too_dear}");

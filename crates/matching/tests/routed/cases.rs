@@ -2,7 +2,7 @@
 
 use posthaste_matching::routed::check::check;
 use posthaste_matching::routed::explain::{Constraint, alternatives};
-use posthaste_matching::routed::{Act, Budget, Driver, Order, Routes, plan};
+use posthaste_matching::routed::{Act, Budget, Job, Routes, Vehicle, plan};
 
 use super::{WAYS_ALONE, driver, never, order, problem};
 
@@ -44,7 +44,7 @@ fn an_expected_order_keeps_the_near_driver_free() {
 #[test]
 fn more_orders_than_a_round_looks_at_are_each_there_once() {
     let points = (0..300).map(|n| (n * 37 % 900, n * 101 % 900)).collect();
-    let orders: Vec<Order> = (0..140).map(|n| order(10 + n, 150 + n, 60)).collect();
+    let orders: Vec<Job> = (0..140).map(|n| order(10 + n, 150 + n, 60)).collect();
     // Where waiting costs nothing, an order put back twice looks nearly free.
     let mut problem = problem(points, (0..10).map(driver).collect(), orders);
     problem.weights = WAYS_ALONE;
@@ -104,8 +104,8 @@ fn it_says_what_another_driver_would_cost_and_what_forbids_each() {
         driver(2),
         driver(3),
         driver(2),
-        Driver { capacity: 4, ..driver(2) },
-        Driver { shift_end: 50, ..driver(2) },
+        Vehicle { capacity: 4, ..driver(2) },
+        Vehicle { shift_end: 50, ..driver(2) },
     ];
     let problem = problem(points, drivers, vec![carried]);
     let routes = plan(&problem, vec![Vec::new(); 5], Budget::default(), &never).routes;
@@ -144,7 +144,7 @@ fn what_would_lose_most_with_another_driver_is_placed_first() {
     hard.strict = true;
     hard.due.to = 600;
     // Nobody is there yet, or whoever is left idle would be given the other order in the end.
-    let to_come = |place| Driver { capacity: 1, at_work: false, ..driver(place) };
+    let to_come = |place| Vehicle { capacity: 1, at_work: false, ..driver(place) };
     let problem = problem(points, vec![to_come(0), to_come(1)], vec![easy, hard]);
     let begin = |regret| {
         let budget = Budget { rounds: 0, regret, ..Budget::default() };

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use posthaste_matching::routed::check::check;
 use posthaste_matching::routed::problem::NEVER;
-use posthaste_matching::routed::{Act, Budget, Driver, Opening, Order, Plan, Problem, Routes, plan};
+use posthaste_matching::routed::{Act, Budget, Job, Opening, Plan, Problem, Routes, Vehicle, plan};
 use proptest::prelude::*;
 
 use super::{Plane, any_problem, driver, never, order, problem};
@@ -28,8 +28,8 @@ fn backlog(orders: u32, drivers: u32) -> Problem<Plane> {
 
 /// Expected orders like the first ones of a problem: always cheaper than those.
 fn expect(problem: &mut Problem<Plane>, count: usize) {
-    let like = |order: &Order| Order { weight: 15, known_at: 60, ..order.clone() };
-    let expected: Vec<Order> = problem.orders.iter().cycle().take(count).map(like).collect();
+    let like = |order: &Job| Job { weight: 15, known_at: 60, ..order.clone() };
+    let expected: Vec<Job> = problem.orders.iter().cycle().take(count).map(like).collect();
     problem.orders.extend(expected);
 }
 
@@ -147,10 +147,10 @@ fn a_low_priority_is_no_expectation() {
 fn a_real_order_takes_the_place_that_was_kept_for_an_expected_one() {
     // One driver with room for one trip before the shift ends: the expected orders together weigh more than the real one.
     let points = vec![(0, 0), (100, 0), (50, 0)];
-    let mut problem = problem(points, vec![Driver { shift_end: 120, ..driver(2) }], vec![order(0, 1, 0)]);
+    let mut problem = problem(points, vec![Vehicle { shift_end: 120, ..driver(2) }], vec![order(0, 1, 0)]);
     problem.orders[0].weight = 50;
     for _ in 0..30 {
-        problem.orders.push(Order { weight: 15, known_at: 1, ..order(0, 1, 0) });
+        problem.orders.push(Job { weight: 15, known_at: 1, ..order(0, 1, 0) });
     }
     problem.drivers[0].capacity = 10;
     for seed in 0..10 {

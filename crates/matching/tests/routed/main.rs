@@ -4,16 +4,18 @@
 //! - [`brute_force`]: the best of all places and of all plans, by trying each, as the referee sees it.
 //! - [`properties`]: plans of random problems have every property; [`broken`]: plans that break one are refused.
 //! - [`cases`]: single stories; [`idle`]: those of backlogs and of drivers who have nothing to do.
+//! - [`outcome`]: from a zone to what is done, on random zones.
 
 mod broken;
 mod brute_force;
 mod cases;
 mod idle;
+mod outcome;
 mod properties;
 mod referee;
 
 use posthaste_matching::routed::problem::NEVER;
-use posthaste_matching::routed::{Driver, Opening, Order, Problem, Second, Service, Travel, Weights};
+use posthaste_matching::routed::{Job, Opening, Problem, Second, Service, Travel, Vehicle, Weights};
 use proptest::prelude::*;
 
 /// Points of a plane; a metre takes a second.
@@ -29,20 +31,20 @@ impl Travel for Plane {
 
 const SERVICE: Service = Service { before: 20, after: 30 };
 
-fn driver(place: u32) -> Driver {
-    Driver { capacity: 10, ..Driver::at(place) }
+fn driver(place: u32) -> Vehicle {
+    Vehicle { capacity: 10, ..Vehicle::at(place) }
 }
 
-fn order(pickup: u32, dropoff: u32, ready: Second) -> Order {
-    Order {
+fn order(pickup: u32, dropoff: u32, ready: Second) -> Job {
+    Job {
         ready: Opening { from: ready, to: NEVER },
         pickup_service: SERVICE,
         dropoff_service: SERVICE,
-        ..Order::between(pickup, dropoff)
+        ..Job::between(pickup, dropoff)
     }
 }
 
-fn problem(points: Vec<(i32, i32)>, drivers: Vec<Driver>, orders: Vec<Order>) -> Problem<Plane> {
+fn problem(points: Vec<(i32, i32)>, drivers: Vec<Vehicle>, orders: Vec<Job>) -> Problem<Plane> {
     Problem { travel: Plane(points), drivers, orders, interleave: false, weights: Weights::default() }
 }
 
@@ -64,8 +66,8 @@ prop_compose! {
         strict in prop::bool::weighted(0.2),
         barred in prop::collection::btree_set(0..3_u32, 0..2),
         promised in prop::option::weighted(0.3, 0..3_u32),
-    ) -> Order {
-        Order {
+    ) -> Job {
+        Job {
             ready: Opening { from: ready, to: latest },
             due: Opening { from: opens, to: due.max(opens) },
             known_at,
@@ -73,7 +75,7 @@ prop_compose! {
             strict,
             barred: barred.into_iter().collect(),
             promised,
-            exit: elsewhere.unwrap_or(pickup),
+            last_pickup: elsewhere.unwrap_or(pickup),
             ..order(pickup, dropoff, ready)
         }
     }
@@ -87,8 +89,8 @@ prop_compose! {
         shift_end in 0..4000,
         capacity in 1..8_i64,
         at_work in prop::bool::weighted(0.8),
-    ) -> Driver {
-        Driver { place, free_at, pace, shift_end, capacity, load: 0, bound: 0, at_work }
+    ) -> Vehicle {
+        Vehicle { place, free_at, pace, shift_end, capacity, load: 0, locked_acts: 0, at_work }
     }
 }
 
@@ -107,7 +109,7 @@ prop_compose! {
         let mut orders = orders;
         for order in &mut orders {
             // The way between several sellers is part of the service; the slowest driver takes twice as long.
-            order.pickup_service.after += 2 * travel.seconds(order.pickup, order.exit);
+            order.pickup_service.after += 2 * travel.seconds(order.pickup, order.last_pickup);
         }
         Problem { travel, drivers, orders, interleave, weights }
     }

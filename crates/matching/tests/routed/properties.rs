@@ -89,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_driver_is_bound_to_stays_first_and_what_is_aboard_stays_his(
+    fn what_a_driver_is_bound_to_stays_first_and_what_is_aboard_stays_theirs(
         problem in any_problem(10), seed: u64, carried in 1..3_usize,
     ) {
         let mut problem = problem;
@@ -102,7 +102,7 @@ proptest! {
             problem.drivers[0].load += problem.orders[o as usize].size;
             routes[0].push(Act::Dropoff(o));
         }
-        problem.drivers[0].bound = 1;
+        problem.drivers[0].locked_acts = 1;
         let budget = Budget { rounds: 60, seed, ..Budget::default() };
         let planned = plan(&problem, routes.clone(), budget, &never);
         prop_assert_eq!(check(&problem, &routes, &budget, &planned), Ok(()));
@@ -120,7 +120,7 @@ proptest! {
             problem.drivers[0].capacity += order.size;
         }
         problem.drivers[0].load += problem.orders[0].size;
-        problem.drivers[0].bound = 1;
+        problem.drivers[0].locked_acts = 1;
         let mut routes: Routes = vec![Vec::new(); problem.drivers.len()];
         routes[0] = vec![Act::Pickup(1), Act::Dropoff(0), Act::Dropoff(1)];
         let budget = Budget { rounds: 60, seed, ..Budget::default() };

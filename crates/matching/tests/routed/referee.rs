@@ -1,6 +1,6 @@
 //! How a route is driven and what it costs, from `ROUTED.md` alone: stop by stop, with nothing of the solver's.
 
-use posthaste_matching::routed::{Act, Driver, Problem, Routes, Second};
+use posthaste_matching::routed::{Act, Problem, Routes, Second, Vehicle};
 
 use super::Plane;
 
@@ -14,7 +14,7 @@ pub(crate) struct Driven {
 
 /// Pickups next to each other at one place are one stop, unless another seller comes after.
 fn stops<'r>(problem: &Problem<Plane>, route: &'r [Act]) -> Vec<&'r [Act]> {
-    let ends_where_it_begins = |o: u32| problem.orders[o as usize].pickup == problem.orders[o as usize].exit;
+    let ends_where_it_begins = |o: u32| problem.orders[o as usize].pickup == problem.orders[o as usize].last_pickup;
     let one_stop = |a: &Act, b: &Act| match (a, b) {
         (Act::Pickup(a), Act::Pickup(b)) => {
             problem.orders[*a as usize].pickup == problem.orders[*b as usize].pickup
@@ -26,12 +26,12 @@ fn stops<'r>(problem: &Problem<Plane>, route: &'r [Act]) -> Vec<&'r [Act]> {
     route.chunk_by(one_stop).collect()
 }
 
-fn way(problem: &Problem<Plane>, driver: &Driver, from: u32, to: u32) -> Second {
+fn way(problem: &Problem<Plane>, driver: &Vehicle, from: u32, to: u32) -> Second {
     let ((a, b), (x, y)) = (problem.travel.0[from as usize], problem.travel.0[to as usize]);
     ((a - x).abs() + (b - y).abs()) * driver.pace / 100
 }
 
-/// Drives a route; `None` when an act that the driver is not bound to is not allowed.
+/// Drives a route; `None` when an act that the driver is not locked to is not allowed.
 pub(crate) fn drive(problem: &Problem<Plane>, d: usize, route: &[Act]) -> Option<Driven> {
     let driver = &problem.drivers[d];
     let order = |act: &Act| &problem.orders[act.order() as usize];
@@ -42,7 +42,7 @@ pub(crate) fn drive(problem: &Problem<Plane>, d: usize, route: &[Act]) -> Option
         let picks_up = matches!(stop[0], Act::Pickup(_));
         let there = if picks_up { first.pickup } else { first.dropoff };
         if there != here {
-            // He leaves now at the earliest, and for what is only expected not before it is known.
+            // The driver leaves now at the earliest, and for what is only expected not before it is known.
             clock = clock.max(if picks_up { first.known_at } else { 0 });
             let way = way(problem, driver, here, there);
             clock += way;
@@ -50,7 +50,7 @@ pub(crate) fn drive(problem: &Problem<Plane>, d: usize, route: &[Act]) -> Option
         }
         clock += if picks_up { first.pickup_service.before } else { first.dropoff_service.before };
         for act in stop {
-            let (order, bound) = (order(act), moments.len() < driver.bound as usize);
+            let (order, locked) = (order(act), moments.len() < driver.locked_acts as usize);
             let opening = if picks_up { order.ready } else { order.due };
             clock = clock.max(opening.from);
             if picks_up {
@@ -63,7 +63,7 @@ pub(crate) fn drive(problem: &Problem<Plane>, d: usize, route: &[Act]) -> Option
                     (i64::from(clock) * problem.weights.delivery + late * problem.weights.late) * order.weight / 100;
             }
             let over = picks_up && (clock > driver.shift_end || load > driver.capacity);
-            if !bound && (over || (order.strict && clock > opening.to)) {
+            if !locked && (over || (order.strict && clock > opening.to)) {
                 return None;
             }
             moments.push(clock);
@@ -71,19 +71,19 @@ pub(crate) fn drive(problem: &Problem<Plane>, d: usize, route: &[Act]) -> Option
         let from = moments.len() - stop.len();
         moments[from..].fill(clock);
         clock += if picks_up { last.pickup_service.after } else { last.dropoff_service.after };
-        here = if picks_up { last.exit } else { last.dropoff };
+        here = if picks_up { last.last_pickup } else { last.dropoff };
     }
     Some(Driven { moments, cost })
 }
 
-/// Whether, without interleaving, each visit is handed over before the next that the driver is not bound to.
+/// Whether, without interleaving, each visit is handed over before the next that the driver is not locked to.
 pub(crate) fn finishes_trips(problem: &Problem<Plane>, d: usize, route: &[Act]) -> bool {
     let picked_up = |o: u32| route.contains(&Act::Pickup(o));
     let mut aboard = route.iter().filter(|a| matches!(a, Act::Dropoff(o) if !picked_up(*o))).count();
     let mut done = 0;
     for stop in stops(problem, route) {
         match stop[0] {
-            Act::Pickup(_) if aboard > 0 && !problem.interleave && done >= problem.drivers[d].bound as usize => {
+            Act::Pickup(_) if aboard > 0 && !problem.interleave && done >= problem.drivers[d].locked_acts as usize => {
                 return false;
             }
             Act::Pickup(_) => aboard += stop.len(),

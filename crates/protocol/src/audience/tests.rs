@@ -141,6 +141,31 @@ fn who_was_only_asked_and_who_works_in_operations_has_no_name_outside() {
 }
 
 #[test]
+fn who_follows_their_order_sees_what_a_customer_sees_but_for_which_driver_it_is() {
+    let mut order = order();
+    let driver = id::<DriverId>(5);
+    let (by, lane) = (AssignedBy::Hand, None);
+    order.apply(&Event::Assigned { driver, offer: None, by, commitment: window(), lane, estimate: None }, now());
+    let [customers, followers] = [Audience::Customer, Audience::Follower].map(|who| OrderView::of(&order, who));
+    assert_eq!((customers.driver_id, followers.driver_id), (Some(driver), None));
+    assert_eq!(OrderView { driver_id: None, ..customers }, followers);
+    for event in every_event(&order) {
+        for by in [Party::Driver(driver), Party::Merchant(id(1)), Party::System] {
+            let recorded = Recorded { seq: 2, at: now(), by, event: event.clone() };
+            let entry = |who| timeline_entry(&recorded, Status::Assigned, &order, who);
+            let (customers, followers) = (entry(Audience::Customer), entry(Audience::Follower));
+            assert!(!serde_json::to_string(&followers).unwrap().contains("drv_"), "{followers:?}");
+            let mut data = customers.data.clone();
+            data.remove("driver");
+            assert_eq!(
+                (data, customers.by != followers.by),
+                (followers.data, matches!(customers.by, Party::Driver(_)))
+            );
+        }
+    }
+}
+
+#[test]
 fn a_seller_of_a_part_sees_that_part() {
     let order = order();
     let view = OrderView::of(&order, Audience::Merchant(id(2)));

@@ -15,7 +15,7 @@ use crate::drivers::{
 };
 use crate::orders::{EtaView, OrderView, ProofView, TimelineEntry};
 use crate::problem::Problem;
-use crate::tracking::{TrackingPosition, TrackingStep, TrackingView};
+use crate::tracking::{FollowedOrder, OrderPosition, TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
 use crate::words::{self, AlertKind, OfferOutcome};
 use crate::zones::ZoneView;
 
@@ -40,9 +40,9 @@ messages! {
         "route" => Route(Box<RouteView>),
         /// Drivers: the shift changed by other means than this socket.
         "shift" => Shift(ShiftView),
-        /// Merchants and operations: an order changed; this is all of it.
+        /// Merchants, operations and customers who are signed in: an order changed; this is all of it.
         "order" => Order(Box<OrderChanged>),
-        /// Customers: the order took a step.
+        /// Who has a tracking link: the order took a step.
         "step" => Step(Step),
         /// Customers, merchants, operations: a driver moved. Latest wins; has no `seq`.
         "position" => Position(PositionUpdate),
@@ -174,6 +174,11 @@ pub enum Snapshot {
         /// Its live orders, newest first, at most 1,000.
         orders: Vec<OrderView>,
     },
+    /// A customer's socket.
+    Customer {
+        /// Their live orders, newest first, at most 100.
+        orders: Vec<FollowedOrder>,
+    },
     /// A socket of operations.
     Operations {
         /// Zones in view.
@@ -231,6 +236,12 @@ pub struct OrderChanged {
     pub events: Vec<TimelineEntry>,
     /// The order now.
     pub order: OrderView,
+    /// To customers: when the hand-over at the door is expected now; absent when the order is over or on its way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<EtaView>,
+    /// To customers: the driver, from assignment to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<TrackingDriver>,
 }
 
 /// The order took a step.
@@ -252,7 +263,9 @@ pub struct Step {
 pub enum PositionUpdate {
     /// To merchants and operations: who it is.
     Driver(PositionView),
-    /// To customers: only where.
+    /// To customers who are signed in: of which of their orders it is the driver, and where.
+    Order(OrderPosition),
+    /// To who has a tracking link: only where.
     Tracking(TrackingPosition),
 }
 

@@ -17,6 +17,32 @@ pub(crate) struct DoctorArgs {
     pub(crate) overrides: Overrides,
 }
 
+/// Brings the database up to date.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Say what would run, how long it takes and what it locks, and change nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// With --check: no statement runs longer, and nothing waits longer for what it locks.
+    #[arg(long, requires = "check", value_name = "TIME", value_parser = super::duration, default_value = "10s")]
+    pub(crate) at_most: std::time::Duration,
+    /// For programs, as JSON: {"pending": [{"migration", "about", "outcome", "milliseconds", "locks"}]}, for each world.
+    #[arg(long, requires = "check")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
+/// Asks a server how it is.
+#[derive(Debug, Args)]
+pub(crate) struct HealthArgs {
+    /// Where it is. [default: where the configuration says that it listens]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Overrides,
+}
+
 /// Saves the database.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {

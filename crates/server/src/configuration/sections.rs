@@ -170,6 +170,10 @@ section! {
         /// what they were copied from, such as snapshots of a machine. [default: false]
         #[arg(long, env = "POSTHASTE_HOLD_OUTSIDE", num_args = 0..=1, default_missing_value = "true")]
         hold_outside: bool,
+        /// Refuse to serve on a database that is older than this program, and leave it as it is: `posthaste migrate` is a step
+        /// of its own then. [default: false]
+        #[arg(long, env = "POSTHASTE_NO_MIGRATE", num_args = 0..=1, default_missing_value = "true")]
+        no_migrate: bool,
     }
     default by command and mode: {
         /// Download a Postgres with npm where this machine has none: pinned to one version and its hash, and told first.

@@ -17,7 +17,7 @@ use super::Asked;
 use super::finding::Finding;
 use crate::configuration::Configuration;
 use crate::database::{explained, options, place_of};
-use crate::{copies, telemetry, token_key};
+use crate::{copies, listening, telemetry, token_key};
 
 /// The oldest Postgres.
 const OLDEST: u32 = 14;
@@ -28,12 +28,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// Whether a server answers where this configuration listens, and is ready.
 pub(super) async fn answers(configuration: &Configuration) -> bool {
-    let mut address = configuration.serving.listen;
-    if address.ip().is_unspecified() {
-        let own: std::net::IpAddr =
-            if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() };
-        address.set_ip(own);
-    }
+    let address = listening::from_here(configuration.serving.listen);
     let Ok(client) = Client::new(format!("http://{address}"), Token::None) else { return false };
     client.with_retry(RetryRule { tries: 1, ..RetryRule::default() }).with_timeout(ANSWER).is_ready().await
 }
@@ -101,7 +96,7 @@ fn judged(configuration: &Configuration, examined: &Examined, asked: Asked, wall
         } else {
             Finding::ok("database", format!("Postgres {} answers", examined.major))
         },
-        migrations(&examined.migrations),
+        migrations(&examined.migrations, configuration.database.no_migrate && asked == Asked::MayStart),
     ];
     if examined.is_led && asked == Asked::MayStart && configuration.database.database_url.is_some() {
         let says = "another server leads this database: a start waits for it to leave, a minute at most";
@@ -119,8 +114,16 @@ fn judged(configuration: &Configuration, examined: &Examined, asked: Asked, wall
     findings
 }
 
-fn migrations(migrations: &Migrations) -> Finding {
+/// `as_it_is`: whether the start that is asked about migrates nothing.
+fn migrations(migrations: &Migrations, as_it_is: bool) -> Finding {
     let numbers = |list: &[i64]| list.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    if migrations.fits && !migrations.unknown.is_empty() {
+        let says = format!(
+            "a newer posthaste has changed the database (migration {}), as this one can bear",
+            numbers(&migrations.unknown)
+        );
+        return Finding::ok("migrations", says);
+    }
     if !migrations.unknown.is_empty() {
         let says = format!("a newer posthaste has changed the database (migration {})", numbers(&migrations.unknown));
         return Finding::wrong("migrations", says, "run that version, or one newer still");
@@ -128,6 +131,14 @@ fn migrations(migrations: &Migrations) -> Finding {
     if !migrations.broken.is_empty() {
         let says = format!("migration {} is not as this program has it", numbers(&migrations.broken));
         return Finding::wrong("migrations", says, "restore a backup; an edited program may be the cause");
+    }
+    if as_it_is && !migrations.pending.is_empty() {
+        let says = format!(
+            "{} are missing ({}), and no_migrate is set",
+            migrations.pending.len(),
+            numbers(&migrations.pending)
+        );
+        return Finding::wrong("migrations", says, "`posthaste migrate` first");
     }
     match (migrations.applied, migrations.pending.len()) {
         (applied, 0) => Finding::ok("migrations", format!("all {applied} are applied")),
@@ -195,7 +206,7 @@ mod tests {
             major: 15,
             now: wall,
             has_extension: true,
-            migrations: Migrations { applied: 3, ..Migrations::default() },
+            migrations: Migrations { applied: 3, fits: true, ..Migrations::default() },
             is_led: false,
             standing: Some(Standing::Real),
             checkpoint: Some(wall),
@@ -217,7 +228,7 @@ mod tests {
         let cases = [
             (Examined { major: 12, ..sound.clone() }, ("database", State::Wrong)),
             (Examined { has_extension: false, ..sound.clone() }, ("database", State::Wrong)),
-            (with(&sound, |m| m.unknown = vec![99]), ("migrations", State::Wrong)),
+            (with(&sound, |m| (m.unknown, m.fits) = (vec![99], false)), ("migrations", State::Wrong)),
             (with(&sound, |m| m.broken = vec![1]), ("migrations", State::Wrong)),
             (with(&sound, |m| m.pending = vec![4]), ("migrations", State::Warning)),
             (Examined { standing: Some(Standing::Copy { since: wall }), ..sound.clone() }, ("outside", State::Warning)),
@@ -228,6 +239,10 @@ mod tests {
         for (examined, found) in cases {
             assert_eq!(states(&examined, Asked::MayStart, wall), [found], "{examined:?}");
         }
+        let older = with(&sound, |m| m.pending = vec![4]);
+        assert_eq!(migrations(&older.migrations, true).state(), State::Wrong, "where nothing is to be migrated");
+        let newer = with(&sound, |m| m.unknown = vec![99]);
+        assert_eq!(states(&newer, Asked::MayStart, wall), [], "what is newer may say that this program can bear it");
         let led = Examined { is_led: true, ..sound };
         assert_eq!(states(&led, Asked::HowItIs, wall), [], "a server that runs is no fault of an installation");
     }

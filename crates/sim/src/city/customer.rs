@@ -1,5 +1,5 @@
 //! A customer: gets the tracking link, follows the order, knows the code when the bell rings, and now and then
-//! changes his mind.
+//! changes their mind.
 
 use std::time::Duration;
 

@@ -201,7 +201,7 @@ impl Driver {
         }
     }
 
-    /// Sends a step of a task. False when it was refused: then the task is no longer his.
+    /// Sends a step of a task. False when it was refused: then the task is no longer theirs.
     pub(super) async fn step(
         &mut self,
         what: &'static str,
@@ -251,7 +251,7 @@ async fn answer(
     declines: bool,
     thinks: Span,
 ) {
-    // Nobody thinks past half of the time that the server gives, as it has come to him.
+    // Nobody thinks past half of the time that the server gives, as it has come to them.
     let left = (offer.deadline - city.clock.now()) / 2;
     city.clock.sleep(thinks.min(left)).await;
     let answered = if declines { commands.decline(offer.id).await } else { commands.accept(offer.id).await };

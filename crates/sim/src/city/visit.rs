@@ -1,4 +1,4 @@
-//! A driver on his way to one stop and at it: streets, tunnels, counters, doors.
+//! A driver on their way to one stop and at it: streets, tunnels, counters, doors.
 
 use std::sync::atomic::Ordering;
 
@@ -63,7 +63,7 @@ impl Driver {
         seconds(self.place.meters_to(target) / self.plan.meters_per_second.max(0.5))
     }
 
-    /// It is too early for the next stop: waits where he is, open to other work.
+    /// It is too early for the next stop: waits where the driver is, open to other work.
     async fn wait_to_leave(&mut self, at: Timestamp) -> bool {
         self.state(DriverState::Free);
         self.tell_position();
@@ -71,7 +71,7 @@ impl Driver {
         self.rider.until(Some(next)).await != Wake::Closed
     }
 
-    /// Rides in a straight line, saying where he is; through a tunnel he says it afterwards.
+    /// Rides in a straight line, saying where the driver is; through a tunnel they say it afterwards.
     async fn ride(&mut self, stop: &StopView, target: Place, way: Span) -> Ride {
         let habits = self.city.options.habits;
         let dawdles = if self.happens(habits.dawdles) { self.dawdling() } else { 1.0 };
@@ -275,7 +275,7 @@ impl Driver {
 enum Ride {
     /// At the stop.
     There,
-    /// The stop is no longer his.
+    /// The stop is no longer theirs.
     Pointless,
     /// The socket is closed for good.
     Closed,

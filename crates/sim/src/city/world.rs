@@ -43,17 +43,17 @@ pub(crate) struct ShopPlan {
     pub(crate) kitchen_minutes: f64,
 }
 
-/// A driver and his character.
+/// A driver and their character.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DriverPlan {
     pub(crate) name: String,
     pub(crate) vehicle: Vehicle,
     pub(crate) capacity: u32,
     pub(crate) home: Place,
-    /// Indexes of the zones he serves.
+    /// Indexes of the zones they serve.
     pub(crate) zones: Vec<usize>,
     pub(crate) meters_per_second: f64,
-    /// How much oftener than others he declines, dawdles and mistypes.
+    /// How much oftener than others they decline, dawdle and mistype.
     pub(crate) carelessness: f64,
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Courier {
     client: Client,
     rider: Rider,
     place: Point,
-    /// He may leave where he is.
+    /// The courier may leave where they are.
     free_at: Timestamp,
     off_at: Timestamp,
     /// Answers under way; each ends with the instant of its assignment.
@@ -81,14 +81,14 @@ pub(crate) async fn work(day: Arc<Day>, index: usize, id: DriverId, client: Clie
     add(&courier.day.stats.on_duty);
     courier.begin().await;
     courier.deliver_until_off().await;
-    // Going off shift, too, is answered before he hangs up.
+    // Going off shift, too, is answered before the courier hangs up.
     while courier.errands.join_next().await.is_some() {}
     courier.day.stats.on_duty.fetch_sub(1, Ordering::Relaxed);
     courier.rider.close().await;
 }
 
 impl Courier {
-    /// Goes on shift, and makes sure to go off it in time whatever he is doing then.
+    /// Goes on shift, and makes sure to go off it in time whatever the courier is doing then.
     async fn begin(&mut self) {
         let place = Some(PlaceView { lat: self.place.lat(), lng: self.place.lng() });
         let on = ShiftView { state: ShiftState::Available, until: Some(self.off_at), place, hand_back: false };
@@ -147,7 +147,7 @@ impl Courier {
         travel(self.place, target, self.day.instance.parameters.meters_per_minute)
     }
 
-    /// Where he is advised to wait, when he is not there, may leave and can be there before the shift ends.
+    /// Where they are advised to wait, when they are not there, may leave and can be there before the shift ends.
     fn sent_ahead(&self) -> Option<Point> {
         let standby = self.rider.standby.as_ref()?;
         let now = self.day.clock.now();
@@ -203,7 +203,7 @@ impl Courier {
         while self.errands.try_join_next().is_some() {}
     }
 
-    /// When the server recorded the order as his: known once his answer is answered.
+    /// When the server recorded the order as theirs: known once their answer is answered.
     async fn assigned_at(&mut self, order: OrderId) -> Timestamp {
         while !self.assigned.contains_key(&order) {
             match self.answers.join_next().await {
@@ -216,8 +216,8 @@ impl Courier {
         self.assigned[&order]
     }
 
-    /// What he does next. By the basic rules he hands over what he carries before he picks up again, whatever the route
-    /// says in the moment before it is planned anew.
+    /// What they do next. By the basic rules they hand over what they carry before they pick up again, whatever the
+    /// route says in the moment before it is planned anew.
     fn leading_group(&self) -> Vec<StopView> {
         let group = self.rider.leading_group();
         if group.first().is_none_or(|stop| stop.task.kind != TaskKind::Pickup) {
@@ -236,7 +236,7 @@ impl Courier {
         let target = self.day.place_of(&first).await;
         let departs = self.assigned_at(first.order_id).await.max(self.free_at);
         if departs > self.day.clock.now() {
-            // Until he leaves, the route may change.
+            // Until they leave, the route may change.
             match self.rider.until(Some(departs)).await {
                 Wake::Time => {}
                 Wake::News => return true,
@@ -284,7 +284,7 @@ impl Courier {
         }
     }
 
-    /// What is to be done now at the place where he is.
+    /// What is to be done now at the place where they are.
     async fn group_at(&self, target: Point, kind: TaskKind) -> Vec<StopView> {
         let group = self.leading_group();
         match group.first() {
@@ -293,7 +293,7 @@ impl Courier {
         }
     }
 
-    /// Moves in a straight line, telling where he is now and then.
+    /// Moves in a straight line, telling where they are now and then.
     async fn move_to(&mut self, target: Point, departs: Timestamp, way: Span) -> bool {
         let (from, arrives) = (self.place, departs + way);
         let step = minutes(POSITION_MINUTES).max(self.day.clock.product(POSITION_REAL));
@@ -315,7 +315,7 @@ impl Courier {
         true
     }
 
-    /// Picks up or drops everything in the group, and notes when he may leave.
+    /// Picks up or drops everything in the group, and notes when they may leave.
     async fn complete(&mut self, group: &[StopView]) {
         let pickup = group.iter().any(|stop| stop.task.kind == TaskKind::Pickup);
         let recorded = self.day.clock.now() + self.day.clock.product(self.day.stats.slow_answer());

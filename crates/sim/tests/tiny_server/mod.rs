@@ -15,7 +15,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use parking_lot::Mutex;
 use posthaste_domain::driver::{Driver, Shift};
-use posthaste_domain::ids::{DriverId, Id, MerchantId, OfferId, OrderId, ZoneId};
+use posthaste_domain::ids::{DriverId, Id, MerchantId, OfferId, OrderId, RegionId, ZoneId};
 use posthaste_domain::offer::Offer;
 use posthaste_domain::order::{
     CodeRule, Command, Event, NewOrder, NewPickup, NewStop, Order, Rejected, ReleaseReason, Status, Task,
@@ -158,7 +158,7 @@ impl TinyServer {
         }
     }
 
-    /// What a driver sends over his socket.
+    /// What a driver sends over their socket.
     fn take(&self, driver: DriverId, header: &Header, message: ClientMessage) -> Option<Outcome> {
         let books = &mut *self.books.lock();
         let now = self.now();
@@ -268,7 +268,19 @@ async fn create_zone(State(server): Tiny, Json(zone): Json<PutZone>) -> impl Int
 async fn create_driver(State(server): Tiny, Json(new): Json<CreateDriver>) -> impl IntoResponse {
     let CreateDriver { name, vehicle, capacity, zones, speeds } = new;
     let (id, shift, created_at) = (server.id(), Shift::Offline, server.now());
-    let driver = Driver { id, name, vehicle, capacity, zones, speeds, shift, next_task: None, created_at, version: 1 };
+    let driver = Driver {
+        id,
+        name,
+        vehicle,
+        capacity,
+        zones,
+        speeds,
+        shift,
+        next_task: None,
+        region: RegionId::FIRST,
+        created_at,
+        version: 1,
+    };
     let view = DriverView::of(&driver, false, 0, None);
     server.books.lock().drivers.insert(id, Desk { driver, line: None, seq: 0 });
     (StatusCode::CREATED, Json(view))
@@ -352,7 +364,7 @@ fn done(server: &TinyServer, id: OrderId, command: &Command) -> Response {
     }
 }
 
-/// The caller's id is his token.
+/// The caller's id is their token.
 fn caller<I: std::str::FromStr>(headers: &HeaderMap) -> Option<I> {
     headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")?.parse().ok()
 }

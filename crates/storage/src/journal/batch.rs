@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::calendar::Lane;
-use posthaste_domain::ids::{Id, MerchantId};
+use posthaste_domain::ids::Id;
 use posthaste_domain::order::{Event, Order, Speed};
 use posthaste_domain::window::Window;
 use serde::Serialize;
@@ -130,6 +130,7 @@ pub(super) struct DriverColumns<'e> {
     pub(super) vehicle: Vec<&'static str>,
     pub(super) shift: Vec<&'static str>,
     pub(super) next_task: Vec<Option<Uuid>>,
+    pub(super) region: Vec<Uuid>,
     pub(super) zones: Vec<Piece>,
     pub(super) speeds: Vec<Piece>,
 }
@@ -232,7 +233,7 @@ impl<'e> Batch<'e> {
     ) -> Result<(), serde_json::Error> {
         let order = &*change.order;
         let state = self.text.json(order)?;
-        let merchants = self.text.array(concerned(order).into_iter().map(Id::uuid));
+        let merchants = self.text.array(order.merchants().into_iter().map(Id::uuid));
         for ((recorded, status), number) in change.events.iter().zip(drawn.numbers_of(n)) {
             self.feed.number.push(number);
             self.feed.merchants.push(merchants.clone());
@@ -341,17 +342,6 @@ impl SellerColumns {
     }
 }
 
-/// Whose business an order is: its owner, and the sellers of parts.
-fn concerned(order: &Order) -> Vec<MerchantId> {
-    let mut merchants = vec![order.merchant];
-    for seller in order.tasks.iter().filter_map(|task| task.seller) {
-        if !merchants.contains(&seller) {
-            merchants.push(seller);
-        }
-    }
-    merchants
-}
-
 impl<'e> DriverColumns<'e> {
     fn push(&mut self, n: usize, change: &'e DriverChange, zones: Piece, speeds: Piece) {
         let driver = &change.driver;
@@ -366,6 +356,7 @@ impl<'e> DriverColumns<'e> {
         self.vehicle.push(vehicle_name(driver.vehicle));
         self.shift.push(driver.shift.name());
         self.next_task.push(driver.next_task.map(Id::uuid));
+        self.region.push(driver.region.uuid());
         self.zones.push(zones);
         self.speeds.push(speeds);
     }

@@ -272,6 +272,7 @@ async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Resu
         &drivers.next_task as &[Option<Uuid>],
         &feed.number,
         &text.pieces(&feed.merchants) as &[&str],
+        &drivers.region,
     )
     .fetch_one(connection)
     .await

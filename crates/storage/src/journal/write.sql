@@ -45,14 +45,15 @@ WITH order_rows AS (
 ), driver_rows AS (
     INSERT INTO drivers AS d (
         id, version, previous_version, created_at, shift_until, capacity, name, vehicle, shift, zones, speeds,
-        next_task
+        next_task, region_id
     )
     SELECT u.id, u.version, u.previous, u.created, u.shift_until, u.capacity, u.name, u.vehicle, u.shift,
-        u.zones::uuid[], u.speeds::text[], u.next_task
+        u.zones::uuid[], u.speeds::text[], u.next_task, u.region
     FROM unnest(
         $27::uuid[], $28::bigint[], $29::bigint[], $30::timestamptz[], $31::timestamptz[], $32::integer[],
-        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $63::uuid[]
-    ) AS u (id, version, previous, created, shift_until, capacity, name, vehicle, shift, zones, speeds, next_task)
+        $33::text[], $34::text[], $35::text[], $36::text[], $37::text[], $63::uuid[], $66::uuid[]
+    ) AS u (id, version, previous, created, shift_until, capacity, name, vehicle, shift, zones, speeds, next_task,
+        region)
     ON CONFLICT ON CONSTRAINT drivers_pkey DO UPDATE SET
         version = excluded.version,
         previous_version = excluded.previous_version,
@@ -63,7 +64,8 @@ WITH order_rows AS (
         shift = excluded.shift,
         zones = excluded.zones,
         speeds = excluded.speeds,
-        next_task = excluded.next_task
+        next_task = excluded.next_task,
+        region_id = excluded.region_id
     WHERE d.version = excluded.previous_version
     RETURNING d.id, (d.xmax = 0) = (d.previous_version = 0) AS as_expected
 ), driver_history AS (

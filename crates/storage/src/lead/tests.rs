@@ -7,7 +7,7 @@ use crate::testing::{TestDatabase, TestServer};
 const SOON: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Ends sessions that hold locks of the lead: all of them, or the first session of a leader, who holds his name alone.
+/// Ends sessions that hold locks of the lead: all of them, or a leader's first, which holds its lock alone.
 async fn end_sessions(beside: &Pool, only_first: bool) {
     let query = "SELECT pg_terminate_backend(pid, 5000) FROM
         (SELECT DISTINCT pid FROM pg_locks WHERE locktype = 'advisory' AND classid::int8 = $1 AND objsubid = 2
@@ -53,15 +53,15 @@ async fn until_it_has_tried(beside: &Pool) {
 #[tokio::test]
 async fn the_second_waits_for_the_first_to_leave() {
     let database = TestDatabase::new().await;
-    let first = Lead::take(&database.url, SOON).await.unwrap();
+    let first = Lead::take(&database.url, SOON, Older::Migrate).await.unwrap();
     let pool = first.pool(4).await.unwrap();
     writes(&pool).await.unwrap();
-    let refused = Lead::take(&database.url, SOON).await.err().expect("one at a time");
+    let refused = Lead::take(&database.url, SOON, Older::Migrate).await.err().expect("one at a time");
     assert!(matches!(refused, LeadError::Taken(SOON)), "{refused}");
 
     let url = database.url.clone();
     let beside = pool::connect(&database.url, 1).await.unwrap();
-    let second = tokio::spawn(async move { Lead::take(&url, PATIENCE).await });
+    let second = tokio::spawn(async move { Lead::take(&url, PATIENCE, Older::Migrate).await });
     until_it_has_tried(&beside).await;
     assert!(!second.is_finished());
     // The first session alone is not enough: what still may write keeps others out.
@@ -78,7 +78,7 @@ async fn work_beside_a_server_needs_no_lead_and_hinders_none() {
     let database = TestDatabase::new().await;
     let beside = pool::connect(&database.url, 2).await.unwrap();
     writes(&beside).await.unwrap();
-    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    let lead = Lead::take(&database.url, SOON, Older::Migrate).await.unwrap();
     writes(&beside).await.unwrap();
     writes(&lead.pool(1).await.unwrap()).await.unwrap();
 }
@@ -86,14 +86,14 @@ async fn work_beside_a_server_needs_no_lead_and_hinders_none() {
 #[tokio::test]
 async fn a_leader_whose_sessions_broke_goes_on_where_nobody_has_led_since() {
     let database = TestDatabase::new().await;
-    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    let lead = Lead::take(&database.url, SOON, Older::Migrate).await.unwrap();
     let pool = lead.pool(4).await.unwrap();
     for only_first in [true, false, true] {
         writes(&pool).await.unwrap();
         end_sessions(&database.pool, only_first).await;
         until_it_writes(&pool).await;
         // A session that was there before may have written: wait for the first one too.
-        let taken = Lead::take(&database.url, SOON).await.err().expect("still led");
+        let taken = Lead::take(&database.url, SOON, Older::Migrate).await.err().expect("still led");
         assert!(matches!(taken, LeadError::Taken(_)), "{taken}");
     }
     let lost = tokio::time::timeout(2 * LOOK_EVERY, lead.lost()).await;
@@ -103,7 +103,7 @@ async fn a_leader_whose_sessions_broke_goes_on_where_nobody_has_led_since() {
 #[tokio::test]
 async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_it() {
     let database = TestDatabase::new().await;
-    let first = Lead::take(&database.url, SOON).await.unwrap();
+    let first = Lead::take(&database.url, SOON, Older::Migrate).await.unwrap();
     let pool = first.pool(4).await.unwrap();
     let beside = first.schemas().connect("beside", 1).await.unwrap();
     writes(&pool).await.unwrap();
@@ -130,9 +130,11 @@ async fn a_leader_who_was_cut_off_writes_nothing_once_another_leads_and_learns_i
 #[tokio::test]
 async fn a_stop_while_the_database_is_away_refuses_who_waits_for_a_connection() {
     let mut server = TestServer::private().await;
-    let lead = Lead::take(server.url(), SOON).await.unwrap();
+    let lead = Lead::take(server.url(), SOON, Older::Migrate).await.unwrap();
     let pool = lead.pool(1).await.unwrap();
     writes(&pool).await.unwrap();
+    // None is left that whoever comes at once would be given untried.
+    pool.0.acquire().await.unwrap().close().await.unwrap();
     server.stop().await;
     // One makes a connection, the others are in line behind it.
     let waiting: Vec<_> = (0..3)
@@ -153,7 +155,7 @@ async fn a_stop_while_the_database_is_away_refuses_who_waits_for_a_connection() 
 #[tokio::test]
 async fn a_stop_while_the_database_is_there_or_soon_back_refuses_nobody() {
     let database = TestDatabase::new().await;
-    let lead = Lead::take(&database.url, SOON).await.unwrap();
+    let lead = Lead::take(&database.url, SOON, Older::Migrate).await.unwrap();
     let pool = lead.pool(4).await.unwrap();
     let refusing = tokio::spawn(lead.refuse_when_away(PATIENCE));
     end_sessions(&database.pool, false).await;

@@ -15,6 +15,7 @@ use super::story::{Wanted, assigning, at, canceling, id, order, order_like, plac
 use crate::feed::{self, Behind, Feed, FeedEvent};
 use crate::journal::{self, AppendError, Entry};
 use crate::lead::Lead;
+use crate::migrations::Older;
 use crate::orders;
 use crate::pool::{self, Pool};
 use crate::testing::{Cut, TestDatabase, TestServer};
@@ -472,7 +473,7 @@ async fn numbers_that_somebody_else_has_used_are_drawn_again() {
 #[tokio::test]
 async fn the_next_leader_reads_what_the_one_before_was_just_writing() {
     let database = TestDatabase::new().await;
-    let lead = Lead::take(&database.url, PATIENCE).await.unwrap();
+    let lead = Lead::take(&database.url, PATIENCE, Older::Migrate).await.unwrap();
     let pool = lead.pool(3).await.unwrap();
     let feed = Feed::open(&pool).await.unwrap();
     let mut slow = order(1);
@@ -490,7 +491,7 @@ async fn the_next_leader_reads_what_the_one_before_was_just_writing() {
     drop(lead);
     let next = tokio::spawn({
         let url = database.url.clone();
-        async move { Lead::take(&url, PATIENCE).await.unwrap() }
+        async move { Lead::take(&url, PATIENCE, Older::Migrate).await.unwrap() }
     });
     let closing = tokio::spawn(async move { pool.close().await });
     sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();

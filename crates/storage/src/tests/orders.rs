@@ -148,7 +148,7 @@ async fn every_live_order_is_loaded_once_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_driver_has_his_live_orders_and_offers() {
+async fn a_driver_has_their_live_orders_and_offers() {
     let pool = TestDatabase::new().await.pool;
     let all = town(&pool).await;
     for driver in 1..=4 {

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use posthaste_domain::zone::Zone;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use super::story::{at, id};
 use crate::lead::Lead;
+use crate::migrations::Older;
 use crate::pool::{Pool, Schemas, migrate};
 use crate::testing::TestDatabase;
-use crate::zones::{self, Zone};
+use crate::zones;
 use crate::{orders, tracks};
 
 const SCHEMA: &str = "another_world";
@@ -25,13 +27,13 @@ async fn worlds() -> (TestDatabase, Pool) {
 fn zone(n: u128, name: &str, version: u64) -> Zone {
     Zone {
         id: id(n),
+        region: id(9),
         name: name.into(),
         area: json!({}),
         rules: posthaste_domain::zone::ZoneRules::default(),
-        travel: json!({}),
+        travel: posthaste_domain::zone::Travel::default(),
         created_at: at(0),
         version,
-        deleted_at: None,
     }
 }
 
@@ -157,14 +159,14 @@ async fn old_orders_are_forgotten_with_all_that_was_written_for_them_and_live_on
 async fn who_writes_to_another_schema_as_a_leader_keeps_others_out_and_is_kept_out_by_them() {
     let database = TestDatabase::new().await;
     let soon = std::time::Duration::from_millis(300);
-    let lead = Lead::take(&database.url, soon).await.unwrap();
+    let lead = Lead::take(&database.url, soon, Older::Migrate).await.unwrap();
     let schemas = lead.schemas();
     let pool = schemas.connect(SCHEMA, 2).await.unwrap();
     migrate(&pool).await.unwrap();
     drop(lead);
-    assert!(Lead::take(&database.url, soon).await.is_err(), "its connections may still write");
+    assert!(Lead::take(&database.url, soon, Older::Migrate).await.is_err(), "its connections may still write");
     pool.close().await;
-    let _next = Lead::take(&database.url, std::time::Duration::from_secs(10)).await.unwrap();
+    let _next = Lead::take(&database.url, std::time::Duration::from_secs(10), Older::Migrate).await.unwrap();
     let refused = tokio::time::timeout(std::time::Duration::from_secs(20), schemas.connect(SCHEMA, 1)).await;
     assert!(matches!(refused, Ok(Err(_))), "it does not lead any more");
 }

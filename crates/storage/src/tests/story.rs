@@ -124,7 +124,7 @@ pub(crate) fn offer(order: &Order, driver: DriverId, commitment: Window) -> Offe
     Offer { id, driver, made_at: order.placed_at, deadline: order.placed_at + Span::minutes(2), commitment, lane: None }
 }
 
-/// The driver is asked, accepts, and his time is taken.
+/// The driver is asked, accepts, and their time is taken.
 pub(crate) fn assigning(order: &mut Order, driver: u128, time: Window) -> Entry {
     let driver = id(driver);
     let offer = offer(order, driver, time);
@@ -152,6 +152,7 @@ pub(crate) fn driver(n: u128) -> Driver {
         speeds: vec![Speed::Fast, Speed::Slow],
         shift: Shift::Offline,
         next_task: None,
+        region: id(9),
         created_at: at(0),
         version: 1,
     }

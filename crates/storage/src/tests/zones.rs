@@ -1,23 +1,23 @@
 //! Zones: added, changed and removed.
 
-use posthaste_domain::zone::ZoneRules;
+use posthaste_domain::zone::{Travel, Zone, ZoneRules};
 use serde_json::json;
 
 use super::story::{answer, at, id};
 use crate::idempotency;
 use crate::testing::TestDatabase;
-use crate::zones::{self, Zone, ZoneError};
+use crate::zones::{self, Stored, ZoneError};
 
 fn zone(n: u128, name: &str) -> Zone {
     Zone {
         id: id(n),
+        region: id(9),
         name: name.into(),
         area: json!({"type": "Polygon", "coordinates": [[[13.3, 52.5], [13.4, 52.5], [13.4, 52.6], [13.3, 52.5]]]}),
         rules: ZoneRules { offer_seconds: 45, ..ZoneRules::default() },
-        travel: json!({"detour_factor": 1.3}),
+        travel: Travel { detour_factor: 1.3, ..Travel::default() },
         created_at: at(0),
         version: 1,
-        deleted_at: None,
     }
 }
 
@@ -25,7 +25,7 @@ fn zone(n: u128, name: &str) -> Zone {
 async fn a_zone_reads_back_as_it_was_written() {
     let pool = TestDatabase::new().await.pool;
     zones::insert(&pool, &zone(1, "Centre"), Some(&answer("k"))).await.unwrap();
-    assert_eq!(zones::get(&pool, id(1)).await.unwrap(), Some(zone(1, "Centre")));
+    assert_eq!(zones::get(&pool, id(1)).await.unwrap(), Some(Stored { zone: zone(1, "Centre"), deleted_at: None }));
     assert_eq!(zones::served(&pool).await.unwrap(), [zone(1, "Centre")]);
     assert_eq!(idempotency::find(&pool, "mer_a", "k").await.unwrap(), Some(answer("k")));
 }
@@ -56,7 +56,7 @@ async fn a_zone_is_changed_only_over_the_version_it_was_read_at() {
     zones::update(&pool, 1, &next).await.unwrap();
     let late = zones::update(&pool, 1, &next).await;
     assert!(matches!(late, Err(ZoneError::VersionConflict)), "{late:?}");
-    assert_eq!(zones::get(&pool, id(1)).await.unwrap(), Some(next.clone()));
+    assert_eq!(zones::get(&pool, id(1)).await.unwrap(), Some(Stored { zone: next.clone(), deleted_at: None }));
     zones::delete(&pool, id(1), at(1)).await.unwrap();
     let gone = zones::update(&pool, 3, &Zone { version: 4, ..next }).await;
     assert!(matches!(gone, Err(ZoneError::VersionConflict)), "{gone:?}");

@@ -6,7 +6,8 @@ use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use uuid::Uuid;
 
-use crate::{Webhooks, messages};
+use super::store;
+use crate::Webhooks;
 
 impl Webhooks {
     /// Mutes the endpoints of these merchants and of nobody else. Who is no longer among them is sent what has waited, each
@@ -31,15 +32,20 @@ impl Webhooks {
 }
 
 async fn mute(pool: &Pool, merchants: &[Uuid], now: Timestamp) -> Result<u64, StorageError> {
-    let done = sqlx::query!(
+    let mut transaction = pool.connections().begin().await?;
+    let muted = sqlx::query_scalar!(
         "UPDATE webhook_endpoints SET muted_at = $2
-        WHERE merchant_id = ANY($1) AND state <> 'deleted' AND muted_at IS NULL",
+        WHERE merchant_id = ANY($1) AND state <> 'deleted' AND muted_at IS NULL RETURNING id",
         merchants,
         now,
     )
-    .execute(pool.connections())
+    .fetch_all(&mut *transaction)
     .await?;
-    Ok(done.rows_affected())
+    for id in &muted {
+        store::settle_group(&mut transaction, WebhookEndpointId::from_uuid(*id)).await?;
+    }
+    transaction.commit().await?;
+    Ok(muted.len() as u64)
 }
 
 async fn of_others(pool: &Pool, merchants: &[Uuid]) -> Result<Vec<WebhookEndpointId>, StorageError> {
@@ -57,8 +63,8 @@ async fn unmute(pool: &Pool, id: WebhookEndpointId, now: Timestamp) -> Result<()
     sqlx::query!("UPDATE webhook_endpoints SET muted_at = NULL WHERE id = $1", id.uuid())
         .execute(&mut *transaction)
         .await?;
-    // What waited for too long was removed meanwhile, perhaps the first of a lane.
-    messages::store::settle_all(&mut transaction, id, now).await?;
+    store::settle_group(&mut transaction, id).await?;
+    store::hurry(&mut transaction, id, now).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -101,7 +101,7 @@ pub(crate) async fn list_endpoints(
         }
     });
     all_right(wrong)?;
-    // What somebody else's list would hold is not there for him: an empty list, as with orders.
+    // What somebody else's list would hold is not there for them: an empty list, as with orders.
     if reach(&caller).is_some() && named.is_some() && named != reach(&caller) {
         return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
     }

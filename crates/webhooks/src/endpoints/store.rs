@@ -2,6 +2,7 @@
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId};
+use posthaste_jobs::groups;
 use posthaste_protocol::webhooks::{EndpointState, EndpointView};
 use posthaste_storage::StorageError;
 use posthaste_storage::feed;
@@ -10,7 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Choice;
-use crate::messages;
+use crate::sending::{WEBHOOK, group};
 
 struct Row {
     id: Uuid,
@@ -187,8 +188,9 @@ pub(crate) async fn replace(
     )
     .execute(&mut *transaction)
     .await?;
+    settle_group(&mut transaction, id).await?;
     if enabled && before == "disabled" {
-        messages::store::settle_all(&mut transaction, id, now).await?;
+        hurry(&mut transaction, id, now).await?;
     }
     let view = read(&mut transaction, id, merchant).await?;
     transaction.commit().await?;
@@ -202,6 +204,7 @@ pub(crate) async fn delete(
     merchant: Option<MerchantId>,
     now: Timestamp,
 ) -> Result<bool, StorageError> {
+    let mut transaction = pool.connections().begin().await?;
     let deleted = sqlx::query!(
         "UPDATE webhook_endpoints SET state = 'deleted', state_since = $3, secret = '', previous_secret = NULL,
             previous_until = NULL
@@ -210,23 +213,33 @@ pub(crate) async fn delete(
         merchant.map(Id::uuid) as Option<Uuid>,
         now,
     )
-    .execute(pool.connections())
+    .execute(&mut *transaction)
     .await?;
-    Ok(deleted.rows_affected() > 0)
+    let is_deleted = deleted.rows_affected() > 0;
+    if is_deleted {
+        settle_group(&mut transaction, id).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_deleted)
 }
 
 /// Takes all of a merchant's endpoints away, with what their owner wrote; how many.
 pub(crate) async fn delete_all(pool: &Pool, merchant: MerchantId, now: Timestamp) -> Result<u64, StorageError> {
-    let deleted = sqlx::query!(
+    let mut transaction = pool.connections().begin().await?;
+    let deleted = sqlx::query_scalar!(
         "UPDATE webhook_endpoints SET state = 'deleted', state_since = $2, state_reason = NULL, secret = '',
             previous_secret = NULL, previous_until = NULL, url = '', description = ''
-        WHERE merchant_id = $1 AND state <> 'deleted'",
+        WHERE merchant_id = $1 AND state <> 'deleted' RETURNING id",
         merchant.uuid(),
         now,
     )
-    .execute(pool.connections())
+    .fetch_all(&mut *transaction)
     .await?;
-    Ok(deleted.rows_affected())
+    for id in &deleted {
+        settle_group(&mut transaction, WebhookEndpointId::from_uuid(*id)).await?;
+    }
+    transaction.commit().await?;
+    Ok(deleted.len() as u64)
 }
 
 /// Makes a secret the present one. The one that was stays valid until `until`, where that is given.
@@ -270,7 +283,8 @@ pub(crate) async fn resume(
     if resumed.rows_affected() == 0 {
         return Ok(None);
     }
-    messages::store::settle_all(&mut transaction, id, now).await?;
+    settle_group(&mut transaction, id).await?;
+    hurry(&mut transaction, id, now).await?;
     let view = read(&mut transaction, id, None).await?;
     transaction.commit().await?;
     Ok(view)
@@ -353,4 +367,25 @@ pub(crate) async fn lock(
     .fetch_optional(connection)
     .await?;
     Ok(state)
+}
+
+/// Lets the queue send to an endpoint, or holds what goes there, as its state says. Whoever changes that calls it, in the same
+/// transaction.
+pub(crate) async fn settle_group(connection: &mut PgConnection, id: WebhookEndpointId) -> Result<(), StorageError> {
+    let row = sqlx::query!(
+        r#"SELECT state <> 'active' OR muted_at IS NOT NULL AS "held!", quiet_until FROM webhook_endpoints WHERE id = $1"#,
+        id.uuid(),
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    groups::set(connection, &WEBHOOK, &group(id), row.held, row.quiet_until).await
+}
+
+/// Makes the first of every order's messages due that waits for an endpoint, whatever it waited for.
+pub(crate) async fn hurry(
+    connection: &mut PgConnection,
+    id: WebhookEndpointId,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    groups::hurry(connection, &WEBHOOK, &group(id), now).await
 }

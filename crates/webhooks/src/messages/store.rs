@@ -1,12 +1,16 @@
-//! Messages in Postgres, as their readers and their lanes see them. What the sender does with them: `sending::store`.
+//! Messages in Postgres, as their readers see them, and their being sent again. What the sender does with them:
+//! `sending::store`.
 
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, MerchantId, OrderId, WebhookEndpointId, WebhookMessageId};
+use posthaste_jobs::Jobs;
 use posthaste_protocol::webhooks::{AttemptView, WebhookMessageView, WebhookState};
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+use crate::sending::{WEBHOOK, job, job_of};
 
 /// A message that is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +38,6 @@ pub(crate) struct Row {
     pub(crate) kind: String,
     pub(crate) at: Timestamp,
     pub(crate) state: String,
-    pub(crate) due_at: Option<Timestamp>,
     pub(crate) attempts: i32,
     pub(crate) settled_at: Option<Timestamp>,
     pub(crate) last_problem: Option<String>,
@@ -58,7 +61,8 @@ impl TryFrom<Row> for WebhookMessageView {
             kind: row.kind,
             at: row.at,
             state,
-            due_at: row.due_at,
+            // Said by the queue.
+            due_at: None,
             attempts: row.attempts.unsigned_abs(),
             settled_at: row.settled_at,
             last_problem: row.last_problem,
@@ -75,8 +79,13 @@ pub(crate) fn state_name(state: WebhookState) -> &'static str {
     }
 }
 
-/// Adds messages that wait. The caller holds their endpoints, and settles their lanes.
-pub(crate) async fn add(connection: &mut PgConnection, new: &[New], now: Timestamp) -> Result<(), StorageError> {
+/// Adds messages that wait, with their jobs, due at once. The caller holds their endpoints.
+pub(crate) async fn add(
+    jobs: &Jobs,
+    connection: &mut PgConnection,
+    new: &[New],
+    now: Timestamp,
+) -> Result<(), StorageError> {
     let ids: Vec<_> = new.iter().map(|m| m.id.uuid()).collect();
     let endpoints: Vec<_> = new.iter().map(|m| m.endpoint.uuid()).collect();
     let lanes: Vec<_> = new.iter().map(New::lane).collect();
@@ -98,51 +107,24 @@ pub(crate) async fn add(connection: &mut PgConnection, new: &[New], now: Timesta
         &times,
         now,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    jobs.put_all(connection, &WEBHOOK, new.iter().map(|new| job(new, now)).collect()).await?;
     Ok(())
 }
 
-/// Makes exactly the first waiting message of each lane due. The caller holds the endpoint.
-pub(crate) async fn settle(
-    connection: &mut PgConnection,
-    endpoint: WebhookEndpointId,
-    lanes: &[Uuid],
-    now: Timestamp,
-) -> Result<(), StorageError> {
-    sqlx::query!(
-        "UPDATE webhook_messages m SET due_at = CASE WHEN m.sequence = head.sequence THEN $3::timestamptz END
-        FROM (SELECT DISTINCT ON (lane) lane, sequence FROM webhook_messages
-            WHERE endpoint_id = $1 AND lane = ANY($2) AND state = 'waiting' ORDER BY lane, sequence) AS head
-        WHERE m.endpoint_id = $1 AND m.lane = head.lane AND m.state = 'waiting'
-            AND (m.sequence = head.sequence) = (m.due_at IS NULL)",
-        endpoint.uuid(),
-        lanes,
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Makes the first waiting message of every lane due at once, whatever it waited for. The caller holds the endpoint.
-pub(crate) async fn settle_all(
-    connection: &mut PgConnection,
-    endpoint: WebhookEndpointId,
-    now: Timestamp,
-) -> Result<(), StorageError> {
-    sqlx::query!(
-        "UPDATE webhook_messages m SET due_at = CASE WHEN m.sequence = head.sequence THEN $2::timestamptz END
-        FROM (SELECT DISTINCT ON (lane) lane, sequence FROM webhook_messages
-            WHERE endpoint_id = $1 AND state = 'waiting' ORDER BY lane, sequence) AS head
-        WHERE m.endpoint_id = $1 AND m.lane = head.lane AND m.state = 'waiting'
-            AND (m.sequence = head.sequence OR m.due_at IS NOT NULL)",
-        endpoint.uuid(),
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+/// Says of messages that wait when they are due, as far as no other goes before them.
+async fn with_due_times(
+    pool: &Pool,
+    mut all: Vec<WebhookMessageView>,
+) -> Result<Vec<WebhookMessageView>, StorageError> {
+    let waiting = all.iter().filter(|message| message.state == WebhookState::Waiting);
+    let ids: Vec<_> = waiting.map(|message| job_of(message.id)).collect();
+    let due = posthaste_jobs::due::of(pool, &WEBHOOK, &ids).await?;
+    for message in &mut all {
+        message.due_at = due.get(&job_of(message.id)).copied();
+    }
+    Ok(all)
 }
 
 /// A message of a merchant's endpoint, or of anybody's where none is named, with the merchant.
@@ -152,7 +134,7 @@ pub(crate) async fn get(
     merchant: Option<MerchantId>,
 ) -> Result<Option<(WebhookMessageView, MerchantId)>, StorageError> {
     let row = sqlx::query!(
-        r#"SELECT m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.due_at, m.attempts,
+        r#"SELECT m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.attempts,
             m.settled_at, m.last_problem, e.merchant_id
         FROM webhook_messages m JOIN webhook_endpoints e ON e.id = m.endpoint_id
         WHERE m.id = $1 AND e.state <> 'deleted' AND ($2::uuid IS NULL OR e.merchant_id = $2)"#,
@@ -171,12 +153,12 @@ pub(crate) async fn get(
         kind: row.kind,
         at: row.at,
         state: row.state,
-        due_at: row.due_at,
         attempts: row.attempts,
         settled_at: row.settled_at,
         last_problem: row.last_problem,
     };
-    Ok(Some((row.try_into()?, owner)))
+    let views = with_due_times(pool, vec![row.try_into()?]).await?;
+    Ok(views.into_iter().next().map(|view| (view, owner)))
 }
 
 /// The newest attempts of a message, oldest first.
@@ -213,7 +195,7 @@ pub(crate) async fn list(
         None => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, endpoint_id, order_id, sequence, type AS kind, at, state, due_at, attempts, settled_at,
+                "SELECT id, endpoint_id, order_id, sequence, type AS kind, at, state, attempts, settled_at,
                     last_problem
                 FROM webhook_messages WHERE endpoint_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
                 endpoint.uuid(),
@@ -226,7 +208,7 @@ pub(crate) async fn list(
         Some(state) => {
             sqlx::query_as!(
                 Row,
-                "SELECT id, endpoint_id, order_id, sequence, type AS kind, at, state, due_at, attempts, settled_at,
+                "SELECT id, endpoint_id, order_id, sequence, type AS kind, at, state, attempts, settled_at,
                     last_problem
                 FROM webhook_messages WHERE endpoint_id = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
                 endpoint.uuid(),
@@ -238,49 +220,83 @@ pub(crate) async fn list(
             .await?
         }
     };
-    rows.into_iter().map(TryInto::try_into).collect()
+    with_due_times(pool, rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?).await
 }
 
-/// Sends a message again, from the beginning of the schedule. The caller holds the endpoint.
+/// Sends a message again, from the beginning of the schedule. The caller holds the endpoint. False where there is none.
 pub(crate) async fn replay_one(
+    jobs: &Jobs,
     connection: &mut PgConnection,
     id: WebhookMessageId,
-) -> Result<Option<Uuid>, StorageError> {
-    let lane = sqlx::query_scalar!(
-        "UPDATE webhook_messages SET state = 'waiting', settled_at = NULL, due_at = NULL, tries = 0,
-            claims = claims + 1
-        WHERE id = $1 RETURNING lane",
+    now: Timestamp,
+) -> Result<bool, StorageError> {
+    let row = sqlx::query_as!(
+        Again,
+        "UPDATE webhook_messages SET state = 'waiting', settled_at = NULL
+        WHERE id = $1 RETURNING id, endpoint_id, order_id, sequence, type AS kind, at",
         id.uuid(),
     )
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await?;
-    Ok(lane)
+    let Some(row) = row else { return Ok(false) };
+    jobs.put_anew(connection, &WEBHOOK, vec![job(&row.into(), now)]).await?;
+    Ok(true)
 }
 
-/// Sends again what was settled, of events of a time; the lanes that it touched, or none where they are more than
-/// `most` messages. The caller holds the endpoint.
+/// Sends again what was settled, of events of a time; how many messages, or none where they are more than `most`. The caller
+/// holds the endpoint.
 pub(crate) async fn replay_from(
+    jobs: &Jobs,
     connection: &mut PgConnection,
     endpoint: WebhookEndpointId,
     (from, to): (Timestamp, Timestamp),
     only_set_aside: bool,
     most: i64,
-) -> Result<Option<Vec<Uuid>>, StorageError> {
-    let lanes = sqlx::query_scalar!(
-        "UPDATE webhook_messages SET state = 'waiting', settled_at = NULL, due_at = NULL, tries = 0,
-            claims = claims + 1
+    now: Timestamp,
+) -> Result<Option<u64>, StorageError> {
+    let rows = sqlx::query_as!(
+        Again,
+        "UPDATE webhook_messages SET state = 'waiting', settled_at = NULL
         WHERE id IN (SELECT id FROM webhook_messages
             WHERE endpoint_id = $1 AND at >= $2 AND at < $3 AND state <> 'waiting'
                 AND (NOT $4 OR state = 'set_aside')
             ORDER BY at, id LIMIT $5)
-        RETURNING lane",
+        RETURNING id, endpoint_id, order_id, sequence, type AS kind, at",
         endpoint.uuid(),
         from,
         to,
         only_set_aside,
         most + 1,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok((i64::try_from(lanes.len()).unwrap_or(i64::MAX) <= most).then_some(lanes))
+    if i64::try_from(rows.len()).unwrap_or(i64::MAX) > most {
+        return Ok(None);
+    }
+    let count = rows.len() as u64;
+    jobs.put_anew(connection, &WEBHOOK, rows.into_iter().map(|row| job(&row.into(), now)).collect()).await?;
+    Ok(Some(count))
+}
+
+/// A message that is sent again.
+struct Again {
+    id: Uuid,
+    endpoint_id: Uuid,
+    order_id: Option<Uuid>,
+    sequence: i64,
+    kind: String,
+    at: Timestamp,
+}
+
+impl From<Again> for New {
+    fn from(row: Again) -> Self {
+        Self {
+            id: WebhookMessageId::from_uuid(row.id),
+            endpoint: WebhookEndpointId::from_uuid(row.endpoint_id),
+            order: row.order_id.map(OrderId::from_uuid),
+            sequence: row.sequence,
+            kind: row.kind,
+            at: row.at,
+        }
+    }
 }

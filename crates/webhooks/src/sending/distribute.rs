@@ -1,23 +1,24 @@
 //! From the feed of orders' events to messages: one for each endpoint that wants the event. By one process at a time, which
 //! holds the cursor, so that an order's events become messages in their order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use posthaste_clock::Clock;
 use posthaste_clock::duty::Duty;
 use posthaste_domain::Timestamp;
 use posthaste_domain::ids::{Id, MerchantId, OrderId, WebhookEndpointId};
+use posthaste_jobs::Jobs;
 use posthaste_storage::StorageError;
 use posthaste_storage::feed::{self, FeedEvent};
-use posthaste_storage::pool::Pool;
 use sqlx::PgConnection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::AFTER_TROUBLE;
 use crate::Webhooks;
-use crate::messages::store::{New, add, settle};
+use crate::messages::store::{New, add};
+use crate::sending::adopt::adopt;
 use crate::types;
 
 /// How we are called as a reader of the feed.
@@ -67,17 +68,19 @@ impl Listener {
 
 /// Reads the feed whenever something was committed, until it is stopped.
 pub(crate) async fn run(webhooks: Webhooks, duty: Duty, mut stopped: watch::Receiver<bool>) {
-    let (pool, clock) = (webhooks.pool(), webhooks.clock());
+    let (jobs, clock) = (webhooks.jobs(), webhooks.clock());
     let mut marks = webhooks.feed().marks();
     let mut has_taken_over = false;
     while !*stopped.borrow() {
         let mark = *marks.borrow_and_update();
         let looked = async {
             if !has_taken_over {
-                take_over(pool, clock).await?;
+                take_over(jobs).await?;
+                adopt(&webhooks).await?;
+                webhooks.wake();
                 has_taken_over = true;
             }
-            distribute_all(pool, clock, mark).await
+            distribute_all(jobs, mark).await
         };
         let looked = clock.duties().did(duty, looked).await;
         let wait = async {
@@ -103,9 +106,9 @@ pub(crate) async fn run(webhooks: Webhooks, duty: Duty, mut stopped: watch::Rece
 }
 
 /// Makes messages of everything in the feed up to the mark; whether there was something.
-pub(crate) async fn distribute_all(pool: &Pool, clock: &Clock, mark: i64) -> Result<bool, StorageError> {
+pub(crate) async fn distribute_all(jobs: &Jobs, mark: i64) -> Result<bool, StorageError> {
     let mut any = false;
-    while let Some(more) = distribute(pool, clock, mark).await? {
+    while let Some(more) = distribute(jobs, mark).await? {
         any = true;
         if !more {
             break;
@@ -116,11 +119,11 @@ pub(crate) async fn distribute_all(pool: &Pool, clock: &Clock, mark: i64) -> Res
 
 /// The next portion of the feed becomes messages, and the cursor moves, in one transaction. Whether there may be more; none
 /// where there was nothing.
-async fn distribute(pool: &Pool, clock: &Clock, mark: i64) -> Result<Option<bool>, StorageError> {
-    let mut transaction = pool.connections().begin().await?;
+async fn distribute(jobs: &Jobs, mark: i64) -> Result<Option<bool>, StorageError> {
+    let mut transaction = jobs.pool().connections().begin().await?;
     let Some(portion) = feed::next(&mut transaction, CONSUMER, mark, MOST_AT_ONCE).await? else { return Ok(None) };
     let told: Vec<_> = portion.events.into_iter().map(Told::from).collect();
-    tell(&mut transaction, &told, clock).await?;
+    tell(jobs, &mut transaction, &told).await?;
     feed::move_to(&mut transaction, CONSUMER, portion.last).await?;
     transaction.commit().await?;
     Ok(Some(portion.more))
@@ -128,9 +131,9 @@ async fn distribute(pool: &Pool, clock: &Clock, mark: i64) -> Result<Option<bool
 
 /// What a server of the release before has left in its outbox becomes messages, before anything of the feed: it is older.
 /// To be removed with `webhook_outbox` by the next release.
-pub(crate) async fn take_over(pool: &Pool, clock: &Clock) -> Result<(), StorageError> {
+pub(crate) async fn take_over(jobs: &Jobs) -> Result<(), StorageError> {
     loop {
-        let mut transaction = pool.connections().begin().await?;
+        let mut transaction = jobs.pool().connections().begin().await?;
         let rows = sqlx::query!(
             "DELETE FROM webhook_outbox WHERE number IN (SELECT number FROM webhook_outbox
                 ORDER BY number LIMIT $1 FOR UPDATE SKIP LOCKED)
@@ -158,33 +161,24 @@ pub(crate) async fn take_over(pool: &Pool, clock: &Clock) -> Result<(), StorageE
             .collect();
         told.sort_unstable_by_key(|(number, _)| *number);
         let told: Vec<_> = told.into_iter().map(|(_, event)| event).collect();
-        tell(&mut transaction, &told, clock).await?;
+        tell(jobs, &mut transaction, &told).await?;
         transaction.commit().await?;
     }
 }
 
 /// Makes messages of events, for endpoints that listen now.
-async fn tell(connection: &mut PgConnection, told: &[Told], clock: &Clock) -> Result<(), StorageError> {
+async fn tell(jobs: &Jobs, connection: &mut PgConnection, told: &[Told]) -> Result<(), StorageError> {
     let merchants: BTreeSet<_> = told.iter().flat_map(|told| &told.merchants).map(|merchant| merchant.uuid()).collect();
     let merchants: Vec<_> = merchants.into_iter().collect();
     if merchants.is_empty() {
         return Ok(());
     }
     let listeners = hold(connection, &merchants).await?;
-    let new = messages(told, &listeners, clock);
+    let new = messages(told, &listeners, jobs.clock());
     if new.is_empty() {
         return Ok(());
     }
-    let now = clock.now();
-    add(connection, &new, now).await?;
-    let mut lanes: BTreeMap<WebhookEndpointId, Vec<Uuid>> = BTreeMap::new();
-    for message in &new {
-        lanes.entry(message.endpoint).or_default().push(message.lane());
-    }
-    for (endpoint, lanes) in lanes {
-        settle(connection, endpoint, &lanes, now).await?;
-    }
-    Ok(())
+    add(jobs, connection, &new, jobs.clock().now()).await
 }
 
 /// The endpoints of merchants, held until the end of the transaction: nobody else changes their lanes.

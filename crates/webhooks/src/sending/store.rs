@@ -1,105 +1,66 @@
-//! Messages as the sender takes and returns them.
+//! Messages as the sender reads them and notes what became of them. When they are sent is the queue's business.
 
 use posthaste_domain::Timestamp;
-use posthaste_domain::ids::{Id, MerchantId, WebhookEndpointId, WebhookMessageId};
+use posthaste_domain::ids::{Id, MerchantId, WebhookMessageId};
 use posthaste_protocol::webhooks::WebhookMessageView;
 use posthaste_storage::StorageError;
 use posthaste_storage::pool::Pool;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
-use super::choose::Due;
 use super::post::Answer;
-use crate::messages::store::{Row, settle};
+use crate::endpoints;
+use crate::messages::store::Row;
 use crate::schedule::{Health, Next, Outcome};
 
-/// A message that is ours to send until its claim ends.
-pub(crate) struct Claimed {
+/// A message and where it goes.
+pub(crate) struct Addressed {
     pub(crate) message: WebhookMessageView,
     pub(crate) merchant: MerchantId,
     pub(crate) url: String,
     pub(crate) secret: Vec<u8>,
     pub(crate) previous: Option<(Vec<u8>, Timestamp)>,
-    pub(crate) claims: i32,
-    pub(crate) tries: u32,
     /// The request that caused the event, as in the logs.
     pub(crate) request: Option<String>,
 }
 
-/// What is due, of each endpoint at most `of_each`, the longest due first.
-pub(crate) async fn due(pool: &Pool, now: Timestamp, of_each: usize) -> Result<Vec<Due>, StorageError> {
-    let rows = sqlx::query!(
-        "SELECT m.id, m.endpoint_id, m.claims FROM webhook_endpoints e
-        CROSS JOIN LATERAL (SELECT id, endpoint_id, claims FROM webhook_messages
-            WHERE endpoint_id = e.id AND due_at <= $1 ORDER BY due_at LIMIT $2) AS m
-        WHERE e.state = 'active' AND e.muted_at IS NULL AND (e.quiet_until IS NULL OR e.quiet_until <= $1)",
-        now,
-        i64::try_from(of_each).unwrap_or(i64::MAX),
+/// A message that waits, with where it goes now; none where there is nothing to be sent any more.
+pub(crate) async fn addressed(pool: &Pool, id: WebhookMessageId) -> Result<Option<Addressed>, StorageError> {
+    let row = sqlx::query!(
+        r#"SELECT m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.attempts, m.settled_at,
+            m.last_problem, e.merchant_id, e.url, e.secret, e.previous_secret, e.previous_until,
+            (SELECT v.correlation_id FROM order_events v WHERE v.order_id = m.order_id AND v.seq = m.sequence) AS request
+        FROM webhook_messages m JOIN webhook_endpoints e ON e.id = m.endpoint_id
+        WHERE m.id = $1 AND m.state = 'waiting' AND e.state <> 'deleted'"#,
+        id.uuid(),
     )
-    .fetch_all(pool.connections())
+    .fetch_optional(pool.connections())
     .await?;
-    let due = rows.into_iter().map(|row| Due {
-        id: WebhookMessageId::from_uuid(row.id),
-        endpoint: WebhookEndpointId::from_uuid(row.endpoint_id),
-        claims: row.claims,
-    });
-    Ok(due.collect())
-}
-
-/// Claims messages until `until`. Those that somebody else has claimed, or is just changing, are left out.
-pub(crate) async fn claim(pool: &Pool, chosen: &[Due], until: Timestamp) -> Result<Vec<Claimed>, StorageError> {
-    let ids: Vec<_> = chosen.iter().map(|due| due.id.uuid()).collect();
-    let claims: Vec<_> = chosen.iter().map(|due| due.claims).collect();
-    let rows = sqlx::query!(
-        r#"WITH free AS (
-            SELECT m.id FROM webhook_messages m JOIN unnest($1::uuid[], $2::integer[]) AS u (id, claims)
-                ON m.id = u.id AND m.claims = u.claims
-            WHERE m.due_at IS NOT NULL ORDER BY m.id FOR UPDATE OF m SKIP LOCKED
-        )
-        UPDATE webhook_messages m SET due_at = $3, claims = m.claims + 1
-        FROM free, webhook_endpoints e
-        WHERE m.id = free.id AND e.id = m.endpoint_id AND e.state = 'active' AND e.muted_at IS NULL
-        RETURNING m.id, m.endpoint_id, m.order_id, m.sequence, m.type AS kind, m.at, m.state, m.due_at, m.attempts,
-            m.settled_at, m.last_problem, m.claims, m.tries, e.merchant_id, e.url, e.secret, e.previous_secret,
-            e.previous_until, (SELECT v.correlation_id FROM order_events v
-                WHERE v.order_id = m.order_id AND v.seq = m.sequence) AS request"#,
-        &ids,
-        &claims,
-        until,
-    )
-    .fetch_all(pool.connections())
-    .await?;
-    let claimed = rows.into_iter().map(|row| {
-        let message = Row {
-            id: row.id,
-            endpoint_id: row.endpoint_id,
-            order_id: row.order_id,
-            sequence: row.sequence,
-            kind: row.kind,
-            at: row.at,
-            state: row.state,
-            due_at: row.due_at,
-            attempts: row.attempts,
-            settled_at: row.settled_at,
-            last_problem: row.last_problem,
-        };
-        Ok(Claimed {
-            message: message.try_into()?,
-            merchant: MerchantId::from_uuid(row.merchant_id),
-            url: row.url,
-            secret: row.secret,
-            previous: row.previous_secret.zip(row.previous_until),
-            claims: row.claims,
-            tries: row.tries.unsigned_abs(),
-            request: row.request,
-        })
-    });
-    claimed.collect()
+    let Some(row) = row else { return Ok(None) };
+    let message = Row {
+        id: row.id,
+        endpoint_id: row.endpoint_id,
+        order_id: row.order_id,
+        sequence: row.sequence,
+        kind: row.kind,
+        at: row.at,
+        state: row.state,
+        attempts: row.attempts,
+        settled_at: row.settled_at,
+        last_problem: row.last_problem,
+    };
+    Ok(Some(Addressed {
+        message: message.try_into()?,
+        merchant: MerchantId::from_uuid(row.merchant_id),
+        url: row.url,
+        secret: row.secret,
+        previous: row.previous_secret.zip(row.previous_until),
+        request: row.request,
+    }))
 }
 
 /// What an attempt came to, and what follows from it.
-pub(crate) struct Ended<'a> {
-    pub(crate) claimed: &'a Claimed,
+pub(crate) struct Attempted<'a> {
+    pub(crate) addressed: &'a Addressed,
     pub(crate) answer: &'a Answer,
     pub(crate) outcome: Outcome,
     pub(crate) next: Next,
@@ -108,23 +69,22 @@ pub(crate) struct Ended<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Notes what an attempt came to. Nothing where the claim is no longer ours: somebody else sends it.
-pub(crate) async fn finish(pool: &Pool, ended: &Ended<'_>) -> Result<(), StorageError> {
-    let mut transaction = pool.connections().begin().await?;
-    let endpoint = ended.claimed.message.endpoint_id;
+/// Notes what an attempt came to, in the transaction in which the queue does.
+pub(crate) async fn note(connection: &mut PgConnection, ended: &Attempted<'_>) -> Result<(), StorageError> {
+    let endpoint = ended.addressed.message.endpoint_id;
     let held = sqlx::query!(
         "SELECT state, failures, failing_since FROM webhook_endpoints
         WHERE id = $1 AND state <> 'deleted' FOR UPDATE",
         endpoint.uuid(),
     )
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     let Some(held) = held else { return Ok(()) };
-    let Some((lane, number)) = note(&mut transaction, ended).await? else { return Ok(()) };
+    let Some(number) = note_message(connection, ended).await? else { return Ok(()) };
     sqlx::query!(
         "INSERT INTO webhook_attempts (message_id, number, at, took_ms, status, problem, answer)
         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        ended.claimed.message.id.uuid(),
+        ended.addressed.message.id.uuid(),
         number,
         ended.began,
         i32::try_from(ended.answer.took.as_millis()).unwrap_or(i32::MAX),
@@ -132,42 +92,59 @@ pub(crate) async fn finish(pool: &Pool, ended: &Ended<'_>) -> Result<(), Storage
         ended.answer.problem.as_deref(),
         ended.answer.excerpt,
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
-    settle(&mut transaction, endpoint, &[lane], ended.now).await?;
     let before = Health { failures: held.failures.unsigned_abs(), since: held.failing_since };
-    let stop = if held.state == "active" { stop(ended, before.after(ended.outcome, ended.now)) } else { None };
-    judge(&mut transaction, ended, before.after(ended.outcome, ended.now), stop).await?;
-    transaction.commit().await?;
+    let after = before.after(ended.outcome, ended.now);
+    let stop = if held.state == "active" { stop(ended, after) } else { None };
+    let changes_group = stop.is_some() || ended.quiet_until.is_some();
+    judge(connection, ended, after, stop).await?;
+    if changes_group {
+        endpoints::store::settle_group(connection, endpoint).await?;
+    }
     Ok(())
 }
 
-/// Writes the message's new state; its lane and the attempt's number.
-async fn note(connection: &mut PgConnection, ended: &Ended<'_>) -> Result<Option<(Uuid, i32)>, StorageError> {
-    let (state, due_at, failed) = match ended.next {
-        Next::Delivered => ("delivered", None, 0),
-        Next::RetryAt(at) => ("waiting", Some(at), 1),
-        Next::SetAside => ("set_aside", None, 1),
+/// Writes the message's new state; the attempt's number.
+async fn note_message(connection: &mut PgConnection, ended: &Attempted<'_>) -> Result<Option<i32>, StorageError> {
+    let state = match ended.next {
+        Next::Done => "delivered",
+        Next::RetryAt(_) => "waiting",
+        Next::Dead => "set_aside",
     };
-    let row = sqlx::query!(
-        "UPDATE webhook_messages SET state = $3, due_at = $4, tries = tries + $5, attempts = attempts + 1,
-            settled_at = CASE WHEN $3 <> 'waiting' THEN $6::timestamptz END, last_problem = $7
-        WHERE id = $1 AND claims = $2 AND state = 'waiting' RETURNING lane, attempts",
-        ended.claimed.message.id.uuid(),
-        ended.claimed.claims,
+    let number = sqlx::query_scalar!(
+        "UPDATE webhook_messages SET state = $2, attempts = attempts + 1, due_at = NULL,
+            settled_at = CASE WHEN $2 <> 'waiting' THEN $3::timestamptz END, last_problem = $4
+        WHERE id = $1 AND state = 'waiting' RETURNING attempts",
+        ended.addressed.message.id.uuid(),
         state,
-        due_at as Option<Timestamp>,
-        failed,
         ended.now,
         ended.answer.problem.as_deref(),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| (row.lane, row.attempts)))
+    Ok(number)
+}
+
+/// Sets a message aside of which no attempt came to its end.
+pub(crate) async fn set_aside(
+    connection: &mut PgConnection,
+    id: WebhookMessageId,
+    now: Timestamp,
+) -> Result<(), StorageError> {
+    sqlx::query!(
+        "UPDATE webhook_messages SET state = 'set_aside', settled_at = $2, due_at = NULL, last_problem = 'the server could not send it'
+        WHERE id = $1 AND state = 'waiting'",
+        id.uuid(),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Whether the endpoint is sent nothing more: its new state, and why.
-fn stop(ended: &Ended<'_>, health: Health) -> Option<(&'static str, String)> {
+fn stop(ended: &Attempted<'_>, health: Health) -> Option<(&'static str, String)> {
     let problem = ended.answer.problem.as_deref().unwrap_or("no reason given");
     if ended.outcome == Outcome::Gone {
         return Some(("disabled", "it answered 410 Gone: it wants nothing any more".to_owned()));
@@ -179,13 +156,13 @@ fn stop(ended: &Ended<'_>, health: Health) -> Option<(&'static str, String)> {
 
 async fn judge(
     connection: &mut PgConnection,
-    ended: &Ended<'_>,
+    ended: &Attempted<'_>,
     health: Health,
     stop: Option<(&'static str, String)>,
 ) -> Result<(), StorageError> {
-    let endpoint = ended.claimed.message.endpoint_id;
+    let endpoint = ended.addressed.message.endpoint_id;
     if let Some((state, why)) = &stop {
-        tracing::warn!(%endpoint, merchant = %ended.claimed.merchant, state, "nothing more is sent: {why}");
+        tracing::warn!(%endpoint, merchant = %ended.addressed.merchant, state, "nothing more is sent: {why}");
     }
     let (state, reason) = stop.map_or((None, None), |(state, reason)| (Some(state), Some(reason)));
     sqlx::query!(

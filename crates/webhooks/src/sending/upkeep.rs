@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use posthaste_clock::duty::Duty;
+use posthaste_domain::ids::{Id, WebhookEndpointId, WebhookMessageId};
 use posthaste_domain::{Span, Timestamp};
+use posthaste_jobs::{Jobs, groups};
 use posthaste_storage::StorageError;
-use posthaste_storage::pool::Pool;
 use tokio::sync::watch;
 
+use crate::sending::{WEBHOOK, group, job_of};
 use crate::{Webhooks, endpoints};
 
 /// How often owners who are to be told are looked for, in real time.
@@ -26,7 +28,7 @@ pub(crate) async fn run(webhooks: Webhooks, duty: Duty, mut stopped: watch::Rece
             () = tokio::time::sleep(EVERY) => {}
             _ = stopped.changed() => return,
         }
-        match webhooks.clock().duties().did(duty, remove(webhooks.pool(), webhooks.now() - KEPT)).await {
+        match webhooks.clock().duties().did(duty, remove(webhooks.jobs(), webhooks.now() - KEPT)).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old webhooks are removed"),
             Err(error) => {
@@ -71,8 +73,8 @@ async fn tell_owners(webhooks: &Webhooks) -> Result<(), StorageError> {
 }
 
 /// Removes what was settled, or has waited, since before an instant, and all of deleted endpoints; how many messages.
-pub(crate) async fn remove(pool: &Pool, before: Timestamp) -> Result<u64, StorageError> {
-    let mut removed = 0;
+pub(crate) async fn remove(jobs: &Jobs, before: Timestamp) -> Result<u64, StorageError> {
+    let (pool, mut removed) = (jobs.pool(), 0);
     loop {
         let settled = sqlx::query!(
             "DELETE FROM webhook_messages WHERE id IN (SELECT id FROM webhook_messages
@@ -82,35 +84,48 @@ pub(crate) async fn remove(pool: &Pool, before: Timestamp) -> Result<u64, Storag
         )
         .execute(pool.connections())
         .await?;
-        // Of endpoints that are paused, switched off or muted. Resuming makes the next of the lane due.
-        let waiting = sqlx::query!(
-            "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_messages m
-                JOIN webhook_endpoints e ON e.id = m.endpoint_id
-                WHERE m.created_at < $1 AND m.state = 'waiting' 
-                    AND (e.state IN ('paused', 'disabled') OR e.muted_at IS NOT NULL) LIMIT $2)",
-            before,
-            CHUNK,
-        )
-        .execute(pool.connections())
-        .await?;
-        let deleted = sqlx::query!(
-            "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_endpoints e
-                JOIN webhook_messages m ON m.endpoint_id = e.id WHERE e.state = 'deleted' LIMIT $1)",
-            CHUNK,
-        )
-        .execute(pool.connections())
-        .await?;
-        let now = settled.rows_affected() + waiting.rows_affected() + deleted.rows_affected();
+        let now = settled.rows_affected() + remove_unsent(jobs, before).await?;
         removed += now;
         if now == 0 {
             break;
         }
     }
-    sqlx::query!(
+    let gone = sqlx::query_scalar!(
         "DELETE FROM webhook_endpoints e WHERE e.state = 'deleted'
-            AND NOT EXISTS (SELECT FROM webhook_messages m WHERE m.endpoint_id = e.id)",
+            AND NOT EXISTS (SELECT FROM webhook_messages m WHERE m.endpoint_id = e.id) RETURNING id",
     )
-    .execute(pool.connections())
+    .fetch_all(pool.connections())
     .await?;
+    let mut connection = pool.connections().acquire().await?;
+    for id in gone {
+        groups::open(&mut connection, &WEBHOOK, &group(WebhookEndpointId::from_uuid(id))).await?;
+    }
     Ok(removed)
+}
+
+/// The same of what waits, with its jobs: of endpoints that are paused, switched off or muted, and of deleted ones.
+async fn remove_unsent(jobs: &Jobs, before: Timestamp) -> Result<u64, StorageError> {
+    let mut transaction = jobs.pool().connections().begin().await?;
+    let mut removed = sqlx::query_scalar!(
+        "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_messages m
+            JOIN webhook_endpoints e ON e.id = m.endpoint_id
+            WHERE m.created_at < $1 AND m.state = 'waiting'
+                AND (e.state IN ('paused', 'disabled') OR e.muted_at IS NOT NULL) LIMIT $2) RETURNING id",
+        before,
+        CHUNK,
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let deleted = sqlx::query_scalar!(
+        "DELETE FROM webhook_messages WHERE id IN (SELECT m.id FROM webhook_endpoints e
+            JOIN webhook_messages m ON m.endpoint_id = e.id WHERE e.state = 'deleted' LIMIT $1) RETURNING id",
+        CHUNK,
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    removed.extend(deleted);
+    let of_them: Vec<_> = removed.iter().map(|id| job_of(WebhookMessageId::from_uuid(*id))).collect();
+    jobs.take_back(&mut transaction, &WEBHOOK, &of_them).await?;
+    transaction.commit().await?;
+    Ok(removed.len() as u64)
 }

@@ -36,7 +36,7 @@ fn driver_and_offer(order: &Order) -> Result<(), &'static str> {
         must!("underway means that a driver has it", status.is_underway() == order.assignment.is_some());
     }
     must!(
-        "nobody delivers or brings back what he does not have",
+        "nobody delivers or brings back what they do not have",
         !matches!(status, Status::Delivered | Status::Returned) || order.assignment.is_some()
     );
     must!(
@@ -48,7 +48,7 @@ fn driver_and_offer(order: &Order) -> Result<(), &'static str> {
         live().all(|t| (t.status == TaskStatus::Offered) == order.offer.is_some())
     );
     must!(
-        "the tasks of a driver's order are in his hands, of no other",
+        "the tasks of a driver's order are in their hands, of no other",
         live().all(|t| in_hand(t.status) == status.is_underway())
     );
     must!(

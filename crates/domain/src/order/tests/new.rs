@@ -233,7 +233,7 @@ fn a_seller_who_says_when_it_is_ready_moves_promise_and_give_up_with_it() {
         let (mut order, _) = placed(changed(fast(2, 1), |o| o.pickups[0].ready_at = first.map(at)));
         let command = Command::Confirm { seller: seller(0), ready_at: Some(at(said)) };
         let (promise, end) = (order.promised_at, order.gives_up_at);
-        for event in order.decide(&command, at(now)).expect("he may") {
+        for event in order.decide(&command, at(now)).expect("they may") {
             order.apply(&event, at(now));
         }
         assert_eq!(order.promised_at - promise, order.gives_up_at - end);

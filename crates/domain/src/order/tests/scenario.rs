@@ -1,6 +1,6 @@
 //! Made-up orders and what people do to them: the input of the properties.
 //!
-//! A [`Step`] says what somebody does in words that fit any order ("the driver completes his second task with a wrong
+//! A [`Step`] says what somebody does in words that fit any order ("the driver completes their second task with a wrong
 //! code"); [`Step::command`] turns it into a command for the order at hand. Most steps are what the right party would
 //! do, so that runs get far; the rest come from anybody, for anything.
 

@@ -198,7 +198,7 @@ fn an_order_with_an_empty_hand_goes_to_another_driver_after_a_breakdown() {
     let (fail, pick_up) = (breakdown(&story), story.complete(0, "c1", true));
     let story = story.then(fail);
     assert_eq!(story.order.status(), Status::Confirmed);
-    assert_eq!(story.order.cooling.len(), 1, "he is not asked again for a while");
+    assert_eq!(story.order.cooling.len(), 1, "the driver is not asked again for a while");
 
     let story = Story::assigned(fast(1, 0), driver(1)).then(pick_up);
     let fail = Command::Fail {

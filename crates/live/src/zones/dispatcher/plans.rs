@@ -7,23 +7,23 @@ use posthaste_domain::ids::{DriverId, OrderId};
 use posthaste_domain::window::Window;
 use posthaste_domain::zone::Policy;
 use posthaste_domain::{Span, Timestamp};
+use posthaste_matching::routed::input::{Intended, Whereabouts};
+use posthaste_matching::routed::outcome::{IDLE_SECONDS, Step, Why};
 use posthaste_protocol::words::RouteReason;
 use posthaste_storage::decisions::NewDecision;
 use posthaste_storage::journal::Entry;
 use posthaste_storage::shadow::{Meant, NewPlan};
 use ractor::ActorRef;
+use serde_json::Value;
 
 use super::{Dispatcher, DispatcherMsg};
 use crate::drivers::{DriverMsg, PlannedRoute, PlannedStop};
-use crate::zones::routed::{Intended, Snapshot, Step, Whereabouts, ZonePlan};
+use crate::zones::routed::{ZonePlan, input, solve};
 
 /// An order on a planned route holds its driver's time at least this long.
 const SHORTEST_HOLD_SECONDS: i64 = 60;
 /// A driver is told again when a planned time has moved by more than this.
 const TOLD_AGAIN_SECONDS: i64 = 60;
-
-/// How often idle drivers are thought of (product time) where they are sent ahead. Shops' needs change slowly.
-const IDLE_SECONDS: i64 = 60;
 
 /// What the dispatcher of a zone that plans routes remembers; all of it can be made again.
 #[derive(Default)]
@@ -50,7 +50,8 @@ impl Dispatcher {
         }
         state.generation += 1;
         let now = self.doors.clock.now();
-        let snapshot = Snapshot::of(&self.cell, now, state.generation, &mut state.whereabouts, &state.intended);
+        let input = input(&self.cell, now, state.generation);
+        let snapshot = input.snapshot(&mut state.whereabouts, &state.intended);
         if snapshot.is_empty() {
             state.intended.clear();
             return;
@@ -58,7 +59,7 @@ impl Dispatcher {
         state.solving = true;
         let myself = myself.clone();
         crate::world::spawn(async move {
-            let message = match tokio::task::spawn_blocking(move || snapshot.solve()).await {
+            let message = match tokio::task::spawn_blocking(move || solve(&snapshot)).await {
                 Ok(plan) => DispatcherMsg::Planned(Box::new(plan)),
                 Err(_) => DispatcherMsg::PlanLost,
             };
@@ -69,15 +70,25 @@ impl Dispatcher {
     /// Carries out a plan, as far as the world is still the one that it was made for.
     pub(super) fn carry_out(&self, state: &mut Plans, plan: ZonePlan) {
         state.solving = false;
+        let ZonePlan { outcome: plan, mut reasons } = plan;
         if plan.generation != state.generation {
             return;
         }
         let now = self.doors.clock.now();
+        tracing::debug!(
+            zone = %self.cell.id,
+            generation = plan.generation,
+            offers = plan.steps.len(),
+            waits = plan.waits.len(),
+            moved = plan.moved.len(),
+            "a plan of routes"
+        );
         let in_shadow = self.cell.config.load().rules.shadow.is_some();
         let mut decided = Vec::new();
         for step in plan.steps {
-            let record = in_shadow.then(|| self.decided(&step, plan.made_at));
-            if self.offer(step, now) {
+            let detail = reasons.remove(&step.order).unwrap_or_default();
+            let record = in_shadow.then(|| self.decided(&step, detail.clone(), plan.made_at));
+            if self.offer(step, detail, now) {
                 decided.extend(record);
             }
         }
@@ -94,16 +105,18 @@ impl Dispatcher {
             let _ = self.doors.drivers.door.tell(driver, DriverMsg::Standby(standby));
         }
         self.look_at_the_idle(state, now);
-        let nobody = plan.unserved.into_iter();
-        let records: Vec<_> = nobody
-            .filter_map(|(order, summary, detail)| self.to_record(order, summary, || detail, now, false))
-            .collect();
+        let mut records = Vec::new();
+        for wait in plan.waits {
+            let Why::Nobody(nobody) = wait.why else { continue };
+            let detail = || reasons.remove(&wait.order).unwrap_or_default();
+            records.extend(self.to_record(wait.order, nobody.summary, detail, now, false));
+        }
         if !records.is_empty() {
             self.doors.journal.note(Entry::decisions(records));
         }
         if let Some(next) = plan.next {
             let cell = Arc::clone(&self.cell);
-            self.doors.alarms.set(next, move || cell.dispatch(DispatcherMsg::Look));
+            self.doors.alarms.set(next, move || cell.dispatch(DispatcherMsg::Wake));
         }
     }
 
@@ -116,11 +129,11 @@ impl Dispatcher {
         let at = now + Span::seconds(IDLE_SECONDS);
         state.looks_at_the_idle = Some(at);
         let cell = Arc::clone(&self.cell);
-        self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Look));
+        self.doors.alarms.set(at, move || cell.dispatch(DispatcherMsg::Wake));
     }
 
     /// A step as it is recorded beside what the policy in the shadow meant.
-    fn decided(&self, step: &Step, at: Timestamp) -> NewPlan {
+    fn decided(&self, step: &Step, detail: Value, at: Timestamp) -> NewPlan {
         NewPlan {
             order: step.order,
             zone: self.cell.id,
@@ -133,13 +146,13 @@ impl Dispatcher {
                 pickup_at: step.picked_up,
                 dropoff_at: step.handed_over,
             }),
-            summary: step.summary.clone(),
-            detail: step.reasons.clone(),
+            summary: step.reasons.summary.clone(),
+            detail,
         }
     }
 
-    /// Asks a driver for an order that the plan gives him, if nobody was asked meanwhile; says whether he was.
-    fn offer(&self, step: Step, now: Timestamp) -> bool {
+    /// Asks a driver for an order that the plan gives them, if nobody was asked meanwhile; says whether they were.
+    fn offer(&self, step: Step, detail: Value, now: Timestamp) -> bool {
         let view = {
             let mut waiting = self.cell.waiting.lock();
             let Some(entry) = waiting.get_mut(&step.order).filter(|w| w.asked.is_none()) else { return false };
@@ -156,14 +169,14 @@ impl Dispatcher {
             order: step.order,
             driver: Some(step.driver),
             at: now,
-            summary: step.summary,
-            detail: step.reasons,
+            summary: step.reasons.summary,
+            detail,
         };
         self.propose(&view, step.driver, commitment, Some(step.route), decision);
         true
     }
 
-    /// Tells a driver his route when it is not what he was told, or its times are not.
+    /// Tells a driver their route when it is not what they were told, or its times are not.
     fn tell_route(
         &self,
         told: &mut HashMap<DriverId, Vec<PlannedStop>>,
@@ -217,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_is_told_why_his_route_is_another_and_nothing_when_it_is_not() {
+    fn a_driver_is_told_why_their_route_is_another_and_nothing_when_it_is_not() {
         let told = [stop(1, Pickup, 1), stop(2, Pickup, 5), stop(1, Delivery, 9), stop(2, Delivery, 13)];
         assert_eq!(change(&[], &told), Some(RouteReason::NewOrder));
         assert_eq!(change(&told, &told), None);
