@@ -16,8 +16,8 @@ use posthaste_http::extract::{Json as Body, Path, Query};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::pages::{self, Cursor};
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::{LiveDriver, RegisterDriver};
-use posthaste_live::{Live, Once, Refused};
+use posthaste_live::drivers::RegisterDriver;
+use posthaste_live::{Live, Once, Refused, views};
 use posthaste_protocol::drivers::{CreateDriver, DriverView};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::problem::FieldError;
@@ -67,7 +67,7 @@ pub(crate) async fn create(
     Ok(match registered {
         Once::New(driver) => {
             let location = format!("{PATH}/{}", driver.id);
-            let view = DriverView::of(&driver, false, 0, None);
+            let view = views::new_driver(&driver);
             (StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response()
         }
         Once::Replayed { status, body } => replayed(status, body, PATH),
@@ -131,7 +131,7 @@ pub(crate) async fn read(
 ) -> Answer<Json<DriverView>> {
     admitted.driver(id)?;
     let live = app.live().driver(id).await.map_err(refused)?;
-    Ok(Json(live.view()))
+    Ok(Json(views::driver(&live)))
 }
 
 /// Which drivers. All that is given must hold.
@@ -182,7 +182,7 @@ pub(crate) async fn list(
     });
     let asked_for = page.drivers.into_iter().filter(|d| shift.is_none_or(|name| d.shift.name() == name));
     let live = app.live().drivers(asked_for.collect()).await.map_err(refused)?;
-    let items = live.iter().map(LiveDriver::view).collect();
+    let items = live.iter().map(views::driver).collect();
     Ok(Json(Page { items, next_cursor }))
 }
 

@@ -56,7 +56,7 @@ pub async fn orders(app: &Dispatch, party: Party, audience: Audience, after: Cur
 /// What the live system refuses.
 pub async fn driver(app: &Dispatch, driver: DriverId) -> Answer<Vec<Found>> {
     let live = match app.live().driver(driver).await {
-        Ok(live) => live.view(),
+        Ok(live) => posthaste_live::views::driver(&live),
         // They were not taken on yet.
         Err(Refused::NotFound(_)) => return Ok(Vec::new()),
         Err(error) => return Err(refused(error)),

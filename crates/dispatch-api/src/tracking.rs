@@ -27,5 +27,6 @@ pub(crate) const READ: Rule = Rule::get("/v1/tracking/{token}", Access::Link);
     responses((status = 200, body = TrackingView)))]
 pub(crate) async fn read(State(app): State<Dispatch>, Path(token): Path<String>) -> Answer<Json<TrackingView>> {
     let id = tracked(&app, &token)?;
-    Ok(Json(app.live().track_order(id).await.map_err(refused)?))
+    let tracked = app.live().track_order(id).await.map_err(refused)?;
+    Ok(Json(posthaste_live::views::tracking(&tracked)))
 }

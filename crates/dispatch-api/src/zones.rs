@@ -12,8 +12,8 @@ use posthaste_domain::ids::ZoneId;
 use posthaste_http::extract::{Json as Body, Path};
 use posthaste_http::idempotency::{IdempotencyKey, replayed};
 use posthaste_http::problem::Answer;
-use posthaste_live::Once;
-use posthaste_live::zones::{DriverOnBoard, LiveZone, WaitingOrder, ZoneBoard};
+use posthaste_live::zones::{DriverOnBoard, WaitingOrder, ZoneBoard};
+use posthaste_live::{Once, views};
 use posthaste_protocol::page::Page;
 use posthaste_protocol::zones::{BoardDriver, BoardOrder, BoardView, PutZone, ZoneView};
 
@@ -55,7 +55,7 @@ pub(crate) async fn create(
     Ok(match created {
         Once::New(zone) => {
             let location = format!("{PATH}/{}", zone.zone.id);
-            (StatusCode::CREATED, [(header::LOCATION, location)], Json(zone.view())).into_response()
+            (StatusCode::CREATED, [(header::LOCATION, location)], Json(views::zone(&zone))).into_response()
         }
         Once::Replayed { status, body } => replayed(status, body, PATH),
     })
@@ -68,7 +68,7 @@ pub(crate) const LIST: Rule = Rule::get("/v1/zones", Access::ANY_ROLE).key(KeySc
 /// All of them, by name, on one page.
 #[utoipa::path(get, path = "/v1/zones", tag = "zones", responses((status = 200, body = Page<ZoneView>)))]
 pub(crate) async fn list(State(app): State<Dispatch>, _: Admitted) -> Answer<Json<Page<ZoneView>>> {
-    let items = app.live().zones().await.map_err(refused)?.iter().map(LiveZone::view).collect();
+    let items = app.live().zones().await.map_err(refused)?.iter().map(views::zone).collect();
     Ok(Json(Page { items, next_cursor: None }))
 }
 
@@ -80,7 +80,7 @@ pub(crate) const READ: Rule = Rule::get("/v1/zones/{id}", Access::ANY_ROLE).key(
     responses((status = 200, body = ZoneView)))]
 pub(crate) async fn read(State(app): State<Dispatch>, _: Admitted, Path(id): Path<ZoneId>) -> Answer<Json<ZoneView>> {
     let zone = app.live().zone(id).await.map_err(refused)?;
-    Ok(Json(zone.view()))
+    Ok(Json(views::zone(&zone)))
 }
 
 pub(crate) const REPLACE: Rule = Rule::put("/v1/zones/{id}", Access::ADMIN).outline().codes(&[Code::Conflict]);
@@ -102,7 +102,7 @@ pub(crate) async fn replace(
     Body { value: zone, .. }: Body<PutZone>,
 ) -> Answer<Json<ZoneView>> {
     let zone = app.live().replace_zone(id, zone.into(), admitted.cause()).await.map_err(refused)?;
-    Ok(Json(zone.view()))
+    Ok(Json(views::zone(&zone)))
 }
 
 pub(crate) const REMOVE: Rule = Rule::delete("/v1/zones/{id}", Access::ADMIN).codes(&[Code::Conflict]);

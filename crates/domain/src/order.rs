@@ -9,6 +9,7 @@ mod decide;
 mod estimate;
 mod event;
 mod feasible;
+mod followed;
 mod forget;
 mod new;
 mod placed;
@@ -23,6 +24,7 @@ pub use command::{Command, Rejected};
 pub use estimate::{Departure, Estimate, Estimates};
 pub use event::{AssignedBy, Event, Recorded, ReleaseReason};
 pub use feasible::{FARTHEST_DOOR_METERS, LONGEST_COMMITMENT_SECONDS, Leg, Ways};
+pub use followed::LINK_LASTS;
 pub use forget::{FORGOTTEN_WORDS, Personal};
 pub use new::{
     CodeRule, InvalidOrder, MOST_DAYS_AHEAD, MOST_PICKUPS, MOST_SERVICE_SECONDS, MOST_SIZE, MOST_TEXT, NewOrder,

@@ -21,13 +21,12 @@ use posthaste_domain::position::Report;
 use posthaste_domain::roster::PlannedShift;
 use posthaste_domain::zone::{NewZone, Zone};
 use posthaste_estimates::{Answer, Quantity};
-use posthaste_protocol::tracking::TrackingView;
 use serde::{Deserialize, Serialize};
 
 use crate::drivers::{DriverCommand, LiveDriver, NextChosen, Received, RegisterDriver, ShiftChange, Work};
 use crate::inside::{DriverInside, OrderInside};
 use crate::once::Once;
-use crate::orders::{Done, Idempotency, PlaceOrder};
+use crate::orders::{Done, Idempotency, PlaceOrder, TrackedOrder};
 use crate::presence::{Fix, LastTaken};
 use crate::zones::{LiveZone, ZoneBoard};
 use crate::{Cause, Refused, System};
@@ -96,8 +95,9 @@ calls! {
     unassign_order(id: OrderId, cause: Cause) -> Done;
     /// Operations say how urgent the order is: higher goes first. Dispatch looks again at once.
     prioritise_order(id: OrderId, priority: i16, cause: Cause) -> Done;
-    /// The order as the holder of its tracking link sees it now.
-    track_order(id: OrderId) -> TrackingView;
+    /// The order with its history, its driver and when it is expected, while its tracking links open it: what
+    /// [`crate::views::tracking`] shows something of.
+    track_order(id: OrderId) -> TrackedOrder;
     /// What the order's actor holds in memory.
     order_inside(id: OrderId) -> OrderInside;
     /// How many orders are live.

@@ -9,7 +9,6 @@ use posthaste_domain::ids::{DriverId, OfferId, TaskId, ZoneId};
 use posthaste_domain::order::{FailReason, Order, Proof, Speed};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::drivers::{DriverView, PositionView};
 use posthaste_storage::drivers::{DriverEvent, DriverRecorded};
 use posthaste_storage::journal::Entry;
 use posthaste_storage::pool::Pool;
@@ -34,7 +33,7 @@ mod standby;
 pub use next::NextChosen;
 pub use positions::{MOST_POSITIONS, Received};
 pub use posthaste_matching::routed::outcome::{PlannedStop, Standby};
-pub use route::{PlannedRoute, Work, route_view};
+pub use route::{PlannedRoute, Work};
 pub use shift::ShiftChange;
 
 #[cfg(test)]
@@ -48,9 +47,9 @@ use crate::commit::{Commit, Whose};
 use crate::door::{Door, Kind};
 use crate::orders::{Done, Idempotency};
 use crate::presence::{Fix, Presence, Summary};
-use crate::streams::{Streams, position_view};
+use crate::streams::Streams;
 use crate::system::{Doors, Late};
-use crate::{Cause, Once, Refused, World};
+use crate::{Cause, Once, Refused, World, views};
 
 /// A new driver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -79,7 +78,7 @@ pub struct LiveDriver {
     /// Assigned orders that are not over.
     pub open_orders: u32,
     /// Last position.
-    pub position: Option<PositionView>,
+    pub position: Option<Fix>,
 }
 
 /// What a driver asks for about their work.
@@ -113,14 +112,6 @@ pub enum DriverCommand {
         /// In words.
         note: Option<String>,
     },
-}
-
-impl LiveDriver {
-    /// The driver as shown to those who may know everything of them.
-    #[must_use]
-    pub fn view(&self) -> DriverView {
-        DriverView::of(&self.driver, self.stale, self.open_orders, self.position)
-    }
 }
 
 /// How drivers are loaded and started.
@@ -218,7 +209,7 @@ impl Drivers {
         let event = DriverRecorded { seq: 1, at: now, by: cause.by, event: DriverEvent::Registered };
         let mut entry = Entry::driver(0, driver.clone(), vec![event]).correlation(cause.ids());
         if let Some(key) = &idempotency {
-            entry = entry.idempotency(key.record_of(201, &DriverView::of(&driver, false, 0, None), now)?);
+            entry = entry.idempotency(key.record_of(201, &views::new_driver(&driver), now)?);
         }
         let (drivers, driver) = (self.clone(), Arc::new(driver));
         let carried = doors.carried.clone();
@@ -255,6 +246,11 @@ impl Drivers {
         Ok(self.of(&*self.presence(id).await?))
     }
 
+    /// Who has the order, where they can be asked.
+    pub(crate) async fn of_order(&self, order: &Order) -> Option<LiveDriver> {
+        self.get(order.working_driver()?).await.ok()
+    }
+
     pub(crate) fn of(&self, presence: &Presence) -> LiveDriver {
         Self::shown(presence, &presence.summary())
     }
@@ -264,7 +260,7 @@ impl Drivers {
             driver: Arc::clone(&summary.driver),
             stale: summary.stale,
             open_orders: summary.open_orders,
-            position: presence.newest().map(|fix| position_view(presence.driver(), &fix)),
+            position: presence.newest(),
         }
     }
 

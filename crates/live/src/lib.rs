@@ -9,6 +9,7 @@
 //! - Effects go Postgres, then memory, then publish. What is unknown is reloaded.
 //!
 //! Positions never travel as actor messages: see [`presence`]. Status changes reach sockets through [`streams`].
+//! What is shown of all this is made in [`views`].
 
 pub mod calls;
 mod carried;
@@ -33,6 +34,7 @@ mod retention;
 pub mod stopping;
 pub mod streams;
 pub mod system;
+pub mod views;
 pub mod wire;
 mod world;
 pub mod zones;

@@ -15,7 +15,6 @@ use posthaste_domain::{Span, ids::ZoneId};
 use posthaste_geography::{TravelModel, VehicleSpeed};
 use posthaste_matching::Question;
 use posthaste_protocol::audience::Audience;
-use posthaste_protocol::tracking::TrackingView;
 use posthaste_storage::idempotency::{Fingerprint, IdempotencyRecord};
 use posthaste_storage::pool::Pool;
 use ractor::{ActorCell, SpawnErr};
@@ -26,6 +25,9 @@ mod actor;
 mod expected;
 mod placing;
 mod told;
+mod tracked;
+
+pub use tracked::TrackedOrder;
 
 pub(crate) use actor::{OrderActor, OrderArgs, OrderMsg, OrderRef};
 pub(crate) use expected::expected;
@@ -385,15 +387,14 @@ impl Orders {
     /// The order of a tracking link, as long as its links open it.
     pub(crate) async fn tracked(&self, id: OrderId) -> Result<Arc<Order>, Refused> {
         let (order, doors) = (self.get(id).await?, self.doors.get()?);
-        let is_open = TrackingView::is_open(&order, doors.clock.now());
-        if is_open { Ok(order) } else { Err(Refused::NotFound("tracking link".into())) }
+        if order.links_are_open(doors.clock.now()) { Ok(order) } else { Err(Refused::NotFound("tracking link".into())) }
     }
 
-    /// The order as the holder of its tracking link sees it now.
-    pub async fn tracking(&self, id: OrderId) -> Result<TrackingView, Refused> {
+    /// The order with all that the holder of its tracking link may see something of. What is committed meanwhile belongs to a
+    /// later version, and is not in it.
+    pub async fn track(&self, id: OrderId) -> Result<TrackedOrder, Refused> {
         let doors = self.doors.get()?;
-        let order = self.tracked(id).await?;
-        crate::streams::tracking_view(&doors, &order).await
+        TrackedOrder::of(self.tracked(id).await?, &doors).await
     }
 
     /// How many orders have an actor.

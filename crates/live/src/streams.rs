@@ -10,8 +10,8 @@ mod topics;
 pub use posthaste_streams::{
     Closed, Direct, Ender, Frame, Offered, Scope, SendQueue, Streams, Subject, Subscription, View,
 };
-pub(crate) use publish::{moved, position_view};
-pub(crate) use snapshots::{FromMemory, tracking_view};
+pub(crate) use publish::moved;
+pub(crate) use snapshots::FromMemory;
 pub(crate) use topics::Follower;
 pub use topics::{KINDS, customer, driver, merchant, tracking};
 

@@ -26,7 +26,6 @@ use posthaste_domain::zone::{NewZone, Zone, ZoneRules};
 use posthaste_geography::{StraightLine, TravelModel, VehicleSpeed, ZoneMap, ZoneShape};
 use posthaste_matching::DriverView;
 use posthaste_protocol::socket::ServerMessage;
-use posthaste_protocol::zones::ZoneView;
 use posthaste_storage::pool::Pool;
 use posthaste_storage::zones::{Stored, ZoneError};
 use serde::{Deserialize, Serialize};
@@ -64,12 +63,6 @@ impl LiveZone {
     fn new(zone: Zone, shape: &ZoneShape) -> Self {
         let cells = u32::try_from(shape.cell_count()).unwrap_or(u32::MAX);
         Self { zone: Arc::new(zone), square_kilometers: shape.square_kilometers(), cells }
-    }
-
-    /// The zone as everybody may see it.
-    #[must_use]
-    pub fn view(&self) -> ZoneView {
-        ZoneView::of(&self.zone, self.square_kilometers, self.cells)
     }
 }
 
@@ -201,7 +194,9 @@ impl Zones {
             let _ = driver.cast(DriverMsg::Announce);
         }
         let zone = cell.config.load().zone.clone();
-        doors.streams.tell_operations(ServerMessage::Zone(Box::new(zone.view())), Scope::of_zone(cell.id));
+        doors
+            .streams
+            .tell_operations(ServerMessage::Zone(Box::new(crate::views::zone(&zone))), Scope::of_zone(cell.id));
         zone
     }
 

@@ -1,7 +1,6 @@
 //! What a tracking link shows: the holder's order and nothing more.
 
 use chrono::{DateTime, Utc};
-use posthaste_domain::Span;
 use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Estimate, Order, Recorded, Status, TaskKind};
@@ -12,10 +11,6 @@ use utoipa::ToSchema;
 use crate::audience::Audience;
 use crate::orders::{EtaView, OrderView, PlaceView};
 use crate::words;
-
-/// How long after an order's end its tracking links still say how it ended. Shorter, and who asks next week where their parcel
-/// went finds nothing; longer, and links in old messages stay good.
-pub const LINK_LASTS: Span = Span::days(14);
 
 /// A step of the order that the customer cares about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -125,20 +120,6 @@ pub struct TrackingView {
 }
 
 impl TrackingView {
-    /// Whether the order's links still open it: until [`LINK_LASTS`] after the order was settled.
-    #[must_use]
-    pub fn is_open(order: &Order, now: DateTime<Utc>) -> bool {
-        order.settled_at.is_none_or(|settled| now < settled + LINK_LASTS)
-    }
-
-    /// Whether who follows the order may see its driver, and where they are: from assignment to the hand-over, and not on
-    /// the way back.
-    #[must_use]
-    pub fn shows_driver(order: &Order) -> bool {
-        let status = order.status();
-        status.is_underway() && status != Status::Returning
-    }
-
     /// The view of an order. `driver` is shown only while a driver has the order in hand.
     #[must_use]
     pub fn of(
@@ -160,7 +141,7 @@ impl TrackingView {
                 .filter(|_| !status.is_final() && status != Status::Returning)
                 .and_then(|t| t.code.as_ref())
                 .map(|c| c.digits().to_owned()),
-            driver: driver.filter(|_| Self::shows_driver(order)),
+            driver: driver.filter(|_| order.shows_driver()),
             timeline,
         }
     }
@@ -173,7 +154,7 @@ impl FollowedOrder {
         Self {
             order: OrderView::of(order, Audience::Follower),
             eta: eta.map(EtaView::from),
-            driver: driver.filter(|_| TrackingView::shows_driver(order)),
+            driver: driver.filter(|_| order.shows_driver()),
         }
     }
 }

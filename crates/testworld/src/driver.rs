@@ -5,7 +5,7 @@ use posthaste_domain::ids::{DriverId, OfferId, TaskId};
 use posthaste_domain::order::{FailReason, Order, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_live::drivers::{DriverCommand, Work, route_view};
+use posthaste_live::drivers::{DriverCommand, Work};
 
 use crate::script::Script;
 use crate::way;
@@ -65,7 +65,7 @@ pub(crate) fn next(driver: DriverId, now: Timestamp, place: Option<Place>, work:
         let declines = Script::of(order) == Script::NoDriver;
         return if declines { Step::Decline(offer.id) } else { Step::Accept(offer.id) };
     }
-    let first = route_view(driver, work).stops.into_iter().next();
+    let first = posthaste_live::views::route(driver, work).stops.into_iter().next();
     let found = first.and_then(|stop| {
         let order = work.in_hand.iter().find(|order| order.id == stop.order_id)?;
         Some((order, order.task(stop.task.id)?))

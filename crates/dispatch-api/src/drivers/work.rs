@@ -10,7 +10,7 @@ use posthaste_http::contract::{Access, Rule};
 use posthaste_http::extract::{Json as Body, JsonOrDefault, Path};
 use posthaste_http::idempotency::IdempotencyKey;
 use posthaste_http::problem::Answer;
-use posthaste_live::drivers::{DriverCommand, ShiftChange, route_view};
+use posthaste_live::drivers::{DriverCommand, ShiftChange};
 use posthaste_protocol::drivers::{NextStop, RouteView, ShiftView};
 use posthaste_protocol::orders::{CompleteTask, FailTask, ProofView};
 use posthaste_protocol::problem::{Code, Problem};
@@ -96,7 +96,7 @@ pub(crate) async fn route(
 ) -> Answer<Json<RouteView>> {
     admitted.driver(id)?;
     let work = app.live().work(id).await.map_err(refused)?;
-    Ok(Json(route_view(id, &work)))
+    Ok(Json(posthaste_live::views::route(id, &work)))
 }
 
 pub(crate) const CHOOSE_NEXT: Rule = Rule::put("/v1/drivers/{id}/route/next", Access::ADMIN_OR_DRIVER)

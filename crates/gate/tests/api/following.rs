@@ -25,17 +25,28 @@ impl Server {
 
     /// Operations say that the driver did all that is left to do.
     async fn deliver(&self, order: &Value, driver: &str) {
+        for task in self.tasks(order).await {
+            self.arrive(&task, driver).await;
+            let done = if task["kind"] == "delivery" { "delivered" } else { "picked_up" };
+            self.step(&task, driver, done, json!({"code": task["code"]})).await;
+        }
+    }
+
+    async fn tasks(&self, order: &Value) -> Vec<Value> {
         let path = format!("/v1/orders/{}", order["id"].as_str().unwrap());
         let order = self.stage.get(&path, &self.stage.admin).await.body;
-        for task in order["tasks"].as_array().unwrap() {
-            let done = if task["kind"] == "delivery" { "delivered" } else { "picked_up" };
-            for (step, body) in [("departed", json!({})), ("arrived", json!({})), (done, json!({"code": task["code"]}))]
-            {
-                let path = format!("/v1/drivers/{driver}/tasks/{}/{step}", task["id"].as_str().unwrap());
-                let answer = self.stage.post(&path, &self.stage.admin, &body).await;
-                assert!(answer.status.is_success(), "{step}: {answer:?}");
-            }
-        }
+        order["tasks"].as_array().unwrap().clone()
+    }
+
+    async fn arrive(&self, task: &Value, driver: &str) {
+        self.step(task, driver, "departed", json!({})).await;
+        self.step(task, driver, "arrived", json!({})).await;
+    }
+
+    async fn step(&self, task: &Value, driver: &str, step: &str, body: Value) {
+        let path = format!("/v1/drivers/{driver}/tasks/{}/{step}", task["id"].as_str().unwrap());
+        let answer = self.stage.post(&path, &self.stage.admin, &body).await;
+        assert!(answer.status.is_success(), "{step}: {answer:?}");
     }
 
     /// A driver on shift whom nobody asks: on a break.
@@ -108,6 +119,43 @@ async fn a_customer_follows_their_order_to_the_door_and_it_leaves_when_it_is_set
     server.moves(&driver, 52.519).await;
     server.stage.order().await;
     assert_eq!(follower.next().await["type"], "order", "where the driver is now is nobody's business");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_driver_is_who_takes_goods_back_is_seen_by_the_merchant_alone() {
+    let server = Server::new().await;
+    let driver = server.resting("Grace").await;
+    let order = server.stage.order().await;
+    let link = format!("/v1/orders/{}/tracking-link", order["id"].as_str().unwrap());
+    let link = server.stage.get(&link, &server.stage.merchant).await;
+    let track = format!("/v1/ws/track/{}", link.body["token"].as_str().unwrap());
+    let (mut tracker, ..) = server.begin(&track, None, json!({})).await;
+    let (mut follower, ..) = server.follow(json!({})).await;
+    let (mut merchant, ..) = server.begin("/v1/ws/merchant", Some(&server.stage.merchant), json!({})).await;
+    server.assign(&order, &driver).await;
+    let [pickup, door] = &server.tasks(&order).await[..] else { panic!("{order}") };
+    server.arrive(pickup, &driver).await;
+    server.step(pickup, &driver, "picked_up", json!({"code": pickup["code"]})).await;
+    server.arrive(door, &driver).await;
+    server.moves(&driver, 52.518).await;
+    for socket in [&mut tracker, &mut follower, &mut merchant] {
+        assert_eq!(socket.until("position").await["data"]["lat"], 52.518);
+    }
+    server.step(door, &driver, "failed", json!({"reason": "customer_absent"})).await;
+    server.moves(&driver, 52.519).await;
+    assert_eq!(merchant.until("position").await["data"]["lat"], 52.519);
+    let back = server.tasks(&order).await.into_iter().find(|task| task["kind"] == "return").expect("a way back");
+    server.step(&back, &driver, "departed", json!({})).await;
+    server.step(&back, &driver, "arrived", json!({})).await;
+    server.step(&back, &driver, "returned", json!({"code": back["code"]})).await;
+    // What came after the position is here: there was none before it.
+    for socket in [&mut tracker, &mut follower] {
+        let mut last = socket.next().await;
+        while !last.to_string().contains("\"returned\"") {
+            assert_ne!(last["type"], "position", "{last}");
+            last = socket.next().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,12 @@ use posthaste_domain::position::Report;
 use posthaste_domain::roster::PlannedShift;
 use posthaste_domain::zone::{NewZone, Zone};
 use posthaste_estimates::{Answer, Quantity};
-use posthaste_protocol::tracking::TrackingView;
 
 use super::{Answering, Live, Slot};
 use crate::drivers::{DriverCommand, LiveDriver, NextChosen, Received, RegisterDriver, ShiftChange, Work};
 use crate::inside::{DriverInside, OrderInside};
 use crate::once::Once;
-use crate::orders::{Done, Idempotency, PlaceOrder};
+use crate::orders::{Done, Idempotency, PlaceOrder, TrackedOrder};
 use crate::presence::{Fix, LastTaken, Presence};
 use crate::zones::{LiveZone, ZoneBoard};
 use crate::{Cause, Refused, System};
@@ -65,8 +64,8 @@ impl Live for System {
         Box::pin(self.orders().prioritise(id, priority, cause))
     }
 
-    fn track_order(&self, id: OrderId) -> Answering<'_, TrackingView> {
-        Box::pin(self.orders().tracking(id))
+    fn track_order(&self, id: OrderId) -> Answering<'_, TrackedOrder> {
+        Box::pin(self.orders().track(id))
     }
 
     fn order_inside(&self, id: OrderId) -> Answering<'_, OrderInside> {

@@ -16,7 +16,6 @@ use ractor::ActorProcessingErr;
 use serde::{Deserialize, Serialize};
 
 use super::actor::{DriverActor, DriverState};
-use super::route::open_stops;
 use crate::door::Reply;
 use crate::zones::stop_view;
 use crate::{Cause, Refused};
@@ -74,7 +73,7 @@ impl DriverActor {
     fn missed(&self, state: &DriverState, now: Timestamp) -> BTreeSet<OrderId> {
         let work = state.work();
         let from = state.presence.newest().map(|fix| fix.place);
-        let stops = open_stops(&work);
+        let stops = work.open_stops();
         let Some((first, _)) = stops.first() else { return BTreeSet::new() };
         let Some(travel) = self.doors.zones.cell(first.zone).map(|cell| cell.travel(now)) else {
             return BTreeSet::new();

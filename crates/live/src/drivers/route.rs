@@ -1,20 +1,15 @@
 //! What a driver has to do, in the order in which they are to do it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use posthaste_domain::ids::{DriverId, OrderId, TaskId};
 use posthaste_domain::order::{Order, Status, Task, TaskKind, TaskStatus};
 use posthaste_domain::place::Place;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::audience::Audience;
-use posthaste_protocol::drivers::{OfferView, PlanView, RouteView, StopView};
-use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::words::RouteReason;
 use serde::{Deserialize, Serialize};
 
 use super::actor::DriverState;
-use super::standby::standby_view;
 use super::{PlannedStop, Standby};
 
 /// The last stop that a driver has done.
@@ -47,7 +42,7 @@ impl LastDone {
 pub struct PlannedRoute {
     /// Which plan.
     pub generation: u64,
-    /// Why it differs from the one before, as [`PlanView`] has it.
+    /// Why it differs from the one before, in the words of the wire.
     pub reason: RouteReason,
     /// When it was made.
     pub made_at: Timestamp,
@@ -79,6 +74,30 @@ pub struct Work {
 }
 
 impl Work {
+    /// When a stop of the plan is planned, where the plan has it.
+    pub(crate) fn planned_at(&self, order: OrderId, kind: TaskKind) -> Option<Timestamp> {
+        self.planned(order, kind).map(|(_, at)| at)
+    }
+
+    /// What is to be done, next first: where they are, what they chose, what is planned; what no plan knows yet comes last,
+    /// as it is.
+    pub(crate) fn open_stops(&self) -> Vec<(&Order, &Task)> {
+        let mut orders: Vec<&Order> = self.in_hand.iter().map(AsRef::as_ref).collect();
+        orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
+        let open = |task: &&Task| !task.status.is_final();
+        let mut stops: Vec<(&Order, &Task)> =
+            orders.into_iter().flat_map(|o| o.tasks.iter().filter(open).map(move |t| (o, t))).collect();
+        stops.sort_by_key(|(order, task)| {
+            let turn = match self.chosen {
+                Some(chosen) if task.status == TaskStatus::Arrived && task.id != chosen => 0,
+                Some(chosen) if task.id == chosen => 1,
+                _ => 2,
+            };
+            (turn, self.planned(order.id, task.kind).map_or(usize::MAX, |(n, _)| n))
+        });
+        stops
+    }
+
     /// Which stop of the plan it is, and when.
     fn planned(&self, order: OrderId, kind: TaskKind) -> Option<(usize, Timestamp)> {
         let mut stops = self.planned.iter().flat_map(|p| p.stops.iter().enumerate());
@@ -96,52 +115,5 @@ impl DriverState {
         if is_theirs(before) && !is_theirs(now) && now.status() != Status::Delivered {
             self.planned = self.planned.take().map(|planned| Arc::new(planned.without(now.id)));
         }
-    }
-}
-
-/// What is to be done, next first: where they are, what they chose, what is planned; what no plan knows yet comes last, as
-/// it is.
-pub(super) fn open_stops(work: &Work) -> Vec<(&Order, &Task)> {
-    let mut orders: Vec<&Order> = work.in_hand.iter().map(AsRef::as_ref).collect();
-    orders.sort_by_key(|o| (o.assignment.map(|a| a.commitment.start()), o.id));
-    let open = |task: &&Task| !task.status.is_final();
-    let mut stops: Vec<(&Order, &Task)> =
-        orders.into_iter().flat_map(|o| o.tasks.iter().filter(open).map(move |t| (o, t))).collect();
-    stops.sort_by_key(|(order, task)| {
-        let turn = match work.chosen {
-            Some(chosen) if task.status == TaskStatus::Arrived && task.id != chosen => 0,
-            Some(chosen) if task.id == chosen => 1,
-            _ => 2,
-        };
-        (turn, work.planned(order.id, task.kind).map_or(usize::MAX, |(n, _)| n))
-    });
-    stops
-}
-
-/// Stops in the order in which they are to be done, and offers.
-#[must_use]
-pub fn route_view(driver: DriverId, work: &Work) -> RouteView {
-    let views: HashMap<OrderId, OrderView> =
-        work.in_hand.iter().map(|o| (o.id, OrderView::of(o, Audience::Driver(driver)))).collect();
-    let stop = |(order, task): (&Order, &Task)| {
-        let view = views.get(&order.id)?;
-        let task_view = view.tasks.iter().find(|t| t.id == task.id)?.clone();
-        Some(StopView {
-            order_id: order.id,
-            order_status: view.status,
-            promised_at: view.promised_at,
-            planned_at: work.planned(order.id, task.kind).map(|(_, at)| at),
-            chosen: work.chosen == Some(task.id),
-            task: task_view,
-        })
-    };
-    let plan =
-        work.planned.as_ref().map(|p| PlanView { generation: p.generation, reason: p.reason, made_at: p.made_at });
-    RouteView {
-        driver_id: driver,
-        stops: open_stops(work).into_iter().filter_map(stop).collect(),
-        plan,
-        standby: work.standby.map(standby_view),
-        offers: work.offered.iter().filter_map(|o| OfferView::of(o)).collect(),
     }
 }

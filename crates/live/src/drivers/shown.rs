@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use posthaste_domain::order::Speed;
+use posthaste_domain::order::{Order, Speed};
 use posthaste_geography::VehicleSpeed;
 use posthaste_matching::DriverView;
 use posthaste_protocol::socket::ServerMessage;
-use posthaste_protocol::tracking::TrackingView;
 
 use super::actor::{DriverActor, DriverState};
-use super::route_view;
 use crate::presence::Summary;
 use crate::streams::{self, Follower, Scope};
+use crate::views;
 use crate::zones::{InHand, ZoneCell};
 
 impl DriverActor {
@@ -21,13 +20,13 @@ impl DriverActor {
 
     pub(super) fn show_operations(&self, state: &DriverState) {
         if self.doors.streams.hub().has_operations() {
-            let view = Box::new(self.doors.drivers.of(&state.presence).view());
+            let view = Box::new(views::driver(&self.doors.drivers.of(&state.presence)));
             self.doors.streams.tell_operations(ServerMessage::Driver(view), self.scope(state));
         }
     }
 
     pub(super) fn show_route(&self, state: &DriverState) {
-        let route = Box::new(route_view(self.id, &state.work()));
+        let route = Box::new(views::route(self.id, &state.work()));
         self.doors.streams.tell(streams::driver(self.id), ServerMessage::Route(route));
     }
 
@@ -37,12 +36,7 @@ impl DriverActor {
         #[expect(clippy::cast_possible_truncation, reason = "a driver has far fewer orders than fit")]
         let open_orders = in_hand.clone().count() as u32;
         state.presence.set_summary(Summary { driver: Arc::clone(&state.driver), stale: state.stale, open_orders });
-        let mut followers: Vec<_> =
-            in_hand.clone().flat_map(|o| [Follower::Tracking(o.id), Follower::Merchant(o.merchant)]).collect();
-        let shown = in_hand.filter(|order| TrackingView::shows_driver(order));
-        followers.extend(shown.filter_map(|o| o.customer.map(|customer| Follower::Customer(customer, o.id))));
-        followers.dedup();
-        state.presence.set_followers(followers);
+        state.presence.set_followers(followers(in_hand.map(AsRef::as_ref)));
         self.update_boards(state);
     }
 
@@ -88,4 +82,20 @@ impl DriverActor {
             cell.dispatch_if_waiting();
         }
     }
+}
+
+/// Who sees where the driver of these orders is, each once: their merchants, and who follows one while it shows its driver.
+fn followers<'o>(in_hand: impl Iterator<Item = &'o Order>) -> Vec<Follower> {
+    let mut all: Vec<Follower> = Vec::new();
+    for order in in_hand {
+        let merchant = Follower::Merchant(order.merchant);
+        if !all.contains(&merchant) {
+            all.push(merchant);
+        }
+        if order.shows_driver() {
+            all.push(Follower::Tracking(order.id));
+            all.extend(order.customer.map(|customer| Follower::Customer(customer, order.id)));
+        }
+    }
+    all
 }

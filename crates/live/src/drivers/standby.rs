@@ -5,20 +5,8 @@
 
 use posthaste_domain::Timestamp;
 use posthaste_matching::routed::outcome::Standby;
-use posthaste_protocol::drivers::StandbyView;
 
 use super::actor::{Alarm, DriverActor, DriverMsg, DriverState};
-
-/// The advice as its driver sees it.
-pub(super) fn standby_view(standby: Standby) -> StandbyView {
-    StandbyView {
-        lat: standby.place.lat(),
-        lng: standby.place.lng(),
-        merchant_id: standby.merchant,
-        reason: posthaste_protocol::words::StandbyReason::OrdersExpected,
-        until: standby.until,
-    }
-}
 
 impl DriverActor {
     /// Sets an alarm. It holds the driver's name, not their actor, which may have ended by then.

@@ -8,16 +8,15 @@ use posthaste_domain::ids::{DriverId, Id, ZoneId};
 use posthaste_domain::order::{Order, Recorded, Status};
 use posthaste_domain::place::Place;
 use posthaste_protocol::audience::{Audience, timeline_entry};
-use posthaste_protocol::drivers::PositionView;
 use posthaste_protocol::orders::{EtaView, OrderView};
 use posthaste_protocol::socket::{OrderChanged, PositionUpdate, ServerMessage, Step};
-use posthaste_protocol::tracking::{FollowedOrder, OrderPosition, TrackingPosition, TrackingStep};
+use posthaste_protocol::tracking::{FollowedOrder, OrderPosition, TrackingStep};
 use posthaste_streams::{Hub, Scope, Streams};
 
-use super::snapshots::as_followed;
 use super::topics::{self, Follower};
 use crate::presence::Fix;
 use crate::system::Doors;
+use crate::views;
 
 impl Doors {
     /// An order changed; events with the status after each.
@@ -51,7 +50,7 @@ pub(super) fn publish_order(hub: &Hub, order: &Order, events: &[(Recorded, Statu
         hub.publish(topics::customer(customer), || {
             let driver = order.working_driver().and_then(|driver| doors?.drivers.in_memory(driver));
             let FollowedOrder { order, eta, driver } =
-                FollowedOrder::of(order, driver.as_ref().map(as_followed), eta());
+                FollowedOrder::of(order, driver.as_ref().map(views::followed_driver), eta());
             let events = entries(Audience::Follower);
             ServerMessage::Order(Box::new(OrderChanged { events, order, eta, driver }))
         });
@@ -82,8 +81,8 @@ pub(crate) fn moved(
     let (hub, whose) = (streams.hub(), driver.uuid());
     let position = |update| hub.encode(&ServerMessage::Position(update));
     let encoded = OnceCell::new();
-    let of_driver = || encoded.get_or_init(|| position(PositionUpdate::Driver(position_view(driver, fix)))).clone();
-    let place = || TrackingPosition::new(fix.place, fix.at, fix.heading_degrees);
+    let of_driver = || encoded.get_or_init(|| position(PositionUpdate::Driver(views::position(driver, fix)))).clone();
+    let place = || views::followed_position(fix);
     for follower in followers {
         match *follower {
             Follower::Tracking(order) => {
@@ -98,18 +97,6 @@ pub(crate) fn moved(
     }
     let places = [fix.place, before.unwrap_or(fix.place)];
     hub.place_in_views(zones, &places, whose, of_driver);
-}
-
-/// A position as those may see it who may know the driver.
-pub(crate) fn position_view(driver: DriverId, fix: &Fix) -> PositionView {
-    PositionView {
-        driver_id: driver,
-        lat: fix.place.lat(),
-        lng: fix.place.lng(),
-        at: fix.at,
-        heading_degrees: fix.heading_degrees,
-        speed_meters_per_second: fix.speed_meters_per_second,
-    }
 }
 
 #[cfg(test)]

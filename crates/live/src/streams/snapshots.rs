@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use posthaste_domain::ids::{CustomerId, DriverId, MerchantId, OrderId};
-use posthaste_domain::order::{Order, Recorded, Status};
-use posthaste_domain::place::Place;
 use posthaste_protocol::audience::Audience;
 use posthaste_protocol::orders::OrderView;
 use posthaste_protocol::socket::{ServerMessage, Snapshot, Step};
-use posthaste_protocol::tracking::{FollowedOrder, TrackingDriver, TrackingPosition, TrackingStep, TrackingView};
+use posthaste_protocol::tracking::FollowedOrder;
 use posthaste_storage::orders::ListFilter;
 use posthaste_streams::{Answering, Beginning, CannotFollow, Scope, Snapshots, Subject, Topic, View};
 
 use super::topics::Of;
-use crate::Refused;
-use crate::drivers::LiveDriver;
+use crate::orders::TrackedOrder;
 use crate::system::Doors;
-use crate::zones::LiveZone;
+use crate::{Refused, views};
 
 /// Orders in a snapshot at most.
 const MOST_ORDERS: u32 = 1000;
@@ -67,7 +64,7 @@ impl Snapshots for FromMemory {
 async fn driver(doors: &Doors, id: DriverId) -> Result<Snapshot, Refused> {
     // Both as the driver's actor has them at one moment.
     let (live, work) = doors.drivers.at_work(id).await?;
-    Ok(Snapshot::Driver { driver: live.view(), route: crate::drivers::route_view(id, &work) })
+    Ok(Snapshot::Driver { driver: views::driver(&live), route: views::route(id, &work) })
 }
 
 async fn merchant(doors: &Doors, id: MerchantId) -> Result<Snapshot, Refused> {
@@ -81,24 +78,21 @@ async fn customer(doors: &Doors, id: CustomerId) -> Result<Snapshot, Refused> {
     let live = doors.live_orders(filter, MOST_ORDERS_OF_CUSTOMER).await?;
     let mut orders = Vec::with_capacity(live.len());
     for order in &live {
-        let (driver, eta) = (driver_of(doors, order).await, doors.orders.eta(order).await);
-        orders.push(FollowedOrder::of(order, driver, eta));
+        let (driver, eta) = (doors.drivers.of_order(order).await, doors.orders.eta(order).await);
+        orders.push(FollowedOrder::of(order, driver.as_ref().map(views::followed_driver), eta));
     }
     Ok(Snapshot::Customer { orders })
 }
 
 async fn operations(doors: &Doors, view: View) -> Result<Snapshot, Refused> {
     let shows_zone = |zone| view.shows(&Scope::of_zone(zone));
-    let zones = doors.zones.list().iter().filter(|z| shows_zone(z.zone.id)).map(LiveZone::view).collect();
+    let zones = doors.zones.list().iter().filter(|z| shows_zone(z.zone.id)).map(views::zone).collect();
     let drivers = doors
         .drivers
         .on_shift()
         .into_iter()
-        .filter(|live| {
-            let place = live.position.and_then(|p| Place::new(p.lat, p.lng).ok());
-            view.shows(&Scope::of_driver(&live.driver, place))
-        })
-        .map(|live| live.view())
+        .filter(|live| view.shows(&Scope::of_driver(&live.driver, live.position.map(|fix| fix.place))))
+        .map(|live| views::driver(&live))
         .collect();
     let zone = if let View::Zone(zone) = view { Some(zone) } else { None };
     let orders = doors.live_orders(ListFilter { zone, ..ListFilter::default() }, MOST_ORDERS).await?;
@@ -114,40 +108,11 @@ async fn operations(doors: &Doors, view: View) -> Result<Snapshot, Refused> {
 async fn tracking(doors: &Doors, id: OrderId, last: Option<u64>) -> Result<Beginning, Refused> {
     let order = doors.orders.tracked(id).await?;
     if let Some(from) = last.filter(|from| *from <= order.version) {
-        let missed = steps(&doors.timeline(id, from).await?).into_iter();
+        let missed = views::steps(&doors.timeline(id, from).await?).into_iter();
         let message = |step| ServerMessage::Step(Step { step, driver_name: None, eta: None });
         return Ok(Beginning::Resumed(missed.map(|step| (step.seq, message(step))).collect()));
     }
-    let tracking = tracking_view(doors, &order).await?;
-    Ok(Beginning::Fresh { seq: order.version, snapshot: Snapshot::Tracking { tracking } })
-}
-
-fn steps(events: &[(Recorded, Status)]) -> Vec<TrackingStep> {
-    events.iter().map(|(recorded, status)| TrackingStep::of(recorded, *status)).collect()
-}
-
-/// This version of the order as the holder of its link sees it. What is committed meanwhile is in its timeline too: that
-/// belongs to a later one.
-pub(crate) async fn tracking_view(doors: &Doors, order: &Order) -> Result<TrackingView, Refused> {
-    let mut timeline = doors.timeline(order.id, 0).await?;
-    timeline.retain(|(recorded, _)| recorded.seq <= order.version);
-    let driver = driver_of(doors, order).await;
-    let eta = doors.orders.eta(order).await;
-    Ok(TrackingView::of(order, steps(&timeline), driver, eta))
-}
-
-/// Who has the order, as those may see them who follow it.
-async fn driver_of(doors: &Doors, order: &Order) -> Option<TrackingDriver> {
-    let live = doors.drivers.get(order.working_driver()?).await.ok()?;
-    Some(as_followed(&live))
-}
-
-pub(super) fn as_followed(live: &LiveDriver) -> TrackingDriver {
-    let position = live.position.map(|p| TrackingPosition {
-        lat: p.lat,
-        lng: p.lng,
-        at: p.at,
-        heading_degrees: p.heading_degrees,
-    });
-    TrackingDriver::of(&live.driver, position)
+    let tracked = TrackedOrder::of(order, doors).await?;
+    let tracking = views::tracking(&tracked);
+    Ok(Beginning::Fresh { seq: tracked.order.version, snapshot: Snapshot::Tracking { tracking } })
 }

@@ -55,7 +55,7 @@ async fn positions_since_the_last_checkpoint_are_lost_and_no_others() {
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let at = async |stage: &Stage| {
         let position = stage.system.drivers().get(driver).await.expect("a driver").position;
-        position.map(|position| (position.lat, position.lng))
+        position.map(|position| (position.place.lat(), position.place.lng()))
     };
     stage.checkpoint().await;
     stage.system.drivers().presence(driver).await.expect("a slot").said(place(52.15, 13.15));

@@ -8,7 +8,7 @@ use posthaste_estimates::{Observation, Quantity, Question, Sample};
 
 use super::routed::{stage, work_of};
 use super::stage::{Stage, place};
-use crate::drivers::{NextChosen, Work, route_view};
+use crate::drivers::{NextChosen, Work};
 use crate::orders::PlaceOrder;
 use crate::{Cause, Refused};
 
@@ -25,7 +25,7 @@ fn far_order(stage: &Stage) -> PlaceOrder {
 }
 
 fn is_first(work: &Work, driver: DriverId, task: TaskId) -> bool {
-    let view = route_view(driver, work);
+    let view = crate::views::route(driver, work);
     let first = view.stops.first();
     let planned = work.planned.as_ref().and_then(|p| p.stops.first());
     first.is_some_and(|s| s.task.id == task && s.chosen && s.planned_at == planned.map(|p| p.at))
@@ -47,7 +47,7 @@ async fn a_chosen_stop_comes_first_until_it_is_done_and_the_rest_is_planned_arou
     assert!(chosen.changed);
     let work = work_of(&stage, driver, |w| is_first(w, driver, far_pickup)).await;
     assert_eq!(work.planned.as_ref().map(|p| p.reason), Some(posthaste_protocol::words::RouteReason::Chosen));
-    assert_eq!(route_view(driver, &work).stops.len(), 4);
+    assert_eq!(crate::views::route(driver, &work).stops.len(), 4);
     // Saying it twice changes nothing; nor does a restart of their actor, or of everything.
     assert!(!choose(&stage, driver, Some(far_pickup)).await.expect("chosen before").changed);
     stage.system.drivers().door.present(driver).unwrap().kill();
@@ -61,7 +61,7 @@ async fn a_chosen_stop_comes_first_until_it_is_done_and_the_rest_is_planned_arou
     stage.complete(driver, far.id, TaskKind::Pickup).await.expect("picked up");
     let work = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 3)).await;
     assert_eq!(work.chosen, None);
-    assert!(route_view(driver, &work).stops.iter().all(|s| !s.chosen));
+    assert!(crate::views::route(driver, &work).stops.iter().all(|s| !s.chosen));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

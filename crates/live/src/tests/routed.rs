@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::stage::{Stage, place};
 use super::streams::next;
-use crate::drivers::{DriverCommand, Work, route_view};
+use crate::drivers::{DriverCommand, Work};
 use crate::streams::Subscription;
 
 pub(super) async fn stage() -> Stage {
@@ -56,7 +56,7 @@ async fn two_orders_of_one_shop_ride_together_and_their_driver_sees_planned_stop
     }
     assert!(seen[0].is_some() && seen[1].is_some() && seen[0] != seen[1], "{seen:?}");
     let work = work_of(&stage, driver, |w| w.planned.as_ref().is_some_and(|p| p.stops.len() == 4)).await;
-    let view = route_view(driver, &work);
+    let view = crate::views::route(driver, &work);
     let kinds: Vec<_> = view.stops.iter().map(|s| s.task.kind).collect();
     assert_eq!(kinds, [TaskKind::Pickup, TaskKind::Pickup, TaskKind::Delivery, TaskKind::Delivery]);
     let times: Vec<_> = view.stops.iter().map(|s| s.planned_at.expect("a planned time")).collect();
@@ -120,7 +120,7 @@ async fn what_is_aboard_is_handed_over_as_it_was_planned_and_after_a_crash_the_n
     }
     let nearest_first = [orders[1], orders[2], orders[0]];
     let sequence = |w: &Work| {
-        let view = route_view(driver, w);
+        let view = crate::views::route(driver, w);
         view.stops.iter().map(|s| (s.order_id, s.task.kind)).collect::<Vec<_>>()
     };
     let wanted = nearest_first.map(|id| (id, TaskKind::Delivery));

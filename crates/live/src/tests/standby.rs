@@ -11,7 +11,7 @@ use posthaste_domain::zone::ZoneRules;
 
 use super::routed::work_of;
 use super::stage::{Stage, admin, place};
-use crate::drivers::{Standby, route_view};
+use crate::drivers::Standby;
 
 /// Where a driver is sent, as time passes: the zone looks now and then.
 async fn standby_in_time(stage: &Stage, driver: DriverId, holds: impl Fn(&Standby) -> bool) -> Standby {
@@ -53,7 +53,7 @@ async fn an_idle_driver_is_sent_where_orders_come_from_and_called_back_by_an_ord
     let stage = stage().await;
     let driver = stage.driver_on_shift(place(52.1, 13.1)).await;
     let work = work_of(&stage, driver, |w| w.standby.is_some()).await;
-    let standby = route_view(driver, &work).standby.expect("the driver sees it");
+    let standby = crate::views::route(driver, &work).standby.expect("the driver sees it");
     assert_eq!((standby.lat, standby.lng), (shop().lat(), shop().lng()));
     assert_eq!(standby.merchant_id, Some(stage.merchant));
     assert!(standby.until > stage.now() && work.in_hand.is_empty());

@@ -54,11 +54,11 @@ async fn a_tracking_snapshot_is_of_one_version_and_the_steps_after_it_complete_t
                 let mut following = Vec::new();
                 while !done.load(Ordering::Relaxed) {
                     following.push(tokio::spawn(followed(system.clone(), id)));
-                    assert_whole(&system.orders().tracking(id).await.unwrap());
+                    assert_whole(&crate::views::tracking(&system.orders().track(id).await.unwrap()));
                     taken.fetch_add(1, Ordering::Relaxed);
                     while following.len() > 8 && !done.load(Ordering::Relaxed) {
                         following.retain(|one| !one.is_finished());
-                        assert_whole(&system.orders().tracking(id).await.unwrap());
+                        assert_whole(&crate::views::tracking(&system.orders().track(id).await.unwrap()));
                         taken.fetch_add(1, Ordering::Relaxed);
                     }
                 }

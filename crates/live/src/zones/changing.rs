@@ -44,7 +44,7 @@ impl Zones {
         let now = doors.clock.now();
         let made = Zone::new(doors.clock.id(), RegionId::FIRST, zone, now);
         let zone = LiveZone::new(made.clone(), shape);
-        let answer = idempotency.as_ref().map(|key| key.record_of(201, &zone.view(), now)).transpose()?;
+        let answer = idempotency.as_ref().map(|key| key.record_of(201, &crate::views::zone(&zone), now)).transpose()?;
         match posthaste_storage::zones::insert(&self.0.pool, &made, answer.as_ref()).await {
             Ok(()) => {}
             // A request sent twice may run into the name of the zone that it made.
