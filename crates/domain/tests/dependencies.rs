@@ -186,6 +186,26 @@ const REACH_OUTSIDE: &[(&str, &str)] = &[
     ("posthaste", "describes the figures of calls"),
 ];
 
+/// Files of the live system that make what is shown: everything else in it speaks of what the domain has.
+const MAKE_VIEWS: &[&str] = &["live/src/views.rs", "live/src/streams/snapshots.rs", "live/src/streams/publish.rs"];
+
+/// The folder of all crates.
+fn crates() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of crates")
+}
+
+/// The Rust files in a folder and in those in it.
+fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
@@ -307,17 +327,7 @@ fn pure_crates_bring_in_no_io() {
 /// What works only because both sides share memory is found here, not when the system moves to another machine.
 #[test]
 fn the_live_system_is_reached_through_one_trait() {
-    fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                sources(&path, into);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                into.push(path);
-            }
-        }
-    }
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of crates");
+    let crates = crates();
     let mut all = Vec::new();
     OUTSIDE_OF_LIVE.iter().for_each(|name| sources(&crates.join(name).join("src"), &mut all));
     let names_system = |line: &str| {
@@ -336,4 +346,30 @@ fn the_live_system_is_reached_through_one_trait() {
     }
     assert_eq!(seen, ASSEMBLE.len(), "each file that assembles was read, and does");
     assert!(wrong.is_empty(), "these go past `Live`:\n{}", wrong.join("\n"));
+}
+
+/// What is shown of an order or a driver is made for somebody, where it goes out: actors do not hand views to each other.
+#[test]
+fn the_live_system_makes_views_at_its_edge() {
+    let mut all = Vec::new();
+    sources(&crates().join("live/src"), &mut all);
+    let is_test =
+        |path: &Path| path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests"));
+    // The uses of one statement may stand on several lines.
+    let names_view = |statement: &str| {
+        let mut words = statement.split(|c: char| !c.is_alphanumeric() && c != '_');
+        statement.contains("posthaste_protocol::") && words.any(|word| word.ends_with("View"))
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for path in all.iter().filter(|path| !is_test(path)) {
+        let text = std::fs::read_to_string(path).expect("a source");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        if code.split(';').any(names_view) {
+            let makes_views = MAKE_VIEWS.iter().any(|file| crates().join(file) == *path);
+            seen += usize::from(makes_views);
+            wrong.extend((!makes_views).then(|| path.display().to_string()));
+        }
+    }
+    assert_eq!(seen, MAKE_VIEWS.len(), "each file that makes views was read, and does");
+    assert!(wrong.is_empty(), "these make views, or take them:\n{}", wrong.join("\n"));
 }

@@ -16,7 +16,6 @@ use posthaste_domain::offer::{Offer, Withdrawal};
 use posthaste_domain::order::{Command, Order, ReleaseReason};
 use posthaste_domain::window::Window;
 use posthaste_domain::{Span, Timestamp};
-use posthaste_protocol::drivers::OfferView;
 use posthaste_protocol::socket::{OfferEnded, ServerMessage};
 use posthaste_protocol::words::OfferOutcome;
 use posthaste_storage::decisions::NewDecision;
@@ -386,7 +385,7 @@ impl DriverActor {
             }
         }
         if offered.is_some_and(|o| offered_before.is_none_or(|b| b.id != o.id))
-            && let Some(view) = OfferView::of(&order)
+            && let Some(view) = crate::views::offer(&order)
         {
             self.doors.streams.tell(crate::streams::driver(self.id), ServerMessage::Offer(Box::new(view)));
         }

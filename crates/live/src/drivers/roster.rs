@@ -8,7 +8,6 @@ use posthaste_domain::driver::Driver;
 use posthaste_domain::ids::{DriverId, ShiftId, ZoneId};
 use posthaste_domain::place::Place;
 use posthaste_domain::roster::{self, PlannedShift};
-use posthaste_protocol::drivers::PlannedShiftView;
 use posthaste_storage::StorageError;
 use posthaste_storage::roster::RosterError;
 
@@ -45,7 +44,7 @@ impl Drivers {
                 return first_answer(&doors, idempotency, Refused::InvalidShift(field.into(), problem)).await;
             }
         };
-        let view = PlannedShiftView::of(&shift);
+        let view = crate::views::planned_shift(&shift);
         let answer = idempotency.as_ref().map(|key| key.record_of(201, &view, now)).transpose()?;
         let carried = doors.carried.clone();
         carried

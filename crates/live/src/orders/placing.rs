@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use posthaste_domain::ids::OrderId;
 use posthaste_domain::order::{Order, Recorded, Status};
-use posthaste_protocol::orders::OrderView;
 use posthaste_storage::journal::Entry;
 use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
@@ -32,7 +31,7 @@ impl Placing {
         let mut entry =
             Entry::order(0, Arc::clone(&self.order), Arc::clone(&self.events)).correlation(self.cause.ids());
         if let Some(key) = &self.idempotency {
-            let view = OrderView::of(&self.order, key.audience);
+            let view = crate::views::order(&self.order, key.audience);
             entry = entry.idempotency(key.record_of(201, &view, self.order.placed_at)?);
         }
         match self.doors.commit(Whose::Order(self.order.id), entry).await {
