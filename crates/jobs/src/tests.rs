@@ -61,6 +61,7 @@ impl Work for Script {
             "fails" if job.tries == 1 => Ended::Retry { after: None, why },
             "always" => Ended::Retry { after: None, why },
             "refused" => Ended::Dead { why },
+            "breaks" => panic!("as it was told"),
             "hangs" => std::future::pending().await,
             _ => Ended::Done,
         };
@@ -147,6 +148,26 @@ async fn what_fails_is_tried_again_and_given_up_in_the_end() {
     let attempts = async |id| jobs.get(id).await.unwrap().attempts;
     assert_eq!((attempts(once).await, attempts(always).await, attempts(refused).await), (2, 4, 1));
     assert_eq!(jobs.get(always).await.unwrap().last_error.as_deref(), Some("as it was told"));
+}
+
+/// A kind whose end somebody else keeps: it must come to one.
+static KEPT_ELSEWHERE: Kind = Kind { name: "test.kept_elsewhere", dead_kept: None, ..QUICK };
+
+#[tokio::test]
+async fn a_run_that_panics_counts_as_failed_and_is_given_up_like_others() {
+    let database = TestDatabase::new().await;
+    let (jobs, script) = (jobs(&database), Script::default());
+    let _workers = (jobs.start(&QUICK, script.clone()), jobs.start(&KEPT_ELSEWHERE, script.clone()));
+    let id = put(&jobs, &QUICK, NewJob::new("breaks")).await.unwrap();
+    until_state(&jobs, id, "dead").await;
+    let seen = jobs.get(id).await.unwrap();
+    assert_eq!((seen.attempts, seen.last_error.as_deref()), (4, Some("it broke off by a fault of the program")));
+    let elsewhere = put(&jobs, &KEPT_ELSEWHERE, NewJob::new("breaks elsewhere")).await.unwrap();
+    until_state(&jobs, elsewhere, "gone").await;
+    let runs = script.said.lock().iter().filter(|said| *said == "breaks elsewhere").count();
+    assert_eq!(runs, 4);
+    let after = put(&jobs, &QUICK, NewJob::new("goes on")).await.unwrap();
+    until_state(&jobs, after, "done").await;
 }
 
 #[tokio::test]

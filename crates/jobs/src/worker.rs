@@ -6,9 +6,11 @@
 mod passes;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use posthaste_clock::duty::{Duty, Runs};
 use posthaste_domain::ids::JobId;
 use posthaste_domain::{Span, Timestamp};
@@ -260,8 +262,11 @@ pub(crate) async fn perform<W: Work>(jobs: Jobs, kind: &'static Kind, work: Arc<
     let (ended, report, job) = match opened(&jobs, kind, &claimed) {
         Some(payload) => {
             let job = job(&claimed, payload);
-            let (ended, report) = match tokio::time::timeout(kind.longest, work.run(&job)).await {
-                Ok(ended) => ended,
+            // A run that panics is a run that failed: it is counted and given up as others are, and is not begun for ever.
+            let run = AssertUnwindSafe(work.run(&job)).catch_unwind();
+            let (ended, report) = match tokio::time::timeout(kind.longest, run).await {
+                Ok(Ok(ended)) => ended,
+                Ok(Err(_)) => (broke_off(kind, &job), W::Report::default()),
                 Err(_) => (too_slow(kind), W::Report::default()),
             };
             (ended, report, job)
@@ -302,6 +307,12 @@ fn opened(jobs: &Jobs, kind: &Kind, claimed: &Claimed) -> Option<Vec<u8>> {
 
 fn too_slow(kind: &Kind) -> Ended {
     Ended::Retry { after: None, why: format!("it took longer than {} s", kind.longest.as_secs()) }
+}
+
+/// What it says stands in the log already, where it may: a panic's words may hold what a job holds.
+fn broke_off(kind: &Kind, job: &Job) -> Ended {
+    tracing::error!(job = %job.id, kind = kind.name, "a run broke off by a fault of the program");
+    Ended::Retry { after: None, why: "it broke off by a fault of the program".to_owned() }
 }
 
 fn log(kind: &Kind, job: &Job, ended: &Ended, next: Next) {

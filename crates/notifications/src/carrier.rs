@@ -20,26 +20,41 @@ pub(crate) const ATTEMPT: Duration = Duration::from_secs(if cfg!(test) { 2 } els
 pub enum CarrierError {
     /// The carrier takes nothing at all: it is not there, has too much to do, or does not let us in. Trying again helps
     /// when that is mended, with any message.
-    #[error("{0}")]
-    Away(String),
+    #[error("{why}")]
+    Away {
+        /// In words.
+        why: String,
+        /// For how long the carrier asks to be left alone.
+        after: Option<Duration>,
+    },
     /// Not this message now: trying again may help. Others may pass.
-    #[error("{0}")]
-    Temporary(String),
+    #[error("{why}")]
+    Temporary {
+        /// In words.
+        why: String,
+        /// For how long the carrier asks to be left alone with it.
+        after: Option<Duration>,
+    },
     /// Never: this message is refused.
     #[error("{0}")]
     Permanent(String),
 }
 
 impl CarrierError {
+    /// It takes nothing at all, and says no more.
+    pub(crate) fn away(why: impl Into<String>) -> Self {
+        Self::Away { why: why.into(), after: None }
+    }
+
     /// What a call to a carrier came to. One that may have happened is tried again: a message arrives at least once, and the
     /// same is written the second time.
     pub(crate) fn of(outcome: Outcome<()>) -> Result<(), Self> {
         match outcome {
             Outcome::Done(()) => Ok(()),
-            Outcome::Unknown(unknown) => Err(Self::Away(unknown.why)),
+            Outcome::Unknown(unknown) => Err(Self::Away { why: unknown.why, after: unknown.retry_after }),
             Outcome::Refused(refusal) => Err(match (refusal.scope, refusal.is_permanent) {
-                (Scope::Service, _) => Self::Away(refusal.why),
-                (Scope::Request, false) => Self::Temporary(refusal.why),
+                (Scope::Service, _) => Self::Away { why: refusal.why, after: refusal.retry_after },
+                (Scope::Request, false) => Self::Temporary { why: refusal.why, after: refusal.retry_after },
                 (Scope::Request, true) => Self::Permanent(refusal.why),
             }),
         }
@@ -105,7 +120,7 @@ impl Carrier {
         let budget = Budget::of(ATTEMPT);
         match &self.0 {
             Way::Mailbox(mailbox) => {
-                let slow = |_| Err(CarrierError::Away(format!("the mailbox took longer than {budget}")));
+                let slow = |_| Err(CarrierError::away(format!("the mailbox took longer than {budget}")));
                 tokio::time::timeout(ATTEMPT, mailbox.carry(id, at, message)).await.unwrap_or_else(slow)
             }
             Way::Smtp(smtp) => CarrierError::of(smtp.carry(id, message, budget).await),

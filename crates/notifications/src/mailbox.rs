@@ -26,7 +26,7 @@ impl Mailbox {
         };
         let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let text = format!("{kind} to: {}\nDate: {at}\n{subject}\n{}\n", message.to, message.text);
-        let failed = |error: std::io::Error| CarrierError::Away(format!("the mailbox: {error}"));
+        let failed = |error: std::io::Error| CarrierError::away(format!("the mailbox: {error}"));
         tokio::fs::create_dir_all(&self.directory).await.map_err(failed)?;
         let (draft, path) = (self.directory.join(format!(".{id}")), self.directory.join(format!("{id}.txt")));
         tokio::fs::write(&draft, text).await.map_err(failed)?;

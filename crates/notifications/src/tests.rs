@@ -349,6 +349,21 @@ async fn what_was_taken_and_not_confirmed_comes_again_and_an_email_can_be_told()
 }
 
 #[tokio::test]
+async fn a_sender_of_texts_that_is_too_busy_is_asked_when_it_said() {
+    let sender = StandIn::start(Channel::Text, Manner::Closed { code: 429 }).await;
+    let stage = Stage::new(Channel::Text, sender.address()).await;
+    stage.send(Message::text("+4930123456", "123456 is your code")).await;
+    stage.failed("429").await;
+    // The first wait of the outbox's own is 5 s.
+    let waits: i32 = sqlx::query_scalar("SELECT extract(epoch FROM due_at - now())::int FROM jobs")
+        .fetch_one(stage.database.pool.connections())
+        .await
+        .unwrap();
+    let asked = i32::from(posthaste_standins::BUSY_FOR);
+    assert!((asked - 60..=asked).contains(&waits), "{waits} s");
+}
+
+#[tokio::test]
 async fn a_number_that_does_not_exist_is_not_tried_again() {
     let sender = StandIn::start(Channel::Text, Manner::Refuses { code: 21211 }).await;
     let stage = Stage::new(Channel::Text, sender.address()).await;

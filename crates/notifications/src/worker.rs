@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use posthaste_domain::Span;
 use posthaste_domain::ids::{Id, MessageId};
 use posthaste_jobs::{Ended, Job, Work};
 use posthaste_outside::Breaker;
@@ -66,17 +67,24 @@ impl Work for Sending {
         };
         let outcome = match self.outbox.carrier(self.channel) {
             Some(carrier) => carrier.carry(MessageId::from_uuid(job.id.uuid()), job.created_at, &message).await,
-            None => Err(CarrierError::Away("no carrier is configured".to_owned())),
+            None => Err(CarrierError::away("no carrier is configured")),
         };
         // Who refuses one message is there for the others: odd receivers do not keep them waiting.
-        let reached = !matches!(outcome, Err(CarrierError::Away(_)));
-        if self.breaker.lock().note(reached, self.outbox.jobs().now(kind_of(self.channel))) {
+        let reached = !matches!(outcome, Err(CarrierError::Away { .. }));
+        let asked = match &outcome {
+            Err(CarrierError::Away { after, .. } | CarrierError::Temporary { after, .. }) => *after,
+            Ok(()) | Err(CarrierError::Permanent(_)) => None,
+        };
+        // How long a carrier asks to be left alone is not spent on attempts: the message waits, and so does the channel.
+        let after = asked.and_then(|asked| Span::from_std(asked).ok());
+        let now = self.outbox.jobs().now(kind_of(self.channel));
+        if self.breaker.lock().note_asked(reached, after.unwrap_or_default(), now) {
             tracing::error!(channel = self.channel.name(), "messages cannot be sent: waiting before trying again");
         }
         let ended = match outcome {
             Ok(()) => Ended::Done,
             Err(CarrierError::Permanent(why)) => Ended::Dead { why },
-            Err(CarrierError::Away(why) | CarrierError::Temporary(why)) => Ended::Retry { after: None, why },
+            Err(CarrierError::Away { why, .. } | CarrierError::Temporary { why, .. }) => Ended::Retry { after, why },
         };
         (ended, ())
     }

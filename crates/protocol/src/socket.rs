@@ -37,9 +37,9 @@ pub mod close {
     pub const FORBIDDEN: u16 = 4003;
     /// Silent for longer than the heartbeat allows.
     pub const SILENT: u16 = 4008;
-    /// The reader is too slow for its status events: connect again and resume.
+    /// The reader takes less than its stream brings, or nothing at all: connect again and resume.
     pub const TOO_SLOW: u16 = 4010;
-    /// Another connection of the same driver took its place.
+    /// Another connection of the same driver, login, key or link took its place.
     pub const REPLACED: u16 = 4011;
     /// Too many messages.
     pub const RATE_LIMITED: u16 = 4029;

@@ -14,6 +14,8 @@ pub mod rules;
 mod smtp;
 mod texts;
 
+pub use texts::BUSY_FOR;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

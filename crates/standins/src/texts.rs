@@ -112,10 +112,19 @@ async fn create(
     }
 }
 
+/// For how many seconds who is too busy (429) asks to be left alone.
+pub const BUSY_FOR: u16 = 600;
+
 /// What is answered whatever is asked.
 async fn early(manner: Option<Manner>) -> Option<Response> {
     match manner? {
-        Manner::Closed { code } => Some(answer(code, code, "closed on purpose")),
+        Manner::Closed { code } => {
+            let mut closed = answer(code, code, "closed on purpose");
+            if code == StatusCode::TOO_MANY_REQUESTS.as_u16() {
+                closed.headers_mut().insert(header::RETRY_AFTER, BUSY_FOR.into());
+            }
+            Some(closed)
+        }
         Manner::Silent => std::future::pending().await,
         Manner::Garbage => Some("<html>a hotel's welcome page</html>".into_response()),
         Manner::WrongPassword => Some(refused(20003)),
