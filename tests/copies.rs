@@ -3,9 +3,9 @@
 mod harness;
 
 use std::process::Output;
-use std::sync::{Arc, Mutex};
 
 use harness::private::DataDir;
+use harness::shop::Shop;
 use harness::*;
 use posthaste_client::{Client, Idempotency, ListOrders, Token};
 use posthaste_domain::ids::WebhookEndpointId;
@@ -14,60 +14,7 @@ use posthaste_protocol::webhooks::{CreateEndpoint, WebhookMessageView, WebhookSt
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::TestDatabase;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-
-/// A merchant's program that takes whatever comes.
-struct Shop {
-    url: String,
-    taken: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Shop {
-    async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/hook", listener.local_addr().expect("its address"));
-        let taken = Arc::<Mutex<Vec<Value>>>::default();
-        let kept = Arc::clone(&taken);
-        tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                tokio::spawn(async move {
-                    let (mut text, mut part) = (Vec::new(), [0; 4096]);
-                    while let Ok(read @ 1..) = connection.read(&mut part).await {
-                        text.extend_from_slice(&part[..read]);
-                        if let Some(body) = body(&text) {
-                            kept.lock().expect("a lock").push(body);
-                            let _ = connection.write_all(b"HTTP/1.1 204 Taken\r\nconnection: close\r\n\r\n").await;
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { url, taken }
-    }
-
-    /// The references of the orders whose placing it was told of, in the order in which it was.
-    fn placed(&self) -> Vec<String> {
-        let taken = self.taken.lock().expect("a lock");
-        let placed = taken.iter().filter(|body| body["type"] == "order.placed");
-        placed.filter_map(|body| body["data"]["order"]["reference"].as_str().map(str::to_owned)).collect()
-    }
-
-    async fn hears_of(&self, reference: &str) {
-        until(&format!("it is told of {reference}"), async || {
-            self.placed().iter().any(|told| told == reference).then_some(())
-        })
-        .await;
-    }
-}
-
-/// The body of a request, where it is whole.
-fn body(text: &[u8]) -> Option<Value> {
-    let text = std::str::from_utf8(text).ok()?;
-    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
-}
 
 async fn place(shop: &Client, reference: &str) {
     shop.create_order(&fast_order(reference), Idempotency::Key(reference.to_owned())).await.expect("placed");

@@ -5,6 +5,7 @@
 pub mod private;
 pub mod python;
 pub mod receiver;
+pub mod shop;
 pub mod terminal;
 
 use std::io::{BufRead, BufReader};
@@ -222,7 +223,8 @@ fn serves_at(line: &str) -> Option<String> {
     entry["address"].as_str().filter(|_| entry["message"] == "serving").map(str::to_owned)
 }
 
-fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
+/// What the program is told of a database and its mode.
+pub fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
     let mut environment = vec![
         ("POSTHASTE_TOKEN_KEY", KEY.to_owned()),
         ("POSTHASTE_MODE", mode.to_owned()),
@@ -242,7 +244,9 @@ fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
 
 /// The program. Settings of whoever runs the tests are none of its.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    // Another one where a test is told to fill a database with a release.
+    let program = std::env::var_os("POSTHASTE_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_posthaste").into());
+    let mut command = Command::new(program);
     command.env_remove("DATABASE_URL");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("POSTHASTE_") {

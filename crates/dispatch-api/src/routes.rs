@@ -1,17 +1,12 @@
 //! Every route of dispatch with its contract and its documentation, but for the sockets'.
 
-use axum::extract::FromRef;
 use posthaste_http::contract::Routes;
 use utoipa_axum::routes;
 
 use crate::{Dispatch, assignments, clock, drivers, inside, insight, orders, shadow, tracking, zones};
 
 /// The routes.
-pub fn routes<S>() -> Routes<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Dispatch: FromRef<S>,
-{
+pub fn routes() -> Routes<Dispatch> {
     Routes::default()
         .with([clock::READ], routes!(clock::read))
         .with([orders::PLACE, orders::LIST], routes!(orders::place, orders::list))

@@ -25,7 +25,7 @@ mod paths;
 mod position;
 mod session;
 
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::response::Response;
 use posthaste_http::auth::{KeyScope, Role};
 use posthaste_http::contract::{Access, Routes, Rule, Scope};
@@ -210,11 +210,7 @@ async fn track(State(app): State<Dispatch>, Path(token): Path<String>, handshake
 }
 
 /// The routes on which sockets are opened.
-pub fn routes<S>() -> Routes<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Dispatch: FromRef<S>,
-{
+pub fn routes() -> Routes<Dispatch> {
     Routes::default()
         .with([DRIVER], routes!(driver))
         .with([MERCHANT], routes!(merchant))

@@ -26,7 +26,7 @@ use crate::AppState;
 use crate::worlds::Closed;
 
 /// The table: the contracts of all routes, as their contexts export them.
-pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| crate::openapi::routes().rules().to_vec());
+pub static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| crate::openapi::routes(None).rules().to_vec());
 
 /// The contract of a route; that of its head is the same.
 #[must_use]

@@ -50,8 +50,9 @@ use crate::{AppState, asyncapi, duties, export, health, problems};
 )]
 struct Frame;
 
-/// Every route with its contract and its documentation.
-pub(crate) fn routes() -> Routes<AppState> {
+/// Every route with its contract and its documentation, and with what it reaches, where that is there. A context's routes are
+/// made for that context alone.
+pub(crate) fn routes(app: Option<&AppState>) -> Routes<AppState> {
     Routes::with_openapi(Frame::openapi())
         .with([health::LIVE], routes!(health::live))
         .with([health::READY], routes!(health::ready))
@@ -60,17 +61,17 @@ pub(crate) fn routes() -> Routes<AppState> {
         .with([asyncapi::SHOW], routes!(asyncapi::show))
         .with([problems::SHOW], routes!(problems::show))
         .with([duties::LIST], routes!(duties::list))
-        .merge(posthaste_jobs::routes())
-        .merge(posthaste_dispatch_api::routes())
+        .merge(posthaste_jobs::routes().given(app.map(|app| app.jobs().clone())))
+        .merge(posthaste_dispatch_api::routes().given(app.map(|app| app.dispatch().clone())))
         .with([export::EXPORT], routes!(export::export))
-        .merge(posthaste_webhooks::routes())
-        .merge(posthaste_dispatch_api::sockets::routes())
-        .merge(posthaste_identity::routes())
+        .merge(posthaste_webhooks::routes().given(app.map(|app| app.webhooks().clone())))
+        .merge(posthaste_dispatch_api::sockets::routes().given(app.map(|app| app.dispatch().clone())))
+        .merge(posthaste_identity::routes().given(app.map(|app| app.identity().clone())))
 }
 
 /// The document, and limits that were said of fields that are not there.
 static DOCUMENT: LazyLock<(utoipa::openapi::OpenApi, Vec<FieldLimit>)> = LazyLock::new(|| {
-    let mut document = routes().into_router().into_openapi();
+    let mut document = routes(None).into_router().into_openapi();
     let homeless = complete(&mut document);
     (document, homeless)
 });
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_handler_has_its_contract_and_no_route_is_there_twice() {
-        assert_eq!(routes().faults(), [""; 0]);
+        assert_eq!(routes(None).faults(), [""; 0]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::{AppState, accept, access, banned};
 /// request meets.
 pub fn router(app: AppState) -> Router {
     let edge = Edge::new(app.clone());
-    let routes = routes();
+    let routes = routes(Some(&app));
     for fault in routes.faults() {
         tracing::error!(fault, "a route is left out: its handler and its contract do not agree");
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use posthaste_dispatch_api::{Dispatch, Shared};
 use posthaste_http::auth::Keys;
 use posthaste_http::limits::Limits;
@@ -131,33 +130,5 @@ impl AppState {
     /// Whether nothing may leave: webhooks, emails, texts.
     pub(crate) fn is_held(&self) -> bool {
         self.0.jobs.outside().is_held()
-    }
-}
-
-/// The routes of dispatch find it here.
-impl FromRef<AppState> for Dispatch {
-    fn from_ref(app: &AppState) -> Self {
-        app.dispatch().clone()
-    }
-}
-
-/// The routes of webhooks find it here.
-impl FromRef<AppState> for Webhooks {
-    fn from_ref(app: &AppState) -> Self {
-        app.webhooks().clone()
-    }
-}
-
-/// The routes of jobs find it here.
-impl FromRef<AppState> for Jobs {
-    fn from_ref(app: &AppState) -> Self {
-        app.jobs().clone()
-    }
-}
-
-/// The routes of identity find it here.
-impl FromRef<AppState> for Identity {
-    fn from_ref(app: &AppState) -> Self {
-        app.identity().clone()
     }
 }

@@ -378,6 +378,19 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// The same routes with the state that they reach, to be merged into those of a program whose state is another. Without one
+    /// they are there for their contracts and documents alone, and answer nothing.
+    ///
+    /// A context makes its routes for its own state, so that its handlers are compiled with it, once.
+    #[must_use]
+    pub fn given<T: Clone + Send + Sync + 'static>(self, state: Option<S>) -> Routes<T> {
+        let router = match state {
+            Some(state) => self.router.with_state(state),
+            None => OpenApiRouter::with_openapi(self.router.into_openapi()),
+        };
+        Routes { router, rules: self.rules, faults: self.faults }
+    }
+
     fn twice(&self, rules: &[Rule]) -> Vec<String> {
         let known = |rule: &&Rule| self.rules.iter().any(|one| one.method == rule.method && one.path == rule.path);
         rules.iter().filter(known).map(|rule| format!("{} {} is there twice", rule.method, rule.path)).collect()

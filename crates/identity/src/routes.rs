@@ -1,7 +1,7 @@
 //! Every route of identity, for the router of the gate, which also says who may use which.
 
 use axum::Json;
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use posthaste_http::auth::{Caller, Credential, LoginProof};
@@ -59,11 +59,7 @@ async fn mail(State(identity): State<Identity>) -> Answer<String> {
 }
 
 /// The routes.
-pub fn routes<S>() -> Routes<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Identity: FromRef<S>,
-{
+pub fn routes() -> Routes<Identity> {
     Routes::default()
         .with([KEY_SET], routes!(key_set))
         .with([MAIL], routes!(mail))

@@ -1,7 +1,7 @@
 //! The routes of jobs, for whoever is on call.
 
 use axum::Json;
-use axum::extract::{FromRef, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use posthaste_domain::ids::{Id, JobId};
 use posthaste_http::auth::Caller;
@@ -127,11 +127,7 @@ pub(crate) async fn drop_job(State(jobs): State<Jobs>, _: Caller, Path(id): Path
 }
 
 /// The routes.
-pub fn routes<S>() -> Routes<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Jobs: FromRef<S>,
-{
+pub fn routes() -> Routes<Jobs> {
     Routes::default()
         .with([LIST], routes!(list_jobs))
         .with([KINDS], routes!(job_kinds))

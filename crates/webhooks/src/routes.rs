@@ -1,7 +1,6 @@
 //! Every route of webhooks, for the router of the gate, which also says who may use which.
 
 use axum::Json;
-use axum::extract::FromRef;
 use posthaste_http::auth::KeyScope;
 use posthaste_http::contract::{Access, Routes, Rule};
 use posthaste_http::problem::Answer;
@@ -29,11 +28,7 @@ async fn types() -> Answer<Json<Page<EventType>>> {
 }
 
 /// The routes.
-pub fn routes<S>() -> Routes<S>
-where
-    S: Clone + Send + Sync + 'static,
-    Webhooks: FromRef<S>,
-{
+pub fn routes() -> Routes<Webhooks> {
     Routes::default()
         .with([TYPES], routes!(types))
         .with(

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -40,13 +40,10 @@ pub(super) struct Upgraded {
     pub(super) read: Bytes,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Handshake
-where
-    Dispatch: FromRef<S>,
-{
+impl FromRequestParts<Dispatch> for Handshake {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, state: &Dispatch) -> Result<Self, Response> {
         let asks = parts.method == Method::GET
             && parts.version >= Version::HTTP_11
             && names(parts, &CONNECTION, "upgrade")
@@ -67,7 +64,7 @@ where
             .extensions
             .remove::<OnUpgrade>()
             .ok_or_else(|| refusal(Code::Malformed, "this connection cannot become a WebSocket"))?;
-        let take_out = Dispatch::from_ref(state).take_out();
+        let take_out = state.take_out();
         Ok(Self { accept, connection, take_out, after: sent_step(&parts.headers) })
     }
 }
