@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{place, read, yaml};
 
-/// A figure: what it is, and the text of the files that keep it.
+/// A figure: what it is, and the lines that keep it.
 struct Figure {
     kind: &'static str,
     sources: String,
@@ -57,9 +57,17 @@ fn exported() -> Figures {
         }
     }
     for (name, figure) in &mut figures {
-        figure.sources = files.iter().filter(|source| source.contains(&format!("\"{name}\""))).cloned().collect();
+        figure.sources = files.iter().map(|source| around(source, &format!("\"{name}\""))).collect();
     }
     figures
+}
+
+/// The lines around a text, wherever it stands: labels are given where a figure is kept, or just before.
+fn around(source: &str, text: &str) -> String {
+    let lines: Vec<_> = source.lines().collect();
+    let places = lines.iter().enumerate().filter(|(_, line)| line.contains(text)).map(|(number, _)| number);
+    let around = places.flat_map(|number| &lines[number.saturating_sub(8)..lines.len().min(number + 4)]);
+    around.copied().collect::<Vec<_>>().join("\n")
 }
 
 /// Figures named in an expression, each with where its name ends.
@@ -161,6 +169,7 @@ fn an_expression_that_names_nothing_is_found() {
         "posthaste_commit_seconds > 1",
         "sum(posthaste_jobs{stat=\"dead\"})",
         "sum by (color) (posthaste_orders)",
+        "sum by (duty) (posthaste_orders)",
         "posthaste_orders_bucket",
     ] {
         assert!(!problems(&figures, wrong).is_empty(), "{wrong}");
