@@ -108,5 +108,10 @@ fn hardened_as_it_is_tried() {
 fn the_compiler_is_the_one_that_the_project_asks_for() {
     let asked = read("Cargo.toml");
     let version = asked.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
-    assert!(read("docker/Dockerfile").contains(&format!("ARG RUST={}\n", version.trim_matches('"'))), "{version}");
+    let dockerfile = read("docker/Dockerfile");
+    assert!(dockerfile.contains(&format!("ARG RUST={}\n", version.trim_matches('"'))), "{version}");
+    assert!(
+        asked.contains("[profile.dist]") && dockerfile.contains("cargo build --profile dist --locked"),
+        "what ships"
+    );
 }

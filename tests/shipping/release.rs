@@ -11,7 +11,7 @@ fn a_release_has_a_program_an_image_checksums_a_list_of_parts_and_where_it_comes
     let steps = job["steps"].as_array().expect("steps");
     let commands: String = steps.iter().filter_map(|step| step["run"].as_str()).collect::<Vec<_>>().join("\n");
     for part in [
-        "cargo build --release --locked",
+        "cargo build --profile dist --locked",
         "docker/try-image",
         "--build-arg PROGRAM=given",
         "sha256sum",
