@@ -29,6 +29,7 @@ pub(crate) async fn serve(args: ServeArgs, given: &mut Given) -> Result<Option<T
     }
     let configuration = configured(&args)?;
     telemetry::to_stderr(&configuration)?;
+    let _watch = manager::Watch::begin();
     let mut again = Again::heeded();
     let listener = given.listener(&configuration).await?;
     let kept = listener.try_clone()?;
