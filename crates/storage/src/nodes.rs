@@ -27,8 +27,9 @@ pub(crate) use self::leases::take_without_node;
 pub(crate) use self::member::Membership;
 pub use self::standby::Standby;
 
-/// How often a node beats, and looks at the others.
-pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// How often a node beats, and looks at the others. Rarer is later to see who is gone; more often is more small commits, which
+/// wait for no disk.
+pub const BEAT_EVERY: Duration = Duration::from_millis(200);
 
 /// That a node is none any more: it was expelled, or the region is another's. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
