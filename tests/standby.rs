@@ -123,10 +123,10 @@ impl Pair {
 async fn killed_frozen_or_stopped_the_other_serves_and_nothing_is_lost_or_done_twice() {
     posthaste_client::install_crypto();
     let database = TestDatabase::new().await;
-    let first = Server::start_node(&database.url);
+    let first = Server::start_node(&database.url, &[]);
     until("it serves", async || (first.times_logged("serving") == 1).then_some(())).await;
     zone(&first.admin(), RulesView::default()).await;
-    let second = Server::start_node(&database.url);
+    let second = Server::start_node(&database.url, &[]);
     assert!(!second.admin().is_live().await, "who stands by listens nowhere");
 
     let (placed, stop) = (Arc::new(Placed::default()), Arc::new(AtomicBool::new(false)));
@@ -182,4 +182,56 @@ async fn killed_frozen_or_stopped_the_other_serves_and_nothing_is_lost_or_done_t
         assert_eq!(stored.remove(reference), Some(*order), "{reference} was acknowledged");
     }
     assert!(stored.len() <= SHOPS, "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stands_by_says_how_it_is_where_figures_are_served_and_one_that_starts_again_stands_by() {
+    posthaste_client::install_crypto();
+    let database = TestDatabase::new().await;
+    let first = Server::start_node(&database.url, &[]);
+    until("it serves", async || (first.times_logged("serving") == 1).then_some(())).await;
+    let figures = format!("127.0.0.1:{}", free_port());
+    let second = Server::start_node(&database.url, &[("POSTHASTE_METRICS_LISTEN", &figures)]);
+    let ask = async |path: &str| {
+        let answer = reqwest::get(format!("http://{figures}{path}")).await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("an answer in whole"))
+    };
+    assert_eq!(ask("/health/live").await, (200, r#"{"status":"standing_by"}"#.to_owned()));
+    assert_eq!(ask("/health/ready").await, (503, r#"{"status":"standing_by"}"#.to_owned()));
+    assert!(ask("/metrics").await.1.contains("posthaste_leads 0"));
+    let asked = || {
+        let mut health = program();
+        health.arg("health").envs(second.environment()).env("POSTHASTE_LISTEN", second.url.replace("http://", ""));
+        let asked = health.env("POSTHASTE_STANDBY", "true").env("POSTHASTE_METRICS_LISTEN", &figures).output();
+        let asked = asked.expect("the program");
+        (asked.status.success(), String::from_utf8_lossy(&asked.stdout).into_owned())
+    };
+    assert_eq!(asked(), (true, format!("stands by: http://{figures}\n")));
+
+    // The same process, as the one that stands by.
+    first.signal("HUP");
+    until("the other serves", async || (second.times_logged("serving") == 1).then_some(())).await;
+    until("it stands by again", async || (first.times_logged("standing by") == 2).then_some(())).await;
+    until("it is ready", async || second.admin().is_ready().await.then_some(())).await;
+    assert_eq!(ask("/health/ready").await.0, 200);
+    assert!(ask("/metrics").await.1.contains("posthaste_leads 1"));
+    assert_eq!(asked(), (true, format!("ready: {}\n", second.url)));
+    assert!(!first.admin().is_live().await);
+}
+
+#[test]
+fn a_standby_takes_no_socket_that_is_handed_over_and_no_private_postgres() {
+    let refused = |command: &mut std::process::Command| {
+        let output = command.args(["serve", "--standby"]).output().expect("the program");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let private = refused(&mut program());
+    assert!(private.contains("standby needs database_url"), "{private}");
+    let mut given = program();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let mapping = command_fds::FdMapping { parent_fd: socket.into(), child_fd: 3 };
+    command_fds::CommandFdExt::fd_mappings(&mut given, vec![mapping]).expect("one of each");
+    let given = refused(given.env("LISTEN_FDS", "1").env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"));
+    assert!(given.contains("a standby takes no socket that is handed over"), "{given}");
 }

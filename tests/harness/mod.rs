@@ -86,9 +86,9 @@ impl Server {
     }
 
     /// Starts it as one of several servers on that database, and waits until it stands by.
-    pub fn start_node(database_url: &str) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
-        Self::start_on(database_url, 1.0, free, "development", None, &[("POSTHASTE_STANDBY", "true")])
+    pub fn start_node(database_url: &str, more: &[(&str, &str)]) -> Self {
+        let more = [&[("POSTHASTE_STANDBY", "true")], more].concat();
+        Self::start_on(database_url, 1.0, free_port(), "development", None, &more)
     }
 
     /// Starts it on a Postgres of its own in that directory.
@@ -257,6 +257,11 @@ fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)> {
     };
     environment.push(("POSTHASTE_DATA_DIR", data_dir));
     environment
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
 }
 
 /// The program. Settings of whoever runs the tests are none of its.

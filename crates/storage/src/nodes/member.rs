@@ -131,21 +131,29 @@ struct Member {
 
 impl Member {
     async fn beat(self) {
-        let (mut judge, mut session) = (Judge::default(), None);
+        let (mut judge, mut session, mut was_missed) = (Judge::default(), None, false);
         let mut turns = tokio::time::interval(BEAT_EVERY);
         turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             turns.tick().await;
-            match tokio::time::timeout(ROUND_WITHIN, self.round(&mut session, &mut judge)).await {
-                Ok(Ok(true)) => continue,
-                Ok(Ok(false)) => {
+            let round = tokio::time::timeout(ROUND_WITHIN, self.round(&mut session, &mut judge)).await;
+            let round = round.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+            let is_missed = round.is_err();
+            match round {
+                Ok(true) if was_missed => tracing::info!("beats come through again"),
+                Ok(true) => {}
+                Ok(false) => {
                     tracing::error!(node = %self.node, "this node was expelled: it must not go on");
                     return self.over.set();
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "a beat did not come through"),
-                Err(_) => tracing::warn!("a beat did not come through in time"),
+                // Said once: it is tried several times in a second.
+                Err(error) if !was_missed => tracing::warn!(%error, "a beat did not come through"),
+                Err(_) => {}
             }
-            session = None;
+            if is_missed {
+                session = None;
+            }
+            was_missed = is_missed;
         }
     }
 
