@@ -86,6 +86,12 @@ impl Server {
         Self::start_on(database_url, 1.0, 0, mode, None, &[])
     }
 
+    /// Starts it as one of several servers on that database, and waits until it stands by.
+    pub fn start_node(database_url: &str, more: &[(&str, &str)]) -> Self {
+        let more = [&[("POSTHASTE_STANDBY", "true")], more].concat();
+        Self::start_on(database_url, 1.0, free_port(), "development", None, &more)
+    }
+
     /// Starts it on a Postgres of its own in that directory.
     pub fn start_private(data: &private::DataDir, more: &[(&str, &str)]) -> Self {
         Self::start_on(&data.url(), 1.0, 0, "development", None, more)
@@ -128,9 +134,11 @@ impl Server {
         let (sender, address) = std::sync::mpsc::channel();
         let stderr = child.stderr.take().expect("its log");
         let lines = Arc::clone(&log);
+        let is_node = more.iter().any(|(name, _)| *name == "POSTHASTE_STANDBY");
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some(address) = serves_at(&line) {
+                let stands_by = (is_node && line.contains("\"standing by\"")).then(|| format!("127.0.0.1:{port}"));
+                if let Some(address) = stands_by.or_else(|| serves_at(&line)) {
                     let _ = sender.send(address);
                 }
                 lines.lock().expect("the log").push(line);
@@ -170,6 +178,17 @@ impl Server {
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("its state").is_some()
+    }
+
+    /// Waits for its end by itself.
+    pub async fn until_ended(&mut self) -> std::process::ExitStatus {
+        let mut looks = Looks::within(PATIENCE);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                return status;
+            }
+            looks.again("the program ends").await;
+        }
     }
 
     /// Ends the program as a power cut would.
@@ -240,6 +259,11 @@ pub fn environment(database_url: &str, mode: &str) -> Vec<(&'static str, String)
     };
     environment.push(("POSTHASTE_DATA_DIR", data_dir));
     environment
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
 }
 
 /// The program. Settings of whoever runs the tests are none of its.

@@ -35,6 +35,7 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[
         "below the clock: a helper that waits for a condition; a process that lives until it is killed",
     ),
     ("crates/storage/src/lead/tests.rs", 2, "below the clock: helpers that wait for a condition"),
+    ("crates/storage/src/nodes/tests.rs", 1, "below the clock: for how long Postgres is away is real time"),
     ("crates/storage/src/restoring.rs", 1, "below the clock: it waits for a condition"),
     (
         "crates/postgres/src/testing/tests.rs",

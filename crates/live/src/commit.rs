@@ -28,6 +28,8 @@ pub(crate) enum Commit {
     Overlap,
     /// It is not stored: the database is away.
     Away,
+    /// It is not stored: another server runs the region by now, and this one is about to end.
+    Another,
     /// It is not stored, and never will be.
     Broken,
 }
@@ -36,6 +38,7 @@ impl Commit {
     fn of(error: &AppendError) -> Self {
         match error {
             AppendError::Unavailable(_) => Self::Away,
+            AppendError::NotOwner => Self::Another,
             AppendError::Unknown(_) => Self::ReadBack { unknown: true },
             AppendError::VersionConflict { .. } | AppendError::Duplicate => Self::ReadBack { unknown: false },
             AppendError::IdempotencyKeyUsed => Self::KeyUsed,
@@ -48,6 +51,7 @@ impl Commit {
     pub(crate) fn refused(&self) -> Refused {
         match self {
             Self::Away => Refused::Unavailable("the database is away".into()),
+            Self::Another => Refused::Unavailable("another server has taken over".into()),
             Self::ReadBack { unknown: true } => UNKNOWN,
             Self::Stored | Self::KeyUsed | Self::ReadBack { unknown: false } => Refused::LostRace,
             Self::Overlap => Refused::DriverUnsuited("another order holds the time".to_owned()),
@@ -84,6 +88,7 @@ impl Doors {
                 self.doubt();
             }
             Commit::Away => tracing::warn!(order, driver, %error, "not stored: the database is away"),
+            Commit::Another => tracing::warn!(order, driver, %error, "not stored: another server has taken over"),
             Commit::Overlap | Commit::Broken => tracing::error!(order, driver, %error, "not stored"),
             Commit::Stored | Commit::KeyUsed => {}
         }

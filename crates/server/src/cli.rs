@@ -28,6 +28,7 @@ pub(crate) enum Command {
     /// Run the server.
     #[command(after_help = "Examples:\n  posthaste serve\n  posthaste serve --listen 0.0.0.0:8080 \
         --database-url postgres://user@host/db\n  posthaste serve --config /etc/posthaste.toml --log-format json\n  \
+        posthaste serve --standby --database-url postgres://user@host/db        (on two machines: one serves, one stands by)\n  \
         posthaste serve --config /etc/posthaste.toml --check        (would it start? Nothing is started or changed)")]
     Serve(ServeArgs),
     /// Run the server with a simulated city on it, and show what goes on.

@@ -307,6 +307,10 @@ impl Configuration {
             ConfigurationError::Value { name: "clock_speed", problem }
         })?;
         between("database_connections", self.database.database_connections, 4, 1000)?;
+        if self.database.standby && self.database.database_url.is_none() {
+            let problem = "needs database_url: a private Postgres is one server's".to_owned();
+            return Err(ConfigurationError::Value { name: "standby", problem });
+        }
         between("checkpoint_seconds", self.dispatch.checkpoint_seconds, 1, 300)?;
         between("track_retention_days", self.dispatch.track_retention_days, 1, 3650)?;
         between("contact_retention_days", self.dispatch.contact_retention_days, 0, 36_500)?;

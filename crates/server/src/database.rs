@@ -8,6 +8,7 @@ use posthaste_postgres::{Download, EmbeddedOptions, EmbeddedPostgres, Starts, be
 use posthaste_storage::installation::Directory;
 use posthaste_storage::lead::{Lead, LeadError};
 use posthaste_storage::migrations::Older;
+use posthaste_storage::nodes::Standby;
 use posthaste_storage::pool::{self, Pool, PoolError, Schemas};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -97,11 +98,12 @@ impl Database {
     /// The same for a server: one at a time. An older schema is brought up to date, or refused.
     pub(crate) async fn lead(configuration: &Configuration) -> Result<Self, Fatal> {
         let reached = Reached::alone(configuration).await?;
-        let lead = Lead::take(&reached.url, LEAVE_WITHIN, older(configuration)).await.map_err(|error| match error {
-            LeadError::Database(error) => explained(configuration, &error),
-            taken @ LeadError::Taken(_) => taken.into(),
-        });
-        let lead = Arc::new(lead?);
+        let lead = Lead::take(&reached.url, LEAVE_WITHIN, older(configuration)).await;
+        Self::led(configuration, reached, lead.map_err(|error| why_not(configuration, error))?).await
+    }
+
+    async fn led(configuration: &Configuration, reached: Reached, lead: Lead) -> Result<Self, Fatal> {
+        let lead = Arc::new(lead);
         let pool = lead
             .pool(configuration.database.database_connections)
             .await
@@ -136,6 +138,13 @@ impl Database {
         }
     }
 
+    /// Tells other servers that stand by that this one stops.
+    pub(crate) async fn leaving(&self) {
+        if let Some(lead) = &self.lead {
+            lead.leaving().await;
+        }
+    }
+
     /// Waits until another server leads the database.
     pub(crate) async fn lost(&self) {
         match &self.lead {
@@ -154,8 +163,45 @@ impl Database {
         if tokio::time::timeout(budget.connections, self.pool.close()).await.is_err() {
             tracing::warn!("some connections to the database did not come back in time");
         }
-        drop(self.lead);
+        if let Some(lead) = self.lead {
+            lead.release().await;
+        }
         self.reached.leave(budget).await
+    }
+}
+
+fn why_not(configuration: &Configuration, error: LeadError) -> Fatal {
+    match error {
+        LeadError::Database(error) => explained(configuration, &error),
+        error @ (LeadError::Taken(_) | LeadError::Expelled) => error.into(),
+    }
+}
+
+/// One of several servers, which waits for the lead of a database that all of them reach.
+pub(crate) struct Waiting {
+    standby: Standby,
+    url: String,
+}
+
+impl Waiting {
+    /// Joins the others. An older schema is brought up to date, or refused.
+    pub(crate) async fn join(configuration: &Configuration) -> Result<Self, Fatal> {
+        let url = configuration.database.database_url.clone().ok_or("a standby needs database_url (DATABASE_URL)")?;
+        let address = configuration.serving.listen.to_string();
+        let joined = Standby::join(&url, &address, env!("CARGO_PKG_VERSION"), older(configuration)).await;
+        Ok(Self { standby: joined.map_err(|error| explained(configuration, &error))?, url })
+    }
+
+    /// Waits until no other leads, for as long as it takes.
+    pub(crate) async fn lead(&self, configuration: &Configuration) -> Result<Database, Fatal> {
+        let lead = self.standby.lead().await.map_err(|error| why_not(configuration, error))?;
+        let reached = Reached { url: self.url.clone(), directory: None, embedded: None };
+        Database::led(configuration, reached, lead).await
+    }
+
+    /// Waits no longer, and says so to the others.
+    pub(crate) async fn leave(self) {
+        self.standby.leave().await;
     }
 }
 

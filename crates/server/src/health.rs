@@ -8,17 +8,27 @@ use crate::configuration::Mode;
 use crate::listening;
 
 pub(crate) async fn health(args: HealthArgs) -> Result<(), Fatal> {
-    let server = match args.server {
-        Some(server) => server,
-        None => format!(
-            "http://{}",
-            listening::from_here(args.overrides.resolve("", 1.0, Mode::Production)?.serving.listen)
-        ),
+    let (server, beside) = match args.server {
+        Some(server) => (server, None),
+        None => {
+            let configuration = args.overrides.resolve("", 1.0, Mode::Production)?;
+            let here = |listens| format!("http://{}", listening::from_here(listens));
+            let beside = configuration.program.metrics_listen.filter(|_| configuration.database.standby).map(here);
+            (here(configuration.serving.listen), beside)
+        }
     };
     // Whoever asks how a server is needs no token.
     let client = Client::new(&server, Token::None)?;
     if client.is_ready().await {
         println!("ready: {server}");
+        return Ok(());
+    }
+    // One that stands by listens nowhere else, and is as it should be.
+    if let Some(beside) = beside
+        && !client.is_live().await
+        && Client::new(&beside, Token::None)?.is_live().await
+    {
+        println!("stands by: {beside}");
         return Ok(());
     }
     let problem = if client.is_live().await { "lives, and is not ready for work" } else { "does not answer" };

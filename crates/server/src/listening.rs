@@ -38,6 +38,14 @@ pub(crate) fn taken(setting: &str, address: SocketAddr, error: &std::io::Error) 
     format!("cannot listen on {address}: {error}; {mend}")
 }
 
+/// What the program hands on to the one that takes its place.
+pub(crate) enum Handed {
+    /// The socket that it listens on.
+    Socket(TcpListener),
+    /// Nothing: it listens only while it leads.
+    Nothing,
+}
+
 /// What the program was given when it was started.
 pub(crate) struct Given {
     sockets: ListenFd,
@@ -64,10 +72,22 @@ impl Given {
         bind(configuration).await
     }
 
-    /// Puts the program as it is now in this one's place, under the same process id, and hands the socket over: who
-    /// connects meanwhile waits in its queue. Returns only where that fails.
+    /// For a server that listens only while it leads: none was handed over.
+    pub(crate) fn nothing(&self) -> Result<(), Fatal> {
+        if self.sockets.len() > 0 {
+            return Err(
+                "a standby takes no socket that is handed over: who connects there while another server serves would \
+                        wait for nothing. Let it listen itself (no socket unit), or do not give --standby"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Puts the program as it is now in this one's place, under the same process id, and hands the socket over, where there
+    /// is one: who connects meanwhile waits in its queue. Returns only where that fails.
     #[cfg(unix)]
-    pub(crate) fn start_again(self, listener: TcpListener) -> Fatal {
+    pub(crate) fn start_again(self, handed: Handed) -> Fatal {
         use std::os::unix::process::CommandExt;
 
         use command_fds::{CommandFdExt, FdMapping};
@@ -80,18 +100,18 @@ impl Given {
             Err(error) => return format!("the program does not know where it is: {error}").into(),
         };
         let mut command = std::process::Command::new(&program);
-        command
-            .args(std::env::args_os().skip(1))
-            .env("LISTEN_FDS", "1")
-            .env("LISTEN_PID", std::process::id().to_string());
-        if let Err(error) = command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: FIRST }]) {
-            return error.into();
+        command.args(std::env::args_os().skip(1));
+        if let Handed::Socket(listener) = handed {
+            command.env("LISTEN_FDS", "1").env("LISTEN_PID", std::process::id().to_string());
+            if let Err(error) = command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: FIRST }]) {
+                return error.into();
+            }
         }
         format!("cannot start {} again: {}", program.display(), command.exec()).into()
     }
 
     #[cfg(not(unix))]
-    pub(crate) fn start_again(self, _: TcpListener) -> Fatal {
+    pub(crate) fn start_again(self, _: Handed) -> Fatal {
         "a program cannot take another's place here".into()
     }
 }

@@ -30,14 +30,13 @@ mod telemetry;
 mod token;
 mod token_key;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::listening::Given;
+use crate::listening::{Given, Handed};
 
 /// How long tasks that nobody waits for may take to end.
 const LAST_TASKS: Duration = Duration::from_secs(1);
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(LAST_TASKS);
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(listener)) => failed(&*given.start_again(listener)),
+        Ok(Some(handed)) => failed(&*given.start_again(handed)),
         Err(error) => failed(&*error),
     }
 }
@@ -66,8 +65,8 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs the command. Gives the listening socket where the program is to start again.
-async fn run(given: &mut Given) -> Result<Option<TcpListener>, Fatal> {
+/// Runs the command. Gives what is handed on where the program is to start again.
+async fn run(given: &mut Given) -> Result<Option<Handed>, Fatal> {
     // One provider of cryptography for every connection that the program makes.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();

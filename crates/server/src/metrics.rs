@@ -1,12 +1,14 @@
-//! Figures for Prometheus, on an address of their own: who may read them is a question of the network, not of tokens.
+//! Figures for Prometheus, on an address of their own: who may read them is a question of the network, not of tokens. And
+//! whether the process lives, as a server that stands by is asked nowhere else.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use metrics::{describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use posthaste_gate::AppState;
@@ -42,6 +44,7 @@ impl Recorder {
         posthaste_outside::metrics::describe();
         crate::memory::describe();
         describe_gauge!("posthaste_sockets", "Open sockets.");
+        describe_gauge!("posthaste_leads", "1 where the server leads its database, 0 where it stands by.");
         describe_counter!("posthaste_duties_total", "What is done by the clock, by duty, world and result.");
         describe_counter!(
             "posthaste_sockets_closed_total",
@@ -50,8 +53,8 @@ impl Recorder {
         Ok(Self(handle))
     }
 
-    /// Serves `GET /metrics` there until the task is aborted.
-    pub(crate) async fn serve(&self, listen: SocketAddr, app: AppState) -> Result<JoinHandle<()>, Fatal> {
+    /// Serves `GET /metrics` there, and the process' health, until what is returned is dropped.
+    async fn serve(&self, listen: SocketAddr, led: Led) -> Result<JoinHandle<()>, Fatal> {
         let listener = TcpListener::bind(listen)
             .await
             .map_err(|error| taken("--metrics-listen (POSTHASTE_METRICS_LISTEN)", listen, &error))?;
@@ -63,7 +66,11 @@ impl Recorder {
                 handle.run_upkeep();
             }
         });
-        let router = Router::new().route("/metrics", get(read)).with_state((self.clone(), app));
+        let router = Router::new()
+            .route("/metrics", get(read))
+            .route("/health/live", get(live))
+            .route("/health/ready", get(ready))
+            .with_state((self.clone(), led));
         Ok(tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::error!(%error, "metrics are served no more");
@@ -72,13 +79,63 @@ impl Recorder {
     }
 }
 
-async fn read(State((recorder, app)): State<(Recorder, AppState)>) -> Response {
-    if let Err(refused) = app.system().observe().await {
-        // What needs no database is worth reading just then.
-        tracing::warn!(%refused, "live orders were not counted");
+/// The server, once it leads.
+type Led = Arc<OnceLock<AppState>>;
+
+/// What is served on the address of figures. Ends when it is dropped.
+pub(crate) struct Figures {
+    led: Led,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Figures {
+    fn drop(&mut self) {
+        self.serving.abort();
     }
-    #[expect(clippy::cast_precision_loss, reason = "a count of sockets")]
-    gauge!("posthaste_sockets").set(app.sockets().open_sockets() as f64);
+}
+
+impl Figures {
+    /// Begins to keep and to serve figures. Once in a process.
+    pub(crate) async fn serve(listen: SocketAddr) -> Result<Self, Fatal> {
+        let (recorder, led) = (Recorder::install()?, Led::default());
+        gauge!("posthaste_leads").set(0.0);
+        let serving = recorder.serve(listen, Arc::clone(&led)).await?;
+        Ok(Self { led, serving })
+    }
+
+    /// From now on they are those of a server that leads.
+    pub(crate) fn leads(&self, app: AppState) {
+        gauge!("posthaste_leads").set(1.0);
+        // It leads once in its life.
+        let _ = self.led.set(app);
+    }
+}
+
+async fn live(State((_, led)): State<(Recorder, Led)>) -> Response {
+    let status = if led.get().is_some() { "live" } else { "standing_by" };
+    Json(serde_json::json!({ "status": status })).into_response()
+}
+
+/// Whether it is ready for work, as the server itself says; one that stands by is not.
+async fn ready(State((_, led)): State<(Recorder, Led)>) -> Response {
+    let Some(app) = led.get() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({ "status": "standing_by" }))).into_response();
+    };
+    match app.dispatch().live().ready().await {
+        Ok(()) => Json(serde_json::json!({ "status": "ready" })).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({ "status": "live" }))).into_response(),
+    }
+}
+
+async fn read(State((recorder, led)): State<(Recorder, Led)>) -> Response {
+    if let Some(app) = led.get() {
+        if let Err(refused) = app.system().observe().await {
+            // What needs no database is worth reading just then.
+            tracing::warn!(%refused, "live orders were not counted");
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of sockets")]
+        gauge!("posthaste_sockets").set(app.sockets().open_sockets() as f64);
+    }
     crate::memory::observe();
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (StatusCode::OK, headers, recorder.0.render()).into_response()

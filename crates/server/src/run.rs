@@ -24,7 +24,8 @@ use crate::Fatal;
 use crate::configuration::Configuration;
 use crate::copies::Reminder;
 use crate::database::Database;
-use crate::metrics::Recorder;
+use crate::metrics::Figures;
+use crate::token_key::TokenKey;
 use crate::{accounts, copies, database, token_key};
 
 /// How long the database may be away, once the server stops, before nothing waits for it any more. A private Postgres that
@@ -41,7 +42,7 @@ pub(crate) struct Server {
     database: Database,
     stop: oneshot::Sender<Leave>,
     serving: JoinHandle<()>,
-    metrics: Option<JoinHandle<()>>,
+    figures: Option<Figures>,
     /// What the live world does beside requests.
     beside: Beside,
     /// What the process does: letters that are sent, keys that are rotated, what is said again.
@@ -53,11 +54,23 @@ impl Server {
     /// Starts everything. The address was taken first, so that a second server on it fails before it touches data. Who
     /// connects before everything has started waits.
     pub(crate) async fn start(configuration: &Configuration, listener: std::net::TcpListener) -> Result<Self, Fatal> {
+        let secret = token_key::found_or_drafted(configuration)?;
+        secret.keys()?;
+        let database = Database::lead(configuration).await?;
+        Self::on(configuration, listener, secret, database, None).await
+    }
+
+    /// The same on a database that it leads already, with what is served of its figures already.
+    pub(crate) async fn on(
+        configuration: &Configuration,
+        listener: std::net::TcpListener,
+        mut secret: TokenKey,
+        database: Database,
+        figures: Option<Figures>,
+    ) -> Result<Self, Fatal> {
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let mut secret = token_key::found_or_drafted(configuration)?;
         let keys = secret.keys()?;
-        let database = Database::lead(configuration).await?;
         if let Err(error) = secret.settle(configuration, &database.pool).await {
             database.close(&Leave::InOrder.budget()).await?;
             return Err(error);
@@ -106,20 +119,20 @@ impl Server {
         let World { app: state, beside } = begun.open(&process)?;
         let reminder = outside.is_held().then(|| copies::remind(&database));
         let upkeep = (outbox.start(), identity.start(), reminder);
-        let metrics = match configuration.program.metrics_listen {
-            Some(listen) => {
-                let recorder = Recorder::install()?;
-                copies::measure(outside);
-                Some(recorder.serve(listen, state.clone()).await?)
-            }
-            None => None,
+        let figures = match (figures, configuration.program.metrics_listen) {
+            (None, Some(listen)) => Some(Figures::serve(listen).await?),
+            (figures, _) => figures,
         };
+        if let Some(figures) = &figures {
+            copies::measure(outside);
+            figures.leads(state.clone());
+        }
         let (stop, stopped) = oneshot::channel();
         let told = async move { stopped.await.unwrap_or(Leave::InOrder) };
         let serving = tokio::spawn(posthaste_gate::serve(listener, Worlds::new(state, test_world), told));
         tracing::info!(%address, clock_speed = clock.speed(), "serving");
         let trimming = crate::memory::keep_trimmed(&clock);
-        Ok(Self { address, keys, clock, database, stop, serving, metrics, beside, upkeep, trimming })
+        Ok(Self { address, keys, clock, database, stop, serving, figures, beside, upkeep, trimming })
     }
 
     /// Waits until another server leads the database.
@@ -148,13 +161,14 @@ impl Server {
         let (began, budget) = (Instant::now(), how.budget());
         let refusing = tokio::spawn(self.database.refuse_when_away(AWAY));
         let _ = self.stop.send(how);
+        if how == Leave::InOrder {
+            self.database.leaving().await;
+        }
         match tokio::time::timeout(LONGEST_STOP, self.serving).await {
             Ok(outcome) => outcome?,
             Err(_) => tracing::warn!("not everything ended in time"),
         }
-        if let Some(metrics) = self.metrics {
-            metrics.abort();
-        }
+        drop(self.figures);
         self.beside.stop(budget.messages).await;
         drop(self.upkeep);
         self.trimming.abort();

@@ -12,8 +12,8 @@ pub async fn load(pool: &Pool) -> Result<Option<Timestamp>, StorageError> {
 
 /// Saves a reading. An older one than the saved changes nothing.
 pub async fn save(pool: &Pool, at: Timestamp) -> Result<(), StorageError> {
-    if let Some(marks) = &pool.1 {
-        marks.trying(at);
+    if let Some(leader) = &pool.1 {
+        leader.marks.trying(at);
     }
     let saved = sqlx::query!(
         "INSERT INTO clock_checkpoint AS c (at) VALUES ($1)
@@ -22,8 +22,8 @@ pub async fn save(pool: &Pool, at: Timestamp) -> Result<(), StorageError> {
     )
     .execute(&pool.0)
     .await?;
-    if let Some(marks) = &pool.1 {
-        marks.tried(at, saved.rows_affected() == 1);
+    if let Some(leader) = &pool.1 {
+        leader.marks.tried(at, saved.rows_affected() == 1);
     }
     Ok(())
 }

@@ -11,6 +11,8 @@
 //!
 //! A write costs nothing for it, and no clocks are compared. See `docs/adr/0030-lead.md`.
 //!
+//! A server may be a node beside others ([`nodes`]): then somebody ends its sessions when it is silent, and takes over at once.
+//!
 //! Without the lead there are no connections. So the pools of a leader who lost it for good refuse at once, and those of
 //! one that stops while it does not hold it ([`Lead::refuse_when_away`]): nobody waits for what cannot come.
 
@@ -20,6 +22,7 @@ mod pools;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use posthaste_domain::ids::{Id as _, RegionId};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use thiserror::Error;
@@ -30,7 +33,8 @@ use uuid::Uuid;
 pub(crate) use self::marks::Marks;
 pub(crate) use self::pools::Pools;
 use crate::migrations::{self, Older};
-use crate::pool::{self, Pool, PoolError, Schemas};
+use crate::nodes::{self, Fence, Membership};
+use crate::pool::{self, Leader, Pool, PoolError, Schemas};
 
 /// The class of the lead's advisory locks: "lead" in ASCII.
 pub(crate) const LEAD: i32 = 0x6C65_6164;
@@ -38,7 +42,7 @@ pub(crate) const LEAD: i32 = 0x6C65_6164;
 const WRITERS: i32 = 0;
 /// How often it is tried to take a lead that somebody else has, or to take up one's own again. A handover takes this
 /// long for nothing, at most.
-const TRY_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const TRY_EVERY: Duration = Duration::from_millis(50);
 /// How often the first session is asked whether it is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long an answer may take.
@@ -50,6 +54,9 @@ pub enum LeadError {
     /// Another server has it, and did not leave in time.
     #[error("another server leads this database and did not leave within {} s", .0.as_secs())]
     Taken(Duration),
+    /// Another node has expelled this one.
+    #[error("another node has expelled this one, as it did not beat in time")]
+    Expelled,
     /// The database.
     #[error(transparent)]
     Database(#[from] PoolError),
@@ -64,6 +71,8 @@ pub struct Lead {
     state: watch::Receiver<State>,
     look: Arc<Notify>,
     holding: JoinHandle<()>,
+    /// Where the server is a node.
+    node: Option<(Arc<Membership>, Fence)>,
 }
 
 /// How the lead stands.
@@ -96,15 +105,71 @@ impl Lead {
         wait_for_writers(&mut session, patience).await?;
         let name = name(&mut session).await.map_err(unreachable)?;
         migrations::make_fit(&mut session, older).await?;
+        within(nodes::take_without_node(&mut session, RegionId::FIRST.uuid())).await.map_err(unreachable)?;
+        Ok(Self::begin(session, options, name, None).await?)
+    }
+
+    /// Takes the lead as a node, where nobody has it now and no node has the region; gives the session back for another try
+    /// where somebody still has it. `session` is one that was given back.
+    pub(crate) async fn try_as_node(
+        membership: &Arc<Membership>,
+        session: Option<PgConnection>,
+        older: Older,
+    ) -> Result<Result<Self, Option<PgConnection>>, PoolError> {
+        let options = membership.options().clone();
+        let mut session = match session {
+            Some(session) => session,
+            None => connect(&options).await.map_err(unreachable)?,
+        };
+        if !try_alone(&mut session, WRITERS).await.map_err(unreachable)? {
+            return Ok(Err(Some(session)));
+        }
+        let name = name(&mut session).await.map_err(unreachable)?;
+        migrations::make_fit(&mut session, older).await?;
+        // Only what is known to be committed counts: where the answer is lost, so is the session, and it is claimed anew.
+        let Some(fence) = within(membership.claim(&mut session, name)).await.map_err(unreachable)? else {
+            return Ok(Err(None));
+        };
+        tracing::info!(epoch = fence.epoch, "this node leads");
+        Self::begin(session, options, name, Some((Arc::clone(membership), fence))).await.map(Ok)
+    }
+
+    /// Leads, from a session that holds the lock of all who may write alone.
+    async fn begin(
+        mut session: PgConnection,
+        options: PgConnectOptions,
+        name: i32,
+        node: Option<(Arc<Membership>, Fence)>,
+    ) -> Result<Self, PoolError> {
         let marks = Arc::new(Marks::new(marks::leave(&mut session).await.map_err(unreachable)?));
         share_writing(&mut session).await.map_err(unreachable)?;
         let (tell, state) = watch::channel(State::Held);
         let (pools, look) = (Pools::default(), Arc::new(Notify::new()));
-        let (told, leaders) = (Arc::clone(&look), pools.clone());
-        let holder =
-            Holder { options: options.clone(), name, marks: Arc::clone(&marks), pools: leaders, tell, look: told };
+        let holder = Holder {
+            options: options.clone(),
+            name,
+            marks: Arc::clone(&marks),
+            pools: pools.clone(),
+            tell,
+            look: Arc::clone(&look),
+            membership: node.as_ref().map(|(membership, _)| Arc::clone(membership)),
+        };
         let holding = tokio::spawn(holder.hold(session));
-        Ok(Self { options, name, marks, pools, state, look, holding })
+        Ok(Self { options, name, marks, pools, state, look, holding, node })
+    }
+
+    /// Tells the other nodes, where there are any, that this one stops: one of them leads as soon as its sessions have ended.
+    pub async fn leaving(&self) {
+        if let Some((membership, _)) = &self.node {
+            membership.leaving().await;
+        }
+    }
+
+    /// Gives the region back where the server is a node, once nothing is to be written any more.
+    pub async fn release(&self) {
+        if let Some((membership, fence)) = &self.node {
+            membership.leave(Some(fence)).await;
+        }
     }
 
     /// A pool of connections that may write while the lead lasts.
@@ -113,7 +178,9 @@ impl Lead {
     ///
     /// [`PoolError::Unreachable`] where the database does not answer.
     pub async fn pool(&self, max_connections: u32) -> Result<Pool, PoolError> {
-        let pool = pool::leading(self.options.clone(), max_connections, self.name, Arc::clone(&self.marks)).await?;
+        let fence = self.node.as_ref().map(|(_, fence)| fence.clone());
+        let leader = Leader { marks: Arc::clone(&self.marks), fence };
+        let pool = pool::leading(self.options.clone(), max_connections, self.name, leader).await?;
         self.pools.add(&pool);
         Ok(pool)
     }
@@ -174,7 +241,7 @@ fn unreachable(error: sqlx::Error) -> PoolError {
     PoolError::Unreachable(error.into())
 }
 
-async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     within(PgConnection::connect_with(options)).await
 }
 
@@ -245,6 +312,7 @@ struct Holder {
     pools: Pools,
     tell: watch::Sender<State>,
     look: Arc<Notify>,
+    membership: Option<Arc<Membership>>,
 }
 
 /// What became of a try to take the lead up again.
@@ -255,7 +323,25 @@ enum Again {
 }
 
 impl Holder {
-    async fn hold(self, mut session: PgConnection) {
+    async fn hold(self, session: PgConnection) {
+        let expelled = async {
+            match &self.membership {
+                Some(membership) => membership.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        let why = tokio::select! {
+            () = self.keep(session) => "another server has led the database meanwhile: this one must not go on",
+            () = expelled => "this node does not lead any more: it must not go on",
+        };
+        // First of all: whoever waits for a connection of ours waits in vain.
+        self.pools.refuse();
+        tracing::error!("{why}");
+        self.tell.send_replace(State::Lost);
+    }
+
+    /// Keeps the lead until another has it.
+    async fn keep(&self, mut session: PgConnection) {
         loop {
             let mut asked = Instant::now();
             while within(session.ping()).await.is_ok() {
@@ -267,16 +353,8 @@ impl Holder {
                 "the session that holds the lead of the database broke: no new connection until it is held again"
             );
             drop(session);
-            session = match self.hold_again().await {
-                Some(session) => session,
-                None => {
-                    // First of all: whoever waits for a connection of ours waits in vain.
-                    self.pools.refuse();
-                    tracing::error!("another server has led the database meanwhile: this one must not go on");
-                    self.tell.send_replace(State::Lost);
-                    return;
-                }
-            };
+            let Some(again) = self.hold_again().await else { return };
+            session = again;
             self.tell.send_replace(State::Held);
             tracing::info!("the lead of the database is held again");
         }
@@ -301,6 +379,11 @@ impl Holder {
             return Ok(Again::NotYet);
         }
         if !self.marks.knows(marks::read(&mut session).await?) {
+            return Ok(Again::Lost);
+        }
+        if let Some(membership) = &self.membership
+            && !within(membership.is_member(&mut session)).await?
+        {
             return Ok(Again::Lost);
         }
         Ok(if try_alone(&mut session, self.name).await? { Again::Held(session) } else { Again::NotYet })

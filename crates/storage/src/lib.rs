@@ -4,7 +4,7 @@
 //! - [`journal`]: the write path of orders and drivers. Many actors' entries become one commit; one bad entry
 //!   fails alone. [`journal::write`] is the only writer of `orders`, `drivers`, their events and `commitments`.
 //! - [`feed`]: events of orders in one order, which the journal writes and consumers read.
-//! - [`lead`]: which server may write, one at a time. [`installation`]: whether the database is the real one or a copy.
+//! - [`lead`]: which server may write, one at a time. [`nodes`]: servers that stand by. [`installation`]: whether the database is the real one or a copy.
 //! - [`orders`], [`drivers`], [`zones`], [`decisions`], [`idempotency`], [`roster`]: one file per aggregate, with its
 //!   reads and the writes that do not go through the journal.
 //! - [`migrations`]: the schema, brought up to date as a step.
@@ -29,6 +29,7 @@ pub mod installation;
 pub mod journal;
 pub mod lead;
 pub mod migrations;
+pub mod nodes;
 pub mod orders;
 pub mod performance;
 pub mod pool;

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::lead::{self, Marks, Pools};
 use crate::migrations::{self, Older};
+use crate::nodes::Fence;
 
 /// How long to wait for a connection. Lower refuses work in a short peak, higher keeps callers of a dead database
 /// waiting.
@@ -75,7 +76,16 @@ pub enum PoolError {
 
 /// Connections to one database, shared by cloning.
 #[derive(Debug, Clone)]
-pub struct Pool(pub(crate) PgPool, pub(crate) Option<Arc<Marks>>);
+pub struct Pool(pub(crate) PgPool, pub(crate) Option<Leader>);
+
+/// As who a leader's pool writes into the first schema.
+#[derive(Debug, Clone)]
+pub(crate) struct Leader {
+    /// What the leader has written into the clock's checkpoint.
+    pub(crate) marks: Arc<Marks>,
+    /// What its journal checks, where it is a node.
+    pub(crate) fence: Option<Fence>,
+}
 
 impl Pool {
     /// Says whether the database answers, within [`ACQUIRE_TIMEOUT`] at most.
@@ -164,13 +174,13 @@ pub(crate) async fn leading(
     options: PgConnectOptions,
     max_connections: u32,
     name: i32,
-    marks: Arc<Marks>,
+    leader: Leader,
 ) -> Result<Pool, PoolError> {
     let pool = pool_options(max_connections, ACQUIRE_TIMEOUT)
         .after_connect(move |connection, _| Box::pin(lead::join(connection, name)))
         .connect_with(options)
         .await;
-    pool.map(|connections| Pool(connections, Some(marks))).map_err(|error| PoolError::Unreachable(error.into()))
+    pool.map(|connections| Pool(connections, Some(leader))).map_err(|error| PoolError::Unreachable(error.into()))
 }
 
 /// How connections to further schemas of a database are made. Cheap to clone.

@@ -33,10 +33,11 @@ pub(super) struct Stage {
 }
 
 /// All of them, in the order in which they run.
-pub(super) const STAGES: [Stage; 7] = [
+pub(super) const STAGES: [Stage; 8] = [
     Stage { name: "storm", about: "the storm of .ci/run, for longer", run: storm },
     Stage { name: "faults", about: "the real program killed under load, more often", run: faults },
     Stage { name: "attacks", about: "tests/attacks/run, on a release build", run: attacks },
+    Stage { name: "nodes", about: "tests/standby/run, on a release build", run: nodes },
     Stage { name: "days", about: "both policies over recorded days, on a release build", run: days },
     Stage { name: "load", about: "all scenarios of the load program, on a release build", run: load },
     Stage { name: "miri", about: "the rules of the trade, looked at for undefined behaviour", run: miri },
@@ -67,6 +68,17 @@ fn attacks(options: &Options, log: &Path) -> Outcome<Ended> {
     let mut attacks = program("tests/attacks/run");
     attacks.arg("--program").arg(server(options)?).args(["--seconds", &options.attack_seconds.to_string()]);
     Ok(ended(ran(&mut attacks, log)?, |text| slowest(text).unwrap_or_else(|| text_is_odd(log))))
+}
+
+fn nodes(options: &Options, log: &Path) -> Outcome<Ended> {
+    if !has("python3", &["--version"]) || !has("ip", &["-V"]) || !has("sh", &["-c", "[ $(id -u) = 0 ]"]) {
+        return Ok(Ended::NotRun("networks that are taken away want python3, iproute2 and root".to_owned()));
+    }
+    let mut nodes = program("tests/standby/run");
+    nodes.arg("--program").arg(server(options)?).args(["--faults", &options.kills.to_string()]);
+    Ok(ended(ran(&mut nodes, log)?, |text| {
+        line_with(text, "commands acknowledged").unwrap_or_else(|| text_is_odd(log))
+    }))
 }
 
 fn days(options: &Options, log: &Path) -> Outcome<Ended> {

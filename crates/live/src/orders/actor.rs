@@ -399,7 +399,7 @@ fn lost_or_failed(commit: &Commit, order: &Arc<Order>, at: Timestamp) -> Attempt
     let lost = |unknown| Attempt::Lost(Lost { order: Arc::clone(order), at, unknown });
     match commit {
         Commit::Overlap => Attempt::Failed(Failed::Overlap),
-        Commit::Away => Attempt::Failed(Failed::Away),
+        Commit::Away | Commit::Another => Attempt::Failed(Failed::Away),
         Commit::ReadBack { unknown } => lost(*unknown),
         // An order's steps have no key: somebody else's row was in the way.
         Commit::KeyUsed | Commit::Stored => lost(false),

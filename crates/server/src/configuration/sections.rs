@@ -174,6 +174,10 @@ section! {
         /// of its own then. [default: false]
         #[arg(long, env = "POSTHASTE_NO_MIGRATE", num_args = 0..=1, default_missing_value = "true")]
         no_migrate: bool,
+        /// Run as one of several servers on this database: stand by while another serves, and take over when it is gone. Give it
+        /// to each of them. [default: false]
+        #[arg(long, env = "POSTHASTE_STANDBY", num_args = 0..=1, default_missing_value = "true")]
+        standby: bool,
     }
     default by command and mode: {
         /// Download a Postgres with npm where this machine has none: pinned to one version and its hash, and told first.

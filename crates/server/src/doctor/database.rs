@@ -99,8 +99,12 @@ fn judged(configuration: &Configuration, examined: &Examined, asked: Asked, wall
         migrations(&examined.migrations, configuration.database.no_migrate && asked == Asked::MayStart),
     ];
     if examined.is_led && asked == Asked::MayStart && configuration.database.database_url.is_some() {
-        let says = "another server leads this database: a start waits for it to leave, a minute at most";
-        findings.push(Finding::warning("lead", says, "stop it first, or start to take over from it"));
+        findings.push(if configuration.database.standby {
+            Finding::ok("lead", "another server leads this database: this one would stand by")
+        } else {
+            let says = "another server leads this database: a start waits for it to leave, a minute at most";
+            Finding::warning("lead", says, "stop it first, or start to take over from it")
+        });
     }
     if let Some(Standing::Copy { since }) = examined.standing {
         let says = format!("this is a copy of a database that is the real one since {since}: nothing is sent");

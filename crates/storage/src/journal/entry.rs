@@ -229,6 +229,9 @@ pub enum AppendError {
         #[source]
         cause: Cause,
     },
+    /// Certainly not written: the region is another node's by now. Nothing that this process writes will be.
+    #[error("this node does not run the region any more; nothing was written")]
+    NotOwner,
     /// Certainly not written: the database was not reached, or had no means. Later may succeed.
     #[error("the database is not available; nothing was written")]
     Unavailable(#[source] Cause),

@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::entry::{AppendError, Entry};
 use crate::error::{Nature, constraint};
 use crate::feed::Drawn;
+use crate::nodes::Fence;
 use crate::pool::Pool;
 
 /// How often a batch that lost a race inside Postgres (a deadlock) is sent again. Locks are taken in one order, so
@@ -18,6 +19,8 @@ use crate::pool::Pool;
 const RACES: usize = 4;
 /// SQLSTATE of `journal_refuse`.
 const REFUSED_BY_JOURNAL: &str = "PJ001";
+/// SQLSTATE of `journal_not_owner`.
+const NOT_OWNER: &str = "PJ002";
 /// The constraint that gives each number of the feed once.
 const FEED_NUMBERS: &str = "order_feed_pkey";
 
@@ -95,7 +98,8 @@ fn follow_first(entries: &[Entry], outcomes: &mut [Result<(), AppendError>]) {
             continue;
         }
         let is_lost = |m: &usize| {
-            matches!(outcomes[*m], Err(AppendError::Unknown(_) | AppendError::Unavailable(_))) && key(*m) == key(n)
+            matches!(outcomes[*m], Err(AppendError::Unknown(_) | AppendError::Unavailable(_) | AppendError::NotOwner))
+                && key(*m) == key(n)
         };
         if let Some(first) = (0..n).find(is_lost) {
             outcomes[n] = outcomes[first].clone();
@@ -124,13 +128,19 @@ async fn attempt(pool: &Pool, entries: &[Entry], group: &[usize], drawn: &Drawn)
     loop {
         let mut connection =
             pool.0.acquire().await.map_err(|error| Failure::Unreachable(AppendError::Unavailable(Arc::new(error))))?;
-        let Err(error) = execute(&mut connection, &batch).await else { return Ok(()) };
+        let fence = pool.1.as_ref().and_then(|leader| leader.fence.as_ref());
+        let Err(error) = execute(&mut connection, &batch, fence).await else { return Ok(()) };
         if Nature::of(&error) == Nature::LostRace && races < RACES {
             races += 1;
             tracing::warn!(%error, races, "a batch of the journal lost a race and is sent again");
             continue;
         }
-        return Err(failure(error, &batch, entries));
+        let failure = failure(error, &batch, entries);
+        if let (Failure::Everything(AppendError::NotOwner), Some(fence)) = (&failure, fence) {
+            tracing::error!(epoch = fence.epoch, "nothing is written any more: the region is another node's");
+            fence.over.set();
+        }
+        return Err(failure);
     }
 }
 
@@ -149,6 +159,9 @@ fn failure(error: sqlx::Error, batch: &Batch<'_>, entries: &[Entry]) -> Failure 
         if !bad.is_empty() {
             return Failure::Bad(bad);
         }
+    }
+    if error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some(NOT_OWNER)) {
+        return Failure::Everything(AppendError::NotOwner);
     }
     match Nature::of(&error) {
         Nature::Unreached => Failure::Unreachable(AppendError::Unavailable(Arc::new(error))),
@@ -201,82 +214,98 @@ fn attribute(refusal: &Refusal, batch: &Batch<'_>, entries: &[Entry]) -> Vec<(us
     takes.into_iter().map(|n| (n, AppendError::CommitmentOverlap)).collect()
 }
 
+/// The statement in a file with the columns of a batch, and what else that file takes. Two files, not one with a question in
+/// it: who is no node pays nothing for it.
+macro_rules! statement {
+    ($file:literal, $connection:expr, $batch:expr $(, $more:expr)*) => {{
+        let Batch { text, orders, sellers, order_events, feed, drivers, driver_events, released, takes, decisions, keys } =
+            $batch;
+        sqlx::query_file!(
+            $file,
+            &orders.id,
+            &orders.version,
+            &orders.previous,
+            &orders.merchant,
+            &orders.zone,
+            &orders.customer as &[Option<Uuid>],
+            &orders.driver as &[Option<Uuid>],
+            &orders.offered as &[Option<Uuid>],
+            &orders.placed_at,
+            &orders.promised_at,
+            &orders.settled_at as &[Option<Timestamp>],
+            &orders.status as &[&str],
+            &orders.speed as &[&str],
+            &orders.reference as &[Option<&str>],
+            &text.pieces(&orders.state) as &[&str],
+            &sellers.order,
+            &sellers.merchant,
+            &sellers.placed_at,
+            &order_events.stream,
+            &order_events.seq,
+            &order_events.at,
+            &text.pieces(&order_events.by) as &[&str],
+            &order_events.name as &[&str],
+            &order_events.status as &[&str],
+            &order_events.correlation as &[Option<&str>],
+            &text.pieces(&order_events.payload) as &[&str],
+            &drivers.id,
+            &drivers.version,
+            &drivers.previous,
+            &drivers.created_at,
+            &drivers.until as &[Option<Timestamp>],
+            &drivers.capacity,
+            &drivers.name as &[&str],
+            &drivers.vehicle as &[&str],
+            &drivers.shift as &[&str],
+            &text.pieces(&drivers.zones) as &[&str],
+            &text.pieces(&drivers.speeds) as &[&str],
+            &driver_events.stream,
+            &driver_events.seq,
+            &driver_events.at,
+            &text.pieces(&driver_events.by) as &[&str],
+            &driver_events.name as &[&str],
+            &driver_events.correlation as &[Option<&str>],
+            &text.pieces(&driver_events.payload) as &[&str],
+            released,
+            &takes.order,
+            &takes.version,
+            &takes.driver,
+            &takes.start,
+            &takes.end,
+            &decisions.order,
+            &decisions.driver as &[Option<Uuid>],
+            &decisions.at,
+            &decisions.summary as &[&str],
+            &text.pieces(&decisions.detail) as &[&str],
+            &keys.principal as &[&str],
+            &keys.key as &[&str],
+            &keys.at,
+            &keys.status,
+            &keys.fingerprint as &[&[u8]],
+            &keys.response as &[&str],
+            &takes.lane as &[Option<i32>],
+            &drivers.next_task as &[Option<Uuid>],
+            &feed.number,
+            &text.pieces(&feed.merchants) as &[&str],
+            &drivers.region,
+            $($more,)*
+        )
+        .fetch_one(&mut *$connection)
+        .await
+        .map(drop)
+    }};
+}
+
 /// One statement, one round trip, one commit.
-async fn execute(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), sqlx::Error> {
-    let Batch { text, orders, sellers, order_events, feed, drivers, driver_events, released, takes, decisions, keys } =
-        batch;
-    sqlx::query_file!(
-        "src/journal/write.sql",
-        &orders.id,
-        &orders.version,
-        &orders.previous,
-        &orders.merchant,
-        &orders.zone,
-        &orders.customer as &[Option<Uuid>],
-        &orders.driver as &[Option<Uuid>],
-        &orders.offered as &[Option<Uuid>],
-        &orders.placed_at,
-        &orders.promised_at,
-        &orders.settled_at as &[Option<Timestamp>],
-        &orders.status as &[&str],
-        &orders.speed as &[&str],
-        &orders.reference as &[Option<&str>],
-        &text.pieces(&orders.state) as &[&str],
-        &sellers.order,
-        &sellers.merchant,
-        &sellers.placed_at,
-        &order_events.stream,
-        &order_events.seq,
-        &order_events.at,
-        &text.pieces(&order_events.by) as &[&str],
-        &order_events.name as &[&str],
-        &order_events.status as &[&str],
-        &order_events.correlation as &[Option<&str>],
-        &text.pieces(&order_events.payload) as &[&str],
-        &drivers.id,
-        &drivers.version,
-        &drivers.previous,
-        &drivers.created_at,
-        &drivers.until as &[Option<Timestamp>],
-        &drivers.capacity,
-        &drivers.name as &[&str],
-        &drivers.vehicle as &[&str],
-        &drivers.shift as &[&str],
-        &text.pieces(&drivers.zones) as &[&str],
-        &text.pieces(&drivers.speeds) as &[&str],
-        &driver_events.stream,
-        &driver_events.seq,
-        &driver_events.at,
-        &text.pieces(&driver_events.by) as &[&str],
-        &driver_events.name as &[&str],
-        &driver_events.correlation as &[Option<&str>],
-        &text.pieces(&driver_events.payload) as &[&str],
-        released,
-        &takes.order,
-        &takes.version,
-        &takes.driver,
-        &takes.start,
-        &takes.end,
-        &decisions.order,
-        &decisions.driver as &[Option<Uuid>],
-        &decisions.at,
-        &decisions.summary as &[&str],
-        &text.pieces(&decisions.detail) as &[&str],
-        &keys.principal as &[&str],
-        &keys.key as &[&str],
-        &keys.at,
-        &keys.status,
-        &keys.fingerprint as &[&[u8]],
-        &keys.response as &[&str],
-        &takes.lane as &[Option<i32>],
-        &drivers.next_task as &[Option<Uuid>],
-        &feed.number,
-        &text.pieces(&feed.merchants) as &[&str],
-        &drivers.region,
-    )
-    .fetch_one(connection)
-    .await
-    .map(drop)
+async fn execute(
+    connection: &mut sqlx::PgConnection,
+    batch: &Batch<'_>,
+    fence: Option<&Fence>,
+) -> Result<(), sqlx::Error> {
+    match fence {
+        None => statement!("src/journal/write.sql", connection, batch),
+        Some(fence) => statement!("src/journal/write_fenced.sql", connection, batch, fence.region, fence.epoch),
+    }
 }
 
 #[cfg(test)]
@@ -286,6 +315,19 @@ mod tests {
 
     fn under(key: &str) -> Entry {
         Entry::default().idempotency(answer(key))
+    }
+
+    #[test]
+    fn the_fenced_statement_is_the_other_with_a_fence_in_it() {
+        let fenced = include_str!("write_fenced.sql");
+        let (_, fenced) = fenced.split_once("\n--\n").expect("what it is");
+        let (before, rest) = fenced.split_once("WITH held AS MATERIALIZED (").expect("the fence");
+        let (fence, rest) = rest.split_once("), order_rows AS (").expect("its end");
+        assert!(fence.contains("FOR SHARE OF l"), "{fence}");
+        let refusal = "    WHEN NOT EXISTS (SELECT FROM held) THEN journal_not_owner($67, $68)\n";
+        assert_eq!(rest.matches(refusal).count(), 1);
+        let without = format!("{before}WITH order_rows AS ({}", rest.replace(refusal, ""));
+        assert_eq!(without, include_str!("write.sql"));
     }
 
     #[test]

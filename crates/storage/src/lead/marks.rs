@@ -15,6 +15,12 @@ impl Marks {
         Self(Mutex::new(vec![first.timestamp_micros()]))
     }
 
+    /// Of who has written nothing.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
     /// This is about to be written. Whether it was is not always known.
     pub(crate) fn trying(&self, at: Timestamp) {
         self.0.lock().push(at.timestamp_micros());

@@ -11,7 +11,16 @@ use crate::orders::{Cursor, ListFilter, list_query};
 use crate::testing::TestDatabase;
 
 /// Tables that stay small, whatever happens: reading all of one is fine.
-const SMALL: [&str; 6] = ["zones", "clock_checkpoint", "tracks_odd", "signing_keys", "installation", "feed_cursors"];
+const SMALL: [&str; 8] = [
+    "zones",
+    "clock_checkpoint",
+    "tracks_odd",
+    "signing_keys",
+    "installation",
+    "feed_cursors",
+    "nodes",
+    "region_leases",
+];
 
 /// The lines of a plan.
 async fn plan(connection: &mut PgConnection, explain: String) -> Vec<String> {
