@@ -5,7 +5,7 @@
 //!   compare-and-set on that very beat: a judge that is late changes nothing. Who is expelled stays so.
 //! - The sessions of an expelled node are ended, until none is left; then the lead is free ([`lead`](crate::lead)).
 //! - Who takes the lead *claims* the region's lease, and its *epoch* goes up. The journal's own statement checks the epoch
-//!   ([`Fence`]): what a node that was expelled still has under way is refused, whatever it believes.
+//!   (`Fence`): what a node that was expelled still has under way is refused, whatever it believes.
 //!
 //! The lead's locks keep every writer of a node out that is not the leader; the epoch says so once more of the journal, in the
 //! commit itself, and goes on doing so when regions are run by several nodes. A server that is no node has no epoch, and its
