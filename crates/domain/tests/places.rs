@@ -66,3 +66,53 @@ fn every_place_of_a_status_stands_in_its_how_to() {
     let gone: Vec<_> = listed.difference(&found).collect();
     assert!(gone.is_empty(), "docs/how-to/add-a-status.md lists these, which name no status: {gone:?}");
 }
+
+/// What is not there yet: words for people, and what will be there.
+fn not_built_yet() -> Vec<(String, String)> {
+    let list = std::fs::read_to_string(root().join("docs/not-built-yet.txt")).expect("the list");
+    let lines = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (words, sign) = line.split_once(" | ").unwrap_or_else(|| panic!("a line without a sign: {line}"));
+            (words.to_owned(), sign.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn the_readme_ends_with_what_is_not_built_yet() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let (_, last) = readme.rsplit_once("\n## ").expect("sections");
+    let list = last.strip_prefix("Not built yet\n\n").expect("the last section is `Not built yet`");
+    let said: Vec<_> = list
+        .split("\n- ")
+        .map(|item| item.trim_start_matches("- ").split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let meant: Vec<_> = not_built_yet().into_iter().map(|(words, _)| format!("{words}.")).collect();
+    assert!(!meant.is_empty());
+    assert_eq!(said, meant);
+}
+
+#[test]
+fn what_is_said_to_be_not_built_is_not_there() {
+    let document = std::fs::read_to_string(root().join("docs/openapi.json")).expect("the document");
+    let document: serde_json::Value = serde_json::from_str(&document).expect("JSON");
+    let commands = std::fs::read_to_string(root().join("crates/server/src/cli.rs")).expect("the commands");
+    let is_there = |sign: &str| match sign.split(' ').collect::<Vec<_>>()[..] {
+        ["route", path] => document["paths"][path].is_object(),
+        ["route", method, path] => document["paths"][path][method.to_lowercase()].is_object(),
+        ["crate", name] => root().join("crates").join(name).exists(),
+        ["command", name] => {
+            let variant = name[..1].to_uppercase() + &name[1..];
+            commands
+                .lines()
+                .any(|line| line.trim().starts_with(&format!("{variant}(")) || line.trim() == format!("{variant},"))
+        }
+        _ => panic!("no sign that can be looked for: {sign}"),
+    };
+    for known in ["route /v1/orders", "route POST /v1/orders", "crate live", "command serve"] {
+        assert!(is_there(known), "{known} would not be seen");
+    }
+    let there: Vec<_> = not_built_yet().into_iter().filter(|(_, sign)| is_there(sign)).collect();
+    assert!(there.is_empty(), "these are built: take them from docs/not-built-yet.txt and the README: {there:?}");
+}
