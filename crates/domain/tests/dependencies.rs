@@ -3,11 +3,13 @@
 //! A new crate is added to [`ALLOWED`] with what it may use. Packages outside `crates/` (programs that measure)
 //! may use everything, and nothing may use them.
 
+mod sources;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use sources::{code, is_of_tests, relative, rust_files};
 
 /// Every crate, lower ones first, with the crates that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -163,8 +165,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Folders whose code reaches the live system as `dyn Live` alone, and the files in them that start, keep or stop it.
 const OUTSIDE_OF_LIVE: &[&str] = &["dispatch-api", "gate", "testworld", "identity", "webhooks", "notifications"];
-const ASSEMBLE: &[&str] =
-    &["gate/src/state.rs", "gate/src/serve.rs", "gate/src/world.rs", "gate/src/worlds/opening.rs"];
+const ASSEMBLE: &[&str] = &[
+    "crates/gate/src/state.rs",
+    "crates/gate/src/serve.rs",
+    "crates/gate/src/world.rs",
+    "crates/gate/src/worlds/opening.rs",
+];
 
 /// Crates of values and functions of values.
 const PURE: &[&str] =
@@ -187,24 +193,8 @@ const REACH_OUTSIDE: &[(&str, &str)] = &[
 ];
 
 /// Files of the live system that make what is shown: everything else in it speaks of what the domain has.
-const MAKE_VIEWS: &[&str] = &["live/src/views.rs", "live/src/streams/snapshots.rs", "live/src/streams/publish.rs"];
-
-/// The folder of all crates.
-fn crates() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder of crates")
-}
-
-/// The Rust files in a folder and in those in it.
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
+const MAKE_VIEWS: &[&str] =
+    &["crates/live/src/views.rs", "crates/live/src/streams/snapshots.rs", "crates/live/src/streams/publish.rs"];
 
 fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
@@ -327,20 +317,18 @@ fn pure_crates_bring_in_no_io() {
 /// What works only because both sides share memory is found here, not when the system moves to another machine.
 #[test]
 fn the_live_system_is_reached_through_one_trait() {
-    let crates = crates();
-    let mut all = Vec::new();
-    OUTSIDE_OF_LIVE.iter().for_each(|name| sources(&crates.join(name).join("src"), &mut all));
+    let all = OUTSIDE_OF_LIVE.iter().flat_map(|name| rust_files(&format!("crates/{name}/src")));
     let names_system = |line: &str| {
         let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
         let imports = line.contains("posthaste_live") && words.any(|word| word == "System");
         imports || line.contains(".system()")
     };
     let (mut seen, mut wrong) = (0, Vec::new());
-    for path in all.iter().filter(|path| !path.ends_with("tests.rs")) {
-        let assembles = ASSEMBLE.iter().any(|file| crates.join(file) == *path);
-        let text = std::fs::read_to_string(path).expect("a source");
+    for path in all.filter(|path| !path.ends_with("tests.rs")) {
+        let (name, text) = (relative(&path), std::fs::read_to_string(&path).expect("a source"));
+        let assembles = ASSEMBLE.contains(&name.as_str());
         let lines = text.lines().enumerate().filter(|(_, line)| names_system(line));
-        let lines: Vec<_> = lines.map(|(n, _)| format!("{}:{}", path.display(), n + 1)).collect();
+        let lines: Vec<_> = lines.map(|(n, _)| format!("{name}:{}", n + 1)).collect();
         seen += usize::from(assembles && !lines.is_empty());
         wrong.extend(lines.into_iter().filter(|_| !assembles));
     }
@@ -351,23 +339,19 @@ fn the_live_system_is_reached_through_one_trait() {
 /// What is shown of an order or a driver is made for somebody, where it goes out: actors do not hand views to each other.
 #[test]
 fn the_live_system_makes_views_at_its_edge() {
-    let mut all = Vec::new();
-    sources(&crates().join("live/src"), &mut all);
-    let is_test =
-        |path: &Path| path.ends_with("tests.rs") || path.parent().is_some_and(|folder| folder.ends_with("tests"));
     // The uses of one statement may stand on several lines.
     let names_view = |statement: &str| {
         let mut words = statement.split(|c: char| !c.is_alphanumeric() && c != '_');
         statement.contains("posthaste_protocol::") && words.any(|word| word.ends_with("View"))
     };
     let (mut seen, mut wrong) = (0, Vec::new());
-    for path in all.iter().filter(|path| !is_test(path)) {
-        let text = std::fs::read_to_string(path).expect("a source");
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-        if code.split(';').any(names_view) {
-            let makes_views = MAKE_VIEWS.iter().any(|file| crates().join(file) == *path);
+    for path in rust_files("crates/live/src") {
+        let name = relative(&path);
+        let text = std::fs::read_to_string(&path).expect("a source");
+        if !is_of_tests(&name) && code(&text).split(';').any(names_view) {
+            let makes_views = MAKE_VIEWS.contains(&name.as_str());
             seen += usize::from(makes_views);
-            wrong.extend((!makes_views).then(|| path.display().to_string()));
+            wrong.extend((!makes_views).then_some(name));
         }
     }
     assert_eq!(seen, MAKE_VIEWS.len(), "each file that makes views was read, and does");

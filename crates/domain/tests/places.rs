@@ -1,32 +1,15 @@
 //! Documents that list places of the code list all of them, and none that is gone.
 
+mod sources;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use posthaste_domain::order::Status;
-
-/// The folder of the checkout.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the folder of the checkout")
-}
-
-/// The Rust files in a folder and in those in it, but tests.
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        let is_test = path.file_stem().is_some_and(|name| name == "tests");
-        if path.is_dir() && !is_test {
-            sources(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
-            into.push(path);
-        }
-    }
-}
+use sources::{code, is_of_tests, own_tests, relative, root, rust_files};
 
 /// Whether code names a status: one of them, all of them, or one in SQL.
 fn names_status(text: &str) -> bool {
-    let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let in_rust = |line: &str| {
         line.match_indices("Status::").any(|(at, _)| {
             let own = !line[..at].ends_with(|before: char| before.is_alphanumeric());
@@ -38,7 +21,7 @@ fn names_status(text: &str) -> bool {
         let mut after = line.split("status ").skip(1);
         after.any(|rest| (rest.starts_with("= '") || rest.starts_with("IN ('")) && names_one(rest))
     };
-    code.iter().any(|line| in_rust(line) || in_sql(line))
+    code(own_tests(text).0).lines().any(|line| in_rust(line) || in_sql(line))
 }
 
 fn names_one(sql: &str) -> bool {
@@ -49,13 +32,10 @@ fn names_one(sql: &str) -> bool {
 #[test]
 fn every_place_of_a_status_stands_in_its_how_to() {
     let guide = std::fs::read_to_string(root().join("docs/how-to/add-a-status.md")).expect("the guide");
-    let mut all = Vec::new();
-    for folder in std::fs::read_dir(root().join("crates")).expect("the folder of crates") {
-        sources(&folder.expect("an entry").path().join("src"), &mut all);
-    }
-    let relative = |path: &Path| path.strip_prefix(root()).expect("in the checkout").display().to_string();
-    let names = |path: &&PathBuf| names_status(&std::fs::read_to_string(path).expect("a source"));
-    let found: BTreeSet<String> = all.iter().filter(names).map(|path| relative(path)).collect();
+    let all = rust_files("crates").into_iter().map(|path| (relative(&path), path));
+    let product = all.filter(|(name, _)| name.contains("/src/") && !is_of_tests(name));
+    let names = |path: &Path| names_status(&std::fs::read_to_string(path).expect("a source"));
+    let found: BTreeSet<String> = product.filter(|(_, path)| names(path)).map(|(name, _)| name).collect();
     let listed = guide.split('`').filter(|word| word.starts_with("crates/") && word.contains("/src/"));
     // Places of its words, where no status is named.
     let listed: BTreeSet<String> =

@@ -4,9 +4,13 @@
 //!
 //! Whoever adds to [`EXCEPTIONS`] says why neither a condition nor the clock will do.
 
+mod sources;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use sources::{is_of_tests, own_tests, relative, rust_files};
 
 /// Files of tests that sleep, how often, and why that is right there.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[
@@ -49,17 +53,9 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[
     ("tests/restarts.rs", 3, "load of shops"),
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// The part of a source that is a test; none where there is none.
 fn tests_of<'s>(path: &str, source: &'s str) -> &'s str {
-    let is_of_tests = path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
-    if is_of_tests {
-        return source;
-    }
-    source.split_once("#[cfg(test)]\nmod tests {").map_or("", |(_, tests)| tests)
+    if is_of_tests(path) { source } else { own_tests(source).1 }
 }
 
 /// How often it sleeps, or takes a time-out for a proof.
@@ -85,29 +81,16 @@ fn after_the_bracket(code: &str) -> &str {
     closed.map_or("", |at| &code[at + 1..])
 }
 
-fn look_into(directory: &Path, found: &mut BTreeMap<String, usize>) {
-    for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            if !path.ends_with("target") {
-                look_into(&path, found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with(file!()) {
-            let name = path.strip_prefix(root()).expect("below the root").to_str().expect("a name").to_owned();
-            let count = sleeps(tests_of(&name, &fs::read_to_string(&path).expect("a source")));
-            if count > 0 {
-                found.insert(name, count);
-            }
-        }
-    }
-}
-
 #[test]
 fn no_test_sleeps_but_those_that_say_why() {
-    let mut found = BTreeMap::new();
-    for directory in ["crates", "tests", "benches"] {
-        look_into(&root().join(directory), &mut found);
-    }
+    let all = ["crates", "tests", "benches"].into_iter().flat_map(rust_files);
+    let others = all.filter(|path| !path.ends_with(file!()));
+    let count = |path: PathBuf| {
+        let name = relative(&path);
+        let count = sleeps(tests_of(&name, &fs::read_to_string(&path).expect("a source")));
+        (name, count)
+    };
+    let found: BTreeMap<_, _> = others.map(count).filter(|(_, count)| *count > 0).collect();
     let known: BTreeMap<_, _> = EXCEPTIONS.iter().map(|(path, count, _)| ((*path).to_owned(), *count)).collect();
     assert_eq!(
         found, known,
