@@ -170,8 +170,10 @@ async fn ask(
     Ok(Json(Ack::new(done.changed, Some(done.at))))
 }
 
-macro_rules! offer_answers {
-    ($($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $command:ident, [$($code:ident),*];)+) => { $(
+/// Commands that are about one thing and say no more: which parameter of the path it is, then each with its contract.
+macro_rules! commands {
+    (about $thing:literal, $words:literal, $example:literal, in $path_type:ident as $field:ident;
+        $($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $command:ident, [$($code:ident),*];)+) => { $(
         pub(crate) const $rule: Rule =
             Rule::post($path, Access::ADMIN_OR_DRIVER).command().codes(&[$(Code::$code),*]);
 
@@ -179,22 +181,23 @@ macro_rules! offer_answers {
         #[utoipa::path(post, path = $path, tag = "drivers at work",
             params(
                 ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
-                ("offer" = String, Path, description = "The offer.", example = "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c"),
+                ($thing = String, Path, description = $words, example = $example),
                 ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
             ),
             responses((status = 200, body = Ack)))]
         pub(crate) async fn $name(
             State(app): State<Dispatch>,
             admitted: Admitted,
-            Path(OfferPath { id, offer }): Path<OfferPath>,
+            Path($path_type { id, $field }): Path<$path_type>,
             IdempotencyKey(key): IdempotencyKey,
         ) -> Answer<Json<Ack>> {
-            ask(&app, &admitted, id, DriverCommand::$command(offer), key).await
+            ask(&app, &admitted, id, DriverCommand::$command($field), key).await
         }
     )+ };
 }
 
-offer_answers! {
+commands! {
+    about "offer", "The offer.", "ofr_01jd8v7cjxfm9sxv0q3e0b5z1c", in OfferPath as offer;
     /// Take an offer
     ///
     /// Answered when the order is the driver's in the database.
@@ -205,31 +208,8 @@ offer_answers! {
     decline: DECLINE => "/v1/drivers/{id}/offers/{offer}/decline", Decline, [OfferGone];
 }
 
-macro_rules! moves {
-    ($($(#[doc = $doc:literal])+ $name:ident: $rule:ident => $path:literal, $command:ident, [$($code:ident),*];)+) => { $(
-        pub(crate) const $rule: Rule =
-            Rule::post($path, Access::ADMIN_OR_DRIVER).command().codes(&[$(Code::$code),*]);
-
-        $(#[doc = $doc])+
-        #[utoipa::path(post, path = $path, tag = "drivers at work",
-            params(
-                ("id" = String, Path, description = "The driver.", example = "drv_01jd8v7cjxfm9sxv0q3e0b5z1c"),
-                ("task" = String, Path, description = "The task.", example = "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c"),
-                ("Idempotency-Key" = Option<String>, Header, description = "The command's id, as on the socket."),
-            ),
-            responses((status = 200, body = Ack)))]
-        pub(crate) async fn $name(
-            State(app): State<Dispatch>,
-            admitted: Admitted,
-            Path(TaskPath { id, task }): Path<TaskPath>,
-            IdempotencyKey(key): IdempotencyKey,
-        ) -> Answer<Json<Ack>> {
-            ask(&app, &admitted, id, DriverCommand::$command(task), key).await
-        }
-    )+ };
-}
-
-moves! {
+commands! {
+    about "task", "The task.", "tsk_01jd8v7cjxfm9sxv0q3e0b5z1c", in TaskPath as task;
     /// Set out for a task
     departed: DEPARTED => "/v1/drivers/{id}/tasks/{task}/departed", Depart, [Conflict, OrderEnded];
     /// Arrive at a task
