@@ -1,4 +1,4 @@
-//! Whether the server lives, whether it is ready for work, and what it is.
+//! Whether the server lives, whether it is ready for work, and what it is. Asked over the API, and on the address of figures.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,7 +12,7 @@ use crate::{AppState, Build};
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Health {
+pub struct Health {
     /// `live` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
@@ -42,7 +42,7 @@ pub(crate) const LIVE: Rule = Rule::get("/health/live", Access::Public).free();
 
 /// Whether the process lives
 #[utoipa::path(get, path = "/health/live", tag = "server", responses((status = 200, body = Health)))]
-pub(crate) async fn live() -> Json<Health> {
+pub async fn live() -> Json<Health> {
     Json(Health { status: "live", outside: None })
 }
 
@@ -52,7 +52,7 @@ pub(crate) const READY: Rule = Rule::get("/health/ready", Access::Public).free()
 ///
 /// Stored state is loaded and the database answers. 503 otherwise.
 #[utoipa::path(get, path = "/health/ready", tag = "server", responses((status = 200, body = Health)))]
-pub(crate) async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
+pub async fn ready(State(app): State<AppState>) -> Answer<Json<Health>> {
     match app.dispatch().live().ready().await {
         Ok(()) => Ok(Json(Health { status: "ready", outside: app.is_held().then_some("held") })),
         Err(away) => Err(refused(away)),

@@ -20,7 +20,7 @@ mod duties;
 mod edge;
 mod export;
 pub mod gone;
-mod health;
+pub mod health;
 pub mod openapi;
 mod page;
 mod problems;

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use metrics::{describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use posthaste_gate::AppState;
+use posthaste_gate::{AppState, health};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -112,19 +112,22 @@ impl Figures {
 }
 
 async fn live(State((_, led)): State<(Recorder, Led)>) -> Response {
-    let status = if led.get().is_some() { "live" } else { "standing_by" };
-    Json(serde_json::json!({ "status": status })).into_response()
+    match led.get() {
+        Some(_) => health::live().await.into_response(),
+        None => standing_by(StatusCode::OK),
+    }
 }
 
 /// Whether it is ready for work, as the server itself says; one that stands by is not.
 async fn ready(State((_, led)): State<(Recorder, Led)>) -> Response {
-    let Some(app) = led.get() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({ "status": "standing_by" }))).into_response();
-    };
-    match app.dispatch().live().ready().await {
-        Ok(()) => Json(serde_json::json!({ "status": "ready" })).into_response(),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, Json(serde_json::json!({ "status": "live" }))).into_response(),
+    match led.get() {
+        Some(app) => health::ready(State(app.clone())).await.into_response(),
+        None => standing_by(StatusCode::SERVICE_UNAVAILABLE),
     }
+}
+
+fn standing_by(status: StatusCode) -> Response {
+    (status, Json(serde_json::json!({ "status": "standing_by" }))).into_response()
 }
 
 async fn read(State((recorder, led)): State<(Recorder, Led)>) -> Response {
