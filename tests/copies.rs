@@ -7,9 +7,8 @@ use std::process::Output;
 use harness::private::DataDir;
 use harness::shop::Shop;
 use harness::*;
-use posthaste_client::{Client, Idempotency, ListOrders, Token};
+use posthaste_client::{Client, Idempotency, ListOrders};
 use posthaste_domain::ids::WebhookEndpointId;
-use posthaste_protocol::accounts::{Register, RegisterAs, VerifyBy};
 use posthaste_protocol::webhooks::{CreateEndpoint, WebhookMessageView, WebhookState};
 use posthaste_protocol::zones::RulesView;
 use posthaste_storage::testing::TestDatabase;
@@ -43,10 +42,6 @@ async fn health(server: &Server) -> Value {
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     program().args(arguments).envs(server.environment()).output().expect("the program runs")
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,15 +163,7 @@ async fn what_the_configuration_holds_waits_and_is_sent_when_it_no_longer_does()
     let figures = format!("http://{}/metrics", server.logged("metrics", "address").expect("its address"));
     let figures = reqwest::get(figures).await.expect("figures").text().await.expect("figures");
     assert!(figures.contains("posthaste_outside_held 1"), "{figures}");
-    let new = Register {
-        role: RegisterAs::Customer,
-        email: "ada@example.org".to_owned(),
-        password: "correct horse battery".into(),
-        name: "Ada".to_owned(),
-        phone: None,
-        verify_by: VerifyBy::Email,
-    };
-    Client::new(&server.url, Token::None).expect("a client").register(&new).await.expect("registered");
+    register_ada(&server).await;
     assert!(server.terminate().success());
     let waiting = "SELECT count(*) FROM jobs WHERE kind = 'email' AND state = 'waiting' AND attempts = 0";
     let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(database.pool.connections()).await.expect("a count");

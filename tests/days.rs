@@ -38,7 +38,7 @@ fn posthaste(server: &Server, arguments: &[&str]) -> Output {
         .envs(server.environment())
         .output()
         .expect("the program runs");
-    println!("{arguments:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{arguments:?}: {}", said(&output));
     output
 }
 

@@ -11,15 +11,15 @@
 mod harness;
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use chrono::TimeDelta;
 use harness::shop::Shop;
 use harness::*;
-use posthaste_client::{Client, Idempotency, ListDrivers, ListOrders, Token};
+use posthaste_client::{Client, Idempotency, ListDrivers, ListOrders};
 use posthaste_domain::order::{Status, TaskKind};
 use posthaste_domain::party::Party;
-use posthaste_protocol::accounts::{Register, RegisterAs, VerifyBy};
+use posthaste_postgres::beside;
 use posthaste_protocol::drivers::PlanShift;
 use posthaste_protocol::orders::CompleteTask;
 use posthaste_protocol::webhooks::{CreateEndpoint, PutEndpoint};
@@ -45,17 +45,6 @@ const ORDERS: [(&str, Status); 4] = [
 
 fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/upgrades/before.backup")
-}
-
-/// The program of Postgres that fills a database from such a file: on the path, or where Debian keeps each version's.
-fn pg_restore() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let kept = versions.map(|version| version.path().join("bin/pg_restore")).filter(|program| program.exists());
-    kept.max().unwrap_or_else(|| "pg_restore".into())
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// An admin says that the driver did a task of an order.
@@ -119,15 +108,7 @@ async fn fill() {
         }
         until_status(&admin, order, status).await;
     }
-    let new = Register {
-        role: RegisterAs::Customer,
-        email: "ada@example.org".to_owned(),
-        password: "correct horse battery".into(),
-        name: "Ada".to_owned(),
-        phone: None,
-        verify_by: VerifyBy::Email,
-    };
-    Client::new(&server.url, Token::None).expect("a client").register(&new).await.expect("registered");
+    register_ada(&server).await;
     let endpoint = shop.webhook_endpoints().await.expect("endpoints").items[0].id;
     until("each order is a message", async || {
         let all = shop.webhook_messages(endpoint, None, None).await.ok()?.items;
@@ -150,7 +131,8 @@ async fn what_the_release_before_has_stored_is_brought_up_to_date_and_goes_on() 
     };
     // Not by `posthaste restore`, which brings it up to date at once.
     let options = ["--no-owner", "--no-privileges", "--exit-on-error", "--dbname", database.url()];
-    let restored = Command::new(pg_restore()).args(options).arg(file()).output().expect("it runs");
+    let pg_restore = beside::tool("pg_restore", None, 0).await.expect("looked for").expect("it is there");
+    let restored = Command::new(pg_restore).args(options).arg(file()).output().expect("it runs");
     assert!(restored.status.success(), "{}", said(&restored));
 
     // A server that is to migrate nothing says so; the step says what it would do, and does it.

@@ -24,6 +24,7 @@ use posthaste_domain::order::{Speed, Status, TaskKind};
 use posthaste_domain::party::Party;
 use posthaste_domain::{Span, Timestamp};
 use posthaste_http::auth::Keys;
+use posthaste_protocol::accounts::{Register, RegisterAs, VerifyBy};
 use posthaste_protocol::drivers::{CreateDriver, OfferView, PositionReport, RouteView, ShiftState, ShiftView};
 use posthaste_protocol::orders::{
     CodesView, ContactView, CreateDelivery, CreateOrder, CreatePickup, OrderView, PlaceView,
@@ -301,6 +302,24 @@ pub async fn zone(admin: &Client, rules: RulesView) -> ZoneId {
         [[[13.0, 52.0], [13.2, 52.0], [13.2, 52.2], [13.0, 52.2], [13.0, 52.0]]]});
     let put = PutZone { name: "Centre".to_owned(), area, rules, travel: TravelView::default() };
     admin.create_zone(&put).await.expect("a zone").id
+}
+
+/// What a program said.
+pub fn said(output: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A customer registers, and is written to.
+pub async fn register_ada(server: &Server) {
+    let new = Register {
+        role: RegisterAs::Customer,
+        email: "ada@example.org".to_owned(),
+        password: "correct horse battery".into(),
+        name: "Ada".to_owned(),
+        phone: None,
+        verify_by: VerifyBy::Email,
+    };
+    Client::new(&server.url, Token::None).expect("a client").register(&new).await.expect("registered");
 }
 
 pub fn fast_order(reference: &str) -> CreateOrder {
